@@ -1,0 +1,1 @@
+//! The company server [10]: keeps the customer master [120].

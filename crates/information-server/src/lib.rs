@@ -1,0 +1,1 @@
+//! The information-management server [20]: acquires, asks, confirms, distributes.

@@ -1,0 +1,1 @@
+//! Normalise, compare, decide: whether a follower is a customer. Pure.

@@ -1,0 +1,2 @@
+//! The program: a subcommand for each node, the demo, operator commands.
+fn main() {}

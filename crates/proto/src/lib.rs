@@ -1,0 +1,1 @@
+//! The wire: generated code, and every conversion between wire and domain.

@@ -1,0 +1,1 @@
+//! What every process needs, once: configuration, telemetry, lifecycle, gRPC, clock.

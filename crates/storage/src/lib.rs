@@ -1,0 +1,1 @@
+//! Each node's store: traits, SQLite behind them, one conformance suite.

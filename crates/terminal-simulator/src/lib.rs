@@ -1,0 +1,1 @@
+//! The consumer-terminal simulator [40]: talk rooms and scripted people.

@@ -1,0 +1,2 @@
+//! Automation of the project: the one test command and what it checks.
+fn main() {}

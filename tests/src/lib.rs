@@ -1,0 +1,1 @@
+//! Starts a whole cluster in one process, or as real processes.
