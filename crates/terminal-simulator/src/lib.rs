@@ -1,1 +1,3 @@
 //! The consumer-terminal simulator [40]: talk rooms and scripted people.
+
+pub mod story;
