@@ -1,1 +1,28 @@
 //! The wire: generated code, and every conversion between wire and domain.
+//!
+//! Only the conversions see raw strings; past them, types make wrong states unsayable. No rule lives here. Surprising: no
+//! wire message implements `Debug`, because any of them may carry personal data.
+
+pub mod convert;
+
+/// The descriptors of every contract, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+macro_rules! package {
+    ($area:ident, $package:literal, $doc:literal) => {
+        #[doc = $doc]
+        pub mod $area {
+            #[doc = $doc]
+            #[expect(unused_qualifications, reason = "generated; the comments stand in the .proto files")]
+            pub mod v1 {
+                tonic::include_proto!($package);
+            }
+        }
+    };
+}
+
+package!(r#type, "musubi.r#type.v1", "Words that every node uses in the same sense.");
+package!(carrier, "musubi.carrier.v1", "What a carrier offers.");
+package!(company, "musubi.company.v1", "What a company server offers.");
+package!(information, "musubi.information.v1", "What the information-management server offers.");
+package!(terminal, "musubi.terminal.v1", "What the terminal simulator offers.");

@@ -1,0 +1,1 @@
+//! Conversions between wire and domain, a file for each contract.
