@@ -1,0 +1,21 @@
+//! First level: the same text after width, spaces and selectors.
+
+use super::{Compared, Comparison};
+use crate::normalise::characters::clean;
+use crate::{MAX_INPUT_BYTES, Reason};
+
+/// Compares two texts of this field.
+#[must_use]
+pub fn compare_addresses(left: &str, right: &str) -> Compared {
+    let key = |text: &str| clean(text).replace(' ', "");
+    if left.len().max(right.len()) > MAX_INPUT_BYTES || key(left).is_empty() || key(right).is_empty() {
+        return Compared::new(Comparison::Review, [Reason::AddressMissing]);
+    }
+    if left == right {
+        Compared::new(Comparison::Equal, [Reason::AddressIdentical])
+    } else if key(left) == key(right) {
+        Compared::new(Comparison::Equal, [Reason::AddressSpelling])
+    } else {
+        Compared::new(Comparison::Different, [Reason::AddressPlaceDifferent])
+    }
+}

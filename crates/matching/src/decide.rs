@@ -1,0 +1,186 @@
+//! The decision table: confirmed, review or rejected.
+//!
+//! It is a table over comparisons, not a sum of weights. With the account found and the branch agreeing:
+//!
+//! | birth date | name and reading | address | outcome |
+//! |---|---|---|---|
+//! | equal | equal | equal | confirmed |
+//! | equal | one of the two is weak, the other equal || review |
+//! | slip or unreadable | equal | equal | review |
+//! | anything else ||| rejected |
+//!
+//! A weak name is a weak variant, an unknown character, the same reading in other kanji, another family name with the
+//! same given name, or a reading that contradicts. A weak address is any that is not equal: the customer may have moved.
+//!
+//! The surprising thing: several rows may hold one account number, because numbers are unique in a branch only. The
+//! identity tells them apart; when it fits two customers, neither is confirmed.
+
+use std::fmt;
+
+use crate::compare::{
+    Compared, Comparison, compare_addresses, compare_birth_dates, compare_kana, compare_names,
+};
+use crate::normalise::characters::{clean, is_dash};
+use crate::{AccountText, CustomerRecord, Identity, Reason, Strength};
+
+/// What to do with the follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The follower is the customer.
+    Confirmed,
+    /// The company's operators must look.
+    Review,
+    /// Not the customer, as far as anything shows.
+    Rejected,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Confirmed => "confirmed",
+            Self::Review => "review",
+            Self::Rejected => "rejected",
+        })
+    }
+}
+
+/// The outcome with its customer and reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub outcome: Outcome,
+    /// The customer, when confirmed or for review.
+    pub customer_id: Option<String>,
+    /// Why, in the order of [`Reason`], each once, at least one.
+    pub reasons: Vec<Reason>,
+}
+
+/// What a company may demand beyond the table. Nothing here can loosen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Reject when no branch was typed.
+    pub branch_required: bool,
+    /// Send to review when an address is equal only because one side leaves a part out.
+    pub whole_address_required: bool,
+    /// Send to review when the master holds no kanji name and only the reading is equal.
+    pub written_name_required: bool,
+}
+
+/// Decides whether the attested identity is the customer of one of `candidates`, which are all rows of the master whose
+/// [`account_key`](crate::account_key) is the typed number. The order of candidates doesn't matter.
+#[must_use]
+pub fn decide(
+    candidates: &[CustomerRecord],
+    account: &AccountText,
+    identity: &Identity,
+    policy: &Policy,
+) -> Decision {
+    let mut rows: Vec<_> = candidates
+        .iter()
+        .filter(|row| same_number(&row.account_number, &account.account_number))
+        .map(|row| (judge(row, account, identity, policy), &row.customer_id))
+        .collect();
+    rows.sort();
+    let Some(((outcome, reasons), customer_id)) = rows.first().cloned() else {
+        return Decision {
+            outcome: Outcome::Rejected,
+            customer_id: None,
+            reasons: vec![Reason::AccountNone],
+        };
+    };
+    let rival = rows.iter().any(|((other, _), id)| *id != customer_id && *other != Outcome::Rejected);
+    match outcome {
+        Outcome::Confirmed | Outcome::Review if rival => Decision {
+            outcome: Outcome::Review,
+            customer_id: Some(customer_id.clone()),
+            reasons: [Reason::RecordDuplicate].into_iter().chain(reasons).collect(),
+        },
+        Outcome::Confirmed | Outcome::Review => {
+            Decision { outcome, customer_id: Some(customer_id.clone()), reasons }
+        }
+        Outcome::Rejected => Decision { outcome, customer_id: None, reasons },
+    }
+}
+
+fn judge(
+    row: &CustomerRecord,
+    account: &AccountText,
+    identity: &Identity,
+    policy: &Policy,
+) -> (Outcome, Vec<Reason>) {
+    match &account.branch_number {
+        Some(branch) if !same_number(&row.branch_number, branch) => {
+            return (Outcome::Rejected, vec![Reason::AccountBranchDifferent]);
+        }
+        None if policy.branch_required => return (Outcome::Rejected, vec![Reason::AccountBranchMissing]),
+        Some(_) | None => {}
+    }
+    let birth_date = compare_birth_dates(&row.birth_date, &identity.birth_date);
+    let name = judge_name(row, identity, policy);
+    let address = judge_address(row, identity, policy);
+    let outcome = match (birth_date.comparison, name.comparison, address.comparison) {
+        (Comparison::Equal, Comparison::Equal, Comparison::Equal)
+            if identity.strength == Strength::Strong =>
+        {
+            Outcome::Confirmed
+        }
+        (Comparison::Equal | Comparison::Review, Comparison::Equal, Comparison::Equal)
+        | (Comparison::Equal, Comparison::Equal, Comparison::Review | Comparison::Different)
+        | (Comparison::Equal, Comparison::Review, Comparison::Equal) => Outcome::Review,
+        (Comparison::Different, _, _)
+        | (_, Comparison::Different, _)
+        | (
+            Comparison::Equal | Comparison::Review,
+            Comparison::Review,
+            Comparison::Review | Comparison::Different,
+        )
+        | (Comparison::Review, Comparison::Review, Comparison::Equal)
+        | (Comparison::Review, Comparison::Equal, Comparison::Review | Comparison::Different) => {
+            Outcome::Rejected
+        }
+    };
+    let weak = (identity.strength == Strength::Weak).then_some(Reason::IdentityWeak);
+    let all = weak.into_iter().chain(name.reasons).chain(birth_date.reasons).chain(address.reasons);
+    (outcome, Compared::new(Comparison::Equal, all).reasons)
+}
+
+/// Name and reading as one item.
+fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {
+    let name = compare_names(&row.name, &identity.name);
+    let kana = compare_kana(&row.name_kana, identity.name_kana.as_deref().unwrap_or_default());
+    let _ = policy;
+    let comparison = match (name.comparison, kana.comparison) {
+        (Comparison::Equal, Comparison::Equal) => Comparison::Equal,
+        (Comparison::Equal, Comparison::Review) if kana.reasons == [Reason::KanaMissing] => Comparison::Equal,
+        (Comparison::Equal, Comparison::Review | Comparison::Different) | (Comparison::Review, _) => {
+            Comparison::Review
+        }
+        (Comparison::Different, Comparison::Equal) => Comparison::Review,
+        (Comparison::Different, Comparison::Review | Comparison::Different) => Comparison::Different,
+    };
+    Compared::new(comparison, name.reasons.into_iter().chain(kana.reasons))
+}
+
+fn judge_address(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {
+    let mut address = compare_addresses(&row.address, &identity.address);
+    let partial = address.reasons.iter().any(|reason| PARTIAL.contains(reason));
+    if policy.whole_address_required && partial && address.comparison == Comparison::Equal {
+        address.comparison = Comparison::Review;
+    }
+    address
+}
+
+const PARTIAL: [Reason; 5] = [
+    Reason::AddressPrefectureMissing,
+    Reason::AddressMunicipalityMissing,
+    Reason::AddressAzaMissing,
+    Reason::AddressStreetMissing,
+    Reason::AddressBuildingMissing,
+];
+
+/// Whether two numbers are the same but for width, grouping and leading zeros. Nothing is the same as an empty one.
+fn same_number(left: &str, right: &str) -> bool {
+    let key = |text: &str| clean(text).chars().filter(|c| !is_dash(*c) && *c != ' ').collect::<String>();
+    let (left, right) = (key(left), key(right));
+    !left.is_empty() && !right.is_empty() && left.trim_start_matches('0') == right.trim_start_matches('0')
+}

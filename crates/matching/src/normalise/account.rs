@@ -1,0 +1,264 @@
+//! Account numbers: what is typed into a talk room, and what a master holds.
+//!
+//! A typed text may have a sentence around it, the branch before the number, a kind of deposit, any width and any
+//! hyphen, or Japan Post Bank's 記号 and 番号. Digits are never guessed: a text that can be read in two ways is
+//! [`AccountTextError::Ambiguous`], and the person is asked again.
+//!
+//! The surprising thing: for a number shorter than the format, leading zeros are put back, because people and
+//! spreadsheets drop them.
+
+use std::fmt;
+
+use super::characters::{clean, is_dash, positional_digit};
+use super::japan_post;
+use crate::MAX_INPUT_BYTES;
+
+/// How long a company's numbers are, in digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountFormat {
+    /// Digits of an account or customer number: 7 for banks.
+    pub account_digits: u8,
+    /// Digits of a branch number: 3 for banks.
+    pub branch_digits: u8,
+}
+
+/// An account text in its normal form: ASCII digits, padded with zeros to the length of the format.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountText {
+    /// The branch, when it was typed or follows from 記号.
+    pub branch_number: Option<String>,
+    /// The account or customer number.
+    pub account_number: String,
+}
+
+impl fmt::Debug for AccountText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountText").finish_non_exhaustive()
+    }
+}
+
+/// Why an account text has no normal form. The text itself is never shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AccountTextError {
+    /// No digits, or too few for an account number.
+    #[error("account text holds no account number; send the number in digits")]
+    NoNumber,
+    /// More than [`MAX_INPUT_BYTES`].
+    #[error("account text is longer than {MAX_INPUT_BYTES} bytes; send only the number")]
+    TextTooLong,
+    /// More digits than an account number has.
+    #[error("account text has more digits than an account number; check the number of digits")]
+    TooManyDigits,
+    /// More than one reading.
+    #[error("account text can be read as more than one number; send only the account number")]
+    Ambiguous,
+    /// The check digit of 記号 disagrees with the rest.
+    #[error("記号 and 番号 don't belong together; check both for a slip")]
+    CheckDigit,
+}
+
+/// A run of digits with the text before and after it, up to its neighbours.
+struct Run<'a> {
+    digits: String,
+    before: &'a str,
+    after: &'a str,
+}
+
+/// Reads what was typed into a talk room. Takes linear time.
+///
+/// # Errors
+/// [`AccountTextError`]; ask the person again with its remedy.
+pub fn parse_account_text(text: &str, format: &AccountFormat) -> Result<AccountText, AccountTextError> {
+    if text.len() > MAX_INPUT_BYTES {
+        return Err(AccountTextError::TextTooLong);
+    }
+    let text = clean(text);
+    let runs = runs(&text);
+    if format.account_digits == 7
+        && format.branch_digits == 3
+        && let Some(read) = japan_post(&runs)
+    {
+        return read;
+    }
+    let (mut branch, mut accounts) = (None, vec![]);
+    for cluster in runs.chunk_by(|_, next| joins(next.before)) {
+        match read_cluster(cluster, format)? {
+            Cluster::Nothing => {}
+            Cluster::Branch(number) if branch.is_none() && accounts.is_empty() => branch = Some(number),
+            Cluster::Account(account) => accounts.push(account),
+            Cluster::Branch(_) => return Err(AccountTextError::Ambiguous),
+        }
+    }
+    let mut accounts = accounts.into_iter();
+    let account = accounts.next().ok_or(AccountTextError::NoNumber)?;
+    if accounts.next().is_some() || (branch.is_some() && account.branch_number.is_some()) {
+        return Err(AccountTextError::Ambiguous);
+    }
+    Ok(AccountText {
+        branch_number: branch.or(account.branch_number),
+        account_number: account.account_number,
+    })
+}
+
+/// The normal form of a master's account number, by which a store finds its rows.
+///
+/// # Errors
+/// [`AccountTextError::NoNumber`] when there is something else than digits, spaces and hyphens, or nothing at all;
+/// [`AccountTextError::TooManyDigits`] when it is longer than the format.
+pub fn account_key(master_account_number: &str, format: &AccountFormat) -> Result<String, AccountTextError> {
+    if master_account_number.len() > MAX_INPUT_BYTES {
+        return Err(AccountTextError::TextTooLong);
+    }
+    let number = clean(master_account_number);
+    let digits: String = number.chars().filter(|c| !is_dash(*c) && *c != ' ').collect();
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return Err(AccountTextError::NoNumber);
+    }
+    padded(&digits, format.account_digits)
+}
+
+fn runs(text: &str) -> Vec<Run<'_>> {
+    // Byte ranges of runs of ASCII digits, and of kanji digits when they are as many as no word has.
+    let mut spans: Vec<(usize, usize)> = vec![];
+    let mut open: Option<(usize, usize, bool)> = None;
+    let mut close = |open: &mut Option<(usize, usize, bool)>, end: usize| {
+        if let Some((start, count, ascii)) = open.take()
+            && (ascii || count >= 4)
+        {
+            spans.push((start, end));
+        }
+    };
+    for (at, c) in text.char_indices() {
+        match (positional_digit(c), &mut open) {
+            (Some(_), Some((_, count, ascii))) if *ascii == c.is_ascii_digit() => *count += 1,
+            (Some(_), _) => {
+                close(&mut open, at);
+                open = Some((at, 1, c.is_ascii_digit()));
+            }
+            (None, _) => close(&mut open, at),
+        }
+    }
+    close(&mut open, text.len());
+    let bound = |i: usize| spans.get(i).map_or(text.len(), |s| s.0);
+    let digits = |span: (usize, usize)| {
+        text[span.0..span.1].chars().filter_map(positional_digit).map(|d| char::from(b'0' + d))
+    };
+    spans
+        .iter()
+        .enumerate()
+        .map(|(i, span)| Run {
+            digits: digits(*span).collect(),
+            before: &text[if i == 0 { 0 } else { spans[i - 1].1 }..span.0],
+            after: &text[span.1..bound(i + 1)],
+        })
+        .collect()
+}
+
+/// Whether the text between two runs only groups digits.
+fn joins(between: &str) -> bool {
+    between.chars().count() <= 3
+        && between.chars().all(|c| is_dash(c) || matches!(c, ' ' | ',' | '.' | '/' | '_' | '、' | '・'))
+}
+
+enum Cluster {
+    Nothing,
+    Branch(String),
+    Account(AccountText),
+}
+
+fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, AccountTextError> {
+    let (Some(first), Some(last)) = (groups.first(), groups.last()) else { return Ok(Cluster::Nothing) };
+    let account_digits = usize::from(format.account_digits);
+    let branch_digits = usize::from(format.branch_digits);
+    let total: usize = groups.iter().map(|g| g.digits.len()).sum();
+    let (before, after) = (
+        first.before.trim_end_matches([' ', ':', '(', 'は', '-', '#', '=']),
+        last.after.trim_start_matches([' ', ')']),
+    );
+    let labelled_branch = BRANCH_BEFORE.iter().any(|l| before.ends_with(l))
+        || BRANCH_AFTER.iter().any(|l| after.starts_with(l));
+    let labelled_account = ACCOUNT_BEFORE.iter().any(|l| before.ends_with(l));
+    let deposit_follows =
+        after.trim_start_matches(['(', '・', ',', '、', '/']).starts_with(['普', '当', '貯']);
+    let rest = || groups[1..].iter().map(|g| g.digits.as_str()).collect::<String>();
+    let account = |branch: Option<String>, digits: &str| {
+        let account_number = padded(digits, format.account_digits)?;
+        Ok(Cluster::Account(AccountText { branch_number: branch, account_number }))
+    };
+    if let [only] = groups {
+        let digits = &only.digits;
+        return match digits.len() {
+            n if n <= branch_digits && (labelled_branch || (n == branch_digits && deposit_follows)) => {
+                Ok(Cluster::Branch(padded(digits, format.branch_digits)?))
+            }
+            n if n <= 2 && !labelled_account && COUNTERS.iter().any(|c| after.starts_with(c)) => {
+                Ok(Cluster::Nothing)
+            }
+            n if n <= branch_digits && !labelled_account => Err(AccountTextError::NoNumber),
+            n if n == account_digits + branch_digits => {
+                account(Some(digits[..branch_digits].to_owned()), &digits[branch_digits..])
+            }
+            _ => account(None, digits),
+        };
+    }
+    let branch_first = first.digits.len() == branch_digits;
+    let whole = total == account_digits && !labelled_branch;
+    let with_branch = branch_first && (groups.len() == 2 || total == account_digits + branch_digits);
+    match (whole, with_branch) {
+        (true, true) if account_digits <= 2 * branch_digits + 1 && !labelled_account => {
+            Err(AccountTextError::Ambiguous)
+        }
+        (true, _) => account(None, &(first.digits.clone() + &rest())),
+        (false, true) => account(Some(first.digits.clone()), &rest()),
+        (false, false) if total > account_digits => Err(AccountTextError::TooManyDigits),
+        (false, false) => Err(AccountTextError::Ambiguous),
+    }
+}
+
+const BRANCH_BEFORE: [&str; 8] =
+    ["店番", "店番号", "支店番号", "支店コード", "店コード", "支店", "店舗番号", "支店名"];
+const BRANCH_AFTER: [&str; 4] = ["支店", "店", "番店", "本店"];
+const ACCOUNT_BEFORE: [&str; 14] = [
+    "口座番号",
+    "口座",
+    "普通",
+    "普通預金",
+    "普)",
+    "普",
+    "当座",
+    "当座預金",
+    "貯蓄",
+    "お客様番号",
+    "お客さま番号",
+    "顧客番号",
+    "契約番号",
+    "番号",
+];
+const COUNTERS: [&str; 14] =
+    ["つ", "個", "月", "日", "年", "回", "番目", "人", "名", "行", "件", "時", "分", "歳"];
+
+/// 記号 of five digits and 番号 of up to eight, alone in the text or labelled; None when nothing looks like it.
+fn japan_post(runs: &[Run<'_>]) -> Option<Result<AccountText, AccountTextError>> {
+    let (symbol, middle, number) = match runs {
+        [symbol, number] => (symbol, None, number),
+        [symbol, middle, number] if middle.digits.len() == 1 => (symbol, Some(middle), number),
+        _ => return None,
+    };
+    let labelled =
+        symbol.before.contains("記号") || (number.before.contains("番号") && !number.before.contains("口座"));
+    let joined = joins(number.before) && middle.is_none_or(|m| joins(m.before));
+    if symbol.digits.len() != 5 || !(joined || labelled) || symbol.before.contains('店') {
+        return None;
+    }
+    let read = japan_post::read(&symbol.digits, &number.digits)?;
+    Some(read.map(|(branch, account)| AccountText { branch_number: Some(branch), account_number: account }))
+}
+
+/// Pads with zeros at the left.
+pub(super) fn padded(digits: &str, length: u8) -> Result<String, AccountTextError> {
+    let length = usize::from(length);
+    if digits.len() > length {
+        return Err(AccountTextError::TooManyDigits);
+    }
+    Ok(format!("{digits:0>length$}"))
+}

@@ -1,0 +1,136 @@
+//! The first pass of every text: NFKC, no variation selectors, no controls, one kind of space.
+//!
+//! The surprising thing: NFKC turns the compatibility ideographs of U+F900 into their unified forms, but not 﨑 and the
+//! eleven others that only look like compatibility ideographs; those are variants and belong to the kanji relation.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// NFKC without variation selectors, controls and invisible marks; every run of white space is one U+0020 and none is
+/// at the ends.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !is_invisible(*c)).nfkc() {
+        if c.is_whitespace() {
+            if !out.is_empty() && !out.ends_with(' ') {
+                out.push(' ');
+            }
+        } else if !c.is_control() {
+            out.push(c);
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E01EF}')
+}
+
+/// The hyphens, dashes, minus signs and long marks that people type between numbers.
+pub(crate) fn is_dash(c: char) -> bool {
+    matches!(
+        c,
+        '-' | '~' | '\u{00AF}' | '\u{02D7}' | '\u{058A}' | '\u{2010}'
+            ..='\u{2015}'
+                | '\u{2043}'
+                | '\u{2053}'
+                | '\u{207B}'
+                | '\u{208B}'
+                | '\u{2212}'
+                | '\u{223C}'
+                | '\u{2500}'
+                | '\u{2501}'
+                | '\u{2E3A}'
+                | '\u{2E3B}'
+                | '\u{2796}'
+                | '\u{301C}'
+                | '\u{3030}'
+                | '\u{30A0}'
+                | '\u{30FC}'
+                | '\u{FE58}'
+                | '\u{FE63}'
+                | '\u{FF0D}'
+                | '\u{FF5E}'
+                | '\u{FF70}'
+    )
+}
+
+/// The digit that a character stands for in positional notation: 0 to 9 or 〇 to 九.
+pub(crate) fn positional_digit(c: char) -> Option<u8> {
+    Some(match c {
+        '0'..='9' => c as u8 - b'0',
+        '〇' | '零' => 0,
+        '一' | '壱' | '壹' => 1,
+        '二' | '弐' | '貳' => 2,
+        '三' | '参' | '參' => 3,
+        '四' => 4,
+        '五' | '伍' => 5,
+        '六' => 6,
+        '七' => 7,
+        '八' => 8,
+        '九' => 9,
+        _ => return None,
+    })
+}
+
+/// The number written by a run of kanji numerals, by place (二三) or with 十, 百 and 千 (二十三). None when the run is
+/// neither, or 10^9 or more.
+pub(crate) fn kanji_number(run: &[char]) -> Option<u32> {
+    if run.is_empty() || run.len() > 9 {
+        return None;
+    }
+    if run.iter().all(|c| positional_digit(*c).is_some()) {
+        return run.iter().try_fold(0_u32, |n, c| Some(n * 10 + u32::from(positional_digit(*c)?)));
+    }
+    let (mut total, mut digit, mut last_unit) = (0_u32, None, u32::MAX);
+    for c in run {
+        let unit = match c {
+            '十' | '拾' => 10,
+            '百' => 100,
+            '千' => 1000,
+            other => {
+                if digit.replace(u32::from(positional_digit(*other)?)).is_some() {
+                    return None;
+                }
+                continue;
+            }
+        };
+        if unit >= last_unit {
+            return None;
+        }
+        last_unit = unit;
+        total += digit.take().unwrap_or(1) * unit;
+    }
+    Some(total + digit.unwrap_or(0))
+}
+
+/// Whether a character may be part of a kanji numeral.
+pub(crate) fn is_kanji_numeral(c: char) -> bool {
+    matches!(c, '十' | '拾' | '百' | '千') || (positional_digit(c).is_some() && !c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_widths_and_controls_leave_no_trace() {
+        assert_eq!(clean(" 葛\u{E0100}飾　 ﾊﾅ\u{200B}Ａ\n"), "葛飾 ハナA");
+        assert_eq!(clean("神\u{FA19}"), "神神");
+    }
+
+    #[test]
+    fn kanji_numbers_are_read_by_place_and_by_unit() {
+        let number = |s: &str| kanji_number(&s.chars().collect::<Vec<_>>());
+        assert_eq!(number("二十三"), Some(23));
+        assert_eq!(number("二三"), Some(23));
+        assert_eq!(number("百五"), Some(105));
+        assert_eq!(number("千二百"), Some(1200));
+        assert_eq!(number("十"), Some(10));
+        assert_eq!(number("十百"), None);
+        assert_eq!(number("二三十"), None);
+        assert_eq!(number("十甲"), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! Why a comparison or a decision came out as it did, as data.
+//!
+//! A reason names a field and a fold or a difference, never a value, so reasons may be stored, counted and shown to an
+//! operator. They are never shown to the follower.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)+) => {
+        /// One reason: a field and what was folded or what differs. The code is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the enum.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable code, `field.what`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No row of the master has this account number.
+    AccountNone = "account.none",
+    /// The typed branch is not the row's.
+    AccountBranchDifferent = "account.branch_different",
+    /// The company demands a branch and none was typed.
+    AccountBranchMissing = "account.branch_missing",
+    /// More than one row fits.
+    RecordDuplicate = "record.duplicate",
+    /// The verification is too weak to confirm.
+    IdentityWeak = "identity.weak",
+
+    /// The names are the same text.
+    NameIdentical = "name.identical",
+    /// Width, spaces, selectors, letter case or iteration marks differ.
+    NameSpelling = "name.spelling",
+    /// Kanji differ that the family register treats as one (MJ shrink map).
+    NameFamilyRegister = "name.family_register",
+    /// Kanji differ that an official table pairs as old and new form.
+    NameOfficialForm = "name.official_form",
+    /// The same Latin words in another order.
+    NameWordOrder = "name.word_order",
+    /// The master holds no kanji and the attested reading is equal.
+    NameByReading = "name.by_reading",
+    /// Kanji differ that only weaker tables relate.
+    NameWeakVariant = "name.weak_variant",
+    /// A character stands for an unknown one.
+    NameUnknownCharacter = "name.unknown_character",
+    /// Family and given name are divided at another place.
+    NameOtherDivision = "name.other_division",
+    /// Equal only with a name recorded in brackets.
+    NameRecordedBeside = "name.recorded_beside",
+    /// One is kana or Latin and the other is not.
+    NameOtherScript = "name.other_script",
+    /// Another family name with the same given name.
+    NameOtherFamilyName = "name.other_family_name",
+    /// Other kanji with the same reading.
+    NameSameReading = "name.same_reading",
+    /// The names are different.
+    NameDifferent = "name.different",
+    /// A name is missing.
+    NameMissing = "name.missing",
+
+    /// The readings are the same text.
+    KanaIdentical = "kana.identical",
+    /// Width, spaces or hiragana differ.
+    KanaSpelling = "kana.spelling",
+    /// One side is written as banks do, without small kana.
+    KanaBank = "kana.bank",
+    /// Small and large kana differ though both write small kana.
+    KanaSize = "kana.size",
+    /// The long vowel is written in another way.
+    KanaLongVowel = "kana.long_vowel",
+    /// ヲ, ヂ, ヅ, ヰ or ヱ against its modern spelling.
+    KanaOldSpelling = "kana.old_spelling",
+    /// Voicing marks differ.
+    KanaVoicing = "kana.voicing",
+    /// The readings are different.
+    KanaDifferent = "kana.different",
+    /// A reading is missing.
+    KanaMissing = "kana.missing",
+
+    /// The birth dates are the same day.
+    BirthDateEqual = "birth_date.equal",
+    /// Month and day are swapped.
+    BirthDateSwapped = "birth_date.swapped",
+    /// One digit differs.
+    BirthDateOneDigit = "birth_date.one_digit",
+    /// The birth dates are different.
+    BirthDateDifferent = "birth_date.different",
+    /// A birth date is missing or can't be read.
+    BirthDateUnreadable = "birth_date.unreadable",
+
+    /// The addresses are the same text.
+    AddressIdentical = "address.identical",
+    /// Width, spaces, hyphens, numerals or counters differ.
+    AddressSpelling = "address.spelling",
+    /// Kanji differ that an official table or the family register treats as one.
+    AddressKanjiVariant = "address.kanji_variant",
+    /// ケ, ヶ, が or ノ, の, 之 or ツ, っ differ.
+    AddressKanaVariant = "address.kana_variant",
+    /// One side lacks the prefecture.
+    AddressPrefectureMissing = "address.prefecture_missing",
+    /// One side lacks county, city or ward.
+    AddressMunicipalityMissing = "address.municipality_missing",
+    /// One side lacks 字 and its name.
+    AddressAzaMissing = "address.aza_missing",
+    /// One side lacks the Kyoto street.
+    AddressStreetMissing = "address.street_missing",
+    /// One side lacks building or room.
+    AddressBuildingMissing = "address.building_missing",
+    /// One side writes the room behind the lot, without the building.
+    AddressRoomBehindLot = "address.room_behind_lot",
+    /// Kanji differ that only weaker tables relate.
+    AddressWeakVariant = "address.weak_variant",
+    /// A character stands for an unknown one.
+    AddressUnknownCharacter = "address.unknown_character",
+    /// One side has fewer numbers and they are the beginning or the end of the other's.
+    AddressNumbersFewer = "address.numbers_fewer",
+    /// The Kyoto streets differ.
+    AddressStreetDifferent = "address.street_different",
+    /// The building has another name and the room is not another.
+    AddressBuildingDifferent = "address.building_different",
+    /// The prefectures differ.
+    AddressPrefectureDifferent = "address.prefecture_different",
+    /// City, ward, town or 字 differ.
+    AddressPlaceDifferent = "address.place_different",
+    /// Chome, lot or house numbers differ.
+    AddressNumbersDifferent = "address.numbers_different",
+    /// The rooms differ.
+    AddressRoomDifferent = "address.room_different",
+    /// An address is missing or too long.
+    AddressMissing = "address.missing",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_name_a_field() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(codes.iter().all(|code| code.split_once('.').is_some()));
+    }
+}
