@@ -4,8 +4,11 @@
 //! nothing of ours. Surprising: the gate that guards every individual message, [`eligibility`], is one small function, on
 //! purpose, and everything that sends calls it.
 
+pub mod content;
+pub mod customer;
 pub mod error;
 pub mod id;
+pub mod identity;
 pub mod phone_number;
 
 pub use error::{Error, ErrorKind};

@@ -1,1 +1,17 @@
-//! Each node's store: traits, SQLite behind them, one conformance suite.
+//! Each node's store: traits, one implementation for each database, one conformance suite that all of them pass.
+//!
+//! Only this crate names sqlx. A store's method is one named transaction over a whole batch; it decides nothing itself but
+//! calls the pure rules of `domain` inside the transaction where atomicity needs it. No network call ever stands inside one.
+//! Surprising: bulk goes to the database as one JSON parameter (`json_each`), because a statement for each row is what makes
+//! an embedded store slow.
+
+pub mod carrier;
+pub mod company;
+#[cfg(test)]
+mod conformance;
+pub mod error;
+pub mod information;
+pub mod sqlite;
+pub mod terminal;
+
+pub use error::StoreError;

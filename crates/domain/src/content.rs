@@ -1,0 +1,166 @@
+//! What a talk room shows: a text and buttons, within the limits of RCS Business Messaging.
+//!
+//! The limits are checked when a content is made, not when it is sent (RBM guide "send messages": text 3072, suggestions 11,
+//! label 25, postback and address 2048).
+
+use crate::{Error, phone_number::PhoneNumber};
+
+/// The longest text, in characters.
+pub const TEXT_LIMIT: usize = 3072;
+/// The most suggestions below one message.
+pub const SUGGESTIONS_LIMIT: usize = 11;
+/// The longest label, in characters.
+pub const LABEL_LIMIT: usize = 25;
+/// The longest postback and the longest address, in bytes.
+pub const POSTBACK_LIMIT: usize = 2048;
+
+/// What a talk room shows for one message. May carry personal data: has no `Debug` that shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The text, 1 to [`TEXT_LIMIT`] characters.
+    pub text: String,
+    /// The buttons, at most [`SUGGESTIONS_LIMIT`].
+    pub suggestions: Vec<Suggestion>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Content({} characters, {} suggestions)", self.text.chars().count(), self.suggestions.len())
+    }
+}
+
+/// One button below a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// The label, 1 to [`LABEL_LIMIT`] characters.
+    pub label: String,
+    /// What comes back when it is tapped: at most [`POSTBACK_LIMIT`] bytes, opaque to carrier and terminal.
+    pub postback: String,
+    /// What a tap does besides answering.
+    pub action: Option<Action>,
+}
+
+/// What a tap does besides answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Opens an https page, inside the talk room (`webview`) or in the browser.
+    OpenUrl {
+        /// At most [`POSTBACK_LIMIT`] bytes.
+        url: String,
+        /// Inside the talk room.
+        webview: bool,
+    },
+    /// Calls a number.
+    Dial(PhoneNumber),
+}
+
+impl Content {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// The first limit that is broken, with the field's path, the size and the limit.
+    pub fn check(&self) -> Result<(), Error> {
+        let length = self.text.chars().count();
+        if length == 0 || length > TEXT_LIMIT {
+            return Err(Error::invalid(
+                "text",
+                format!("{length} characters"),
+                format!("write 1 to {TEXT_LIMIT} characters"),
+            ));
+        }
+        if self.suggestions.len() > SUGGESTIONS_LIMIT {
+            return Err(Error::invalid(
+                "suggestions",
+                format!("{} suggestions", self.suggestions.len()),
+                format!("give at most {SUGGESTIONS_LIMIT}"),
+            ));
+        }
+        self.suggestions.iter().enumerate().try_for_each(|(index, suggestion)| {
+            suggestion.check().map_err(|error| {
+                let field = format!("suggestions[{index}].{}", error.field);
+                error.at(field)
+            })
+        })
+    }
+}
+
+impl Suggestion {
+    fn check(&self) -> Result<(), Error> {
+        let length = self.label.chars().count();
+        if length == 0 || length > LABEL_LIMIT {
+            return Err(Error::invalid(
+                "text",
+                format!("{length} characters"),
+                format!("write 1 to {LABEL_LIMIT} characters"),
+            ));
+        }
+        if self.postback.len() > POSTBACK_LIMIT {
+            return Err(Error::invalid(
+                "postback",
+                format!("{} bytes", self.postback.len()),
+                format!("give at most {POSTBACK_LIMIT} bytes"),
+            ));
+        }
+        match &self.action {
+            Some(Action::OpenUrl { url, .. }) => check_url(url),
+            Some(Action::Dial(_)) | None => Ok(()),
+        }
+    }
+}
+
+fn check_url(url: &str) -> Result<(), Error> {
+    if url.len() > POSTBACK_LIMIT {
+        return Err(Error::invalid(
+            "url",
+            format!("{} bytes", url.len()),
+            format!("give at most {POSTBACK_LIMIT} bytes"),
+        ));
+    }
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    if host.is_none_or(str::is_empty) || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Error::invalid("url", "not an https address", "write https://, a host and a path"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(text: &str, suggestions: Vec<Suggestion>) -> Content {
+        Content { text: text.to_owned(), suggestions }
+    }
+
+    fn button(label: &str, postback: &str, url: Option<&str>) -> Suggestion {
+        let action = url.map(|url| Action::OpenUrl { url: url.to_owned(), webview: true });
+        Suggestion { label: label.to_owned(), postback: postback.to_owned(), action }
+    }
+
+    #[test]
+    fn the_limits_themselves_are_allowed() {
+        let suggestions = vec![button(&"あ".repeat(25), &"p".repeat(2048), Some("https://a.example/x")); 11];
+        assert_eq!(content(&"あ".repeat(3072), suggestions).check(), Ok(()));
+    }
+
+    #[test]
+    fn one_past_a_limit_is_refused_with_its_field() {
+        let long_url = format!("https://a.example/{}", "x".repeat(2048));
+        for (content, field) in [
+            (content("", vec![]), "text"),
+            (content(&"あ".repeat(3073), vec![]), "text"),
+            (content("a", vec![button("b", "", None); 12]), "suggestions"),
+            (content("a", vec![button("", "", None)]), "suggestions[0].text"),
+            (
+                content("a", vec![button("b", "", None), button(&"b".repeat(26), "", None)]),
+                "suggestions[1].text",
+            ),
+            (content("a", vec![button("b", &"p".repeat(2049), None)]), "suggestions[0].postback"),
+            (content("a", vec![button("b", "", Some("http://a.example"))]), "suggestions[0].url"),
+            (content("a", vec![button("b", "", Some("https:///x"))]), "suggestions[0].url"),
+            (content("a", vec![button("b", "", Some("https://a.example/ x"))]), "suggestions[0].url"),
+            (content("a", vec![button("b", "", Some(&long_url))]), "suggestions[0].url"),
+        ] {
+            assert_eq!(content.check().unwrap_err().field, field);
+        }
+    }
+}

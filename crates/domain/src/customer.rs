@@ -1,0 +1,71 @@
+//! A row of the customer master [120].
+
+use std::fmt;
+
+use crate::id::CustomerId;
+
+/// A customer as the company knows them. Personal: `Debug` shows the id alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// Unique in the company.
+    pub customer_id: CustomerId,
+    /// As written in the master.
+    pub name: String,
+    /// Reading, may be empty.
+    pub name_kana: String,
+    /// `YYYY-MM-DD`.
+    pub birth_date: String,
+    /// As written in the master.
+    pub address: String,
+    /// Branch, digits, may be empty.
+    pub branch_number: String,
+    /// Account number as written in the master.
+    pub account_number: String,
+    /// The account number's normal form, by which a customer is found.
+    pub account_key: String,
+    /// How and when the company verified the customer, for example `drivers_licence:2017-02`.
+    pub identity_verification: String,
+}
+
+impl fmt::Debug for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Customer({}, …)", self.customer_id)
+    }
+}
+
+/// An account number as a person gave it, in normal form: digits only. Personal: `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct GivenAccount {
+    /// Branch, when the person gave it.
+    pub branch_number: Option<String>,
+    /// The account number.
+    pub account_number: String,
+}
+
+impl fmt::Debug for GivenAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenAccount(…)")
+    }
+}
+
+/// What a match decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MatchOutcome {
+    /// It is this customer.
+    Confirmed,
+    /// It may be; a person has to look.
+    Review,
+    /// It is not.
+    Rejected,
+}
+
+/// A match's outcome, the customer meant, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchDecision {
+    /// The outcome.
+    pub outcome: MatchOutcome,
+    /// The customer, when confirmed or in review.
+    pub customer_id: Option<CustomerId>,
+    /// Codes, without values.
+    pub reasons: Vec<String>,
+}

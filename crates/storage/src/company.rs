@@ -1,0 +1,1 @@
+//! The store of the company node: what it must do, whatever the database.

@@ -1,0 +1,1 @@
+//! The store of the information node: what it must do, whatever the database.

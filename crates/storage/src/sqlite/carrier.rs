@@ -1,0 +1,1 @@
+//! The carrier store on SQLite.

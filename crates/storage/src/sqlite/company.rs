@@ -1,0 +1,1 @@
+//! The company store on SQLite.

@@ -1,0 +1,110 @@
+//! The embedded stores: one SQLite file for each node.
+//!
+//! WAL with `synchronous=FULL`: what is committed survives a power cut. One connection writes, so that transactions queue in
+//! the program instead of failing on the file's lock; others read beside it. Surprising: a write transaction is
+//! `BEGIN IMMEDIATE`, because one that begins by reading and then writes can't wait for its turn.
+
+pub mod carrier;
+pub mod company;
+pub mod information;
+pub mod terminal;
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::StoreError;
+
+/// How many connections read beside the one that writes.
+const READERS: u32 = 4;
+
+/// One node's database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl Database {
+    /// Opens the file, makes it when it isn't there, and brings its schema up to date.
+    pub(crate) async fn open(path: &Path, migrations: &Migrator) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "MEMORY")
+            .pragma("wal_autocheckpoint", "4000");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::during("open"))?;
+        migrations
+            .run(&writer)
+            .await
+            .map_err(|error| StoreError::Unavailable { transaction: "migrate", source: error.into() })?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(StoreError::during("open"))?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Begins a transaction that may write. The name stands in errors.
+    pub(crate) async fn write(
+        &self,
+        transaction: &'static str,
+    ) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::during(transaction))
+    }
+
+    /// Connections that read.
+    pub(crate) const fn read(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// Writes the log back into the file and closes it.
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Rows as the one JSON parameter that `json_each` takes apart: an array of arrays, one for each row.
+pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(rows)
+        .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))
+}
+
+/// An instant as stores keep it: microseconds since 1970.
+pub(crate) fn micros(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+/// An instant that a store kept.
+pub(crate) fn instant(micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(micros)
+        .map_err(|_| StoreError::Corrupt(format!("{micros} is no instant in microseconds")))
+}
+
+/// Bytes as the hexadecimal digits that `unhex` reads back inside SQL.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
+}
