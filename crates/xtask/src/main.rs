@@ -1,2 +1,87 @@
-//! Automation of the project: the one test command and what it checks.
-fn main() {}
+//! Automation of the project: `cargo xtask test` is the one test command, and each of its steps is a command too.
+//!
+//! What lives here are checks of the tree, never code that a node runs, so nothing of ours may depend on it and it
+//! depends on nothing of ours. Surprising: it is part of the workspace that it checks, so its own files obey every
+//! rule below (only `tidy/text.rs` may hold the words that it forbids).
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks by printing")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+mod finding;
+mod proto;
+mod requirements;
+mod steps;
+mod tidy;
+
+use steps::Step;
+
+/// Automation of Musubi. `cargo xtask test` decides whether a change is good.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every step below, in this order, and end with a table; fails when any step fails.
+    Test {
+        /// Stop at the first step that fails instead of running the rest.
+        #[arg(long)]
+        fail_fast: bool,
+    },
+    /// The formatting is rustfmt's (`cargo fmt` mends it).
+    Fmt,
+    /// The tree keeps the project's rules: layout, imports, sizes, words, dependencies, links.
+    Tidy,
+    /// The wire under proto/ is well named, documented, and not broken against proto/baseline.txt.
+    Proto {
+        /// Write the wire as it is now to proto/baseline.txt; refused when that breaks the accepted one.
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Clippy has nothing to say, in any target.
+    Clippy,
+    /// The documentation builds without a warning, private items included.
+    Doc,
+    /// Every test of the workspace.
+    Tests,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let root = &root()?;
+    let step = match command {
+        Command::Test { fail_fast } => return steps::run_all(root, fail_fast),
+        Command::Proto { accept: true } => return proto::accept(root),
+        Command::Proto { accept: false } => Step::Proto,
+        Command::Fmt => Step::Fmt,
+        Command::Tidy => Step::Tidy,
+        Command::Clippy => Step::Clippy,
+        Command::Doc => Step::Doc,
+        Command::Tests => Step::Tests,
+    };
+    requirements::check(&[step])?;
+    step.run(root)
+}
+
+/// The workspace's root folder: two above this crate's.
+fn root() -> anyhow::Result<PathBuf> {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate_folder.ancestors().nth(2).context("the crate's folder has no grandparent")?;
+    Ok(root.to_path_buf())
+}

@@ -1,0 +1,83 @@
+//! What a step needs installed, asked before anything runs, so that a bare machine gets one list of what to install
+//! and not an error of a linker after ten minutes. Never installs anything itself.
+
+use std::process::{Command, Stdio};
+
+use crate::steps::Step;
+
+/// A program that a step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tool {
+    /// The program and the arguments that make it print its version.
+    probe: &'static [&'static str],
+    remedy: &'static str,
+}
+
+const CARGO: Tool = Tool { probe: &["cargo", "--version"], remedy: "install Rust: https://rustup.rs" };
+const RUSTFMT: Tool = Tool { probe: &["cargo", "fmt", "--version"], remedy: "rustup component add rustfmt" };
+const CLIPPY: Tool = Tool { probe: &["cargo", "clippy", "--version"], remedy: "rustup component add clippy" };
+const CC: Tool = Tool {
+    probe: &["cc", "--version"],
+    remedy: "install a C compiler (SQLite and the cryptography are C): apt install gcc libc6-dev, dnf install gcc, \
+             or xcode-select --install",
+};
+
+fn tools(step: Step) -> &'static [Tool] {
+    match step {
+        Step::Fmt => &[CARGO, RUSTFMT],
+        Step::Tidy => &[CARGO],
+        Step::Proto => &[],
+        Step::Clippy => &[CARGO, CLIPPY, CC],
+        Step::Doc | Step::Tests => &[CARGO, CC],
+    }
+}
+
+/// Ask for everything that the steps need.
+///
+/// # Errors
+///
+/// When something is missing; the text lists all of it, with the command that installs it.
+pub(crate) fn check(steps: &[Step]) -> anyhow::Result<()> {
+    let missing = missing(steps, answers);
+    let lines: String =
+        missing.iter().map(|tool| format!("\n  {}: {}", tool.probe.join(" "), tool.remedy)).collect();
+    anyhow::ensure!(missing.is_empty(), "missing on this machine:{lines}");
+    Ok(())
+}
+
+fn missing(steps: &[Step], present: impl Fn(Tool) -> bool) -> Vec<Tool> {
+    let mut missing: Vec<Tool> = Vec::new();
+    for &tool in steps.iter().flat_map(|&step| tools(step)) {
+        if !missing.contains(&tool) && !present(tool) {
+            missing.push(tool);
+        }
+    }
+    missing
+}
+
+fn answers(tool: Tool) -> bool {
+    let Some((program, arguments)) = tool.probe.split_first() else { return false };
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_missing_is_named_once() {
+        assert_eq!(missing(&Step::ALL, |_| false), [CARGO, RUSTFMT, CLIPPY, CC]);
+    }
+
+    #[test]
+    fn step_asks_only_for_what_it_runs() {
+        assert_eq!(missing(&[Step::Fmt], |tool| tool == CARGO), [RUSTFMT]);
+        assert_eq!(missing(&[Step::Proto], |_| false), []);
+    }
+
+    #[test]
+    fn program_that_does_not_exist_does_not_answer() {
+        assert!(!answers(Tool { probe: &["no-such-program-here", "--version"], remedy: "" }));
+    }
+}
