@@ -17,10 +17,12 @@
 
 use std::fmt;
 
+use crate::compare::name::keeps_given_name;
 use crate::compare::{
     Compared, Comparison, compare_addresses, compare_birth_dates, compare_kana, compare_names,
 };
 use crate::normalise::characters::{clean, is_dash};
+use crate::normalise::kana::is_kana;
 use crate::{AccountText, CustomerRecord, Identity, Reason, Strength};
 
 /// What to do with the follower.
@@ -146,19 +148,46 @@ fn judge(
 
 /// Name and reading as one item.
 fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {
-    let name = compare_names(&row.name, &identity.name);
-    let kana = compare_kana(&row.name_kana, identity.name_kana.as_deref().unwrap_or_default());
-    let _ = policy;
-    let comparison = match (name.comparison, kana.comparison) {
-        (Comparison::Equal, Comparison::Equal) => Comparison::Equal,
-        (Comparison::Equal, Comparison::Review) if kana.reasons == [Reason::KanaMissing] => Comparison::Equal,
-        (Comparison::Equal, Comparison::Review | Comparison::Different) | (Comparison::Review, _) => {
+    let attested_kana = identity.name_kana.as_deref().unwrap_or_default();
+    let only_kana = row.name.trim().is_empty() || is_kana(&row.name);
+    let row_kana = if row.name_kana.trim().is_empty() && only_kana { &row.name } else { &row.name_kana };
+    let mut name = compare_names(&row.name, &identity.name);
+    let kana = compare_kana(row_kana, attested_kana);
+    let unread = kana.reasons == [Reason::KanaMissing];
+    let harmless = kana.reasons.iter().all(|reason| HARMLESS_KANA.contains(reason));
+    let same_reading = kana.comparison == Comparison::Equal;
+    let unwritten = matches!(name.reasons[..], [Reason::NameOtherScript | Reason::NameMissing]);
+    let comparison = match name.comparison {
+        Comparison::Equal if same_reading || harmless => Comparison::Equal,
+        Comparison::Review if unwritten && only_kana && same_reading && !policy.written_name_required => {
+            name.reasons = vec![Reason::NameByReading];
+            Comparison::Equal
+        }
+        Comparison::Review if unwritten && !same_reading && !unread && !name_is_latin(row, identity) => {
+            Comparison::Different
+        }
+        Comparison::Equal | Comparison::Review => Comparison::Review,
+        Comparison::Different if same_reading => {
+            name.reasons = vec![Reason::NameSameReading];
             Comparison::Review
         }
-        (Comparison::Different, Comparison::Equal) => Comparison::Review,
-        (Comparison::Different, Comparison::Review | Comparison::Different) => Comparison::Different,
+        Comparison::Different
+            if keeps_given_name((&row.name, &row.name_kana), (&identity.name, attested_kana)) =>
+        {
+            name.reasons = vec![Reason::NameOtherFamilyName];
+            Comparison::Review
+        }
+        Comparison::Different => Comparison::Different,
     };
     Compared::new(comparison, name.reasons.into_iter().chain(kana.reasons))
+}
+
+/// What may differ in the reading when the written names are equal: systems write it in other ways.
+const HARMLESS_KANA: [Reason; 5] =
+    [Reason::KanaMissing, Reason::KanaBank, Reason::KanaSize, Reason::KanaLongVowel, Reason::KanaSpelling];
+
+fn name_is_latin(row: &CustomerRecord, identity: &Identity) -> bool {
+    [&row.name, &identity.name].iter().any(|name| clean(name).starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 fn judge_address(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {

@@ -58,6 +58,8 @@ reasons! {
     NameUnknownCharacter = "name.unknown_character",
     /// Family and given name are divided at another place.
     NameOtherDivision = "name.other_division",
+    /// One Latin name has words more than the other.
+    NameWordMissing = "name.word_missing",
     /// Equal only with a name recorded in brackets.
     NameRecordedBeside = "name.recorded_beside",
     /// One is kana or Latin and the other is not.

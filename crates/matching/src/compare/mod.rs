@@ -8,7 +8,7 @@
 mod address;
 mod birth_date;
 mod kana;
-mod name;
+pub(crate) mod name;
 
 pub use address::compare_addresses;
 pub use birth_date::compare_birth_dates;

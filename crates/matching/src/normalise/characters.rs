@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 /// at the ends.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !is_invisible(*c)).nfkc() {
+    for c in text.chars().filter(|c| !is_invisible(*c)).map(combining).nfkc() {
         if c.is_whitespace() {
             if !out.is_empty() && !out.ends_with(' ') {
                 out.push(' ');
@@ -20,6 +20,15 @@ pub(crate) fn clean(text: &str) -> String {
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+/// Free-standing voicing marks as combining ones, which NFKC joins to the kana before them.
+fn combining(c: char) -> char {
+    match c {
+        '\u{309B}' | '\u{FF9E}' => '\u{3099}',
+        '\u{309C}' | '\u{FF9F}' => '\u{309A}',
+        _ => c,
+    }
 }
 
 fn is_invisible(c: char) -> bool {

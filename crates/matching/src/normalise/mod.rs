@@ -10,3 +10,6 @@ pub(crate) mod account;
 pub(crate) mod characters;
 pub(crate) mod date;
 mod japan_post;
+pub(crate) mod kana;
+pub(crate) mod kanji;
+pub(crate) mod name;
