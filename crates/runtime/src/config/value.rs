@@ -1,0 +1,196 @@
+//! Values that configurations of all nodes hold, parsed when they are read.
+//!
+//! A secret prints as dots, everywhere. Surprising: `{ file = "path" }` is read at once, relative to the working folder.
+
+use std::{
+    fmt, fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+
+use http::Uri;
+use musubi_domain::{Error, error::shape};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+
+/// A text that must not be shown: a token, a key. Written as `"…"` or as `{ file = "path" }`, whose last line break is
+/// dropped. Never empty when read from a configuration. Overwritten in memory when dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// From a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// The text, for where it is used.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+/// Has its own answer for every type, because serde's would quote the value.
+struct SecretVisitor;
+
+const NOT_TEXT: &str = "a secret is a text in quotes, or { file = \"path\" }";
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NOT_TEXT)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+        if text.is_empty() { Err(E::custom("the secret is empty")) } else { Ok(Secret::new(text)) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let refused = || de::Error::custom(NOT_TEXT);
+        let key: String = map.next_key()?.ok_or_else(refused)?;
+        if key != "file" {
+            return Err(refused());
+        }
+        let path: String = map.next_value()?;
+        if map.next_key::<String>()?.is_some() {
+            return Err(refused());
+        }
+        let text = fs::read_to_string(&path).map_err(|error| {
+            de::Error::custom(format!("the file {path} can not be read: {}", error.kind()))
+        })?;
+        self.visit_str(text.trim_end_matches(['\r', '\n']))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+}
+
+/// Where a peer is called: `http://host:port`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// A peer on this machine; one that listens on every address is called on loopback.
+    #[must_use]
+    pub fn local(mut address: SocketAddr) -> Self {
+        if address.ip().is_unspecified() {
+            let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            address.set_ip(if address.is_ipv4() { v4 } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
+        }
+        Self(format!("http://{address}"))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let good = text.parse::<Uri>().is_ok_and(|uri| {
+            uri.scheme_str() == Some("http")
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && uri.port_u16().is_some_and(|port| port > 0)
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.path_and_query().is_none_or(|path| path == "/")
+        });
+        if good {
+            return Ok(Self(text.trim_end_matches('/').to_owned()));
+        }
+        let problem = format!("{} is no address of a peer", shape(text));
+        Err(Error::invalid("endpoint", problem, "write http://host:port"))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Where a server listens: an IP address and a port, `127.0.0.1:7001`; port 0 is any free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenAddress(SocketAddr);
+
+impl ListenAddress {
+    /// As the operating system takes it.
+    #[must_use]
+    pub const fn get(self) -> SocketAddr {
+        self.0
+    }
+}
+
+impl From<ListenAddress> for SocketAddr {
+    fn from(address: ListenAddress) -> Self {
+        address.0
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse().map(Self).map_err(|_| {
+            let problem = format!("{} is no address to listen on", shape(text));
+            Error::invalid("listen", problem, "write an IP address and a port, as 127.0.0.1:7001")
+        })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for ListenAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

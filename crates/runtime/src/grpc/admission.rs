@@ -1,0 +1,144 @@
+//! The door of a server: who comes in, how many at once, for how long.
+//!
+//! Every call passes here before any handler. Health passes freely, so that an overloaded or draining server still answers it.
+//! Surprising: a place is held while the handler works, and not while its response streams, so that long streams don't
+//! starve the rest; the drain waits for both.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{HeaderMap, Request, Response};
+use musubi_domain::{Error, ErrorKind};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Status, body::Body, service::Routes};
+use tower::Service;
+use tracing::{Instrument as _, info_span};
+
+use super::{auth::Authenticator, body::EndingBody, status};
+
+/// A call whose caller gave no deadline ends after this.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// No call has longer than this to answer, whatever its caller asked for: long uploads ask for more than the default.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
+/// How many handlers work at once; further calls are refused at once, which costs less than to let them wait.
+const MOST_AT_ONCE: usize = 1024;
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// The door, before `routes`.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    routes: Routes,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    auth: Authenticator,
+    places: Semaphore,
+    soft: CancellationToken,
+    hard: CancellationToken,
+    calls: TaskTracker,
+}
+
+impl Admission {
+    /// `calls` counts the calls under way, their responses included.
+    pub(crate) fn new(
+        routes: Routes,
+        auth: Authenticator,
+        soft: CancellationToken,
+        hard: CancellationToken,
+        calls: TaskTracker,
+    ) -> Self {
+        let places = Semaphore::new(MOST_AT_ONCE);
+        Self { routes: routes.prepare(), rules: Arc::new(Rules { auth, places, soft, hard, calls }) }
+    }
+}
+
+impl Service<Request<Body>> for Admission {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        <Routes as Service<Request<Body>>>::poll_ready(&mut self.routes, context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mut routes = self.routes.clone();
+        let rules = Arc::clone(&self.rules);
+        if request.uri().path().starts_with(HEALTH) {
+            return Box::pin(async move { routes.call(request).await });
+        }
+        Box::pin(async move { Ok(rules.run(routes, request).await.unwrap_or_else(Status::into_http)) })
+    }
+}
+
+impl Rules {
+    async fn run(&self, mut routes: Routes, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let call = self.calls.token();
+        if self.soft.is_cancelled() {
+            return Err(stopping());
+        }
+        let caller = self.auth.identify(request.headers()).map_err(status::to_status)?;
+        let _place = self.places.try_acquire().map_err(|_full| {
+            status::to_status(Error::new(
+                ErrorKind::ResourceExhausted,
+                "too many calls at once",
+                "slow down and repeat",
+            ))
+        })?;
+        let span = info_span!("call", method = request.uri().path(), %caller);
+        let deadline = deadline(request.headers());
+        request.extensions_mut().insert(caller);
+        let handler =
+            AssertUnwindSafe(async move { routes.call(request).await }.instrument(span)).catch_unwind();
+        let response = tokio::select! {
+            biased;
+            () = self.hard.cancelled() => return Err(stopping()),
+            response = handler => response,
+            () = tokio::time::sleep(deadline) => return Err(status::deadline_exceeded()),
+        };
+        let Ok(Ok(response)) = response else {
+            return Err(status::to_status(Error::new(ErrorKind::Internal, "the handler panicked", "")));
+        };
+        let hard = self.hard.clone();
+        let end = async move {
+            hard.cancelled().await;
+            stopping()
+        };
+        Ok(response.map(|body| EndingBody::wrap(body, Box::pin(end), call)))
+    }
+}
+
+fn stopping() -> Status {
+    status::to_status(Error::new(ErrorKind::Unavailable, "the server is stopping", "repeat it"))
+}
+
+fn deadline(headers: &HeaderMap) -> Duration {
+    let asked = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
+    asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE))
+}
+
+/// The gRPC wire's timeout: one to eight digits and a unit.
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}

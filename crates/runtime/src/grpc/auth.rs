@@ -1,0 +1,195 @@
+//! Who calls: bearer tokens into callers, and what a handler asks about its caller.
+//!
+//! A handler never reads a caller out of a message. How a caller is found stands in one place, [`Authenticator::identify`].
+//! Surprising: a token is compared with every known one, always, so that the time taken tells nothing.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use musubi_domain::{
+    Error, ErrorKind,
+    id::{CarrierId, CompanyId},
+};
+use sha2::{Digest as _, Sha256};
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
+use tonic::{Request, Status};
+
+use super::status::to_status;
+use crate::config::Secret;
+
+/// The fewest characters of a token.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// A company's server, or its people.
+    Company(CompanyId),
+    /// A carrier.
+    Carrier(CarrierId),
+    /// The information-management server.
+    Information,
+    /// An operator of the called node.
+    Operator,
+    /// A consumer's terminal.
+    Terminal,
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Company(id) => write!(f, "company {id}"),
+            Self::Carrier(id) => write!(f, "carrier {id}"),
+            Self::Information => f.write_str("information"),
+            Self::Operator => f.write_str("operator"),
+            Self::Terminal => f.write_str("terminal"),
+        }
+    }
+}
+
+/// Finds the caller of a request. Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator(Arc<[([u8; 32], Caller)]>);
+
+impl Authenticator {
+    /// Knows these tokens. A caller may have several, so that they can be rotated.
+    ///
+    /// # Errors
+    /// When a token is shorter than 16 characters, can't stand in a header, or belongs to two callers; `field` is `token`.
+    pub fn new(tokens: Vec<(Secret, Caller)>) -> Result<Self, Error> {
+        let mut known: Vec<([u8; 32], Caller)> = Vec::with_capacity(tokens.len());
+        for (token, caller) in tokens {
+            check(&token)
+                .map_err(|error| Error { problem: format!("{caller}: {}", error.problem), ..error })?;
+            let digest = digest(token.expose().as_bytes());
+            if let Some((_, other)) = known.iter().find(|(known, other)| *known == digest && *other != caller)
+            {
+                let problem = format!("{caller} and {other} have the same token");
+                return Err(Error::invalid("token", problem, "give each its own"));
+            }
+            known.push((digest, caller));
+        }
+        Ok(Self(known.into()))
+    }
+
+    /// The caller, by the `authorization` header.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when there is no bearer token, or it isn't known.
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+        let refused = |problem| {
+            Error::new(ErrorKind::Unauthenticated, problem, "send authorization: Bearer and a known token")
+        };
+        let header = headers.get(AUTHORIZATION).ok_or_else(|| refused("no authorization"))?;
+        let token =
+            bearer(header.as_bytes()).ok_or_else(|| refused("the authorization is no bearer token"))?;
+        let digest = digest(token);
+        let mut found = u32::MAX;
+        for (index, (known, _)) in (0_u32..).zip(self.0.iter()) {
+            found.conditional_assign(&index, known.ct_eq(&digest));
+        }
+        let caller = usize::try_from(found).ok().and_then(|found| self.0.get(found));
+        caller.map(|(_, caller)| caller.clone()).ok_or_else(|| refused("the token is not known"))
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authenticator({} tokens)", self.0.len())
+    }
+}
+
+/// Whether a token is long enough and can stand in a header.
+///
+/// # Errors
+/// `InvalidArgument` at `token` when not.
+pub(crate) fn check(token: &Secret) -> Result<(), Error> {
+    let text = token.expose();
+    if text.len() >= SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let problem = format!("a token of {}", musubi_domain::error::shape(text));
+    Err(Error::invalid(
+        "token",
+        problem,
+        "give at least 16 visible ASCII characters without spaces, best random",
+    ))
+}
+
+fn digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+}
+
+/// Who calls.
+///
+/// # Errors
+/// UNAUTHENTICATED when the request came past the door; that is a fault of ours.
+pub fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
+    let unknown = || to_status(Error::new(ErrorKind::Unauthenticated, "the caller is not known", ""));
+    request.extensions().get().ok_or_else(unknown)
+}
+
+/// The company that calls.
+///
+/// # Errors
+/// PERMISSION_DENIED when another does.
+pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
+    match caller(request)? {
+        Caller::Company(id) => Ok(id.clone()),
+        other @ (Caller::Carrier(_) | Caller::Information | Caller::Operator | Caller::Terminal) => {
+            Err(denied(other, "a company"))
+        }
+    }
+}
+
+/// The carrier that calls.
+///
+/// # Errors
+/// PERMISSION_DENIED when another does.
+pub fn carrier<T>(request: &Request<T>) -> Result<CarrierId, Status> {
+    match caller(request)? {
+        Caller::Carrier(id) => Ok(id.clone()),
+        other @ (Caller::Company(_) | Caller::Information | Caller::Operator | Caller::Terminal) => {
+            Err(denied(other, "a carrier"))
+        }
+    }
+}
+
+/// Only the information-management server calls.
+///
+/// # Errors
+/// PERMISSION_DENIED when another does.
+pub fn information<T>(request: &Request<T>) -> Result<(), Status> {
+    only(request, &Caller::Information, "the information-management server")
+}
+
+/// Only an operator calls.
+///
+/// # Errors
+/// PERMISSION_DENIED when another does.
+pub fn operator<T>(request: &Request<T>) -> Result<(), Status> {
+    only(request, &Caller::Operator, "an operator")
+}
+
+/// Only a terminal calls.
+///
+/// # Errors
+/// PERMISSION_DENIED when another does.
+pub fn terminal<T>(request: &Request<T>) -> Result<(), Status> {
+    only(request, &Caller::Terminal, "a terminal")
+}
+
+fn only<T>(request: &Request<T>, wanted: &Caller, name: &str) -> Result<(), Status> {
+    let caller = caller(request)?;
+    if caller == wanted { Ok(()) } else { Err(denied(caller, name)) }
+}
+
+fn denied(caller: &Caller, wanted: &str) -> Status {
+    let problem = format!("this call is for {wanted} and came from {caller}");
+    to_status(Error::new(ErrorKind::PermissionDenied, problem, "call with the token of one who may"))
+}

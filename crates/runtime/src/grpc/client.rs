@@ -1,0 +1,131 @@
+//! The gRPC client of every node: one channel to a peer, with the caller's token and a deadline on every call.
+//!
+//! A generated client takes the channel as it is: `XServiceClient::new(channel)`. It connects at the first call and again
+//! whenever the connection is lost. Surprising: a call without a deadline doesn't exist, except on a channel that was made
+//! [`AuthorizedChannel::open_ended`], where the response's beginning has the deadline and its stream has none.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use musubi_domain::Error;
+use tokio::time::Instant;
+use tonic::{Status, body::Body, transport::Channel};
+use tower::{Service, ServiceExt as _};
+
+use super::{admission::parse_timeout, auth, body::EndingBody, status};
+use crate::config::{Endpoint, Secret};
+
+const TIMEOUT: &str = "grpc-timeout";
+const CONNECT: Duration = Duration::from_secs(3);
+/// How often a silent connection is asked for a sign of life, and how long it has to give one.
+const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+
+/// What a channel does beyond connecting.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions {
+    /// How long a call has, unless it says otherwise by `Request::set_timeout`.
+    pub deadline: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(10) }
+    }
+}
+
+/// A connection to a peer, made when it is needed. Cheap to clone; clones share the connection.
+#[derive(Clone, Debug)]
+pub struct AuthorizedChannel {
+    channel: Channel,
+    authorization: HeaderValue,
+    deadline: Duration,
+    open_ended: bool,
+}
+
+/// A channel to `endpoint` that calls as the owner of `token`. Nothing is connected before the first call. Needs a tokio
+/// runtime.
+///
+/// # Errors
+/// When the token can't be one.
+pub fn connect(
+    endpoint: &Endpoint,
+    token: &Secret,
+    options: ClientOptions,
+) -> Result<AuthorizedChannel, Error> {
+    auth::check(token)?;
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|_| Error::invalid("token", "can not stand in a header", "use visible ASCII"))?;
+    authorization.set_sensitive(true);
+    let (ping, sign_of_life) = PING;
+    let channel = Channel::from_shared(endpoint.as_str().to_owned())
+        .map_err(|_| Error::invalid("endpoint", "is no URL", "write http://host:port"))?
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(ping)
+        .keep_alive_timeout(sign_of_life)
+        .keep_alive_while_idle(true)
+        .connect_lazy();
+    Ok(AuthorizedChannel { channel, authorization, deadline: options.deadline, open_ended: false })
+}
+
+impl AuthorizedChannel {
+    /// The same connection, for calls that have this long: uploads, long lists.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same connection, for calls whose response streams as long as both want: subscriptions. The response has to
+    /// begin within the deadline.
+    #[must_use]
+    pub fn open_ended(&self) -> Self {
+        Self { open_ended: true, ..self.clone() }
+    }
+}
+
+impl Service<Request<Body>> for AuthorizedChannel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        let asked = headers.get(TIMEOUT).and_then(|value| parse_timeout(value.to_str().ok()?));
+        let open_ended = self.open_ended && asked.is_none();
+        let deadline = asked.unwrap_or(self.deadline);
+        if asked.is_none() {
+            headers.insert(TIMEOUT, timeout(deadline));
+        }
+        let channel = self.channel.clone();
+        Box::pin(async move {
+            let end = Instant::now() + deadline;
+            let response = tokio::time::timeout_at(end, channel.oneshot(request)).await;
+            let response = response
+                .map_err(|_elapsed| status::deadline_exceeded())?
+                .map_err(|error| Status::from_error(error.into()))?;
+            if open_ended {
+                return Ok(response);
+            }
+            let end = async move {
+                tokio::time::sleep_until(end).await;
+                status::deadline_exceeded()
+            };
+            Ok(response.map(|body| EndingBody::wrap(body, Box::pin(end), ())))
+        })
+    }
+}
+
+/// On the wire in milliseconds, at most 8 digits: about a day.
+fn timeout(deadline: Duration) -> HeaderValue {
+    let millis = deadline.as_millis().clamp(1, 99_999_999);
+    HeaderValue::try_from(format!("{millis}m")).unwrap_or(HeaderValue::from_static("10S"))
+}

@@ -1,0 +1,199 @@
+//! The gRPC server of every node: bind, serve, drain.
+//!
+//! It serves the node's contracts behind [admission](super::auth), and health and reflection beside them, with the limits that
+//! tonic leaves open. Surprising: the drain goes on accepting connections. Old connections are told to go away and their
+//! calls finish; on new ones health says NOT_SERVING and every other call is refused as UNAVAILABLE, which is safe to repeat.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::{info, warn};
+
+use super::{admission::Admission, auth::Authenticator};
+use crate::{config::Endpoint, lifecycle::Shutdown};
+
+/// Concurrent streams of a connection; tonic's default is no limit.
+const STREAMS: u32 = 200;
+/// Malformed streams of a connection before it is closed; tonic's default is no limit (RUSTSEC-2024-0003).
+const ERROR_RESETS: usize = 256;
+/// Bytes of a request's headers.
+const HEADER_BYTES: u32 = 16 * 1024;
+/// How often a silent connection is asked for a sign of life, and how long it has to give one.
+const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// From the end of the last call to the closing of its connection: its last bytes are still on their way.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Why a server doesn't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Another process listens there.
+    #[error("{0} is taken by another process; stop it, or listen on another port")]
+    PortTaken(SocketAddr),
+    /// The address isn't ours, or isn't allowed.
+    #[error("{address} can not be listened on: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The descriptors of the contracts can't be read.
+    #[error("the descriptors for reflection can not be read: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport gave up.
+    #[error("the server stopped: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// The way to a [`Bound`] server.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Takes the address. Port 0 takes any free one; see [`Bound::local_address`].
+    ///
+    /// # Errors
+    /// When another process has it, or the operating system refuses.
+    pub async fn bind(address: impl Into<SocketAddr>) -> Result<Bound, ServerError> {
+        let address = address.into();
+        let refused = |source: io::Error| match source.kind() == io::ErrorKind::AddrInUse {
+            true => ServerError::PortTaken(address),
+            false => ServerError::Bind { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let reporter = HealthReporter::new();
+        let health = Health(reporter);
+        health.set(ServingStatus::NotServing).await;
+        Ok(Bound { listener: Arc::new(listener), address, health })
+    }
+}
+
+/// What the health service says of this node.
+#[derive(Clone, Debug)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// The node works. Until this is called, health says NOT_SERVING.
+    pub async fn serving(&self) {
+        self.set(ServingStatus::Serving).await;
+    }
+
+    /// The node does not work: its database is away, or it drains.
+    pub async fn not_serving(&self) {
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        self.0.set_service_status("", status).await;
+    }
+}
+
+/// A server that has its port and doesn't serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: Arc<TcpListener>,
+    address: SocketAddr,
+    health: Health,
+}
+
+impl Bound {
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a client on this machine finds it.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::local(self.address)
+    }
+
+    /// What health says; the node sets it once it works.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Serves `routes` until the shutdown has drained it. `descriptors` are the encoded descriptor sets, for reflection.
+    ///
+    /// Run it as a task: `shutdown.spawn("grpc", bound.serve(…))`.
+    ///
+    /// # Errors
+    /// When the descriptors can't be read or the transport gives up.
+    pub async fn serve(
+        self,
+        routes: Routes,
+        descriptors: &'static [&'static [u8]],
+        auth: Authenticator,
+        shutdown: Shutdown,
+    ) -> Result<(), ServerError> {
+        let mut reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        for set in descriptors {
+            reflection = reflection.register_encoded_file_descriptor_set(set);
+        }
+        let health = tonic_health::server::HealthService::from_health_reporter(self.health.0.clone());
+        let routes = routes
+            .add_service(tonic_health::pb::health_server::HealthServer::new(health))
+            .add_service(reflection.build_v1()?);
+        let (soft, hard, calls) = (shutdown.token(), shutdown.hard_token(), TaskTracker::new());
+        let door = Admission::new(routes, auth, soft.clone(), hard.clone(), calls.clone());
+        info!("serving gRPC on {}", self.address);
+
+        let serve = |until| {
+            let connections = connections(Arc::clone(&self.listener));
+            transport().serve_with_incoming_shutdown(door.clone(), connections, until)
+        };
+        let working = serve(soft.clone().cancelled_owned());
+        let draining = async {
+            soft.cancelled().await;
+            self.health.not_serving().await;
+            serve(hard.clone().cancelled_owned()).await
+        };
+        let drained = async {
+            soft.cancelled().await;
+            calls.close();
+            calls.wait().await;
+            tokio::time::sleep(FLUSH).await;
+        };
+        tokio::select! {
+            ended = working => ended?,
+            ended = draining => ended?,
+            () = drained => {}
+            () = hard.cancelled() => {}
+        }
+        info!("stopped serving gRPC on {}", self.address);
+        Ok(())
+    }
+}
+
+fn transport() -> tonic::transport::Server {
+    let (ping, sign_of_life) = PING;
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(Some(STREAMS))
+        .http2_max_local_error_reset_streams(Some(ERROR_RESETS))
+        .http2_max_header_list_size(Some(HEADER_BYTES))
+        .http2_keepalive_interval(Some(ping))
+        .http2_keepalive_timeout(Some(sign_of_life))
+}
+
+/// The connections that come, for ever; an error of one (too many open files) is waited out.
+fn connections(listener: Arc<TcpListener>) -> impl Stream<Item = Result<TcpStream, io::Error>> {
+    futures::stream::unfold(listener, |listener| async move {
+        loop {
+            match listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => return Some((Ok(stream), listener)),
+                Err(error) => {
+                    warn!("a connection was not accepted: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    })
+}
