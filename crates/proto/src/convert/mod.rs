@@ -1,1 +1,3 @@
 //! Conversions between wire and domain, a file for each contract.
+
+pub mod content;
