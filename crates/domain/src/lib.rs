@@ -4,11 +4,20 @@
 //! nothing of ours. Surprising: the gate that guards every individual message, [`eligibility`], is one small function, on
 //! purpose, and everything that sends calls it.
 
+pub mod backoff;
 pub mod content;
 pub mod customer;
+pub mod delivery;
+pub mod dialogue;
+pub mod eligibility;
 pub mod error;
+pub mod guess;
 pub mod id;
 pub mod identity;
 pub mod phone_number;
+pub mod postback;
+pub mod quiet_hours;
+pub mod roster;
+pub mod template;
 
 pub use error::{Error, ErrorKind};

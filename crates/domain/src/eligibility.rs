@@ -1,0 +1,175 @@
+//! The gate: whether a message may leave for a follower, now. And which message of a distribution it is to be.
+//!
+//! Everything that starts an attempt calls [`gate`] inside the transaction that records the start (I1, I2, I3). It fails
+//! closed: what isn't known to be allowed is not. Nothing else in Musubi decides this.
+
+use jiff::Timestamp;
+
+use crate::id::{CustomerId, DialogueId, TieId};
+
+/// What the store knows of a follower at this moment, read in the transaction that starts the attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The follower is on a list.
+    pub following: bool,
+    /// The live tie, if there is one.
+    pub tie: Option<Tie>,
+    /// The present dialogue, if there is one.
+    pub dialogue: Option<DialogueId>,
+}
+
+/// A live tie of a follower to a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tie {
+    /// Which.
+    pub id: TieId,
+    /// To whom.
+    pub customer_id: CustomerId,
+    /// Held back for now: the number is missing from a quarantined list.
+    pub suspended: bool,
+    /// When it is too old to be trusted.
+    pub expire_time: Timestamp,
+}
+
+/// What is about to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// A step of a dialogue.
+    Request(DialogueId),
+    /// Content made for the customer of this tie.
+    Individual(TieId, CustomerId),
+    /// What everybody may get.
+    Uniform,
+}
+
+/// Why a message may not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// The follower follows no more.
+    NotFollowing,
+    /// The dialogue is over or another.
+    OtherDialogue,
+    /// There is no tie.
+    NoTie,
+    /// The tie is another than the content was made for.
+    OtherTie,
+    /// The tie is suspended.
+    Suspended,
+    /// The tie is too old.
+    TieExpired,
+}
+
+/// Whether it may leave now.
+///
+/// # Errors
+/// Why not.
+pub fn gate(outgoing: &Outgoing, standing: &Standing, now: Timestamp) -> Result<(), Closed> {
+    if !standing.following {
+        return Err(Closed::NotFollowing);
+    }
+    match outgoing {
+        Outgoing::Uniform => Ok(()),
+        Outgoing::Request(dialogue) if standing.dialogue == Some(*dialogue) => Ok(()),
+        Outgoing::Request(_) => Err(Closed::OtherDialogue),
+        Outgoing::Individual(id, customer_id) => match &standing.tie {
+            None => Err(Closed::NoTie),
+            Some(tie) if tie.id != *id || tie.customer_id != *customer_id => Err(Closed::OtherTie),
+            Some(tie) if tie.suspended => Err(Closed::Suspended),
+            Some(tie) if tie.expire_time <= now => Err(Closed::TieExpired),
+            Some(_) => Ok(()),
+        },
+    }
+}
+
+/// Which message of a distribution a follower is to get, decided once, when its first attempt starts: the individual one
+/// only when values were given for the customer and the gate is open for it.
+#[must_use]
+pub fn choose(standing: &Standing, values_for: impl Fn(&CustomerId) -> bool, now: Timestamp) -> Outgoing {
+    standing
+        .tie
+        .as_ref()
+        .filter(|tie| values_for(&tie.customer_id))
+        .map(|tie| Outgoing::Individual(tie.id, tie.customer_id.clone()))
+        .filter(|individual| gate(individual, standing, now).is_ok())
+        .unwrap_or(Outgoing::Uniform)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::FollowerId;
+
+    fn now() -> Timestamp {
+        "2026-11-23T00:00:00Z".parse().unwrap()
+    }
+
+    fn dialogue(turn: u32) -> DialogueId {
+        DialogueId::derive(FollowerId::from_bytes([9; 16]), turn)
+    }
+
+    fn standing() -> Standing {
+        let tie = Tie {
+            id: TieId::derive(dialogue(0)),
+            customer_id: "C1".parse().unwrap(),
+            suspended: false,
+            expire_time: "2027-01-01T00:00:00Z".parse().unwrap(),
+        };
+        Standing { following: true, tie: Some(tie), dialogue: Some(dialogue(0)) }
+    }
+
+    fn with_tie(change: impl Fn(&mut Tie)) -> Standing {
+        let mut standing = standing();
+        standing.tie.as_mut().into_iter().for_each(change);
+        standing
+    }
+
+    fn individual() -> Outgoing {
+        Outgoing::Individual(TieId::derive(dialogue(0)), "C1".parse().unwrap())
+    }
+
+    #[test]
+    fn individual_content_leaves_only_for_its_own_live_tie() {
+        let other_id = TieId::derive(dialogue(1));
+        let other_customer: CustomerId = "C2".parse().unwrap();
+        for (standing, expected) in [
+            (standing(), Ok(())),
+            (Standing { following: false, ..standing() }, Err(Closed::NotFollowing)),
+            (Standing { tie: None, ..standing() }, Err(Closed::NoTie)),
+            (with_tie(|tie| tie.id = other_id), Err(Closed::OtherTie)),
+            (with_tie(|tie| tie.customer_id = other_customer.clone()), Err(Closed::OtherTie)),
+            (with_tie(|tie| tie.suspended = true), Err(Closed::Suspended)),
+            (with_tie(|tie| tie.expire_time = now()), Err(Closed::TieExpired)),
+        ] {
+            assert_eq!(gate(&individual(), &standing, now()), expected, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn requests_leave_only_in_their_own_dialogue() {
+        assert_eq!(gate(&Outgoing::Request(dialogue(0)), &standing(), now()), Ok(()));
+        assert_eq!(gate(&Outgoing::Request(dialogue(1)), &standing(), now()), Err(Closed::OtherDialogue));
+        let gone = Standing { following: false, ..standing() };
+        assert_eq!(gate(&Outgoing::Request(dialogue(0)), &gone, now()), Err(Closed::NotFollowing));
+    }
+
+    #[test]
+    fn uniform_content_leaves_for_every_follower_and_nobody_else() {
+        let untied = Standing { tie: None, dialogue: None, ..standing() };
+        assert_eq!(gate(&Outgoing::Uniform, &untied, now()), Ok(()));
+        let gone = Standing { following: false, ..untied };
+        assert_eq!(gate(&Outgoing::Uniform, &gone, now()), Err(Closed::NotFollowing));
+    }
+
+    #[test]
+    fn a_distribution_falls_back_to_uniform_on_any_doubt() {
+        assert_eq!(choose(&standing(), |_| true, now()), individual());
+        assert_eq!(choose(&standing(), |_| false, now()), Outgoing::Uniform);
+        for doubtful in [
+            Standing { tie: None, ..standing() },
+            with_tie(|tie| tie.suspended = true),
+            with_tie(|tie| tie.expire_time = now()),
+        ] {
+            assert_eq!(choose(&doubtful, |_| true, now()), Outgoing::Uniform, "{doubtful:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Wrong account numbers, counted so that guessing doesn't pay (I13).
+//!
+//! Three axes: the follower, the account number, the company. A try is charged on every axis before it is made and given back
+//! when it was no wrong guess, so that tries under way at once can't exceed a limit together. Surprising: an account number
+//! past its limit still lets JPKI identities try, because otherwise a stranger could lock out the owner.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::identity::IdentityMethod;
+
+/// What tries are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// The follower who tries.
+    Follower,
+    /// The account number tried.
+    Account,
+    /// The company, all together.
+    Company,
+}
+
+impl Axis {
+    /// All of them; their place is their number in stores.
+    pub const ALL: [Self; 3] = [Self::Follower, Self::Account, Self::Company];
+}
+
+/// The limits of wrong guesses within one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// By one follower.
+    pub follower: u32,
+    /// At one account number.
+    pub account: u32,
+    /// In the whole company.
+    pub company: u32,
+    /// The window; it begins with its first try. A lock lasts until its end.
+    pub window: SignedDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { follower: 5, account: 10, company: 10_000, window: SignedDuration::from_hours(24) }
+    }
+}
+
+impl Limits {
+    const fn of(&self, axis: Axis) -> u32 {
+        match axis {
+            Axis::Follower => self.follower,
+            Axis::Account => self.account,
+            Axis::Company => self.company,
+        }
+    }
+}
+
+/// What is counted on one axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Tries charged in the window.
+    pub charged: u32,
+    /// When the window ends; `None` before its first try.
+    pub window_end: Option<Timestamp>,
+}
+
+impl Count {
+    /// The count as it is now: a window that has ended counts nothing.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        if self.window_end.is_some_and(|end| end <= now) { Self::default() } else { self }
+    }
+
+    /// One more try.
+    #[must_use]
+    pub fn charge(self, limits: &Limits, now: Timestamp) -> Self {
+        let current = self.at(now);
+        let end = now.checked_add(limits.window).unwrap_or(Timestamp::MAX);
+        Self {
+            charged: current.charged.saturating_add(1),
+            window_end: Some(current.window_end.unwrap_or(end)),
+        }
+    }
+
+    /// The try was no wrong guess.
+    #[must_use]
+    pub const fn refund(self) -> Self {
+        Self { charged: self.charged.saturating_sub(1), ..self }
+    }
+}
+
+/// Whether a try may be made, by the counts before it.
+///
+/// # Errors
+/// When the lock ends.
+pub fn allow(
+    counts: &[(Axis, Count)],
+    method: IdentityMethod,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<(), Timestamp> {
+    counts
+        .iter()
+        .filter(|(axis, count)| {
+            let owner_may_try = *axis == Axis::Account && method == IdentityMethod::Jpki;
+            !owner_may_try && count.at(now).charged >= limits.of(*axis)
+        })
+        .filter_map(|(_, count)| count.window_end)
+        .max()
+        .map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-23T00:00:00Z".parse().unwrap()
+    }
+
+    fn charged(times: u32) -> Count {
+        (0..times).fold(Count::default(), |count, _| count.charge(&Limits::default(), now()))
+    }
+
+    #[test]
+    fn each_axis_locks_at_its_limit_until_its_window_ends() {
+        let limits = Limits::default();
+        let end = now() + limits.window;
+        for (axis, limit) in [(Axis::Follower, 5), (Axis::Account, 10), (Axis::Company, 10_000)] {
+            let try_after = |times| allow(&[(axis, charged(times))], IdentityMethod::Carrier, &limits, now());
+            assert_eq!(try_after(limit - 1), Ok(()));
+            assert_eq!(try_after(limit), Err(end));
+            let later = end + SignedDuration::from_secs(1);
+            assert_eq!(allow(&[(axis, charged(limit))], IdentityMethod::Carrier, &limits, later), Ok(()));
+        }
+    }
+
+    #[test]
+    fn strangers_cannot_lock_out_the_owner() {
+        let counts = [(Axis::Account, charged(1000))];
+        assert_eq!(allow(&counts, IdentityMethod::Jpki, &Limits::default(), now()), Ok(()));
+        assert!(allow(&counts, IdentityMethod::Carrier, &Limits::default(), now()).is_err());
+    }
+
+    #[test]
+    fn a_refund_undoes_a_charge() {
+        assert_eq!(charged(3).refund().charged, 2);
+        assert_eq!(Count::default().refund().charged, 0);
+    }
+}

@@ -1,0 +1,193 @@
+//! Tokens that come back from outside and must be ours: postbacks of buttons, and nonces of verifications.
+//!
+//! Each names a dialogue and a step and carries a keyed hash, so that a forged, late, repeated or foreign one is known for what
+//! it is. Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for
+//! ever.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::{Error, dialogue::Choice, id::DialogueId, id::keyed, identity::IdentityMethod};
+
+const TAG_BYTES: usize = 16;
+const TOKEN_BYTES: usize = 1 + 16 + 2 + 1 + TAG_BYTES;
+
+/// What a token is for; a token of one sort is none of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Postback = 1,
+    Nonce = 2,
+}
+
+/// The key that makes and checks tokens.
+#[derive(Clone)]
+pub struct TokenKey(Hmac<Sha256>);
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(…)")
+    }
+}
+
+/// A button's meaning, in one step of one dialogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postback {
+    /// Whose.
+    pub dialogue: DialogueId,
+    /// The step whose message bore the button.
+    pub step: u16,
+    /// What it means.
+    pub choice: Choice,
+}
+
+/// What an assertion must be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    /// Whose.
+    pub dialogue: DialogueId,
+    /// The step whose message bore the link.
+    pub step: u16,
+    /// The method that the link was for.
+    pub method: IdentityMethod,
+}
+
+impl TokenKey {
+    /// From a secret of at least 16 bytes.
+    ///
+    /// # Errors
+    /// When it is shorter.
+    pub fn new(secret: &[u8]) -> Result<Self, Error> {
+        keyed(secret, "token_key").map(Self)
+    }
+
+    /// The token of a button: 48 characters, URL-safe.
+    #[must_use]
+    pub fn seal_postback(&self, postback: &Postback) -> String {
+        self.seal(Sort::Postback, postback.dialogue, postback.step, choice_code(postback.choice))
+    }
+
+    /// The token of a verification link.
+    #[must_use]
+    pub fn seal_nonce(&self, nonce: &Nonce) -> String {
+        self.seal(Sort::Nonce, nonce.dialogue, nonce.step, choice_code(Choice::Method(nonce.method)))
+    }
+
+    /// What a button's token says. `None`: it is not ours.
+    #[must_use]
+    pub fn open_postback(&self, token: &str) -> Option<Postback> {
+        let (dialogue, step, code) = self.open(Sort::Postback, token)?;
+        Some(Postback { dialogue, step, choice: choice_of(code)? })
+    }
+
+    /// What a nonce says. `None`: it is not ours.
+    #[must_use]
+    pub fn open_nonce(&self, token: &str) -> Option<Nonce> {
+        let (dialogue, step, code) = self.open(Sort::Nonce, token)?;
+        match choice_of(code)? {
+            Choice::Method(method) => Some(Nonce { dialogue, step, method }),
+            Choice::Confirm | Choice::NoAccount | Choice::Decline | Choice::TryAgain | Choice::Untie => None,
+        }
+    }
+
+    fn seal(&self, sort: Sort, dialogue: DialogueId, step: u16, code: u8) -> String {
+        let mut bytes = Vec::with_capacity(TOKEN_BYTES);
+        bytes.push(sort as u8);
+        bytes.extend_from_slice(dialogue.as_bytes());
+        bytes.extend_from_slice(&step.to_be_bytes());
+        bytes.push(code);
+        let tag = self.tag(&bytes);
+        bytes.extend_from_slice(&tag);
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open(&self, sort: Sort, token: &str) -> Option<(DialogueId, u16, u8)> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == TOKEN_BYTES)?;
+        let (body, tag) = bytes.split_at(TOKEN_BYTES - TAG_BYTES);
+        let ours = bool::from(self.tag(body).ct_eq(tag)) && body[0] == sort as u8;
+        ours.then_some(())?;
+        let dialogue = DialogueId::from_slice(&body[1..17]).ok()?;
+        Some((dialogue, u16::from_be_bytes([body[17], body[18]]), body[19]))
+    }
+
+    fn tag(&self, body: &[u8]) -> [u8; TAG_BYTES] {
+        let mut mac = self.0.clone();
+        mac.update(body);
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG_BYTES]);
+        tag
+    }
+}
+
+const CHOICES: [Choice; 8] = [
+    Choice::Confirm,
+    Choice::NoAccount,
+    Choice::Decline,
+    Choice::Method(IdentityMethod::Jpki),
+    Choice::Method(IdentityMethod::Carrier),
+    Choice::Method(IdentityMethod::Document),
+    Choice::TryAgain,
+    Choice::Untie,
+];
+
+fn choice_code(choice: Choice) -> u8 {
+    let place = CHOICES.iter().position(|known| *known == choice).unwrap_or_default();
+    u8::try_from(place).unwrap_or_default()
+}
+
+fn choice_of(code: u8) -> Option<Choice> {
+    CHOICES.get(usize::from(code)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::FollowerId;
+
+    fn key(byte: u8) -> TokenKey {
+        TokenKey::new(&[byte; 32]).unwrap()
+    }
+
+    fn postback(step: u16, choice: Choice) -> Postback {
+        Postback { dialogue: DialogueId::derive(FollowerId::from_bytes([3; 16]), 0), step, choice }
+    }
+
+    #[test]
+    fn every_choice_reads_back() {
+        for choice in CHOICES {
+            let postback = postback(7, choice);
+            assert_eq!(key(1).open_postback(&key(1).seal_postback(&postback)), Some(postback));
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_key_or_sort_is_not_ours() {
+        let method = IdentityMethod::Jpki;
+        let postback = postback(1, Choice::Method(method));
+        let nonce = Nonce { dialogue: postback.dialogue, step: 1, method };
+        assert_eq!(key(2).open_postback(&key(1).seal_postback(&postback)), None);
+        assert_eq!(key(1).open_nonce(&key(1).seal_postback(&postback)), None);
+        assert_eq!(key(1).open_postback(&key(1).seal_nonce(&nonce)), None);
+        assert_eq!(key(1).open_nonce(&key(1).seal_nonce(&nonce)), Some(nonce));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_noticed(bit in 0..TOKEN_BYTES * 8) {
+            let token = key(1).seal_postback(&postback(1, Choice::Confirm));
+            let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(key(1).open_postback(&BASE64_URL_SAFE_NO_PAD.encode(bytes)), None);
+        }
+
+        #[test]
+        fn never_panics(text in ".{0,80}") {
+            prop_assert_eq!(key(1).open_postback(&text), None);
+        }
+    }
+}
