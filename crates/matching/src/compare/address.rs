@@ -1,21 +1,404 @@
-//! First level: the same text after width, spaces and selectors.
+//! Addresses, part by part: what is missing on one side is neutral, what contradicts is different.
+//!
+//! The place of one side must be the whole place of the other, or what follows its county, city or ward. Numbers must
+//! be the same list; there is no "near".
+//!
+//! The surprising thing: a number behind the house number may be the room of the other side's building. It is taken
+//! for it only when lot and house number are already there; else 48-235 and 48 with room 235 would be one.
 
 use super::{Compared, Comparison};
-use crate::normalise::characters::clean;
+use crate::normalise::address::{Address, Building, Number, Piece, Unit};
+use crate::normalise::kanji::{Kinship, relate};
 use crate::{MAX_INPUT_BYTES, Reason};
 
-/// Compares two texts of this field.
+/// Compares two addresses. Equal when every part that both have is equal but for spelling; for review when numbers or
+/// building are given only in part, Kyoto streets differ, or characters are only weakly related; otherwise different.
 #[must_use]
 pub fn compare_addresses(left: &str, right: &str) -> Compared {
-    let key = |text: &str| clean(text).replace(' ', "");
-    if left.len().max(right.len()) > MAX_INPUT_BYTES || key(left).is_empty() || key(right).is_empty() {
+    if left.len().max(right.len()) > MAX_INPUT_BYTES {
         return Compared::new(Comparison::Review, [Reason::AddressMissing]);
     }
-    if left == right {
-        Compared::new(Comparison::Equal, [Reason::AddressIdentical])
-    } else if key(left) == key(right) {
-        Compared::new(Comparison::Equal, [Reason::AddressSpelling])
+    let (l, r) = (Address::parse(left), Address::parse(right));
+    if l.is_empty() || r.is_empty() {
+        return Compared::new(Comparison::Review, [Reason::AddressMissing]);
+    }
+    let mut parts = vec![];
+    prefectures(&l, &r, &mut parts);
+    streets(&l, &r, &mut parts);
+    places(&l, &r, &mut parts);
+    let room_behind_lot = numbers(&l, &r, &mut parts);
+    if !room_behind_lot {
+        buildings(&l.building, &r.building, &mut parts);
+    }
+    if parts.is_empty() {
+        let reason = if left == right { Reason::AddressIdentical } else { Reason::AddressSpelling };
+        parts.push((Comparison::Equal, reason));
+    }
+    let comparison = parts.iter().map(|part| part.0).max().unwrap_or(Comparison::Different);
+    Compared::new(comparison, parts.into_iter().map(|part| part.1))
+}
+
+type Parts = Vec<(Comparison, Reason)>;
+
+fn prefectures(l: &Address, r: &Address, parts: &mut Parts) {
+    match (l.prefecture, r.prefecture) {
+        (Some(l), Some(r)) if l != r => {
+            parts.push((Comparison::Different, Reason::AddressPrefectureDifferent))
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            parts.push((Comparison::Equal, Reason::AddressPrefectureMissing))
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+}
+
+fn streets(l: &Address, r: &Address, parts: &mut Parts) {
+    let key =
+        |street: &[char]| street.iter().copied().filter(|c| !"るルがガ通".contains(*c)).collect::<Vec<_>>();
+    if l.street.is_empty() != r.street.is_empty() {
+        parts.push((Comparison::Equal, Reason::AddressStreetMissing));
+    } else if key(&l.street) != key(&r.street) {
+        parts.push((Comparison::Review, Reason::AddressStreetDifferent));
+    }
+}
+
+/// The places, the whole of one against the whole of the other or against what may stand without its beginning or
+/// without its 字; the closest of these counts.
+fn places(l: &Address, r: &Address, parts: &mut Parts) {
+    let mut best = (relate_places(&l.place, &r.place), None);
+    for (long, short) in [(l, r), (r, l)] {
+        let starts = [0].into_iter().chain(long.municipality_ends.iter().copied());
+        for start in starts {
+            for (end, aza_missing) in [(long.place.len(), false), (long.aza.unwrap_or(start), true)] {
+                // A place ends where its 字 begins only when the other has none.
+                if start >= end || (aza_missing && short.aza.is_some()) || (start == 0 && !aza_missing) {
+                    continue;
+                }
+                let related = relate_places(&long.place[start..end], &short.place);
+                if related.kinship < best.0.kinship {
+                    best = (related, Some((start > 0, aza_missing)));
+                }
+            }
+        }
+    }
+    let (related, missing) = best;
+    let (municipality_missing, aza_missing) = missing.unwrap_or((false, false));
+    if let Some(part) = match related.kinship {
+        Kinship::Same => None,
+        Kinship::Official | Kinship::FamilyRegister => Some((Comparison::Equal, Reason::AddressKanjiVariant)),
+        Kinship::Weak => Some((Comparison::Review, Reason::AddressWeakVariant)),
+        Kinship::Unknown => Some((Comparison::Review, Reason::AddressUnknownCharacter)),
+        Kinship::Unrelated => Some((Comparison::Different, Reason::AddressPlaceDifferent)),
+    } {
+        parts.push(part);
+    }
+    let seen = [
+        (related.kana_variant, Reason::AddressKanaVariant),
+        (municipality_missing, Reason::AddressMunicipalityMissing),
+        (aza_missing, Reason::AddressAzaMissing),
+    ];
+    if related.kinship != Kinship::Unrelated {
+        parts.extend(seen.into_iter().filter(|s| s.0).map(|s| (Comparison::Equal, s.1)));
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Related {
+    kinship: Kinship,
+    kana_variant: bool,
+}
+
+fn relate_places(l: &[Piece], r: &[Piece]) -> Related {
+    let mut related = Related { kinship: Kinship::Same, kana_variant: false };
+    if l.len() != r.len() {
+        related.kinship = Kinship::Unrelated;
+        return related;
+    }
+    for (l, r) in l.iter().zip(r) {
+        let kinship = match (l, r) {
+            (Piece::Letter(l), Piece::Letter(r))
+                if l != r && place_kana(*l).is_some() && place_kana(*l) == place_kana(*r) =>
+            {
+                related.kana_variant = true;
+                Kinship::Same
+            }
+            (Piece::Letter(l), Piece::Letter(r)) => relate(*l, *r),
+            (Piece::Number(l), Piece::Number(r)) if l == r => Kinship::Same,
+            (Piece::Letter(_) | Piece::Number(_), Piece::Letter(_) | Piece::Number(_)) => Kinship::Unrelated,
+        };
+        related.kinship = related.kinship.max(kinship);
+    }
+    related
+}
+
+/// Kana in place names that are written in several ways: 緑ケ丘 緑ヶ丘 緑が丘, 一ノ宮 一の宮, 三ツ境 三っ境.
+fn place_kana(c: char) -> Option<char> {
+    match c {
+        'ケ' | 'ヶ' | 'が' | 'ガ' | 'ヵ' => Some('ケ'),
+        'ノ' | 'の' | '之' | '乃' => Some('ノ'),
+        'ツ' | 'ッ' | 'つ' | 'っ' => Some('ツ'),
+        _ => None,
+    }
+}
+
+/// Compares the numbers; true when a number of one side was the other side's room.
+fn numbers(l: &Address, r: &Address, parts: &mut Parts) -> bool {
+    let (few, many) = if l.numbers.len() <= r.numbers.len() { (l, r) } else { (r, l) };
+    let agree = |few: &[Number], many: &[Number]| {
+        let unit = |l: Option<Unit>, r: Option<Unit>| l.is_none() || r.is_none() || l == r;
+        few.iter().zip(many).all(|(l, r)| l.digits == r.digits && unit(l.unit, r.unit))
+    };
+    let extra = many.numbers.len() - few.numbers.len();
+    if !agree(&few.numbers, &many.numbers) {
+        let chome_missing = extra == 1
+            && !few.numbers.is_empty()
+            && many.numbers[0].unit == Some(Unit::Chome)
+            && agree(&few.numbers, &many.numbers[1..]);
+        parts.push(if chome_missing {
+            (Comparison::Review, Reason::AddressNumbersFewer)
+        } else {
+            (Comparison::Different, Reason::AddressNumbersDifferent)
+        });
+        return false;
+    }
+    if extra == 0 {
+        return false;
+    }
+    let behind: Vec<&str> = many.numbers[few.numbers.len()..].iter().map(|n| n.digits.as_str()).collect();
+    if many.building.pieces.is_empty() && behind == few.building.numbers() {
+        let units: Vec<_> = few.numbers.iter().map(|n| n.unit).collect();
+        let whole = units.len() >= 3 || units == [Some(Unit::Lot), Some(Unit::House)];
+        parts
+            .push((if whole { Comparison::Equal } else { Comparison::Review }, Reason::AddressRoomBehindLot));
+        return true;
+    }
+    parts.push((Comparison::Review, Reason::AddressNumbersFewer));
+    false
+}
+
+fn buildings(l: &Building, r: &Building, parts: &mut Parts) {
+    let same = relate_places(&l.pieces, &r.pieces).kinship;
+    if same.is_strong() {
+        return;
+    }
+    let (l_name, r_name, l_numbers, r_numbers) = (l.name(), r.name(), l.numbers(), r.numbers());
+    let names = crate::normalise::kanji::relate_texts(&l_name, &r_name);
+    let part = if l.pieces.is_empty() || r.pieces.is_empty() {
+        (Comparison::Equal, Reason::AddressBuildingMissing)
+    } else if !l_numbers.is_empty() && !r_numbers.is_empty() && l_numbers != r_numbers {
+        (Comparison::Different, Reason::AddressRoomDifferent)
+    } else if names.is_strong() && (l_numbers.is_empty() || r_numbers.is_empty()) {
+        (Comparison::Equal, Reason::AddressBuildingMissing)
+    } else if (l_name.is_empty() || r_name.is_empty()) && l_numbers == r_numbers {
+        (Comparison::Equal, Reason::AddressBuildingMissing)
+    } else if names == Kinship::Unknown {
+        (Comparison::Review, Reason::AddressUnknownCharacter)
+    } else if names == Kinship::Weak {
+        (Comparison::Review, Reason::AddressWeakVariant)
+    } else if !l_numbers.is_empty() && l_numbers == r_numbers && within(&l_name, &r_name) {
+        (Comparison::Review, Reason::AddressBuildingDifferent)
     } else {
-        Compared::new(Comparison::Different, [Reason::AddressPlaceDifferent])
+        (Comparison::Different, Reason::AddressBuildingDifferent)
+    };
+    parts.push(part);
+}
+
+/// Whether one name is the beginning or the end of the other.
+fn within(l: &[char], r: &[char]) -> bool {
+    let (short, long) = if l.len() <= r.len() { (l, r) } else { (r, l) };
+    long.starts_with(short) || long.ends_with(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(left: &str, right: &str, comparison: Comparison, reasons: &[Reason]) {
+        let expected = Compared::new(comparison, reasons.iter().copied());
+        assert_eq!(compare_addresses(left, right), expected, "{left} {right}");
+        assert_eq!(compare_addresses(right, left), expected, "{right} {left}");
+    }
+
+    const HOME: &str = "東京都目黒区鷹番三丁目8-2 コーポ松本101";
+
+    #[test]
+    fn spelling_doesn_t_matter() {
+        check(HOME, HOME, Comparison::Equal, &[Reason::AddressIdentical]);
+        for other in [
+            "東京都目黒区鷹番3-8-2 コーポ松本101",
+            "東京都目黒区鷹番三丁目8番地2　コーポ松本101",
+            "東京都目黒区鷹番３丁目８－２ コーポ松本101",
+            "東京都目黒区鷹番三丁目8番2号コーポ松本101号室",
+            "東京都目黒区鷹番三丁目八番二号 ｺｰﾎﾟ松本 一〇一号",
+            "〒152-0004東京都目黒区鷹番3—8—2 コ-ポ松本-101",
+        ] {
+            check(HOME, other, Comparison::Equal, &[Reason::AddressSpelling]);
+        }
+        check(
+            "大阪府四條畷市大字中野32-5",
+            "大阪府四条畷市中野32番5号",
+            Comparison::Equal,
+            &[Reason::AddressKanjiVariant],
+        );
+        check(
+            "神奈川県茅ヶ崎市緑が浜6-28",
+            "神奈川県茅ケ崎市緑ヶ浜6-28",
+            Comparison::Equal,
+            &[Reason::AddressKanaVariant],
+        );
+        check(
+            "東京都目黒区柿の木坂一丁目8-10",
+            "東京都目黒区柿ノ木坂1-8-10",
+            Comparison::Equal,
+            &[Reason::AddressKanaVariant],
+        );
+        check(
+            "埼玉県越谷市字原前9-3",
+            "埼玉県越谷市原前9番地の3",
+            Comparison::Equal,
+            &[Reason::AddressSpelling],
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_neutral() {
+        check(HOME, "東京都目黒区鷹番3-8-2", Comparison::Equal, &[Reason::AddressBuildingMissing]);
+        check(HOME, "東京都目黒区鷹番3-8-2 101号室", Comparison::Equal, &[Reason::AddressBuildingMissing]);
+        check(HOME, "東京都目黒区鷹番3-8-2-101", Comparison::Equal, &[Reason::AddressRoomBehindLot]);
+        check(
+            "神奈川県横浜市青葉区桂台1-3-2",
+            "横浜市青葉区桂台1-3-2",
+            Comparison::Equal,
+            &[Reason::AddressPrefectureMissing],
+        );
+        check(
+            "神奈川県横浜市青葉区桂台1-3-2",
+            "神奈川県青葉区桂台1-3-2",
+            Comparison::Equal,
+            &[Reason::AddressMunicipalityMissing],
+        );
+        check(
+            "愛知県知多郡東浦町緒川1-3",
+            "愛知県東浦町緒川1-3",
+            Comparison::Equal,
+            &[Reason::AddressMunicipalityMissing],
+        );
+        check(
+            "福島県須賀川市大字西川字原前12-3",
+            "福島県須賀川市西川12-3",
+            Comparison::Equal,
+            &[Reason::AddressAzaMissing],
+        );
+        check(
+            "京都市中京区寺町通御池上る上本能寺前町488",
+            "京都市中京区上本能寺前町488番地",
+            Comparison::Equal,
+            &[Reason::AddressStreetMissing],
+        );
+    }
+
+    #[test]
+    fn what_a_person_must_judge() {
+        check(
+            "東京都目黒区鷹番3-8-2",
+            "東京都目黒区鷹番3-8",
+            Comparison::Review,
+            &[Reason::AddressNumbersFewer],
+        );
+        check(
+            "東京都目黒区鷹番三丁目8-2",
+            "東京都目黒区鷹番8-2",
+            Comparison::Review,
+            &[Reason::AddressNumbersFewer],
+        );
+        check(
+            "千葉県市川市妙典48-235",
+            "千葉県市川市妙典48 ハイツ235",
+            Comparison::Review,
+            &[Reason::AddressRoomBehindLot],
+        );
+        check(
+            "東京都●飾区立石1-2",
+            "東京都葛飾区立石1-2",
+            Comparison::Review,
+            &[Reason::AddressUnknownCharacter],
+        );
+        check(
+            "京都市中京区寺町通御池上る亀屋町1",
+            "京都市中京区麩屋町通御池下る亀屋町1",
+            Comparison::Review,
+            &[Reason::AddressStreetDifferent],
+        );
+        check(HOME, "", Comparison::Review, &[Reason::AddressMissing]);
+    }
+
+    #[test]
+    fn another_house_is_different() {
+        for other in [
+            "東京都目黒区鷹番三丁目8-3",
+            "東京都目黒区鷹番三丁目2-8",
+            "東京都目黒区鷹番二丁目8-2",
+            "東京都目黒区鷹番三丁目82",
+            "東京都目黒区鷹番38-2",
+            "東京都目黒区鷹番三丁目8-12",
+            "東京都目黒区鷹番3番地8-2",
+        ] {
+            check(
+                "東京都目黒区鷹番三丁目8-2",
+                other,
+                Comparison::Different,
+                &[Reason::AddressNumbersDifferent],
+            );
+        }
+        check(
+            HOME,
+            "東京都目黒区鷹番三丁目8-2 コーポ松本102",
+            Comparison::Different,
+            &[Reason::AddressRoomDifferent],
+        );
+        check(
+            HOME,
+            "東京都目黒区鷹番三丁目8-2 コーポ松本10-1",
+            Comparison::Different,
+            &[Reason::AddressRoomDifferent],
+        );
+        check(
+            HOME,
+            "東京都目黒区鷹番三丁目8-2 メゾン青葉101",
+            Comparison::Different,
+            &[Reason::AddressBuildingDifferent],
+        );
+        check(
+            "東京都府中市若松町1-5-1",
+            "千葉県船橋市若松町1-5-1",
+            Comparison::Different,
+            &[Reason::AddressPrefectureDifferent, Reason::AddressPlaceDifferent],
+        );
+        check(
+            "府中市若松町1-5-1",
+            "船橋市若松町1-5-1",
+            Comparison::Different,
+            &[Reason::AddressPlaceDifferent],
+        );
+        check(
+            "東京都大田区東雪谷2-22-7",
+            "東京都大田区雪谷2-22-7",
+            Comparison::Different,
+            &[Reason::AddressPlaceDifferent],
+        );
+        check("横浜市青葉区美しが丘1-2", "丘1-2", Comparison::Different, &[Reason::AddressPlaceDifferent]);
+        check(
+            "札幌市北区北1条西2丁目3-4",
+            "札幌市北区北2条西1丁目3-4",
+            Comparison::Different,
+            &[Reason::AddressPlaceDifferent, Reason::AddressNumbersDifferent],
+        );
+        check(
+            "福島県須賀川市大字西川字原前12-3",
+            "福島県須賀川市大字西川字原後12-3",
+            Comparison::Different,
+            &[Reason::AddressPlaceDifferent],
+        );
     }
 }

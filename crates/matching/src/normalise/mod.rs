@@ -7,6 +7,7 @@
 //! hyphen). What might distinguish two people stays in it and is left to `compare`.
 
 pub(crate) mod account;
+pub(crate) mod address;
 pub(crate) mod characters;
 pub(crate) mod date;
 mod japan_post;

@@ -1,0 +1,79 @@
+//! Building and room.
+//!
+//! The surprising thing: hyphens and long marks between letters are dropped, since コ－ポ, コーポ and コ-ポ are one; between
+//! digits they divide, since room 203 of block 1 is not room 1203.
+
+use super::Piece;
+use super::scan::trimmed;
+use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
+
+/// What follows the numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Building {
+    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室 and 室 behind a number are dropped.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Building {
+    pub(super) fn parse(text: &[char]) -> Self {
+        let mut pieces = vec![];
+        let mut at = 0;
+        while let Some(&c) = text.get(at) {
+            let run = |is: fn(char) -> bool| text[at..].iter().take_while(|c| is(**c)).count();
+            let (ascii, kanji) = (run(|c| c.is_ascii_digit()), run(is_kanji_numeral));
+            let counted = text.get(at + kanji).is_some_and(|c| "号室階棟".contains(*c));
+            let number = if ascii > 0 {
+                Some((ascii, trimmed(&text[at..at + ascii].iter().collect::<String>())))
+            } else if counted {
+                kanji_number(&text[at..at + kanji]).map(|n| (kanji, n.to_string()))
+            } else {
+                None
+            };
+            if let Some((length, digits)) = number {
+                pieces.push(Piece::Number(digits));
+                at += length;
+                at += match &text[at..] {
+                    ['号', '室', ..] => 2,
+                    ['号' | '室', ..] => 1,
+                    _ => 0,
+                };
+            } else {
+                let ignored = is_dash(c)
+                    || c.is_whitespace()
+                    || matches!(c, '・' | '.' | ',' | '、' | '\'' | '(' | ')' | '「' | '」');
+                if !ignored {
+                    pieces.push(Piece::Letter(folded(c)));
+                }
+                at += 1;
+            }
+        }
+        Self { pieces }
+    }
+
+    /// The letters without the numbers.
+    pub(crate) fn name(&self) -> Vec<char> {
+        let letter = |piece: &Piece| match piece {
+            Piece::Letter(c) => Some(*c),
+            Piece::Number(_) => None,
+        };
+        self.pieces.iter().filter_map(letter).collect()
+    }
+
+    /// The numbers without the letters; the last is the room.
+    pub(crate) fn numbers(&self) -> Vec<&str> {
+        fn number(piece: &Piece) -> Option<&str> {
+            match piece {
+                Piece::Number(digits) => Some(digits.as_str()),
+                Piece::Letter(_) => None,
+            }
+        }
+        self.pieces.iter().filter_map(number).collect()
+    }
+}
+
+fn folded(c: char) -> char {
+    match c {
+        'ぁ'..='ゖ' => char::from_u32(u32::from(c) + 0x60).unwrap_or(c),
+        _ => c.to_ascii_uppercase(),
+    }
+}

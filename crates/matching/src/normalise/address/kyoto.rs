@@ -1,0 +1,38 @@
+//! Kyoto's street names: 寺町通御池上る is a direction, 上本能寺前町 is the town.
+//!
+//! The surprising thing: some wards hold two towns of one name, so two streets that differ are worth a look although
+//! town and numbers are equal.
+
+/// Splits the street off, up to the last direction word, when the address is in the city of Kyoto.
+pub(super) fn split_street(prefecture: Option<&str>, text: Vec<char>) -> (Vec<char>, Vec<char>) {
+    let start = ward_end(prefecture, &text);
+    let end = start.and_then(|start| direction_end(&text, start));
+    let (Some(start), Some(end)) = (start, end) else { return (vec![], text) };
+    let rest = text[..start].iter().chain(&text[end..]).copied().collect();
+    (text[start..end].iter().copied().filter(|c| *c != ' ').collect(), rest)
+}
+
+const WARDS: [&str; 7] = ["上京区", "中京区", "下京区", "左京区", "右京区", "東山区", "山科区"];
+
+fn ward_end(prefecture: Option<&str>, text: &[char]) -> Option<usize> {
+    let begins = |word: &str| word.chars().eq(text.iter().copied().take(word.chars().count()));
+    if prefecture.is_some_and(|p| p != "京都府") {
+        return None;
+    }
+    if begins("京都市") {
+        let ward = text.iter().take(8).position(|c| *c == '区');
+        return Some(ward.map_or(3, |i| i + 1));
+    }
+    WARDS.iter().any(|ward| begins(ward)).then_some(3)
+}
+
+/// Where the last direction word ends: 上る, 上ル, 上がる, 下る …, 東入, 東入る, 西入ル ….
+fn direction_end(text: &[char], start: usize) -> Option<usize> {
+    let last = |i: usize| matches!(text.get(i), Some('る' | 'ル')).then_some(i + 1);
+    (start..text.len()).rev().find_map(|i| match (text[i], text.get(i + 1)) {
+        ('上' | '下', Some('が' | 'ガ')) => last(i + 2),
+        ('上' | '下', _) => last(i + 1),
+        ('東' | '西' | '南' | '北', Some('入')) => Some(last(i + 2).unwrap_or(i + 2)),
+        _ => None,
+    })
+}

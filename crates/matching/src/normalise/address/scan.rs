@@ -1,0 +1,206 @@
+//! Reads county to 字 and the numbers, from left to right, each character once.
+//!
+//! The surprising thing: 一 between two digits is a hyphen (an old habit of input methods), and の between two numbers
+//! is one too.
+
+use super::Piece;
+use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
+
+/// What was written after a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// 丁目.
+    Chome,
+    /// 番 or 番地.
+    Lot,
+    /// 号.
+    House,
+}
+
+/// One of the numbers after the place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Number {
+    /// ASCII digits without leading zeros.
+    pub(crate) digits: String,
+    /// None when only a hyphen followed.
+    pub(crate) unit: Option<Unit>,
+}
+
+pub(super) struct Scanner<'a> {
+    text: &'a [char],
+    pub(super) at: usize,
+    pub(super) place: Vec<Piece>,
+    pub(super) aza: Option<usize>,
+    pub(super) numbers: Vec<Number>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a [char]) -> Self {
+        Self { text, at: 0, place: vec![], aza: None, numbers: vec![] }
+    }
+
+    /// Reads until the numbers end; `at` is then where the building begins.
+    pub(super) fn read_place(&mut self) {
+        while let Some(c) = self.peek(0) {
+            if let Some(first) = self.number() {
+                self.read_numbers(first);
+                if !self.place_goes_on() {
+                    return;
+                }
+                let numbers = std::mem::take(&mut self.numbers);
+                self.place.extend(numbers.into_iter().map(|number| Piece::Number(number.digits)));
+            } else {
+                self.letter(c);
+            }
+        }
+    }
+
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.text.get(self.at + ahead).copied()
+    }
+
+    fn starts_with(&self, word: &str) -> bool {
+        word.chars().enumerate().all(|(i, c)| self.peek(i) == Some(c))
+    }
+
+    /// One letter of the place; spaces, 大字 and 字 leave none.
+    fn letter(&mut self, c: char) {
+        let before = match self.place.last() {
+            Some(Piece::Letter(before)) => Some(*before),
+            Some(Piece::Number(_)) | None => None,
+        };
+        self.at += 1;
+        if self.text[self.at - 1..].starts_with(&['大', '字']) {
+            self.at += 1;
+        } else if c == '字' && before != Some('文') {
+            self.aza = Some(self.place.len());
+        } else if is_dash(c) {
+            // A dash in a place is a long mark after katakana and nothing elsewhere.
+            if before.is_some_and(|b| matches!(b, 'ァ'..='ヺ')) {
+                self.place.push(Piece::Letter('ー'));
+            }
+        } else if !matches!(c, ' ' | ',' | '、' | '.') {
+            self.place.push(Piece::Letter(c));
+        }
+    }
+
+    /// A number at this point: digits, or kanji numerals where a counter or a hyphen shows that they count.
+    fn number(&mut self) -> Option<String> {
+        let run = |is: fn(char) -> bool| self.text[self.at..].iter().take_while(|c| is(**c)).count();
+        let ascii = run(|c| c.is_ascii_digit());
+        if ascii > 0 {
+            let digits: String = self.text[self.at..self.at + ascii].iter().collect();
+            self.at += ascii;
+            return Some(trimmed(&digits));
+        }
+        let kanji = run(is_kanji_numeral);
+        let number = kanji_number(&self.text[self.at..self.at + kanji])?;
+        let counted = self.counts(kanji) || !self.numbers.is_empty();
+        if !counted {
+            return None;
+        }
+        self.at += kanji;
+        Some(number.to_string())
+    }
+
+    /// Whether what stands `ahead` makes the kanji numerals before it a number.
+    fn counts(&self, ahead: usize) -> bool {
+        let rest = &self.text[self.at + ahead..];
+        let digit = |c: Option<&char>| c.is_some_and(|c| c.is_ascii_digit() || is_kanji_numeral(*c));
+        let ordinal = self.at > 0 && self.text[self.at - 1] == '第';
+        match rest {
+            ['丁', '目', ..] | ['番' | '号' | '条' | '條' | '線', ..] | ['地', '割', ..] => true,
+            ['丁', after @ ..] => after.is_empty() || after[0] == ' ' || digit(after.first()),
+            [dash, after @ ..] if is_dash(*dash) => digit(after.first()),
+            _ => ordinal,
+        }
+    }
+
+    /// Reads a run of numbers with their units and the hyphens between them.
+    fn read_numbers(&mut self, first: String) {
+        let mut digits = first;
+        loop {
+            let unit = self.unit();
+            self.numbers.push(Number { digits, unit });
+            let end = self.at;
+            let next = self.next_number(unit);
+            match next {
+                Some(next) => digits = next,
+                None => {
+                    self.at = end;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn unit(&mut self) -> Option<Unit> {
+        let digit = |c: Option<char>| c.is_none_or(|c| c == ' ' || c.is_ascii_digit() || is_kanji_numeral(c));
+        let (length, unit) = if self.starts_with("丁目") {
+            (2, Unit::Chome)
+        } else if self.starts_with("丁") && digit(self.peek(1)) {
+            (1, Unit::Chome)
+        } else if self.starts_with("番地") {
+            (2, Unit::Lot)
+        } else if self.starts_with("番") && !self.peek(1).is_some_and(|c| "町丁街館組".contains(c)) {
+            (1, Unit::Lot)
+        } else if self.starts_with("号") && !self.peek(1).is_some_and(|c| "室棟館線地".contains(c)) {
+            (1, Unit::House)
+        } else {
+            return None;
+        };
+        self.at += length;
+        Some(unit)
+    }
+
+    /// The next number of the run: behind a hyphen or の, or directly behind a unit.
+    fn next_number(&mut self, unit: Option<Unit>) -> Option<String> {
+        let spaces = self.text[self.at..].iter().take_while(|c| **c == ' ').count();
+        let joiner = self.peek(spaces).filter(|c| is_joiner(*c));
+        if joiner.is_some() {
+            self.at += spaces + 1;
+            self.at += self.text[self.at..].iter().take_while(|c| **c == ' ').count();
+            return self.number();
+        }
+        // 一 between digits is a hyphen.
+        if unit.is_none() && self.peek(0) == Some('一') && self.peek(1).is_some_and(|c| c.is_ascii_digit()) {
+            self.at += 1;
+            return self.number();
+        }
+        let unit = unit?;
+        self.at += spaces;
+        let number = if unit == Unit::House { None } else { self.number() }?;
+        let follows =
+            spaces == 0 || unit == Unit::Chome || (self.starts_with("号") && !self.starts_with("号室"));
+        follows.then_some(number)
+    }
+
+    /// Whether the numbers just read are a part of the place: 北1条, 三番町, 二丁目甲5.
+    fn place_goes_on(&self) -> bool {
+        let [only] = self.numbers.as_slice() else { return false };
+        let is_kanji = |c: char| matches!(c, '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' | '々' | 'ノ' | 'の');
+        match only.unit {
+            None => self.peek(0).is_some_and(|c| is_kanji(c) && !"号室棟階".contains(c)),
+            Some(Unit::Chome) => {
+                let name =
+                    self.text[self.at..].iter().take(4).take_while(|c| **c != ' ' && !c.is_ascii_digit());
+                let name: Vec<char> = name.copied().collect();
+                !name.is_empty()
+                    && name.len() < 4
+                    && name.iter().all(|c| is_kanji(*c) || *c == '字')
+                    && self.peek(name.len()).is_some_and(|c| c.is_ascii_digit())
+            }
+            Some(Unit::Lot | Unit::House) => false,
+        }
+    }
+}
+
+fn is_joiner(c: char) -> bool {
+    is_dash(c) || matches!(c, 'の' | 'ノ' | '之' | ',' | '.' | '・' | '/' | '、')
+}
+
+/// Digits without leading zeros.
+pub(super) fn trimmed(digits: &str) -> String {
+    let trimmed = digits.trim_start_matches('0');
+    if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
+}
