@@ -2,7 +2,7 @@
 //!
 //! A file for each node's store. Each fact is a function over the trait; each backend runs them all.
 
-mod carrier;
-mod company;
-mod information;
-mod terminal;
+pub(crate) mod carrier;
+pub(crate) mod company;
+pub(crate) mod information;
+pub(crate) mod terminal;
