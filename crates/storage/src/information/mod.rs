@@ -1,1 +1,43 @@
-//! The store of the information node: what it must do, whatever the database.
+//! The store of the information-management server: what it must do, whatever the database.
+//!
+//! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] the
+//! subscriber lists while they arrive; [`distribution`], [`custody`] and [`follower`] what companies ask for.
+
+pub mod custody;
+pub mod delivery;
+pub mod distribution;
+pub mod flow;
+pub mod follower;
+pub mod list;
+
+use musubi_domain::id::{FollowerId, OfficialAccountId};
+
+/// A follower's key: official account and follower, in front of every key that grows with followers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FollowerKey {
+    /// Whose follower.
+    pub account: OfficialAccountId,
+    /// Which.
+    pub follower: FollowerId,
+}
+
+/// Everything that the server keeps.
+pub trait InformationStore:
+    flow::FlowStore
+    + delivery::DeliveryStore
+    + list::ListStore
+    + distribution::DistributionStore
+    + custody::CustodyStore
+    + follower::FollowerStore
+{
+}
+
+impl<T> InformationStore for T where
+    T: flow::FlowStore
+        + delivery::DeliveryStore
+        + list::ListStore
+        + distribution::DistributionStore
+        + custody::CustodyStore
+        + follower::FollowerStore
+{
+}

@@ -1,0 +1,4 @@
+//! Custody.
+
+/// Custody.
+pub trait CustodyStore: Send + Sync {}

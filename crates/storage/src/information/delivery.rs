@@ -1,0 +1,127 @@
+//! Deliveries on their way: claimed in batches under a lease, with the gate inside the claim.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{Purpose, Signal},
+    id::{CarrierId, DialogueId, DistributionId, MessageId},
+    phone_number::PhoneNumber,
+};
+
+use super::FollowerKey;
+use crate::StoreError;
+
+/// Whose deliveries to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Messages of dialogues.
+    Dialogues,
+    /// Messages of one distribution.
+    Distribution(DistributionId),
+}
+
+/// A claim on due deliveries.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Over which carrier.
+    pub carrier: CarrierId,
+    /// Whose.
+    pub source: Source,
+    /// At most so many.
+    pub limit: u32,
+    /// The time of the claim.
+    pub now: Timestamp,
+    /// When a claimed delivery is due again, should nothing be recorded.
+    pub lease_end: Timestamp,
+    /// A delivery with so many attempts is dead.
+    pub attempts_limit: u32,
+}
+
+/// What a claim found.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// An attempt at each has started; the gate was open for it.
+    pub attempts: Vec<Attempt>,
+    /// How many due deliveries were looked at; fewer than the limit means that no more were due.
+    pub seen: u32,
+}
+
+/// One attempt that has started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// To whom.
+    pub key: FollowerKey,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Counted from 1; the epoch of the lease.
+    pub attempt: u32,
+    /// To which number.
+    pub phone_number: PhoneNumber,
+    /// What it says, decided by the first attempt. Never [`Purpose::Undecided`].
+    pub purpose: Purpose,
+    /// For a dialogue's: which, and the step.
+    pub dialogue: Option<(DialogueId, u16)>,
+    /// For an individual one: the customer's values.
+    pub values: Vec<String>,
+    /// Not after.
+    pub expire_time: Timestamp,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// The carrier said it.
+    Known(Signal),
+    /// The carrier said not now: due again then, and no failure.
+    Throttled(Timestamp),
+    /// Nobody knows: the same message is due again then.
+    Unknown(Timestamp),
+}
+
+/// The outcome of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptResult {
+    /// To whom.
+    pub key: FollowerKey,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Which attempt; a result of an earlier one moves states forward but not leases.
+    pub attempt: u32,
+    /// What became of it.
+    pub outcome: AttemptOutcome,
+}
+
+/// Deliveries on their way.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Starts attempts, in one transaction: due deliveries of the source, each through the gate. What the gate refuses is
+    /// revoked, what is too late expires, what was attempted too often is dead. A distribution that isn't running, or not
+    /// yet, yields nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: no attempt has started.
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
+
+    /// Records what became of attempts, in one transaction. Repeatable.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the next delivery over this carrier is due, if any waits.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn next_due(&self, carrier: &CarrierId, source: Source) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Accepted deliveries whose expiry passed before `before` without a receipt expire; at most `limit`. Gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn expire_unconfirmed(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
+}

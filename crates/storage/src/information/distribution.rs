@@ -1,0 +1,4 @@
+//! Distribution.
+
+/// Distribution.
+pub trait DistributionStore: Send + Sync {}

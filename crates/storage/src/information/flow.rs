@@ -1,0 +1,223 @@
+//! Followers, their dialogues and ties, changed in units of work.
+//!
+//! A unit of work loads what a batch concerns, has a pure function edit it, and stores what that changed, all in one
+//! transaction. So every rule stands outside the store, and every effect of an event is in the transaction that takes it (I4,
+//! I5). Surprising: the function may run more than once, when the database asks for the transaction to be repeated.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    customer::GivenAccount,
+    delivery::{DeliveryState, Purpose},
+    dialogue::Dialogue,
+    eligibility::Tie,
+    guess::{Axis, Count},
+    id::{CarrierId, CompanyId, CustomerId, DialogueId, InquiryId, MessageId},
+    identity::{AttestedIdentity, IdentityMethod},
+    phone_number::PhoneNumber,
+};
+
+use super::FollowerKey;
+use crate::StoreError;
+
+/// A follower with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowerRecord {
+    /// E.164.
+    pub phone_number: PhoneNumber,
+    /// The carrier that messages go over.
+    pub carrier: CarrierId,
+    /// On at least one list.
+    pub following: bool,
+    /// When the follower came, or came back.
+    pub follow_time: Timestamp,
+    /// What each carrier's list says, at most a handful.
+    pub subscriptions: Vec<Subscription>,
+    /// The present dialogue.
+    pub dialogue: Option<Dialogue>,
+    /// What the last match decided, besides the tie.
+    pub matched: Matched,
+    /// The live tie.
+    pub tie: Option<TieRecord>,
+    /// The match to be decided.
+    pub inquiry: Option<Inquiry>,
+}
+
+/// What one carrier's list says of a follower.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose list.
+    pub carrier: CarrierId,
+    /// On it or not.
+    pub following: bool,
+    /// Since when, by the carrier's clock.
+    pub change_time: Timestamp,
+}
+
+/// What the last match decided, besides the tie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// The customer proposed, in review.
+    pub proposed_customer: Option<CustomerId>,
+    /// Why, as codes.
+    pub reasons: Vec<String>,
+}
+
+/// A live tie, and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TieRecord {
+    /// What the gate looks at.
+    pub tie: Tie,
+    /// How the identity was verified.
+    pub method: IdentityMethod,
+    /// When it was made.
+    pub tie_time: Timestamp,
+}
+
+/// A match to be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Derived from the dialogue and the try.
+    pub id: InquiryId,
+    /// Whose customer master.
+    pub company: CompanyId,
+    /// What was typed.
+    pub account: GivenAccount,
+    /// What was attested.
+    pub identity: AttestedIdentity,
+    /// When to try to have it decided.
+    pub due_time: Timestamp,
+}
+
+/// What tries at account numbers are counted by. The subject is a keyed hash or an id, never a number in the clear.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GuessKey {
+    /// In which company.
+    pub company: CompanyId,
+    /// By what.
+    pub axis: Axis,
+    /// Which follower, which account number; empty for the company.
+    pub subject: Vec<u8>,
+}
+
+/// What a unit of work concerns, at most some thousands of each.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Followers to load, known or not.
+    pub followers: Vec<FollowerKey>,
+    /// Events of one carrier that may have been taken before.
+    pub events: Option<(CarrierId, Vec<String>)>,
+    /// Deliveries to load.
+    pub messages: Vec<(FollowerKey, MessageId)>,
+    /// Counts to load.
+    pub guesses: Vec<GuessKey>,
+}
+
+/// What was loaded, to be edited; what was edited is stored.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// The followers that exist. Add those that come, edit those that change; none is ever removed here.
+    pub followers: HashMap<FollowerKey, FollowerRecord>,
+    /// Events of the scope that were taken before.
+    pub seen: HashSet<String>,
+    /// Deliveries of the scope that exist. Edit the state.
+    pub messages: HashMap<MessageId, DeliveryState>,
+    /// Counts of the scope that exist. Edit or add.
+    pub guesses: HashMap<GuessKey, Count>,
+    /// Events taken now.
+    pub taken: Vec<String>,
+    /// Deliveries made now.
+    pub deliveries: Vec<NewDelivery>,
+    /// Followers whose deliveries that no carrier has yet are revoked.
+    pub withdrawn: Vec<FollowerKey>,
+    /// Followers that an event brought, and that a list brought, for the record of acquisition.
+    pub added: Vec<(FollowerKey, CarrierId, Origin)>,
+    /// What happened, for the audit.
+    pub audits: Vec<Audit>,
+}
+
+/// What brought a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An event.
+    Event,
+    /// A subscriber list.
+    List,
+}
+
+/// A message of a dialogue, to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// To whom.
+    pub key: FollowerKey,
+    /// Derived from the dialogue.
+    pub message_id: MessageId,
+    /// Over which carrier.
+    pub carrier: CarrierId,
+    /// What it says.
+    pub purpose: Purpose,
+    /// The dialogue and the step whose buttons it bears.
+    pub dialogue: (DialogueId, u16),
+    /// Not before.
+    pub due_time: Timestamp,
+    /// Not after.
+    pub expire_time: Timestamp,
+}
+
+/// One line of the audit. No personal value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Whose.
+    pub company: CompanyId,
+    /// About whom, if about one.
+    pub key: Option<FollowerKey>,
+    /// What was done: a word like `tied`.
+    pub action: &'static str,
+    /// Ids and codes.
+    pub detail: String,
+}
+
+/// Edits loaded work. Runs inside the transaction, perhaps more than once: it must begin afresh each time.
+pub type Edit<'a> = &'a mut (dyn FnMut(&mut Work) + Send);
+
+/// Followers, their dialogues and ties.
+#[async_trait]
+pub trait FlowStore: Send + Sync {
+    /// One unit of work, one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was stored.
+    async fn work(
+        &self,
+        transaction: &'static str,
+        scope: &Scope,
+        now: Timestamp,
+        edit: Edit<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// A unit of work over the followers whose dialogue is due, at most `limit`. Gives how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was stored.
+    async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError>;
+
+    /// Inquiries of a company that are due, at most `limit`; they are due again at `lease_end`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn claim_inquiries(
+        &self,
+        company: &CompanyId,
+        now: Timestamp,
+        lease_end: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(FollowerKey, Inquiry)>, StoreError>;
+
+    /// Forgets events taken before that time; gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError>;
+}

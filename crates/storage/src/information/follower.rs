@@ -1,0 +1,4 @@
+//! Follower.
+
+/// Follower.
+pub trait FollowerStore: Send + Sync {}
