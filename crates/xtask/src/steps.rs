@@ -50,12 +50,27 @@ impl Step {
             Self::Tidy => tidy::check(root),
             Self::Proto => proto::check(root),
             Self::Clippy => {
-                let arguments =
-                    ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+                let arguments = [
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--locked",
+                    "--keep-going",
+                    "--",
+                    "-D",
+                    "warnings",
+                ];
                 cargo(root, &arguments, &[])
             }
             Self::Doc => {
-                let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+                let arguments = [
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                    "--locked",
+                    "--keep-going",
+                ];
                 cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
             }
             Self::Tests => cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),

@@ -46,7 +46,7 @@ const OTHERS: [(&[&str], &[&str], &str); 2] = [
     ),
 ];
 const PURE: [&str; 2] = ["musubi-domain", "musubi-matching"];
-const IO: [&str; 24] = [
+const IO: [&str; 23] = [
     "axum",
     "clap",
     "config",
@@ -70,7 +70,6 @@ const IO: [&str; 24] = [
     "tracing-subscriber",
     "ureq",
     "walkdir",
-    "async-std",
 ];
 
 pub(super) fn check(tree: &Tree, members: &[Member]) -> Vec<Finding> {
