@@ -15,6 +15,8 @@ use std::{env, fs, path::Path};
 use jntajis::codec::mj_shrink::{MJShrinkScheme, MJShrinkSchemes, mj_shrink_candidates};
 use unicode_normalization::UnicodeNormalization as _;
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment where to write")]
+#[expect(clippy::print_stdout, reason = "a build script speaks to cargo on its standard output")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let notices = edges(MJShrinkSchemes::builder().with(MJShrinkScheme::MOJFamilyRegisterActRelatedNotice));
@@ -31,7 +33,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     table.push_str("];\n");
-    // The only place where a build script learns where to write.
     let folder = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     fs::write(Path::new(&folder).join("kanji_edges.rs"), table)?;
     Ok(())

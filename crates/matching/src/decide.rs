@@ -183,8 +183,14 @@ fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Com
 }
 
 /// What may differ in the reading when the written names are equal: systems write it in other ways.
-const HARMLESS_KANA: [Reason; 5] =
-    [Reason::KanaMissing, Reason::KanaBank, Reason::KanaSize, Reason::KanaLongVowel, Reason::KanaSpelling];
+const HARMLESS_KANA: [Reason; 6] = [
+    Reason::KanaMissing,
+    Reason::KanaBank,
+    Reason::KanaSize,
+    Reason::KanaLongVowel,
+    Reason::KanaSpelling,
+    Reason::KanaOldSpelling,
+];
 
 fn name_is_latin(row: &CustomerRecord, identity: &Identity) -> bool {
     [&row.name, &identity.name].iter().any(|name| clean(name).starts_with(|c: char| c.is_ascii_alphabetic()))

@@ -8,7 +8,7 @@
 
 use super::{Compared, Comparison};
 use crate::normalise::address::{Address, Building, Number, Piece, Unit};
-use crate::normalise::kanji::{Kinship, relate};
+use crate::normalise::kanji::{Kinship, relate, relate_texts};
 use crate::{MAX_INPUT_BYTES, Reason};
 
 /// Compares two addresses. Equal when every part that both have is equal but for spelling; for review when numbers or
@@ -182,24 +182,28 @@ fn buildings(l: &Building, r: &Building, parts: &mut Parts) {
         return;
     }
     let (l_name, r_name, l_numbers, r_numbers) = (l.name(), r.name(), l.numbers(), r.numbers());
-    let names = crate::normalise::kanji::relate_texts(&l_name, &r_name);
-    let part = if l.pieces.is_empty() || r.pieces.is_empty() {
-        (Comparison::Equal, Reason::AddressBuildingMissing)
-    } else if !l_numbers.is_empty() && !r_numbers.is_empty() && l_numbers != r_numbers {
-        (Comparison::Different, Reason::AddressRoomDifferent)
-    } else if names.is_strong() && (l_numbers.is_empty() || r_numbers.is_empty()) {
-        (Comparison::Equal, Reason::AddressBuildingMissing)
-    } else if (l_name.is_empty() || r_name.is_empty()) && l_numbers == r_numbers {
-        (Comparison::Equal, Reason::AddressBuildingMissing)
-    } else if names == Kinship::Unknown {
-        (Comparison::Review, Reason::AddressUnknownCharacter)
-    } else if names == Kinship::Weak {
-        (Comparison::Review, Reason::AddressWeakVariant)
-    } else if !l_numbers.is_empty() && l_numbers == r_numbers && within(&l_name, &r_name) {
-        (Comparison::Review, Reason::AddressBuildingDifferent)
-    } else {
-        (Comparison::Different, Reason::AddressBuildingDifferent)
-    };
+    let names = relate_texts(&l_name, &r_name);
+    let part =
+        if matches!((&l.pieces[..], &r.pieces[..]), ([Piece::Letter(_)], []) | ([], [Piece::Letter(_)])) {
+            // 17甲 is a lot of its own, not lot 17 with a building.
+            (Comparison::Review, Reason::AddressNumbersFewer)
+        } else if l.pieces.is_empty() || r.pieces.is_empty() {
+            (Comparison::Equal, Reason::AddressBuildingMissing)
+        } else if !l_numbers.is_empty() && !r_numbers.is_empty() && l_numbers != r_numbers {
+            (Comparison::Different, Reason::AddressRoomDifferent)
+        } else if names.is_strong() && (l_numbers.is_empty() || r_numbers.is_empty()) {
+            (Comparison::Equal, Reason::AddressBuildingMissing)
+        } else if (l_name.is_empty() || r_name.is_empty()) && l_numbers == r_numbers {
+            (Comparison::Equal, Reason::AddressBuildingMissing)
+        } else if names == Kinship::Unknown {
+            (Comparison::Review, Reason::AddressUnknownCharacter)
+        } else if names == Kinship::Weak {
+            (Comparison::Review, Reason::AddressWeakVariant)
+        } else if !l_numbers.is_empty() && l_numbers == r_numbers && within(&l_name, &r_name) {
+            (Comparison::Review, Reason::AddressBuildingDifferent)
+        } else {
+            (Comparison::Different, Reason::AddressBuildingDifferent)
+        };
     parts.push(part);
 }
 
@@ -329,6 +333,12 @@ mod tests {
             "京都市中京区麩屋町通御池下る亀屋町1",
             Comparison::Review,
             &[Reason::AddressStreetDifferent],
+        );
+        check(
+            "愛媛県松山市中野32-17甲",
+            "愛媛県松山市中野32-17",
+            Comparison::Review,
+            &[Reason::AddressNumbersFewer],
         );
         check(HOME, "", Comparison::Review, &[Reason::AddressMissing]);
     }

@@ -29,14 +29,10 @@ pub fn compare_names(left: &str, right: &str) -> Compared {
     if compared.comparison != Comparison::Different || lefts.len().max(rights.len()) == 1 {
         return compared;
     }
-    let beside = lefts.iter().take(MOST_RECORDED).any(|l| {
-        rights.iter().take(MOST_RECORDED).any(|r| compare_one(l, r).comparison == Comparison::Equal)
-    });
+    let equal = |l: &Name| rights.iter().any(|r| compare_one(l, r).comparison == Comparison::Equal);
+    let beside = lefts.iter().any(equal);
     if beside { Compared::new(Comparison::Review, [Reason::NameRecordedBeside]) } else { compared }
 }
-
-/// No register writes more names than this beside one another; it keeps the time linear.
-const MOST_RECORDED: usize = 5;
 
 fn compare_one(left: &Name, right: &Name) -> Compared {
     let same_words = left.words.len() == 1 || right.words.len() == 1 || left.words == right.words;

@@ -84,9 +84,9 @@ pub fn parse_account_text(text: &str, format: &AccountFormat) -> Result<AccountT
     for cluster in runs.chunk_by(|_, next| joins(next.before)) {
         match read_cluster(cluster, format)? {
             Cluster::Nothing => {}
-            Cluster::Branch(number) if branch.is_none() && accounts.is_empty() => branch = Some(number),
-            Cluster::Account(account) => accounts.push(account),
+            Cluster::Branch(number) if branch.is_none() => branch = Some(number),
             Cluster::Branch(_) => return Err(AccountTextError::Ambiguous),
+            Cluster::Account(account) => accounts.push(account),
         }
     }
     let mut accounts = accounts.into_iter();
@@ -179,7 +179,7 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
         || BRANCH_AFTER.iter().any(|l| after.starts_with(l));
     let labelled_account = ACCOUNT_BEFORE.iter().any(|l| before.ends_with(l));
     let deposit_follows =
-        after.trim_start_matches(['(', '・', ',', '、', '/']).starts_with(['普', '当', '貯']);
+        after.trim_start_matches(['(', '・', ',', '、', '/', '-', 'ー']).starts_with(['普', '当', '貯']);
     let rest = || groups[1..].iter().map(|g| g.digits.as_str()).collect::<String>();
     let account = |branch: Option<String>, digits: &str| {
         let account_number = padded(digits, format.account_digits)?;
@@ -191,11 +191,9 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
             n if n <= branch_digits && (labelled_branch || (n == branch_digits && deposit_follows)) => {
                 Ok(Cluster::Branch(padded(digits, format.branch_digits)?))
             }
-            n if n <= 2 && !labelled_account && COUNTERS.iter().any(|c| after.starts_with(c)) => {
-                Ok(Cluster::Nothing)
-            }
+            n if n <= 2 && COUNTERS.iter().any(|c| after.starts_with(c)) => Ok(Cluster::Nothing),
             n if n <= branch_digits && !labelled_account => Err(AccountTextError::NoNumber),
-            n if n == account_digits + branch_digits => {
+            n if n == account_digits + branch_digits && !digits.starts_with(NO_BRANCH) => {
                 account(Some(digits[..branch_digits].to_owned()), &digits[branch_digits..])
             }
             _ => account(None, digits),
@@ -215,6 +213,8 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
     }
 }
 
+/// No branch is called so: these zeros pad the number.
+const NO_BRANCH: &str = "000";
 const BRANCH_BEFORE: [&str; 8] =
     ["店番", "店番号", "支店番号", "支店コード", "店コード", "支店", "店舗番号", "支店名"];
 const BRANCH_AFTER: [&str; 4] = ["支店", "店", "番店", "本店"];
@@ -247,18 +247,147 @@ fn japan_post(runs: &[Run<'_>]) -> Option<Result<AccountText, AccountTextError>>
     let labelled =
         symbol.before.contains("記号") || (number.before.contains("番号") && !number.before.contains("口座"));
     let joined = joins(number.before) && middle.is_none_or(|m| joins(m.before));
-    if symbol.digits.len() != 5 || !(joined || labelled) || symbol.before.contains('店') {
+    let long_enough = labelled || number.digits.len() >= 6;
+    if symbol.digits.len() != 5 || !long_enough || !(joined || labelled) || symbol.before.contains('店') {
         return None;
     }
     let read = japan_post::read(&symbol.digits, &number.digits)?;
     Some(read.map(|(branch, account)| AccountText { branch_number: Some(branch), account_number: account }))
 }
 
-/// Pads with zeros at the left.
+/// Pads with zeros at the left; zeros too many at the left are dropped.
 pub(super) fn padded(digits: &str, length: u8) -> Result<String, AccountTextError> {
     let length = usize::from(length);
-    if digits.len() > length {
+    let significant = digits.trim_start_matches('0');
+    if significant.len() > length {
         return Err(AccountTextError::TooManyDigits);
     }
-    Ok(format!("{digits:0>length$}"))
+    Ok(format!("{significant:0>length$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BANK: AccountFormat = AccountFormat { account_digits: 7, branch_digits: 3 };
+    const POWER: AccountFormat = AccountFormat { account_digits: 10, branch_digits: 3 };
+
+    #[track_caller]
+    fn check(format: AccountFormat, text: &str, branch: Option<&str>, account: &str) {
+        let expected =
+            AccountText { branch_number: branch.map(str::to_owned), account_number: account.to_owned() };
+        let read = parse_account_text(text, &format);
+        assert!(read == Ok(expected), "{text}: {:?}", read.map(|a| (a.branch_number, a.account_number)));
+    }
+
+    #[track_caller]
+    fn fails(format: AccountFormat, text: &str, expected: AccountTextError) {
+        assert_eq!(parse_account_text(text, &format), Err(expected), "{text}");
+    }
+
+    #[test]
+    fn width_sentence_and_deposit_don_t_matter() {
+        for text in [
+            "7624550",
+            " ７６２４５５０ ",
+            "口座番号は7624550です",
+            "（普）7624550",
+            "普通 7624550",
+            "普通預金7624550",
+            "7624550（普通）",
+            "No.7624550",
+            "口座番号 762-4550",
+            "76 24 550",
+            "私の口座は1つで、7624550です。",
+            "七六二四五五〇",
+            "7,624,550",
+            "07624550",
+            "0007624550",
+            "7624550\n",
+        ] {
+            check(BANK, text, None, "7624550");
+        }
+    }
+
+    #[test]
+    fn a_branch_may_stand_before_the_number() {
+        for text in [
+            "012-7624550",
+            "０１２－７６２４５５０",
+            "012 7624550",
+            "0127624550",
+            "012ー7624550",
+            "012−762−4550",
+            "012/7624550",
+            "店番012 口座番号7624550",
+            "店番：０１２　普通　７６２４５５０",
+            "012支店 7624550",
+            "012（普）7624550",
+            "012-普通-7624550",
+            "支店番号は012、口座番号は7624550です",
+            "口座番号7624550（支店番号012）",
+            "新宿支店(012) 普通 7624550",
+            "支店コード 12 口座 7624550",
+        ] {
+            check(BANK, text, Some("012"), "7624550");
+        }
+    }
+
+    #[test]
+    fn leading_zeros_are_put_back() {
+        check(BANK, "76317", None, "0076317");
+        check(BANK, "760-76317", Some("760"), "0076317");
+        check(BANK, "店番123 口座4567", Some("123"), "0004567");
+        check(POWER, "841391963", None, "0841391963");
+        assert_eq!(account_key("76317", &BANK), Ok("0076317".to_owned()));
+        assert_eq!(account_key("０８４１－３９１－９６３", &POWER), Ok("0841391963".to_owned()));
+    }
+
+    #[test]
+    fn customer_numbers_may_be_grouped() {
+        for text in [
+            "0841391963",
+            "お客様番号は0841391963です",
+            "084-1391-963",
+            "084-1391963",
+            "0841 391 963",
+            "０８４１３９１９６３",
+        ] {
+            check(POWER, text, None, "0841391963");
+        }
+        check(POWER, "411-0841391963", Some("411"), "0841391963");
+        check(POWER, "4110841391963", Some("411"), "0841391963");
+    }
+
+    #[test]
+    fn symbol_and_number_of_japan_post_become_branch_and_account() {
+        for text in [
+            "記号14030 番号12345671",
+            "14030-12345671",
+            "１４０３０－１２３４５６７１",
+            "記号：14030、番号：12345671",
+            "14030-1-12345671",
+        ] {
+            check(BANK, text, Some("408"), "1234567");
+        }
+        fails(BANK, "記号14030 番号12345771", AccountTextError::CheckDigit);
+        fails(POWER, "14030-12345671", AccountTextError::TooManyDigits);
+    }
+
+    #[test]
+    fn digits_are_never_guessed() {
+        fails(BANK, "762-4550", AccountTextError::Ambiguous);
+        fails(BANK, "7624550か7624551です", AccountTextError::Ambiguous);
+        fails(BANK, "0126-079332", AccountTextError::TooManyDigits);
+        fails(BANK, "12345678", AccountTextError::TooManyDigits);
+        fails(BANK, "090-1234-5678", AccountTextError::TooManyDigits);
+        fails(BANK, "012", AccountTextError::NoNumber);
+        fails(BANK, "店番012", AccountTextError::NoNumber);
+        fails(BANK, "わかりません", AccountTextError::NoNumber);
+        fails(BANK, "", AccountTextError::NoNumber);
+        fails(BANK, &"1 ".repeat(3000), AccountTextError::TextTooLong);
+        assert_eq!(account_key("A123", &BANK), Err(AccountTextError::NoNumber));
+        assert_eq!(account_key("", &BANK), Err(AccountTextError::NoNumber));
+        assert_eq!(account_key("12345678", &BANK), Err(AccountTextError::TooManyDigits));
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) fn clean(text: &str) -> String {
             if !out.is_empty() && !out.ends_with(' ') {
                 out.push(' ');
             }
-        } else if !c.is_control() {
+        } else {
             out.push(c);
         }
     }
@@ -32,7 +32,8 @@ fn combining(c: char) -> char {
 }
 
 fn is_invisible(c: char) -> bool {
-    matches!(c,
+    (c.is_control() && !c.is_whitespace())
+        || matches!(c,
         '\u{00AD}' | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
         | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E01EF}')
 }

@@ -34,7 +34,7 @@ impl Name {
         let (mut outside, mut beside, mut open) = (String::new(), vec![], false);
         for c in clean(text).chars() {
             match c {
-                '(' | '[' | '〔' | '【' | '「' | '<' | '〈' if !open => {
+                '(' | '[' | '〔' | '【' | '「' | '<' | '〈' if !open && beside.len() < MOST_BRACKETS => {
                     open = true;
                     beside.push((outside.len(), String::new()));
                 }
@@ -73,6 +73,7 @@ impl Name {
                 ' ' | '・' | ',' | '.' | '=' => words.push(characters.len()),
                 '-' if latin => words.push(characters.len()),
                 '々' | '〻' => characters.extend(characters.last().copied()),
+                'ヶ' => characters.push('ケ'),
                 _ => characters.push(c.to_ascii_uppercase()),
             }
         }
@@ -97,6 +98,9 @@ impl Name {
         self.words.get(1).map(|start| &self.characters[*start..])
     }
 }
+
+/// No register writes more names beside a name; it keeps the time linear.
+const MOST_BRACKETS: usize = 2;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 //! digits they divide, since room 203 of block 1 is not room 1203.
 
 use super::Piece;
-use super::scan::trimmed;
+use super::scan::{LONGEST_NUMERAL, trimmed};
 use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
 
 /// What follows the numbers.
@@ -19,8 +19,8 @@ impl Building {
         let mut pieces = vec![];
         let mut at = 0;
         while let Some(&c) = text.get(at) {
-            let run = |is: fn(char) -> bool| text[at..].iter().take_while(|c| is(**c)).count();
-            let (ascii, kanji) = (run(|c| c.is_ascii_digit()), run(is_kanji_numeral));
+            let ascii = text[at..].iter().take_while(|c| c.is_ascii_digit()).count();
+            let kanji = text[at..].iter().take(LONGEST_NUMERAL).take_while(|c| is_kanji_numeral(**c)).count();
             let counted = text.get(at + kanji).is_some_and(|c| "号室階棟".contains(*c));
             let number = if ascii > 0 {
                 Some((ascii, trimmed(&text[at..at + ascii].iter().collect::<String>())))

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn aza_is_a_word_and_not_a_part_of_a_name() {
-        check("大阪府四條畷市大字中野32-5", "大阪府||四條畷市中野|32-5|");
+        check("大阪府四條畷市大字中野32-5", "大阪府||<4>條畷市中野|32-5|");
         let address = Address::parse("福島県須賀川市大字西川字原前12-3");
         assert_eq!(shown(&address.place), "須賀川市西川原前");
         assert_eq!(address.aza, Some(6));

@@ -74,6 +74,8 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         } else if c == '字' && before != Some('文') {
             self.aza = Some(self.place.len());
+        } else if c == '々' {
+            self.place.extend(self.place.last().cloned());
         } else if is_dash(c) {
             // A dash in a place is a long mark after katakana and nothing elsewhere.
             if before.is_some_and(|b| matches!(b, 'ァ'..='ヺ')) {
@@ -86,14 +88,14 @@ impl<'a> Scanner<'a> {
 
     /// A number at this point: digits, or kanji numerals where a counter or a hyphen shows that they count.
     fn number(&mut self) -> Option<String> {
-        let run = |is: fn(char) -> bool| self.text[self.at..].iter().take_while(|c| is(**c)).count();
-        let ascii = run(|c| c.is_ascii_digit());
+        let rest = &self.text[self.at..];
+        let ascii = rest.iter().take_while(|c| c.is_ascii_digit()).count();
         if ascii > 0 {
             let digits: String = self.text[self.at..self.at + ascii].iter().collect();
             self.at += ascii;
             return Some(trimmed(&digits));
         }
-        let kanji = run(is_kanji_numeral);
+        let kanji = rest.iter().take(LONGEST_NUMERAL).take_while(|c| is_kanji_numeral(**c)).count();
         let number = kanji_number(&self.text[self.at..self.at + kanji])?;
         let counted = self.counts(kanji) || !self.numbers.is_empty();
         if !counted {
@@ -111,7 +113,7 @@ impl<'a> Scanner<'a> {
         match rest {
             ['丁', '目', ..] | ['番' | '号' | '条' | '條' | '線', ..] | ['地', '割', ..] => true,
             ['丁', after @ ..] => after.is_empty() || after[0] == ' ' || digit(after.first()),
-            [dash, after @ ..] if is_dash(*dash) => digit(after.first()),
+            [joiner, after @ ..] if is_joiner(*joiner) => digit(after.first()),
             _ => ordinal,
         }
     }
@@ -125,8 +127,8 @@ impl<'a> Scanner<'a> {
             let end = self.at;
             let next = self.next_number(unit);
             match next {
-                Some(next) => digits = next,
-                None => {
+                Some(next) if !self.is_room() => digits = next,
+                Some(_) | None => {
                     self.at = end;
                     return;
                 }
@@ -175,6 +177,11 @@ impl<'a> Scanner<'a> {
         follows.then_some(number)
     }
 
+    /// Whether what stands here makes the number before it a room, a floor or a block.
+    fn is_room(&self) -> bool {
+        ["号室", "号棟", "室", "階", "棟", "F"].iter().any(|word| self.starts_with(word))
+    }
+
     /// Whether the numbers just read are a part of the place: 北1条, 三番町, 二丁目甲5.
     fn place_goes_on(&self) -> bool {
         let [only] = self.numbers.as_slice() else { return false };
@@ -198,6 +205,9 @@ impl<'a> Scanner<'a> {
 fn is_joiner(c: char) -> bool {
     is_dash(c) || matches!(c, 'の' | 'ノ' | '之' | ',' | '.' | '・' | '/' | '、')
 }
+
+/// Longer runs of kanji numerals are no numbers.
+pub(super) const LONGEST_NUMERAL: usize = 10;
 
 /// Digits without leading zeros.
 pub(super) fn trimmed(digits: &str) -> String {
