@@ -1,1 +1,221 @@
 //! Facts about every company store.
+
+use jiff::Timestamp;
+use musubi_domain::{
+    customer::{Customer, MatchDecision, MatchOutcome},
+    id::InquiryId,
+};
+
+use crate::company::{CompanyStore, CustodyEvent, DecidedInquiry, ImportEnding, ImportTally, MasterStatus};
+
+/// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
+macro_rules! company_store_suite {
+    ($open:expr) => {
+        crate::conformance::company::company_store_suite!($open;
+            an_import_replaces_the_master_and_counts_what_it_did,
+            rows_that_are_the_same_keep_their_update_time,
+            an_import_that_changes_nothing_keeps_the_revision,
+            a_comparison_tells_what_an_import_would_do_and_changes_nothing,
+            what_is_staged_shows_nowhere_and_a_new_import_forgets_it,
+            a_batch_with_an_id_already_staged_is_refused_whole,
+            pages_go_by_customer_id_and_end,
+            customers_are_found_by_account_key_and_joint_accounts_both,
+            a_decision_repeated_by_the_same_master_is_recorded_once,
+            another_master_may_decide_the_same_inquiry_otherwise,
+            the_last_word_on_custody_stands,
+        );
+    };
+    ($open:expr; $($fact:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $fact() {
+                let (store, _alive) = $open.await;
+                crate::conformance::company::$fact(&store).await;
+            }
+        )+
+    };
+}
+pub(crate) use company_store_suite;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+pub(crate) fn customer(id: &str, account_key: &str, address: &str) -> Customer {
+    Customer {
+        customer_id: id.parse().unwrap(),
+        name: format!("名 {id}"),
+        name_kana: "ナ".to_owned(),
+        birth_date: "1980-02-03".to_owned(),
+        address: address.to_owned(),
+        branch_number: "001".to_owned(),
+        account_number: account_key.to_owned(),
+        account_key: account_key.to_owned(),
+        identity_verification: "passport:2018-11".to_owned(),
+    }
+}
+
+fn replace(second: i64) -> ImportEnding {
+    ImportEnding::Replace { now: at(second), encoding: "UTF-8" }
+}
+
+async fn import(store: &dyn CompanyStore, customers: &[Customer], ending: ImportEnding) -> ImportTally {
+    store.begin_import().await.unwrap();
+    for batch in customers.chunks(2) {
+        store.stage_customers(batch).await.unwrap();
+    }
+    store.finish_import(ending).await.unwrap()
+}
+
+async fn master(store: &dyn CompanyStore) -> Vec<(String, String, Timestamp)> {
+    let page = store.list_customers(None, 1000).await.unwrap();
+    assert_eq!(page.total, page.customers.len() as u64);
+    page.customers
+        .into_iter()
+        .map(|stored| (stored.customer.customer_id.to_string(), stored.customer.address, stored.update_time))
+        .collect()
+}
+
+fn row(id: &str, address: &str, second: i64) -> (String, String, Timestamp) {
+    (id.to_owned(), address.to_owned(), at(second))
+}
+
+fn three() -> [Customer; 3] {
+    [customer("C1", "0000001", "東"), customer("C2", "0000002", "西"), customer("C3", "0000003", "南")]
+}
+
+pub(crate) async fn an_import_replaces_the_master_and_counts_what_it_did(store: &dyn CompanyStore) {
+    let tally = import(store, &three(), replace(0)).await;
+    assert_eq!(tally, ImportTally { rows: 3, added: 3, changed: 0, removed: 0 });
+    let second =
+        [customer("C2", "0000002", "北"), customer("C3", "0000003", "南"), customer("C4", "0000004", "東")];
+    let tally = import(store, &second, replace(9)).await;
+    assert_eq!(tally, ImportTally { rows: 3, added: 1, changed: 1, removed: 1 });
+    assert_eq!(master(store).await, [row("C2", "北", 9), row("C3", "南", 0), row("C4", "東", 9)]);
+    let status = store.get_status().await.unwrap();
+    assert_eq!(status, MasterStatus { revision: 2, customers: 3, custody: None });
+    assert_eq!(
+        store.find_customer(&"C4".parse().unwrap()).await.unwrap().unwrap().customer,
+        customer("C4", "0000004", "東")
+    );
+    assert_eq!(store.find_customer(&"C1".parse().unwrap()).await.unwrap(), None);
+}
+
+pub(crate) async fn rows_that_are_the_same_keep_their_update_time(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    for change in [
+        |c: &mut Customer| c.name.push('あ'),
+        |c: &mut Customer| c.name_kana.clear(),
+        |c: &mut Customer| c.birth_date = "1980-02-04".to_owned(),
+        |c: &mut Customer| c.branch_number = "002".to_owned(),
+        |c: &mut Customer| c.account_number = "9".to_owned(),
+        |c: &mut Customer| c.account_key = "0000009".to_owned(),
+        |c: &mut Customer| c.identity_verification.clear(),
+    ] {
+        let mut customers = three();
+        change(&mut customers[0]);
+        assert_eq!(import(store, &customers, replace(1)).await.changed, 1, "any column counts");
+        import(store, &three(), replace(2)).await;
+    }
+    assert_eq!(master(store).await, [row("C1", "東", 2), row("C2", "西", 0), row("C3", "南", 0)]);
+}
+
+pub(crate) async fn an_import_that_changes_nothing_keeps_the_revision(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    let tally = import(store, &three(), replace(1)).await;
+    assert_eq!(tally, ImportTally { rows: 3, added: 0, changed: 0, removed: 0 });
+    assert_eq!(store.get_status().await.unwrap().revision, 1);
+}
+
+pub(crate) async fn a_comparison_tells_what_an_import_would_do_and_changes_nothing(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    let before = (master(store).await, store.get_status().await.unwrap());
+    let tally = import(
+        store,
+        &[customer("C3", "0000003", "北"), customer("C9", "0000009", "東")],
+        ImportEnding::Compare,
+    )
+    .await;
+    assert_eq!(tally, ImportTally { rows: 2, added: 1, changed: 1, removed: 2 });
+    assert_eq!((master(store).await, store.get_status().await.unwrap()), before);
+    store.stage_customers(&[customer("C9", "0000009", "東")]).await.unwrap();
+}
+
+pub(crate) async fn what_is_staged_shows_nowhere_and_a_new_import_forgets_it(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    store.begin_import().await.unwrap();
+    store.stage_customers(&[customer("C9", "0000009", "東")]).await.unwrap();
+    assert_eq!(master(store).await.len(), 3);
+    assert_eq!(store.find_by_account_keys(&["0000009"]).await.unwrap().customers, []);
+    assert_eq!(import(store, &three(), replace(1)).await.added, 0);
+}
+
+pub(crate) async fn a_batch_with_an_id_already_staged_is_refused_whole(store: &dyn CompanyStore) {
+    store.begin_import().await.unwrap();
+    store.stage_customers(&three()[..1]).await.unwrap();
+    let [first, second, _] = three();
+    assert!(store.stage_customers(&[second, first]).await.is_err());
+    assert_eq!(store.finish_import(replace(0)).await.unwrap().rows, 1);
+}
+
+pub(crate) async fn pages_go_by_customer_id_and_end(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    let first = store.list_customers(None, 2).await.unwrap();
+    assert_eq!((first.revision, first.total, first.customers.len()), (1, 3, 2));
+    let last = &first.customers[1].customer.customer_id;
+    assert_eq!(last.as_str(), "C2");
+    let second = store.list_customers(Some(last), 2).await.unwrap();
+    assert_eq!(second.customers.len(), 1);
+    assert_eq!(second.customers[0].customer, three()[2]);
+    let third = store.list_customers(Some(&second.customers[0].customer.customer_id), 2).await.unwrap();
+    assert_eq!(third.customers, []);
+}
+
+pub(crate) async fn customers_are_found_by_account_key_and_joint_accounts_both(store: &dyn CompanyStore) {
+    let joint =
+        [customer("C1", "0000001", "東"), customer("C2", "0000001", "西"), customer("C3", "0000003", "南")];
+    import(store, &joint, replace(0)).await;
+    let mut found = store.find_by_account_keys(&["0000001", "0000007"]).await.unwrap();
+    found.customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
+    assert_eq!((found.revision, found.customers.as_slice()), (1, &joint[..2]));
+    assert_eq!(store.find_by_account_keys(&[]).await.unwrap().customers, []);
+}
+
+fn decided(outcome: MatchOutcome, reasons: &[&str]) -> DecidedInquiry {
+    let customer_id = (outcome != MatchOutcome::Rejected).then(|| "C1".parse().unwrap());
+    DecidedInquiry {
+        inquiry_id: InquiryId::from_bytes([7; 16]),
+        decision: MatchDecision {
+            outcome,
+            customer_id,
+            reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
+        },
+    }
+}
+
+pub(crate) async fn a_decision_repeated_by_the_same_master_is_recorded_once(store: &dyn CompanyStore) {
+    let inquiry_id = InquiryId::from_bytes([7; 16]);
+    assert_eq!(store.find_decision(inquiry_id).await.unwrap(), None);
+    let first = decided(MatchOutcome::Confirmed, &["name.identical", "address.identical"]);
+    store.record_decisions(3, std::slice::from_ref(&first), at(0)).await.unwrap();
+    store.record_decisions(3, &[decided(MatchOutcome::Rejected, &[])], at(1)).await.unwrap();
+    assert_eq!(store.find_decision(inquiry_id).await.unwrap(), Some((3, first.decision)));
+}
+
+pub(crate) async fn another_master_may_decide_the_same_inquiry_otherwise(store: &dyn CompanyStore) {
+    store.record_decisions(3, &[decided(MatchOutcome::Review, &["kana.size"])], at(0)).await.unwrap();
+    let second = decided(MatchOutcome::Rejected, &["account.none"]);
+    store.record_decisions(4, std::slice::from_ref(&second), at(1)).await.unwrap();
+    let found = store.find_decision(InquiryId::from_bytes([7; 16])).await.unwrap();
+    assert_eq!(found, Some((4, second.decision)));
+}
+
+pub(crate) async fn the_last_word_on_custody_stands(store: &dyn CompanyStore) {
+    let entrusted =
+        CustodyEvent { event_time: at(0), revision: 1, customers: 3, lease_end_time: Some(at(60)) };
+    store.record_custody(entrusted).await.unwrap();
+    assert_eq!(store.get_status().await.unwrap().custody, Some(entrusted));
+    let purged = CustodyEvent { event_time: at(1), revision: 1, customers: 3, lease_end_time: None };
+    store.record_custody(purged).await.unwrap();
+    assert_eq!(store.get_status().await.unwrap().custody, Some(purged));
+}

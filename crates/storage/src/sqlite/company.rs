@@ -1,1 +1,417 @@
 //! The company store on SQLite.
+//!
+//! One table holds the master, one the file that is being imported; ending an import is one transaction that makes the
+//! first equal to the second. Nothing is decided here. Surprising: a dry run is that same transaction, rolled back, so what
+//! it tells can't differ from what an import does.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    customer::{Customer, MatchDecision, MatchOutcome},
+    id::{CustomerId, InquiryId},
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+
+use super::{Database, hex, instant, micros, rows};
+use crate::{
+    StoreError,
+    company::{
+        Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
+        MasterStatus, StoredCustomer,
+    },
+};
+
+/// The company store in one SQLite file.
+#[derive(Clone)]
+pub struct SqliteCompanyStore {
+    database: Database,
+}
+
+impl SqliteCompanyStore {
+    /// Opens the file, makes it when it isn't there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it can't be opened or isn't such a file.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/company")).await?;
+        Ok(Self { database })
+    }
+
+    /// Writes the log back into the file and closes it.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// A transaction that reads one state of the database.
+    async fn read(&self, transaction: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.database.read().begin().await.map_err(StoreError::during(transaction))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredRow {
+    customer_id: String,
+    name: String,
+    name_kana: String,
+    birth_date: String,
+    address: String,
+    branch_number: String,
+    account_number: String,
+    account_key: String,
+    identity_verification: String,
+    update_time: i64,
+}
+
+impl TryFrom<StoredRow> for StoredCustomer {
+    type Error = StoreError;
+
+    fn try_from(row: StoredRow) -> Result<Self, StoreError> {
+        let customer = Customer {
+            customer_id: row.customer_id.parse()?,
+            name: row.name,
+            name_kana: row.name_kana,
+            birth_date: row.birth_date,
+            address: row.address,
+            branch_number: row.branch_number,
+            account_number: row.account_number,
+            account_key: row.account_key,
+            identity_verification: row.identity_verification,
+        };
+        Ok(Self { customer, update_time: instant(row.update_time)? })
+    }
+}
+
+/// What the database counts, as the program counts it.
+fn count(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is no count")))
+}
+
+/// What the program counts, as the database counts it.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Revision and number of customers.
+async fn master(connection: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
+    let (revision, customers): (i64, i64) =
+        sqlx::query_as("SELECT revision, customers FROM master WHERE id = 1").fetch_one(connection).await?;
+    Ok((revision.unsigned_abs(), customers.unsigned_abs()))
+}
+
+/// Makes the master equal to what is staged.
+async fn merge(connection: &mut SqliteConnection, now: i64) -> Result<ImportTally, sqlx::Error> {
+    let (_, before) = master(connection).await?;
+    let removed = sqlx::query(
+        "DELETE FROM customers WHERE NOT EXISTS \
+         (SELECT 1 FROM staged_customers AS staged WHERE staged.customer_id = customers.customer_id)",
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    let touched = sqlx::query(
+        "INSERT INTO customers (customer_id, name, name_kana, birth_date, address, branch_number, account_number, \
+         account_key, identity_verification, update_time) \
+         SELECT customer_id, name, name_kana, birth_date, address, branch_number, account_number, \
+         account_key, identity_verification, ?1 FROM staged_customers WHERE TRUE ORDER BY customer_id \
+         ON CONFLICT (customer_id) DO UPDATE SET name = excluded.name, name_kana = excluded.name_kana, \
+         birth_date = excluded.birth_date, address = excluded.address, branch_number = excluded.branch_number, \
+         account_number = excluded.account_number, account_key = excluded.account_key, \
+         identity_verification = excluded.identity_verification, update_time = excluded.update_time \
+         WHERE (name, name_kana, birth_date, address, branch_number, account_number, account_key, \
+         identity_verification) <> (excluded.name, excluded.name_kana, excluded.birth_date, excluded.address, \
+         excluded.branch_number, excluded.account_number, excluded.account_key, excluded.identity_verification)",
+    )
+    .bind(now)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM staged_customers").fetch_one(&mut *connection).await?;
+    let rows = rows.unsigned_abs();
+    let added = rows - (before - removed);
+    Ok(ImportTally { rows, added, changed: touched - added, removed })
+}
+
+#[async_trait]
+impl CompanyStore for SqliteCompanyStore {
+    async fn begin_import(&self) -> Result<(), StoreError> {
+        let failed = StoreError::during("begin_import");
+        let mut transaction = self.database.write("begin_import").await?;
+        sqlx::query("DELETE FROM staged_customers").execute(&mut *transaction).await.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    async fn stage_customers(&self, customers: &[Customer]) -> Result<(), StoreError> {
+        let failed = StoreError::during("stage_customers");
+        let parameter: Vec<[&str; 9]> = customers
+            .iter()
+            .map(|customer| {
+                [
+                    customer.customer_id.as_str(),
+                    &customer.name,
+                    &customer.name_kana,
+                    &customer.birth_date,
+                    &customer.address,
+                    &customer.branch_number,
+                    &customer.account_number,
+                    &customer.account_key,
+                    &customer.identity_verification,
+                ]
+            })
+            .collect();
+        let parameter = rows(&parameter)?;
+        let mut transaction = self.database.write("stage_customers").await?;
+        sqlx::query(
+            "INSERT INTO staged_customers (customer_id, name, name_kana, birth_date, address, branch_number, \
+             account_number, account_key, identity_verification) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+             value ->> 7, value ->> 8 FROM json_each(?1)",
+        )
+        .bind(parameter)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError> {
+        let failed = StoreError::during("finish_import");
+        let mut transaction = self.database.write("finish_import").await?;
+        let (now, encoding) = match ending {
+            ImportEnding::Replace { now, encoding } => (micros(now), encoding),
+            ImportEnding::Compare => {
+                let tally = merge(&mut transaction, 0).await.map_err(&failed)?;
+                transaction.rollback().await.map_err(&failed)?;
+                self.begin_import().await?;
+                return Ok(tally);
+            }
+        };
+        let tally = merge(&mut transaction, now).await.map_err(&failed)?;
+        let differs = tally.added + tally.changed + tally.removed > 0;
+        sqlx::query("UPDATE master SET revision = revision + ?1, customers = ?2 WHERE id = 1")
+            .bind(differs)
+            .bind(integer(tally.rows))
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        sqlx::query(
+            "INSERT INTO imports (import_time, revision, rows, added, changed, removed, encoding) \
+             SELECT ?1, revision, ?2, ?3, ?4, ?5, ?6 FROM master WHERE id = 1",
+        )
+        .bind(now)
+        .bind(integer(tally.rows))
+        .bind(integer(tally.added))
+        .bind(integer(tally.changed))
+        .bind(integer(tally.removed))
+        .bind(encoding)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        sqlx::query("DELETE FROM staged_customers").execute(&mut *transaction).await.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(tally)
+    }
+
+    async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError> {
+        let row: Option<StoredRow> = sqlx::query_as("SELECT * FROM customers WHERE customer_id = ?1")
+            .bind(customer_id.as_str())
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("find_customer"))?;
+        row.map(StoredCustomer::try_from).transpose()
+    }
+
+    async fn list_customers(
+        &self,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<CustomerPage, StoreError> {
+        let failed = StoreError::during("list_customers");
+        let mut transaction = self.read("list_customers").await?;
+        let (revision, total) = master(&mut transaction).await.map_err(&failed)?;
+        let found: Vec<StoredRow> =
+            sqlx::query_as("SELECT * FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2")
+                .bind(after.map_or("", CustomerId::as_str))
+                .bind(limit)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        let customers = found.into_iter().map(StoredCustomer::try_from).collect::<Result<_, _>>()?;
+        Ok(CustomerPage { revision, total, customers })
+    }
+
+    async fn find_by_account_keys(&self, account_keys: &[&str]) -> Result<Candidates, StoreError> {
+        let failed = StoreError::during("find_by_account_keys");
+        let parameter = rows(account_keys)?;
+        let mut transaction = self.read("find_by_account_keys").await?;
+        let (revision, _) = master(&mut transaction).await.map_err(&failed)?;
+        let found: Vec<StoredRow> =
+            sqlx::query_as("SELECT * FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))")
+                .bind(parameter)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        let customers = found
+            .into_iter()
+            .map(|row| StoredCustomer::try_from(row).map(|stored| stored.customer))
+            .collect::<Result<_, _>>()?;
+        Ok(Candidates { revision, customers })
+    }
+
+    async fn record_decisions(
+        &self,
+        revision: u64,
+        decisions: &[DecidedInquiry],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let failed = StoreError::during("record_decisions");
+        let parameter: Vec<(String, &str, Option<&str>, String)> = decisions
+            .iter()
+            .map(|decided| {
+                (
+                    hex(decided.inquiry_id.as_bytes()),
+                    outcome_word(decided.decision.outcome),
+                    decided.decision.customer_id.as_ref().map(CustomerId::as_str),
+                    decided.decision.reasons.join(" "),
+                )
+            })
+            .collect();
+        let parameter = rows(&parameter)?;
+        let mut transaction = self.database.write("record_decisions").await?;
+        sqlx::query(
+            "INSERT INTO inquiries (inquiry_id, revision, outcome, customer_id, reasons, decide_time) \
+             SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2, value ->> 3, ?3 FROM json_each(?1) \
+             WHERE TRUE ON CONFLICT (inquiry_id, revision) DO NOTHING",
+        )
+        .bind(parameter)
+        .bind(integer(revision))
+        .bind(micros(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError> {
+        let row: Option<(i64, String, Option<String>, String)> = sqlx::query_as(
+            "SELECT revision, outcome, customer_id, reasons FROM inquiries WHERE inquiry_id = ?1 \
+             ORDER BY revision DESC LIMIT 1",
+        )
+        .bind(inquiry_id.as_bytes().as_slice())
+        .fetch_optional(self.database.read())
+        .await
+        .map_err(StoreError::during("find_decision"))?;
+        let Some((revision, outcome, customer_id, reasons)) = row else { return Ok(None) };
+        let decision = MatchDecision {
+            outcome: parse_outcome(&outcome)?,
+            customer_id: customer_id.map(|id| id.parse()).transpose()?,
+            reasons: reasons.split_whitespace().map(str::to_owned).collect(),
+        };
+        Ok(Some((count(revision)?, decision)))
+    }
+
+    async fn get_status(&self) -> Result<MasterStatus, StoreError> {
+        let failed = StoreError::during("get_status");
+        let mut transaction = self.read("get_status").await?;
+        let (revision, customers) = master(&mut transaction).await.map_err(&failed)?;
+        let last: Option<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
+            "SELECT event_time, revision, customers, lease_end_time FROM custody_events \
+             ORDER BY sequence DESC LIMIT 1",
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        let custody = last
+            .map(|(event_time, revision, customers, lease_end_time)| {
+                Ok::<_, StoreError>(CustodyEvent {
+                    event_time: instant(event_time)?,
+                    revision: count(revision)?,
+                    customers: count(customers)?,
+                    lease_end_time: lease_end_time.map(instant).transpose()?,
+                })
+            })
+            .transpose()?;
+        Ok(MasterStatus { revision, customers, custody })
+    }
+
+    async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError> {
+        let failed = StoreError::during("record_custody");
+        let mut transaction = self.database.write("record_custody").await?;
+        sqlx::query(
+            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES (?1, ?2, ?3, ?4)",
+        )
+        .bind(micros(event.event_time))
+        .bind(integer(event.revision))
+        .bind(integer(event.customers))
+        .bind(event.lease_end_time.map(micros))
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
+}
+
+const fn outcome_word(outcome: MatchOutcome) -> &'static str {
+    match outcome {
+        MatchOutcome::Confirmed => "confirmed",
+        MatchOutcome::Review => "review",
+        MatchOutcome::Rejected => "rejected",
+    }
+}
+
+fn parse_outcome(word: &str) -> Result<MatchOutcome, StoreError> {
+    [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected]
+        .into_iter()
+        .find(|outcome| outcome_word(*outcome) == word)
+        .ok_or_else(|| StoreError::Corrupt("an inquiry has no outcome".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open() -> (SqliteCompanyStore, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteCompanyStore::open(&folder.path().join("company.db")).await.unwrap();
+        (store, folder)
+    }
+
+    crate::conformance::company::company_store_suite!(open());
+
+    #[tokio::test]
+    async fn candidates_are_looked_up_by_index_and_pages_by_key() {
+        let (store, _folder) = open().await;
+        for (query, index) in [
+            (
+                "EXPLAIN QUERY PLAN SELECT * FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))",
+                "USING INDEX customers_by_account",
+            ),
+            (
+                "EXPLAIN QUERY PLAN SELECT * FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2",
+                "USING PRIMARY KEY",
+            ),
+        ] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(query).bind("[]").bind(1).fetch_all(store.database.read()).await.unwrap();
+            assert!(plan.iter().any(|step| step.3.contains(index)), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_master_outlives_the_process_and_a_half_import_does_not_show() {
+        let (store, folder) = open().await;
+        let customer = |id: &str| crate::conformance::company::customer(id, "0000001", "東");
+        store.stage_customers(&[customer("C1")]).await.unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }).await.unwrap();
+        store.stage_customers(&[customer("C2")]).await.unwrap();
+        drop(store);
+        let store = SqliteCompanyStore::open(&folder.path().join("company.db")).await.unwrap();
+        let page = store.list_customers(None, 10).await.unwrap();
+        assert_eq!((page.revision, page.total), (1, 1));
+        assert_eq!(page.customers[0].customer, customer("C1"));
+        store.close().await;
+    }
+}
