@@ -1,23 +1,39 @@
 //! What the configuration library says, as one plain sentence without values.
 //!
-//! The library's own texts quote the value at fault, and its syntax errors quote the line; neither may be shown.
+//! The library's own texts quote the value at fault, and its syntax errors quote the line; neither may be shown. Surprising:
+//! serde's standard complaints come as finished text, so they are known here by how they begin.
 
 use std::path::Path;
 
-use config::ConfigError;
+use config::{Config, ConfigError, Value, ValueKind};
 
-/// The sentence for an error of reading.
-pub(super) fn sentence(error: &ConfigError, prefix: &str) -> String {
-    let mut key = String::new();
-    let mut source = String::new();
-    let problem = problem(error, &mut key, &mut source);
-    let source = if source.is_empty() { "the configuration" } else { &source };
-    let place = if key.is_empty() { source.to_owned() } else { format!("{key} in {source}") };
-    let variable = variable(&key, prefix);
-    if variable.is_empty() {
-        format!("{place}: {problem}; correct it there")
-    } else {
-        format!("{place}: {problem}; correct it there, or set {variable}")
+/// The sentence for a value that is missing, unknown or wrong. `config` tells which variable it came from; the library's
+/// names of files are relative to the working folder and hard to read, so `file` is given.
+pub(super) fn sentence(error: &ConfigError, config: &Config, file: Option<&Path>, prefix: &str) -> String {
+    let (key, fault) = fault(error);
+    // The library leaves the dot behind an index out.
+    let key = key.replace(']', "].").replace("]..", "].").trim_end_matches('.').to_owned();
+    let file = file.map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
+    let source = |key| match origin(config, key) {
+        Some(variable) if variable.starts_with(prefix) => variable,
+        Some(_) => &file,
+        None => "the defaults",
+    };
+    let named = |key: &str| if key.is_empty() { "the configuration".to_owned() } else { format!("`{key}`") };
+    match fault {
+        Fault::Missing => format!(
+            "{} is missing; write it in the configuration file, or set {}",
+            named(&key),
+            variable(&key, prefix)
+        ),
+        Fault::Unknown { field, known } => {
+            let key = if key.is_empty() { field } else { format!("{key}.{field}") };
+            format!("`{key}` in {} is not known; use {known}, or delete it", source(&key))
+        }
+        Fault::Not(expected) => {
+            format!("{} in {} is not {expected}; correct it there", named(&key), source(&key))
+        }
+        Fault::Other(text) => format!("{} in {}: {text}", named(&key), source(&key)),
     }
 }
 
@@ -32,43 +48,66 @@ pub(super) fn syntax(error: &toml::de::Error, path: &Path, text: &str) -> String
     )
 }
 
-fn problem(error: &ConfigError, key: &mut String, source: &mut String) -> String {
-    let mut note = |origin: &Option<String>, at: &Option<String>| {
-        if let Some(origin) = origin {
-            source.clone_from(origin);
-        }
-        if let Some(at) = at {
-            key.clone_from(at);
-        }
-    };
+/// The file or variable that a key's value came from; the defaults have no name.
+fn origin<'a>(config: &'a Config, key: &str) -> Option<&'a str> {
+    let steps = key.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+    let found = steps.into_iter().try_fold(&config.cache, |value, step| match &value.kind {
+        ValueKind::Table(table) => table.get(step),
+        ValueKind::Array(values) => values.get(step.parse::<usize>().ok()?),
+        _ => None,
+    });
+    found.and_then(nearest)
+}
+
+/// A section has no origin of its own; its first value's is as good.
+fn nearest(value: &Value) -> Option<&str> {
+    value.origin().or_else(|| match &value.kind {
+        ValueKind::Table(table) => table.values().find_map(nearest),
+        ValueKind::Array(values) => values.iter().find_map(nearest),
+        _ => None,
+    })
+}
+
+enum Fault {
+    Missing,
+    Unknown { field: String, known: String },
+    Not(String),
+    Other(String),
+}
+
+/// The key, as far as the library knows it, and what is wrong there.
+fn fault(error: &ConfigError) -> (String, Fault) {
+    let key = |key: &Option<String>| key.clone().unwrap_or_default();
     match error {
-        ConfigError::NotFound(missing) => {
-            key.clone_from(missing);
-            "is missing".to_owned()
+        ConfigError::NotFound(missing) => (missing.clone(), Fault::Missing),
+        ConfigError::Type { expected, key: at, .. } => (key(at), Fault::Not((*expected).to_owned())),
+        ConfigError::At { error, key: at, .. } => (key(at), fault(error).1),
+        ConfigError::Message(text) => (String::new(), from_text(text)),
+        ConfigError::Frozen | ConfigError::PathParse { .. } | ConfigError::FileParse { .. } | _ => {
+            (String::new(), Fault::Other("it can not be read; see the defaults for its shape".to_owned()))
         }
-        ConfigError::Type { origin, expected, key: at, .. } => {
-            note(origin, at);
-            format!("is not {expected}")
-        }
-        ConfigError::At { error, origin, key: at } => {
-            let inner = problem(error, key, source);
-            if let Some(origin) = origin {
-                source.clone_from(origin);
-            }
-            if let Some(at) = at {
-                key.clone_from(at);
-            }
-            inner
-        }
-        ConfigError::Message(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 
-fn variable(key: &str, prefix: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("{prefix}__{}", key.to_uppercase().replace('.', "__"))
+/// serde's standard texts lose the value that they quote; other texts are our own types', and quote none.
+fn from_text(text: &str) -> Fault {
+    let expected = || text.rsplit_once(", expected ").map(|(_, expected)| expected.to_owned());
+    if let Some(rest) = text.strip_prefix("unknown field `") {
+        let field = rest.split('`').next().unwrap_or_default().to_owned();
+        let known = expected().unwrap_or_else(|| "none".to_owned());
+        return Fault::Unknown { field, known: known.replace("one of ", "") };
     }
+    let quotes = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    if quotes.iter().any(|start| text.starts_with(start)) {
+        let expected = expected().filter(|expected| !expected.starts_with("struct "));
+        return Fault::Not(expected.unwrap_or_else(|| "a section".to_owned()));
+    }
+    if text.starts_with("enum ") || text.starts_with("value of enum ") {
+        return Fault::Not("one of the words that the defaults name".to_owned());
+    }
+    Fault::Other(text.to_owned())
+}
+
+fn variable(key: &str, prefix: &str) -> String {
+    format!("{prefix}__{}", key.to_uppercase().replace(['.', '['], "__").replace(']', ""))
 }

@@ -5,23 +5,17 @@
 //! a secret in the wrong place from a harmless word.
 
 mod complaint;
+pub mod duration;
+#[cfg(test)]
+mod tests;
 mod value;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use config::{Config, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 pub use self::value::{Endpoint, ListenAddress, Secret};
-
-/// Durations such as `10s`, `1m 30s`, `24h`: `#[serde(with = "musubi_runtime::config::duration")]` on a
-/// `std::time::Duration`. Units up to hours, because a day isn't always 24.
-pub mod duration {
-    pub use jiff::fmt::serde::unsigned_duration::friendly::compact::required::{deserialize, serialize};
-}
 
 /// One sentence: which key, from where, what is wrong, what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,54 +35,54 @@ pub fn load<T: DeserializeOwned>(
 ) -> Result<T, ConfigError> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment = std::env::vars_os();
-    let texts = environment.filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        Some((name, value.into_string().unwrap_or_else(|bytes| bytes.to_string_lossy().into_owned())))
-    });
-    load_from(defaults, file, prefix, texts.collect())
+    let environment = environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    load_from(defaults, file, prefix, environment.collect())
 }
 
 fn load_from<T: DeserializeOwned>(
     defaults: &'static str,
     file: Option<&Path>,
     prefix: &str,
-    environment: BTreeMap<String, String>,
+    environment: BTreeMap<String, OsString>,
 ) -> Result<T, ConfigError> {
-    let complain = |error| ConfigError(complaint::sentence(&error, prefix));
     let mut builder = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
     if let Some(path) = file {
-        let text = read(path)?;
-        toml::from_str::<toml::Table>(&text)
-            .map_err(|error| ConfigError(complaint::syntax(&error, path, &text)))?;
-        builder = builder.add_source(File::from(PathBuf::from(path)).format(FileFormat::Toml));
+        check_syntax(path)?;
+        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
     for (name, value) in environment {
-        let Some(path) = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix("__")) else {
+        let Some(rest) = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix("__")) else {
             continue;
         };
+        let value =
+            value.into_string().map_err(|_| ConfigError(format!("{name} is not UTF-8; set it as text")))?;
         let value = Value::new(Some(&name), ValueKind::String(value));
-        builder = builder.set_override(key(path), value).map_err(complain)?;
+        let unnamed =
+            |_| ConfigError(format!("{name} names no key; write {prefix}__SECTION__KEY, or unset it"));
+        builder = builder.set_override(key(rest), value).map_err(unnamed)?;
     }
-    builder.build().map_err(complain)?.try_deserialize().map_err(complain)
+    let complain = |error, config: &_| ConfigError(complaint::sentence(&error, config, file, prefix));
+    let config = builder.build().map_err(|error| complain(error, &Config::default()))?;
+    config.clone().try_deserialize().map_err(|error| complain(error, &config))
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let path = path.display();
-        ConfigError(format!("{path} can not be read ({}); name a file that is there", error.kind()))
-    })
+/// The library would quote the line at fault, which may hold a secret.
+fn check_syntax(path: &Path) -> Result<(), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError(format!("{} can not be read ({}); name a file that can", path.display(), error.kind()))
+    })?;
+    let checked: Result<toml::Table, _> = toml::from_str(&text);
+    checked.map(drop).map_err(|error| ConfigError(complaint::syntax(&error, path, &text)))
 }
 
 /// `SECTION__0__KEY` as a key: `section[0].key`.
 fn key(variable: &str) -> String {
     let mut key = String::new();
     for part in variable.to_lowercase().split("__") {
-        if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() {
+        if part.parse::<usize>().is_ok() {
             key.push_str(&format!("[{part}]"));
         } else {
-            if !key.is_empty() {
-                key.push('.');
-            }
+            key.push_str(if key.is_empty() { "" } else { "." });
             key.push_str(part);
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::Uri;
-use musubi_domain::{Error, error::shape};
+use musubi_domain::{Error, ErrorKind, error::shape};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
     Deserialize, Deserializer,
@@ -46,52 +46,32 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Has its own answer for every type, because serde's would quote the value.
 struct SecretVisitor;
-
-const NOT_TEXT: &str = "a secret is a text in quotes, or { file = \"path\" }";
 
 impl<'de> Visitor<'de> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NOT_TEXT)
+        f.write_str("a text in quotes or { file = \"path\" }")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-        if text.is_empty() { Err(E::custom("the secret is empty")) } else { Ok(Secret::new(text)) }
+        if text.is_empty() { Err(E::custom("it is empty; write the secret")) } else { Ok(Secret::new(text)) }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
-        let refused = || de::Error::custom(NOT_TEXT);
-        let key: String = map.next_key()?.ok_or_else(refused)?;
-        if key != "file" {
-            return Err(refused());
+        let mut path = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "file" {
+                return Err(de::Error::unknown_field(&key, &["file"]));
+            }
+            path = Some(map.next_value::<String>()?);
         }
-        let path: String = map.next_value()?;
-        if map.next_key::<String>()?.is_some() {
-            return Err(refused());
-        }
+        let path = path.ok_or_else(|| de::Error::missing_field("file"))?;
         let text = fs::read_to_string(&path).map_err(|error| {
-            de::Error::custom(format!("the file {path} can not be read: {}", error.kind()))
+            de::Error::custom(format!("{path} can not be read ({}); name a file that can", error.kind()))
         })?;
         self.visit_str(text.trim_end_matches(['\r', '\n']))
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-        Err(E::custom(NOT_TEXT))
     }
 }
 
@@ -132,7 +112,7 @@ impl FromStr for Endpoint {
             return Ok(Self(text.trim_end_matches('/').to_owned()));
         }
         let problem = format!("{} is no address of a peer", shape(text));
-        Err(Error::invalid("endpoint", problem, "write http://host:port"))
+        Err(Error::new(ErrorKind::InvalidArgument, problem, "write http://host:port"))
     }
 }
 
@@ -178,7 +158,11 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(Self).map_err(|_| {
             let problem = format!("{} is no address to listen on", shape(text));
-            Error::invalid("listen", problem, "write an IP address and a port, as 127.0.0.1:7001")
+            Error::new(
+                ErrorKind::InvalidArgument,
+                problem,
+                "write an IP address and a port, as 127.0.0.1:7001",
+            )
         })
     }
 }
