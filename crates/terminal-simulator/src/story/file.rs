@@ -255,7 +255,7 @@ impl Row<'_> {
             let found = shape(&phone_number);
             self.refuse(
                 "phone_number",
-                format!("is {found}; write E.164: + and 7 to 15 digits, the first not 0"),
+                format!("is {found}; write E.164: + and 8 to 15 digits, the first not 0"),
             );
         }
         for (field, value) in [("carrier", &carrier), ("official_account", &official_account)] {
@@ -389,7 +389,7 @@ fn describe_rows(rows: &[BadRow], further: usize) -> String {
 
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
+        (8..=15).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && !digits.starts_with('0')
     })
