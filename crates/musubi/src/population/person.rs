@@ -70,12 +70,12 @@ impl Person {
 
     /// Somebody of the same surname in the same home.
     pub(super) fn relative(&self, draw: &mut Draw) -> Self {
-        let surname = (self.surname.clone(), self.surname_kana);
+        let other = self.somebody_else(draw);
         Self {
-            surname: surname.0,
-            surname_kana: surname.1,
+            surname: self.surname.clone(),
+            surname_kana: self.surname_kana,
             home: self.home.clone(),
-            ..self.somebody_else(draw)
+            ..other
         }
     }
 
@@ -101,15 +101,15 @@ fn in_some_form(name: Name, draw: &mut Draw) -> String {
 }
 
 impl BirthDate {
-    /// The year before which nobody is born; the last is that in which adults of 2025 are.
     const FIRST_YEAR: u32 = 1931;
+    /// Everybody is of age by 2025, when the last customer is verified.
     const LAST_YEAR: u32 = 2006;
 
     fn draw(draw: &mut Draw) -> Self {
         let year = draw.between(Self::FIRST_YEAR, Self::LAST_YEAR);
         let month = draw.between(1, 12);
         let day = match month {
-            2 if year.is_multiple_of(4) && year != 1900 => draw.between(1, 29),
+            2 if year.is_multiple_of(4) => draw.between(1, 29),
             2 => draw.between(1, 28),
             4 | 6 | 9 | 11 => draw.between(1, 30),
             _ => draw.between(1, 31),

@@ -1,3 +1,5 @@
+//! What holds of every population, of large ones, and of the committed samples.
+
 use std::collections::{HashMap, HashSet};
 
 use musubi_terminal_simulator::story::{Expected, Reply, Story, UnfollowAfter, read_stories, write_stories};

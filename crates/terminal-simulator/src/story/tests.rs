@@ -1,3 +1,5 @@
+//! What a stories file may hold, and how the rest is refused. Every person here is called 見本 ("sample").
+
 use super::*;
 
 const HEADER: &str = "phone_number,carrier,official_account,reply,account_text,identity_method,identity_name,\
