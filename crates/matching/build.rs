@@ -16,7 +16,6 @@ use jntajis::codec::mj_shrink::{MJShrinkScheme, MJShrinkSchemes, mj_shrink_candi
 use unicode_normalization::UnicodeNormalization as _;
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment where to write")]
-#[expect(clippy::print_stdout, reason = "a build script speaks to cargo on its standard output")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let notices = edges(MJShrinkSchemes::builder().with(MJShrinkScheme::MOJFamilyRegisterActRelatedNotice));

@@ -219,3 +219,195 @@ fn same_number(left: &str, right: &str) -> bool {
     let (left, right) = (key(left), key(right));
     !left.is_empty() && !right.is_empty() && left.trim_start_matches('0') == right.trim_start_matches('0')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer() -> CustomerRecord {
+        CustomerRecord {
+            customer_id: "C1".to_owned(),
+            name: "渡辺 栄治".to_owned(),
+            name_kana: "ワタナベ エイジ".to_owned(),
+            birth_date: "1984-07-11".to_owned(),
+            address: "東京都目黒区鷹番三丁目8-2 コーポ松本101".to_owned(),
+            branch_number: "012".to_owned(),
+            account_number: "0076317".to_owned(),
+        }
+    }
+
+    fn attested() -> Identity {
+        Identity {
+            name: "渡邉栄治".to_owned(),
+            name_kana: Some("ﾜﾀﾅﾍﾞ ｴｲｼﾞ".to_owned()),
+            birth_date: "319840711".to_owned(),
+            address: "東京都目黒区鷹番3-8-2".to_owned(),
+            strength: Strength::Strong,
+        }
+    }
+
+    fn account(branch: Option<&str>) -> AccountText {
+        AccountText { branch_number: branch.map(str::to_owned), account_number: "0076317".to_owned() }
+    }
+
+    #[track_caller]
+    fn check(
+        row: impl Fn(&mut CustomerRecord),
+        identity: impl Fn(&mut Identity),
+        expected: Outcome,
+    ) -> Decision {
+        let (mut c, mut i) = (customer(), attested());
+        row(&mut c);
+        identity(&mut i);
+        let decision = decide(&[c], &account(None), &i, &Policy::default());
+        assert_eq!(decision.outcome, expected, "{decision:?}");
+        assert_eq!(decision.customer_id.is_some(), expected != Outcome::Rejected);
+        assert!(!decision.reasons.is_empty());
+        decision
+    }
+
+    #[test]
+    fn the_customer_is_confirmed_in_another_spelling() {
+        let decision = check(|_| {}, |_| {}, Outcome::Confirmed);
+        assert_eq!(decision.customer_id.as_deref(), Some("C1"));
+        check(|_| {}, |i| i.name_kana = None, Outcome::Confirmed);
+        check(|_| {}, |i| i.name_kana = Some("ワタナベ エージ".to_owned()), Outcome::Confirmed);
+    }
+
+    #[test]
+    fn one_weak_item_is_for_review() {
+        check(|_| {}, |i| i.address = "大阪府大阪市北区大淀中2-1-30".to_owned(), Outcome::Review);
+        check(|_| {}, |i| i.address = "東京都目黒区鷹番3-8-3".to_owned(), Outcome::Review);
+        check(|_| {}, |i| i.address = String::new(), Outcome::Review);
+        check(
+            |_| {},
+            |i| (i.name, i.name_kana) = ("永野栄治".to_owned(), Some("ナガノ エイジ".to_owned())),
+            Outcome::Review,
+        );
+        check(|_| {}, |i| i.name = "渡部栄治".to_owned(), Outcome::Review);
+        check(|_| {}, |i| i.name = "渡〓栄治".to_owned(), Outcome::Review);
+        check(|_| {}, |i| i.name_kana = Some("ワタベ エイジ".to_owned()), Outcome::Review);
+        check(|_| {}, |i| i.name_kana = Some("ワタナベ エイシ".to_owned()), Outcome::Review);
+        check(|_| {}, |i| i.birth_date = "1984-11-07".to_owned(), Outcome::Review);
+        check(|c| c.birth_date = String::new(), |_| {}, Outcome::Review);
+    }
+
+    #[test]
+    fn two_weak_items_are_rejected() {
+        let moved = |i: &mut Identity| i.address = "大阪府大阪市北区大淀中2-1-30".to_owned();
+        check(
+            |_| {},
+            |i| {
+                moved(i);
+                i.name = "渡部栄治".to_owned();
+            },
+            Outcome::Rejected,
+        );
+        check(
+            |_| {},
+            |i| {
+                moved(i);
+                i.birth_date = "1984-11-07".to_owned();
+            },
+            Outcome::Rejected,
+        );
+        check(
+            |_| {},
+            |i| {
+                i.name = "渡部栄治".to_owned();
+                i.birth_date = "1984-07-12".to_owned();
+            },
+            Outcome::Rejected,
+        );
+    }
+
+    #[test]
+    fn others_are_rejected() {
+        let brother = |i: &mut Identity| {
+            (i.name, i.name_kana) = ("渡辺英二".to_owned(), Some("ワタナベ ヒデジ".to_owned()))
+        };
+        check(|_| {}, brother, Outcome::Rejected);
+        check(|_| {}, |i| i.birth_date = "1985-08-12".to_owned(), Outcome::Rejected);
+        check(
+            |_| {},
+            |i| {
+                brother(i);
+                i.birth_date = "1985-08-12".to_owned();
+            },
+            Outcome::Rejected,
+        );
+    }
+
+    #[test]
+    fn a_weak_identity_is_for_review_at_best() {
+        let decision = check(|_| {}, |i| i.strength = Strength::Weak, Outcome::Review);
+        assert!(decision.reasons.contains(&Reason::IdentityWeak));
+    }
+
+    #[test]
+    fn a_typed_branch_must_be_the_row_s() {
+        let decide =
+            |branch, policy: &Policy| decide(&[customer()], &account(branch), &attested(), policy).outcome;
+        let strict = Policy { branch_required: true, ..Policy::default() };
+        assert_eq!(decide(Some("012"), &Policy::default()), Outcome::Confirmed);
+        assert_eq!(decide(Some("013"), &Policy::default()), Outcome::Rejected);
+        assert_eq!(decide(None, &strict), Outcome::Rejected);
+        assert_eq!(decide(Some("012"), &strict), Outcome::Confirmed);
+    }
+
+    #[test]
+    fn a_master_without_kanji_is_matched_by_the_attested_reading() {
+        let kana_only =
+            |c: &mut CustomerRecord| (c.name, c.name_kana) = ("ﾜﾀﾅﾍﾞ ｴｲｼﾞ".to_owned(), String::new());
+        let decision = check(kana_only, |_| {}, Outcome::Confirmed);
+        assert!(decision.reasons.contains(&Reason::NameByReading));
+        check(|c| c.name = String::new(), |_| {}, Outcome::Confirmed);
+        check(kana_only, |i| i.name_kana = None, Outcome::Review);
+        check(kana_only, |i| i.name_kana = Some("ワタナベ エイタ".to_owned()), Outcome::Rejected);
+        let mut row = customer();
+        kana_only(&mut row);
+        let strict = Policy { written_name_required: true, ..Policy::default() };
+        assert_eq!(decide(&[row], &account(None), &attested(), &strict).outcome, Outcome::Review);
+    }
+
+    #[test]
+    fn a_company_may_demand_whole_addresses() {
+        let strict = Policy { whole_address_required: true, ..Policy::default() };
+        assert_eq!(decide(&[customer()], &account(None), &attested(), &strict).outcome, Outcome::Review);
+    }
+
+    #[test]
+    fn rows_of_one_number_are_told_apart_by_the_identity() {
+        let stranger = CustomerRecord {
+            customer_id: "C0".to_owned(),
+            name: "森 永太".to_owned(),
+            name_kana: "モリ エイタ".to_owned(),
+            birth_date: "1950-01-02".to_owned(),
+            ..customer()
+        };
+        let twin = CustomerRecord { customer_id: "C2".to_owned(), ..customer() };
+        let outcome = |rows: &[CustomerRecord]| {
+            let decision = decide(rows, &account(None), &attested(), &Policy::default());
+            let mut reversed = rows.to_vec();
+            reversed.reverse();
+            assert_eq!(decide(&reversed, &account(None), &attested(), &Policy::default()), decision);
+            (decision.outcome, decision.customer_id)
+        };
+        assert_eq!(outcome(&[stranger.clone(), customer()]), (Outcome::Confirmed, Some("C1".to_owned())));
+        assert_eq!(outcome(&[customer(), twin]), (Outcome::Review, Some("C1".to_owned())));
+        assert_eq!(outcome(&[stranger]), (Outcome::Rejected, None));
+        assert_eq!(outcome(&[]), (Outcome::Rejected, None));
+        assert_eq!(
+            outcome(&[CustomerRecord { account_number: "76318".to_owned(), ..customer() }]),
+            (Outcome::Rejected, None)
+        );
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_person() {
+        let shown = format!("{:?} {:?} {:?}", customer(), attested(), account(Some("012")));
+        for personal in ["渡", "ワタナベ", "1984", "目黒", "76317", "012"] {
+            assert!(!shown.contains(personal), "{shown}");
+        }
+    }
+}

@@ -143,4 +143,11 @@ mod tests {
         assert_eq!(number("二三十"), None);
         assert_eq!(number("十甲"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn cleaning_twice_is_cleaning_once(text: String) {
+            proptest::prop_assert_eq!(clean(&clean(&text)), clean(&text));
+        }
+    }
 }

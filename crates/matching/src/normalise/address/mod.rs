@@ -163,4 +163,11 @@ mod tests {
         check("京都市下京区四条通烏丸東入ル長刀鉾町8番地", "|四条通烏丸東入ル|京都市下京区長刀鉾町|8|");
         check("大阪府大阪市北区西入町1-2", "大阪府||大阪市北区西入町|1-2|");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_first_pass_changes_no_normal_form(text in "[一二十〇の番号丁目大字市区京都上る・ー 0-9ａ-ｚｱ-ﾟ]{0,40}") {
+            proptest::prop_assert_eq!(Address::parse(&clean(&text)), Address::parse(&text));
+        }
+    }
 }
