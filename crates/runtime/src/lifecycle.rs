@@ -16,6 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, error, info, info_span, warn};
 
+/// How long the dropping of tasks may take.
+const DROP: Duration = Duration::from_secs(1);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a run went wrong.
@@ -148,7 +151,8 @@ impl Shutdown {
         };
         let count = tasks.len();
         hard.cancel();
-        tasks.wait().await;
+        // A task that never yields can't be dropped; the process ends without it.
+        let _stuck = tokio::time::timeout(DROP, tasks.wait()).await;
         if let Some(failure) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(failure);
         }
@@ -173,5 +177,103 @@ impl Shutdown {
             }
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(50);
+
+    fn io_error() -> io::Error {
+        io::Error::other("the disk is full")
+    }
+
+    #[tokio::test]
+    async fn soft_shutdown_lets_work_in_hand_finish() {
+        let shutdown = Shutdown::new(Duration::from_secs(10));
+        let (token, (done, finished)) = (shutdown.token(), tokio::sync::oneshot::channel());
+        shutdown.spawn("worker", async move {
+            token.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+            done.send(()).map_err(|()| io_error())
+        });
+        shutdown.begin();
+        shutdown.drained().await.unwrap();
+        assert_eq!(finished.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn task_that_does_not_end_is_dropped_when_its_time_is_over() {
+        let shutdown = Shutdown::new(MOMENT);
+        shutdown.spawn("stubborn", std::future::pending::<io::Result<()>>());
+        shutdown.begin();
+        let error = shutdown.drained().await.unwrap_err();
+        assert!(matches!(error, LifecycleError::NotDrained { count: 1, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn failed_task_ends_the_run_with_its_error() {
+        let shutdown = Shutdown::new(MOMENT);
+        shutdown.spawn("importer", async { Err(io_error()) });
+        assert_eq!(
+            shutdown.drained().await.unwrap_err().to_string(),
+            "task importer failed: the disk is full"
+        );
+    }
+
+    #[tokio::test]
+    async fn task_that_panics_ends_the_run_with_an_error() {
+        let shutdown = Shutdown::new(MOMENT);
+        shutdown.spawn("importer", async { if true { panic!("secret") } else { Err(io_error()) } });
+        assert_eq!(shutdown.drained().await.unwrap_err().to_string(), "task importer panicked");
+    }
+
+    #[tokio::test]
+    async fn task_that_ends_well_ends_nothing() {
+        let shutdown = Shutdown::new(MOMENT);
+        shutdown.spawn("migration", async { io::Result::Ok(()) });
+        assert!(tokio::time::timeout(MOMENT, shutdown.drained()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn error_while_shutting_down_is_no_failure_of_the_run() {
+        let shutdown = Shutdown::new(Duration::from_secs(10));
+        let token = shutdown.token();
+        shutdown.spawn("worker", async move {
+            token.cancelled().await;
+            Err(io_error())
+        });
+        shutdown.begin();
+        shutdown.drained().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn abort_drops_tasks_at_once() {
+        let shutdown = Shutdown::new(Duration::from_secs(3600));
+        shutdown.spawn("stubborn", std::future::pending::<io::Result<()>>());
+        shutdown.abort();
+        assert!(shutdown.token().is_cancelled());
+        shutdown.drained().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn first_signal_drains_and_the_second_drops() {
+        let shutdown = Shutdown::new(Duration::from_secs(3600));
+        shutdown.on_signals().unwrap();
+        shutdown.spawn("stubborn", std::future::pending::<io::Result<()>>());
+        let interrupt = || {
+            let status =
+                std::process::Command::new("kill").args(["-INT", &std::process::id().to_string()]).status();
+            assert!(status.unwrap().success());
+        };
+        interrupt();
+        shutdown.token().cancelled().await;
+        assert!(!shutdown.hard_token().is_cancelled());
+        interrupt();
+        shutdown.drained().await.unwrap();
     }
 }

@@ -17,9 +17,9 @@ use http::{HeaderMap, Request, Response};
 use musubi_domain::{Error, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Status, body::Body, service::Routes, transport::server::TcpConnectInfo};
 use tower::Service;
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, info_span, warn};
 
 use super::{auth::Authenticator, body::EndingBody, status};
 
@@ -85,7 +85,12 @@ impl Rules {
         if self.soft.is_cancelled() {
             return Err(stopping());
         }
-        let caller = self.auth.identify(request.headers()).map_err(status::to_status)?;
+        let method = request.uri().path();
+        let caller = self.auth.identify(request.headers()).map_err(|error| {
+            let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            warn!(method, ?peer, "refused: {}", error.problem);
+            status::to_status(error)
+        })?;
         let _place = self.places.try_acquire().map_err(|_full| {
             status::to_status(Error::new(
                 ErrorKind::ResourceExhausted,
@@ -93,7 +98,7 @@ impl Rules {
                 "slow down and repeat",
             ))
         })?;
-        let span = info_span!("call", method = request.uri().path(), %caller);
+        let span = info_span!("call", method, %caller);
         let deadline = deadline(request.headers());
         request.extensions_mut().insert(caller);
         let handler =

@@ -13,6 +13,7 @@ use musubi_domain::{
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tonic::{Request, Status};
+use tracing::warn;
 
 use super::status::to_status;
 use crate::config::Secret;
@@ -191,5 +192,6 @@ fn only<T>(request: &Request<T>, wanted: &Caller, name: &str) -> Result<(), Stat
 
 fn denied(caller: &Caller, wanted: &str) -> Status {
     let problem = format!("this call is for {wanted} and came from {caller}");
+    warn!("refused: {problem}");
     to_status(Error::new(ErrorKind::PermissionDenied, problem, "call with the token of one who may"))
 }

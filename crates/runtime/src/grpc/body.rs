@@ -1,6 +1,6 @@
 //! A response body that ends when its time does.
 //!
-//! Surprising: it ends with trailers, as a handler's own error would, and not by an error of the body, because that would
+//! It also turns a connection that broke under it into UNAVAILABLE. Surprising: it ends with trailers, as a handler's own error would, and not by an error of the body, because that would
 //! reset the stream and lose the status.
 
 use std::{
@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::{Status, body::Body};
+
+use super::status;
 
 /// Passes `inner` on until `end` yields a status, which then closes it; keeps `held` until it is dropped.
 pub(crate) struct EndingBody<T> {
@@ -38,7 +40,7 @@ impl<T: Unpin> http_body::Body for EndingBody<T> {
             return Poll::Ready(None);
         };
         if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
-            return Poll::Ready(frame);
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| status::broken(error.into()))));
         }
         let Poll::Ready(status) = self.end.as_mut().poll(context) else {
             return Poll::Pending;

@@ -5,6 +5,7 @@
 //! [`AuthorizedChannel::open_ended`], where the response's beginning has the deadline and its stream has none.
 
 use std::{
+    future,
     task::{Context, Poll},
     time::Duration,
 };
@@ -102,7 +103,7 @@ impl Service<Request<Body>> for AuthorizedChannel {
         let asked = headers.get(TIMEOUT).and_then(|value| parse_timeout(value.to_str().ok()?));
         let open_ended = self.open_ended && asked.is_none();
         let deadline = asked.unwrap_or(self.deadline);
-        if asked.is_none() {
+        if asked.is_none() && !open_ended {
             headers.insert(TIMEOUT, timeout(deadline));
         }
         let channel = self.channel.clone();
@@ -111,11 +112,11 @@ impl Service<Request<Body>> for AuthorizedChannel {
             let response = tokio::time::timeout_at(end, channel.oneshot(request)).await;
             let response = response
                 .map_err(|_elapsed| status::deadline_exceeded())?
-                .map_err(|error| Status::from_error(error.into()))?;
-            if open_ended {
-                return Ok(response);
-            }
+                .map_err(|error| status::broken(error.into()))?;
             let end = async move {
+                if open_ended {
+                    future::pending::<()>().await;
+                }
                 tokio::time::sleep_until(end).await;
                 status::deadline_exceeded()
             };

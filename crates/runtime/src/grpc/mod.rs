@@ -10,6 +10,8 @@ pub mod client;
 pub mod retry;
 pub mod server;
 pub mod status;
+#[cfg(test)]
+mod tests;
 
 /// The largest message that a service or client takes, in bytes: 8 MiB holds 1,000 entries of a list with room to spare.
 /// A generated service takes it by `.max_decoding_message_size(MAX_MESSAGE_BYTES)` and the encoding twin.

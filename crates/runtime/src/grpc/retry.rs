@@ -5,11 +5,10 @@
 
 use std::{future::Future, time::Duration};
 
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::warn;
 
-use crate::entropy;
+use crate::{Shutdown, entropy};
 
 /// How long to wait between tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Backoff {
     }
 }
 
-/// Calls until it succeeds, fails for good, the tries are used up, or `shutdown` is cancelled; then gives the last outcome.
+/// Calls until it succeeds, fails for good, the tries are used up, or `shutdown` begins; then gives the last outcome.
 /// UNAVAILABLE, DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED are tried again, nothing else. `name` stands in the log.
 ///
 /// # Errors
@@ -54,7 +53,7 @@ impl Backoff {
 pub async fn with_retry<T, F: Future<Output = Result<T, Status>>>(
     name: &str,
     backoff: Backoff,
-    shutdown: &CancellationToken,
+    shutdown: &Shutdown,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Status> {
     let mut failures = 0_u32;
@@ -69,7 +68,7 @@ pub async fn with_retry<T, F: Future<Output = Result<T, Status>>>(
         }
         let wait = backoff.wait(failures, entropy::number());
         warn!(code = ?status.code(), failures, "{name} failed: {}; again in {wait:?}", status.message());
-        if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+        if shutdown.token().run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return Err(status);
         }
     }
@@ -79,4 +78,23 @@ pub async fn with_retry<T, F: Future<Output = Result<T, Status>>>(
 #[must_use]
 pub const fn passes(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_doubles_up_to_the_cap_and_is_drawn_from_nothing_upward() {
+        let backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1), tries: None };
+        for (failures, millis) in
+            [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (60, 1000), (u32::MAX, 1000)]
+        {
+            let bound = Duration::from_millis(millis);
+            assert_eq!(backoff.wait(failures, 0), Duration::ZERO);
+            assert_eq!(backoff.wait(failures, 1 << 63), bound / 2);
+            let most = backoff.wait(failures, u64::MAX);
+            assert!(most < bound && most > bound.mul_f64(0.99), "{most:?}");
+        }
+    }
 }

@@ -56,17 +56,7 @@ const fn kind(code: Code) -> ErrorKind {
 /// An internal error is logged here, once, under the id that goes out in its place.
 pub fn to_status(error: impl Into<Error>) -> Status {
     let error = error.into();
-    let error = match error.kind {
-        ErrorKind::Internal => conceal(&error),
-        ErrorKind::InvalidArgument
-        | ErrorKind::NotFound
-        | ErrorKind::AlreadyExists
-        | ErrorKind::FailedPrecondition
-        | ErrorKind::Unauthenticated
-        | ErrorKind::PermissionDenied
-        | ErrorKind::ResourceExhausted
-        | ErrorKind::Unavailable => error,
-    };
+    let error = if error.kind == ErrorKind::Internal { conceal(&error) } else { error };
     let (code, reason) = code(error.kind);
     let message = error.to_string();
     let Error { kind: _, field, problem, remedy } = error;
@@ -100,8 +90,93 @@ pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the call took longer than its deadline; repeat it, or give it more time")
 }
 
+/// What a connection that broke gave, as UNAVAILABLE: tonic says UNKNOWN, INTERNAL or CANCELLED, as it finds, but a peer that
+/// died in the middle of a call acknowledged nothing, and repeating helps.
+pub(crate) fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> Status {
+    let status = Status::from_error(error);
+    if !matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Unavailable) {
+        return status;
+    }
+    let problem = format!("the peer does not answer: {}", status.message());
+    to_status(Error::new(ErrorKind::Unavailable, problem, "repeat it"))
+}
+
 fn conceal(error: &Error) -> Error {
     let id: String = entropy::bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
     error!(error_id = %id, %error, "internal error {id}");
     Error::new(ErrorKind::Internal, format!("internal error {id}"), "give this id to the operator")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ErrorKind; 9] = [
+        ErrorKind::InvalidArgument,
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::FailedPrecondition,
+        ErrorKind::Unauthenticated,
+        ErrorKind::PermissionDenied,
+        ErrorKind::ResourceExhausted,
+        ErrorKind::Unavailable,
+        ErrorKind::Internal,
+    ];
+
+    #[test]
+    fn every_kind_survives_the_wire_with_its_texts() {
+        for kind in KINDS.into_iter().filter(|kind| *kind != ErrorKind::Internal) {
+            for field in ["", "carrier[0].名前"] {
+                let error =
+                    Error { kind, field: field.into(), problem: "悪い".into(), remedy: "mend it".into() };
+                let mut response: http::Response<()> = to_status(error.clone()).into_http();
+                let status = Status::from_header_map(response.headers_mut()).unwrap();
+                assert_eq!(from_status(&status), error);
+                assert_eq!(status.message(), error.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn tools_of_others_find_the_field_in_a_bad_request() {
+        let status = to_status(Error::invalid("phone_number", "not E.164", "write +81"));
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(
+            (violations[0].field.as_str(), violations[0].description.as_str()),
+            ("phone_number", "not E.164")
+        );
+    }
+
+    #[test]
+    fn text_of_an_internal_error_stays_inside() {
+        let error = Error::new(ErrorKind::Internal, "table followers is corrupt", "restore it").at("shard");
+        let status = to_status(error);
+        assert_eq!(status.code(), Code::Internal);
+        let shown = format!("{} {:?}", status.message(), from_status(&status));
+        assert!(
+            !shown.contains("followers") && !shown.contains("restore") && !shown.contains("shard"),
+            "{shown}"
+        );
+        let id = from_status(&status).problem.replace("internal error ", "");
+        assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    }
+
+    #[test]
+    fn status_of_others_keeps_its_message_and_takes_the_nearest_kind() {
+        let cases = [
+            (Code::DeadlineExceeded, ErrorKind::Unavailable),
+            (Code::Cancelled, ErrorKind::Unavailable),
+            (Code::Aborted, ErrorKind::Unavailable),
+            (Code::OutOfRange, ErrorKind::InvalidArgument),
+            (Code::Unimplemented, ErrorKind::FailedPrecondition),
+            (Code::Unknown, ErrorKind::Internal),
+            (Code::DataLoss, ErrorKind::Internal),
+        ];
+        for (code, kind) in cases {
+            assert_eq!(from_status(&Status::new(code, "theirs")), Error::new(kind, "theirs", ""));
+        }
+        for kind in KINDS {
+            assert_eq!(super::kind(code(kind).0), kind);
+        }
+    }
 }
