@@ -1,1 +1,199 @@
-//! The store of the terminal node: what it must do, whatever the database.
+//! The store of the terminal simulator: what it must do, whatever the database.
+//!
+//! It holds talk rooms with their stories and lines, and what is still to be sent to carriers. It never decides what a person
+//! does: stories, steps, messages and batches are bytes and numbers that only the node reads. Surprising: only the node
+//! knows which messages are new, from [`TerminalStore::find_shown`], and so it must not let two receptions overlap.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    id::{CarrierId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
+
+use crate::StoreError;
+
+/// One phone's talk room with one official account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TalkRoom {
+    /// Names it in this store.
+    pub talk_room: i64,
+    /// Whose phone.
+    pub phone_number: PhoneNumber,
+    /// With whom.
+    pub official_account: OfficialAccountId,
+    /// The phone's carrier.
+    pub carrier: CarrierId,
+    /// Where the story stands.
+    pub step: u8,
+    /// The story.
+    pub story: Bytes,
+}
+
+/// What only the node reads; may be personal, so `Debug` shows how much it is.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// A line that a talk room gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLine {
+    /// Where.
+    pub talk_room: i64,
+    /// What.
+    pub line: Line,
+}
+
+/// One line of a talk room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When it was shown or said.
+    pub line_time: Timestamp,
+    /// The message's id, unique in its talk room; none for what the person said or opened.
+    pub message_id: Option<String>,
+    /// What stands there.
+    pub content: Bytes,
+}
+
+/// A verified sender's name, as a carrier tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Who tells it.
+    pub carrier: CarrierId,
+    /// Whose.
+    pub official_account: OfficialAccountId,
+    /// The name.
+    pub display_name: String,
+}
+
+/// What is to be sent to a carrier in one call, the same bytes at every try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBatch {
+    /// To whom.
+    pub carrier: CarrierId,
+    /// Which call: a number that only the node reads.
+    pub kind: u8,
+    /// How many actions it holds.
+    pub actions: u32,
+    /// Not before this instant; none: at once.
+    pub due_time: Option<Timestamp>,
+    /// The call's request.
+    pub request: Bytes,
+}
+
+/// A batch that is to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Names it in the outbox; grows.
+    pub batch: i64,
+    /// Which call.
+    pub kind: u8,
+    /// How many actions it holds.
+    pub actions: u32,
+    /// The call's request.
+    pub request: Bytes,
+}
+
+/// What a carrier's outbox has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outbox {
+    /// This is next.
+    Due(Batch),
+    /// Nothing before this instant.
+    Later(Timestamp),
+    /// Nothing.
+    Empty,
+}
+
+/// A story's new step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// Whose.
+    pub talk_room: i64,
+    /// Where the story stands now.
+    pub step: u8,
+}
+
+/// What happened so far, or what one transaction adds to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages shown.
+    pub shown: u64,
+    /// Messages that came again and were not shown again.
+    pub repeated: u64,
+    /// Suggestions tapped.
+    pub tapped: u64,
+    /// Texts typed.
+    pub typed: u64,
+    /// Pages opened.
+    pub pages: u64,
+    /// Actions that a carrier refused for good.
+    pub refused: u64,
+}
+
+/// Everything that a batch of messages changes.
+#[derive(Clone, Debug, Default)]
+pub struct Reception {
+    /// In the order shown and said.
+    pub lines: Vec<NewLine>,
+    /// Stories that went on; a talk room at most once.
+    pub advances: Vec<Advance>,
+    /// In the order to be sent.
+    pub batches: Vec<NewBatch>,
+    /// Names that are new or changed.
+    pub senders: Vec<Sender>,
+    /// What it adds.
+    pub tally: Tally,
+}
+
+/// The terminal simulator's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
+/// nothing was written.
+#[async_trait]
+pub trait TerminalStore: Send + Sync {
+    /// Adds at most 1,000 talk rooms, their [`TalkRoom::talk_room`] ignored, with what their persons send first. Gives the
+    /// first one's number; the others follow in order.
+    ///
+    /// # Errors
+    /// When one of them is there already: nothing is added.
+    async fn add_talk_rooms(&self, talk_rooms: &[TalkRoom], batches: &[NewBatch]) -> Result<i64, StoreError>;
+
+    /// At most `limit` talk rooms after (number, account), in that order; only this number's, if one is given.
+    async fn list_talk_rooms(
+        &self,
+        after: Option<(&PhoneNumber, &OfficialAccountId)>,
+        only: Option<&PhoneNumber>,
+        limit: u32,
+    ) -> Result<Vec<TalkRoom>, StoreError>;
+
+    /// Every line of these talk rooms, at most 1,000, talk room by talk room in the order of their numbers, each in the order
+    /// shown.
+    async fn list_lines(&self, talk_rooms: &[i64]) -> Result<Vec<NewLine>, StoreError>;
+
+    /// Every sender's name.
+    async fn list_senders(&self) -> Result<Vec<Sender>, StoreError>;
+
+    /// Which of these messages, at most 1,000, their talk rooms show already, by their places in the slice.
+    async fn find_shown(&self, messages: &[(i64, &str)]) -> Result<Vec<usize>, StoreError>;
+
+    /// Records what a batch of messages did.
+    ///
+    /// # Errors
+    /// When a message's id stands in its talk room already: nothing is recorded.
+    async fn receive(&self, reception: &Reception) -> Result<(), StoreError>;
+
+    /// The next batch for a carrier: the earliest that is due.
+    async fn next_batch(&self, carrier: &CarrierId, now: Timestamp) -> Result<Outbox, StoreError>;
+
+    /// Takes a batch out of the outbox, with what its confirmation changes. A batch that is no longer there changes nothing.
+    async fn finish_batch(&self, batch: i64, advances: &[Advance], refused: u64) -> Result<(), StoreError>;
+
+    /// What happened so far, and how many actions the outbox holds.
+    async fn get_tally(&self) -> Result<(Tally, u64), StoreError>;
+}
