@@ -1,3 +1,4 @@
 //! Conversions between wire and domain, a file for each contract.
 
+pub mod company;
 pub mod content;
