@@ -1,0 +1,221 @@
+//! What a batch of actions does, decided in memory: pure, and the same for every database.
+//!
+//! A store loads what the batch names, calls [`Ledger::apply`] for each action in order, and writes what has changed. Nothing
+//! here reads a database. Surprising: states only move forward, and expired and revoked are ends too, so a phone's receipt
+//! for a message that was taken back changes nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use musubi_domain::{
+    Error,
+    id::{MessageId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
+use uuid::Uuid;
+
+use super::{Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction};
+
+/// Where a message is. Written to databases as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageState {
+    /// Waits for its phone.
+    Queued = 0,
+    /// The phone has it.
+    Delivered = 1,
+    /// The person saw it.
+    Displayed = 2,
+    /// Its time passed.
+    Expired = 3,
+    /// It was taken back.
+    Revoked = 4,
+}
+
+impl MessageState {
+    /// The state of a stored number.
+    pub(crate) const fn from_number(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Queued),
+            1 => Some(Self::Delivered),
+            2 => Some(Self::Displayed),
+            3 => Some(Self::Expired),
+            4 => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+
+    /// Where a receipt takes it, when it takes it forward.
+    pub(crate) const fn after(self, receipt: ReceiptKind) -> Option<Self> {
+        let (state, allowed) = match receipt {
+            ReceiptKind::Delivered => (Self::Delivered, matches!(self, Self::Queued)),
+            ReceiptKind::Displayed => (Self::Displayed, matches!(self, Self::Queued | Self::Delivered)),
+            ReceiptKind::Expired => (Self::Expired, matches!(self, Self::Queued)),
+            ReceiptKind::Revoked => (Self::Revoked, matches!(self, Self::Queued)),
+        };
+        if allowed { Some(state) } else { None }
+    }
+}
+
+/// The event of a receipt. A message comes to each kind once at most, so the two name the event for ever.
+pub(crate) fn receipt(
+    account: &OfficialAccountId,
+    number: PhoneNumber,
+    message_id: MessageId,
+    kind: ReceiptKind,
+    time: Timestamp,
+) -> Event {
+    let id =
+        Uuid::new_v5(&Uuid::from_bytes(*message_id.as_bytes()), format!("{account}/{kind:?}").as_bytes());
+    Event { id, account: account.clone(), number, time, kind: EventKind::Receipt(message_id, kind) }
+}
+
+/// An account's key in a store.
+pub(crate) type AccountKey = i64;
+
+/// A message as the store has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    pub(crate) sequence: i64,
+    pub(crate) number: PhoneNumber,
+    pub(crate) state: MessageState,
+}
+
+/// What the store knows of what a batch names, and then what the batch changed.
+pub(crate) struct Ledger {
+    batch_id: Uuid,
+    now: Timestamp,
+    /// Key and generation of each account named, or followed by a number that is surrendered.
+    pub(crate) accounts: BTreeMap<OfficialAccountId, (AccountKey, i64)>,
+    /// Since which generation a number follows; absent when it doesn't.
+    pub(crate) following: HashMap<(AccountKey, PhoneNumber), i64>,
+    /// Messages named, and those that wait for a number that leaves.
+    pub(crate) messages: HashMap<(AccountKey, MessageId), Message>,
+    /// The ids of those that wait for a number that leaves.
+    pub(crate) waiting: HashMap<(AccountKey, PhoneNumber), Vec<MessageId>>,
+    /// Changed: intervals of following, by (account, number, since) until when.
+    pub(crate) intervals: BTreeMap<(AccountKey, PhoneNumber, i64), Option<i64>>,
+    /// Changed: messages by their sequence.
+    pub(crate) moved: BTreeMap<i64, MessageState>,
+    /// Changed: accounts whose generation grew.
+    pub(crate) grown: HashSet<OfficialAccountId>,
+    /// What happened, in order.
+    pub(crate) events: Vec<Event>,
+}
+
+impl Ledger {
+    pub(crate) fn new(batch_id: Uuid, now: Timestamp) -> Self {
+        Self {
+            batch_id,
+            now,
+            accounts: BTreeMap::new(),
+            following: HashMap::new(),
+            messages: HashMap::new(),
+            waiting: HashMap::new(),
+            intervals: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            grown: HashSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Applies the `index`th action. The error names its field; then the whole batch is to be dropped.
+    pub(crate) fn apply(&mut self, index: usize, action: Action) -> Result<(), Error> {
+        let number = action.number;
+        let (account, action) = match action.kind {
+            ActionKind::InRoom(account, action) => (account, action),
+            ActionKind::Surrendered => {
+                self.surrender(number);
+                return Ok(());
+            }
+        };
+        let key = self.accounts.get(&account).map(|(key, _)| *key).ok_or_else(|| {
+            Error::invalid(
+                format!("actions[{index}].official_account"),
+                "no such official account at this carrier",
+                "open it first, or correct the name",
+            )
+        })?;
+        match action {
+            RoomAction::Follow => self.follow(&account, key, number),
+            RoomAction::Unfollow => {
+                self.unfollow(&account, key, number);
+            }
+            RoomAction::Delivered(id) => self.receive(&account, key, number, id, ReceiptKind::Delivered),
+            RoomAction::Displayed(id) => self.receive(&account, key, number, id, ReceiptKind::Displayed),
+            RoomAction::Responded(response) => {
+                if self.following.contains_key(&(key, number)) {
+                    self.tell(&account, number, EventKind::Responded(response));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, account: &OfficialAccountId, key: AccountKey, number: PhoneNumber) {
+        if self.following.contains_key(&(key, number)) {
+            return;
+        }
+        let since = self.grow(account);
+        self.following.insert((key, number), since);
+        self.intervals.insert((key, number, since), None);
+        self.tell(account, number, EventKind::Followed);
+    }
+
+    /// Says whether the number followed.
+    fn unfollow(&mut self, account: &OfficialAccountId, key: AccountKey, number: PhoneNumber) -> bool {
+        let Some(since) = self.following.remove(&(key, number)) else {
+            return false;
+        };
+        let until = self.grow(account);
+        self.intervals.insert((key, number, since), Some(until));
+        self.tell(account, number, EventKind::Unfollowed);
+        for id in self.waiting.remove(&(key, number)).unwrap_or_default() {
+            self.receive(account, key, number, id, ReceiptKind::Revoked);
+        }
+        true
+    }
+
+    fn surrender(&mut self, number: PhoneNumber) {
+        let accounts: Vec<_> =
+            self.accounts.iter().map(|(account, (key, _))| (account.clone(), *key)).collect();
+        for (account, key) in accounts {
+            if self.unfollow(&account, key, number) {
+                self.tell(&account, number, EventKind::NumberReassigned);
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        account: &OfficialAccountId,
+        key: AccountKey,
+        number: PhoneNumber,
+        id: MessageId,
+        kind: ReceiptKind,
+    ) {
+        let Some(message) = self.messages.get_mut(&(key, id)).filter(|message| message.number == number)
+        else {
+            return;
+        };
+        if let Some(state) = message.state.after(kind) {
+            message.state = state;
+            self.moved.insert(message.sequence, state);
+            self.events.push(receipt(account, number, id, kind, self.now));
+        }
+    }
+
+    /// The account's next generation.
+    fn grow(&mut self, account: &OfficialAccountId) -> i64 {
+        let Some((_, generation)) = self.accounts.get_mut(account) else {
+            return 0;
+        };
+        *generation += 1;
+        self.grown.insert(account.clone());
+        *generation
+    }
+
+    fn tell(&mut self, account: &OfficialAccountId, number: PhoneNumber, kind: EventKind) {
+        let id = Uuid::new_v5(&self.batch_id, format!("event/{}", self.events.len()).as_bytes());
+        self.events.push(Event { id, account: account.clone(), number, time: self.now, kind });
+    }
+}

@@ -1,1 +1,0 @@
-//! The carrier store on SQLite.

@@ -1,0 +1,262 @@
+//! The carrier store on SQLite.
+//!
+//! A file for each part: [`lists`], [`messages`], [`actions`], [`authority`], [`outbox`]; here they are put together. No rule
+//! stands here; what actions do is decided by [`Ledger`](crate::carrier::ledger::Ledger). Surprising: payloads of a batch are
+//! bound as one blob that the statement cuts up, because a blob can't stand in the JSON that carries the rows.
+
+mod actions;
+mod authority;
+mod lists;
+mod messages;
+mod outbox;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error, ErrorKind,
+    id::{MessageId, OfficialAccountId},
+    identity::IdentityMethod,
+    phone_number::PhoneNumber,
+};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::Database;
+use crate::{
+    StoreError,
+    carrier::{
+        ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
+        OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
+    },
+};
+
+/// The carrier store in one SQLite file.
+#[derive(Clone)]
+pub struct SqliteCarrierStore {
+    database: Database,
+    encode: EncodeEvents,
+}
+
+impl SqliteCarrierStore {
+    /// Opens the file, makes it when it isn't there, and brings its schema up to date. Events are written by `encode`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it can't be opened or isn't such a file.
+    pub async fn open(path: &Path, encode: EncodeEvents) -> Result<Self, StoreError> {
+        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/carrier")).await?;
+        Ok(Self { database, encode })
+    }
+
+    /// Writes the log back into the file and closes it.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl CarrierStore for SqliteCarrierStore {
+    async fn put_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), StoreError> {
+        lists::put_account(&self.database, account, display_name).await
+    }
+
+    async fn get_snapshot(&self, account: &OfficialAccountId) -> Result<Snapshot, StoreError> {
+        lists::get_snapshot(&self.database, account).await
+    }
+
+    async fn list_followers(
+        &self,
+        account: &OfficialAccountId,
+        snapshot: Snapshot,
+        after: Option<PhoneNumber>,
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
+        lists::list_followers(&self.database, account, snapshot, after).await
+    }
+
+    async fn enqueue_messages(
+        &self,
+        account: &OfficialAccountId,
+        candidates: &[Candidate],
+    ) -> Result<Enqueueing, StoreError> {
+        messages::enqueue(&self.database, account, candidates).await
+    }
+
+    async fn revoke_messages(
+        &self,
+        account: &OfficialAccountId,
+        message_ids: &[MessageId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        messages::revoke(&self.database, self.encode, account, message_ids, now).await
+    }
+
+    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError> {
+        messages::expire(&self.database, self.encode, now).await
+    }
+
+    async fn list_queued(
+        &self,
+        fleet: &FleetName,
+        after: u64,
+        now: Timestamp,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        messages::list_queued(&self.database, fleet, after, now).await
+    }
+
+    async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
+        actions::apply(&self.database, self.encode, batch, now).await
+    }
+
+    async fn put_authority_keys(&self, keys: &[AuthorityKey]) -> Result<Vec<AuthorityKey>, StoreError> {
+        authority::put_keys(&self.database, keys).await
+    }
+
+    async fn put_persons(&self, persons: &[Person]) -> Result<(), StoreError> {
+        authority::put_persons(&self.database, persons).await
+    }
+
+    async fn find_persons(
+        &self,
+        credentials: &[(IdentityMethod, &str)],
+    ) -> Result<Vec<Option<Person>>, StoreError> {
+        authority::find_persons(&self.database, credentials).await
+    }
+
+    async fn find_answer(&self, batch_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        authority::find_answer(&self.database, batch_id).await
+    }
+
+    async fn put_assertions(
+        &self,
+        batch_id: Uuid,
+        answer: Vec<u8>,
+        payloads: &[(usize, Vec<u8>)],
+    ) -> Result<Vec<u8>, StoreError> {
+        authority::put_assertions(&self.database, batch_id, answer, payloads).await
+    }
+
+    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
+        outbox::list(&self.database, kind).await
+    }
+
+    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError> {
+        outbox::acknowledge(&self.database, kind, through).await
+    }
+}
+
+/// A number as the tables keep it: the integer after the plus sign.
+fn msisdn(number: PhoneNumber) -> i64 {
+    number.as_str().bytes().skip(1).fold(0, |value, digit| value * 10 + i64::from(digit - b'0'))
+}
+
+/// A number that the tables kept.
+fn number(msisdn: i64) -> Result<PhoneNumber, StoreError> {
+    format!("+{msisdn}").parse().map_err(|error| corrupt("a number", &error))
+}
+
+fn corrupt(what: &str, error: &Error) -> StoreError {
+    StoreError::Corrupt(format!("{what} of the carrier: {}", error.problem))
+}
+
+fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
+    value.try_into().map_err(|_| StoreError::Corrupt(format!("{what} of the carrier is negative")))
+}
+
+/// The account's key; refused when there is no such account.
+async fn account_key(
+    connection: &mut SqliteConnection,
+    transaction: &'static str,
+    account: &OfficialAccountId,
+) -> Result<AccountKey, StoreError> {
+    sqlx::query_scalar("SELECT account_id FROM accounts WHERE name = ?1")
+        .bind(account.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::during(transaction))?
+        .ok_or_else(|| unknown_account().into())
+}
+
+fn unknown_account() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "no such official account at this carrier",
+        "open it first, or correct the name",
+    )
+    .at("official_account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::carrier as facts;
+
+    async fn open() -> (SqliteCarrierStore, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteCarrierStore::open(&folder.path().join("carrier.db"), facts::encode).await.unwrap();
+        (store, folder)
+    }
+
+    facts::carrier_store_suite!(open());
+
+    #[tokio::test]
+    async fn every_query_that_grows_with_followers_has_its_index() {
+        let (store, _folder) = open().await;
+        const EACH: &str = "FROM json_each('[]') AS r CROSS JOIN";
+        for (query, index) in [
+            (
+                "FROM messages WHERE fleet_id = 1 AND state = 0 AND sequence > 2 ORDER BY sequence",
+                "messages_of_fleet",
+            ),
+            ("FROM messages WHERE state = 0 AND expire_time <= 5 ORDER BY expire_time", "messages_by_expiry"),
+            ("{EACH} messages AS m ON m.msisdn = r.value AND m.state = 0", "messages_of_number"),
+            ("{EACH} messages AS m ON m.account_id = 1 AND m.message_id = unhex(r.value)", "messages_by_id"),
+            ("{EACH} messages AS m ON m.sequence = r.value ->> 0", "INTEGER PRIMARY KEY"),
+            (
+                "{EACH} subscriptions AS s ON s.msisdn = r.value AND s.unfollowed_at IS NULL",
+                "subscriptions_now",
+            ),
+            (
+                "{EACH} subscriptions AS s ON s.account_id = 1 AND s.msisdn = r.value",
+                "(account_id=? AND msisdn=?)",
+            ),
+            ("FROM subscriptions WHERE account_id = 1 AND msisdn > 2 ORDER BY msisdn", "PRIMARY KEY"),
+            ("FROM outbox WHERE kind = 0 AND sequence <= 5 ORDER BY sequence", "outbox_in_order"),
+        ] {
+            let query = format!("EXPLAIN QUERY PLAN SELECT * {}", query.replace("{EACH}", EACH));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(store.database.read()).await.unwrap();
+            let steps: Vec<String> = plan.into_iter().map(|step| step.3).collect();
+            assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_outlives_the_process() {
+        let (store, folder) = open().await;
+        facts::followed(&store, "bank", 1..3).await;
+        facts::send(&store, "bank", &[(1, 1), (2, 2)]).await;
+        facts::act(&store, 1, vec![facts::in_room("bank", 1, crate::carrier::RoomAction::Unfollow)]).await;
+        drop(store);
+        let store = SqliteCarrierStore::open(&folder.path().join("carrier.db"), facts::encode).await.unwrap();
+        assert_eq!(facts::waiting(&store, "fleet").await, ["payload 2"]);
+        let again = facts::batch(1, Vec::new());
+        assert_eq!(store.apply_actions(&again, facts::now()).await.unwrap(), Applied::Before);
+        assert_eq!(facts::told(&store).await, ["unfollowed bank 1", "Revoked 1 bank 1"]);
+        store.close().await;
+    }
+
+    #[test]
+    fn numbers_survive_the_tables_and_sort_as_they_do() {
+        let numbers: Vec<PhoneNumber> =
+            ["+12345678", "+818012345678", "+999999999999999"].map(|text| text.parse().unwrap()).into();
+        for pair in numbers.windows(2) {
+            assert!(msisdn(pair[0]) < msisdn(pair[1]) && pair[0] < pair[1]);
+        }
+        for value in numbers {
+            assert_eq!(number(msisdn(value)).unwrap(), value);
+        }
+        assert!(number(-5).is_err());
+    }
+}
