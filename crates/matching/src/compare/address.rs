@@ -62,27 +62,19 @@ fn streets(l: &Address, r: &Address, parts: &mut Parts) {
     }
 }
 
-/// The places, the whole of one against the whole of the other or against what may stand without its beginning or
-/// without its 字; the closest of these counts.
+/// The places: the whole of one against the whole of the other, or against what the other is without its 字 or its
+/// county, city or ward; the closest of these counts.
 fn places(l: &Address, r: &Address, parts: &mut Parts) {
-    let mut best = (relate_places(&l.place, &r.place), None);
+    let mut best = (relate_places(&l.place, &r.place), (false, false));
     for (long, short) in [(l, r), (r, l)] {
-        let starts = [0].into_iter().chain(long.municipality_ends.iter().copied());
-        for start in starts {
-            for (end, aza_missing) in [(long.place.len(), false), (long.aza.unwrap_or(start), true)] {
-                // A place ends where its 字 begins only when the other has none.
-                if start >= end || (aza_missing && short.aza.is_some()) || (start == 0 && !aza_missing) {
-                    continue;
-                }
-                let related = relate_places(&long.place[start..end], &short.place);
-                if related.kinship < best.0.kinship {
-                    best = (related, Some((start > 0, aza_missing)));
-                }
+        for (place, missing) in shortened(long, short.aza.is_none()) {
+            let related = relate_places(&place, &short.place);
+            if related.kinship < best.0.kinship {
+                best = (related, missing);
             }
         }
     }
-    let (related, missing) = best;
-    let (municipality_missing, aza_missing) = missing.unwrap_or((false, false));
+    let (related, (municipality_missing, aza_missing)) = best;
     if let Some(part) = match related.kinship {
         Kinship::Same => None,
         Kinship::Official | Kinship::FamilyRegister => Some((Comparison::Equal, Reason::AddressKanjiVariant)),
@@ -100,6 +92,28 @@ fn places(l: &Address, r: &Address, parts: &mut Parts) {
     if related.kinship != Kinship::Unrelated {
         parts.extend(seen.into_iter().filter(|s| s.0).map(|s| (Comparison::Equal, s.1)));
     }
+}
+
+/// The place without parts that people leave out, and whether those are of the municipality or the 字.
+fn shortened(address: &Address, aza_too: bool) -> Vec<(Vec<Piece>, (bool, bool))> {
+    let (place, ends) = (&address.place, &address.municipality_ends);
+    let mut forms: Vec<_> =
+        [0].iter().chain(ends).map(|end| (place[*end..].to_vec(), (*end > 0, false))).collect();
+    if let [city, ward] = ends[..] {
+        forms.push(([&place[..city], &place[ward..]].concat(), (true, false)));
+    }
+    let name = address.aza.map(|aza| place.len() - aza).filter(|_| aza_too);
+    let without_aza = name.map(|name| {
+        let cut = |(place, missing): &(Vec<Piece>, (bool, bool))| {
+            place
+                .len()
+                .checked_sub(name)
+                .filter(|end| *end > 0)
+                .map(|end| (place[..end].to_vec(), (missing.0, true)))
+        };
+        forms.iter().filter_map(cut).collect::<Vec<_>>()
+    });
+    forms.into_iter().chain(without_aza.into_iter().flatten()).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -300,6 +314,16 @@ mod tests {
             Comparison::Equal,
             &[Reason::AddressStreetMissing],
         );
+    }
+
+    #[test]
+    fn county_city_or_ward_may_be_left_out() {
+        let (equal, missing) = (Comparison::Equal, Reason::AddressMunicipalityMissing);
+        check("静岡県浜松市中央区元城町103-2", "静岡県浜松市元城町103番地の2", equal, &[missing]);
+        check("千葉県市川市市川南2-2-10", "千葉県市川南2-2-10", equal, &[missing]);
+        check("東京都西多摩郡瑞穂町大字箱根ケ崎2335", "東京都瑞穂町箱根ケ崎2335番地", equal, &[missing]);
+        check("北海道余市郡余市町黒川町1-2", "北海道余市町黒川町1-2", equal, &[missing]);
+        check("札幌市中央区北1条西2丁目1", "札幌市北一条西2-1", equal, &[missing]);
     }
 
     #[test]

@@ -157,7 +157,9 @@ fn runs(text: &str) -> Vec<Run<'_>> {
 /// Whether the text between two runs only groups digits.
 fn joins(between: &str) -> bool {
     between.chars().count() <= 3
-        && between.chars().all(|c| is_dash(c) || matches!(c, ' ' | ',' | '.' | '/' | '_' | '、' | '・'))
+        && between
+            .chars()
+            .all(|c| is_dash(c) || matches!(c, ' ' | ',' | '.' | '/' | '_' | '、' | '・' | 'の'))
 }
 
 enum Cluster {

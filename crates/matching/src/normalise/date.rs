@@ -65,7 +65,7 @@ pub fn parse_birth_date(text: &str) -> Result<Date, BirthDateError> {
         era.names
             .iter()
             .find_map(|name| text.strip_prefix(name))
-            .map(|rest| (Some(era), rest.trim_start_matches('.')))
+            .map(|rest| (Some(era), rest.trim_start_matches(['.', ' '])))
     });
     let (era, rest) = named.unwrap_or_else(|| (None, text.strip_prefix("西暦").unwrap_or(text)));
     let fields = fields(rest).ok_or(BirthDateError::Shape)?;
@@ -198,6 +198,7 @@ mod tests {
             "1984年7月11日生",
             " 1984ー07ー11 ",
             "1984年 7月 11日",
+            "昭和 59年 7月 11日",
         ] {
             check(text, Ok(date(1984, 7, 11)));
         }

@@ -40,7 +40,7 @@ impl Building {
             } else {
                 let ignored = is_dash(c)
                     || c.is_whitespace()
-                    || matches!(c, '・' | '.' | ',' | '、' | '\'' | '(' | ')' | '「' | '」');
+                    || matches!(c, '・' | '.' | ',' | '、' | '\'' | '(' | ')' | '「' | '」' | '#');
                 if !ignored {
                     pieces.push(Piece::Letter(folded(c)));
                 }

@@ -3,6 +3,8 @@
 //! The surprising thing: some wards hold two towns of one name, so two streets that differ are worth a look although
 //! town and numbers are equal.
 
+use crate::normalise::characters::is_kanji_numeral;
+
 /// Splits the street off, up to the last direction word, when the address is in the city of Kyoto.
 pub(super) fn split_street(prefecture: Option<&str>, text: Vec<char>) -> (Vec<char>, Vec<char>) {
     let start = ward_end(prefecture, &text);
@@ -26,8 +28,16 @@ fn ward_end(prefecture: Option<&str>, text: &[char]) -> Option<usize> {
     WARDS.iter().any(|ward| begins(ward)).then_some(3)
 }
 
-/// Where the last direction word ends: 上る, 上ル, 上がる, 下る …, 東入, 東入る, 西入ル ….
+/// Where the last direction word ends, with the 丁目 of the street behind it.
 fn direction_end(text: &[char], start: usize) -> Option<usize> {
+    let end = last_direction(text, start)?;
+    let numeral = |c: &char| c.is_ascii_digit() || is_kanji_numeral(*c);
+    let block = end + text[end..].iter().take(3).take_while(|c| numeral(c)).count();
+    Some(if block > end && text[block..].starts_with(&['丁', '目']) { block + 2 } else { end })
+}
+
+/// Where the last of 上る, 上ル, 上がる, 下る …, 東入, 東入る, 西入ル … ends.
+fn last_direction(text: &[char], start: usize) -> Option<usize> {
     let last = |i: usize| matches!(text.get(i), Some('る' | 'ル')).then_some(i + 1);
     (start..text.len()).rev().find_map(|i| match (text[i], text.get(i + 1)) {
         ('上' | '下', Some('が' | 'ガ')) => last(i + 2),
