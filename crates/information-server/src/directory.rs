@@ -1,0 +1,165 @@
+//! Who is who, from the configuration: companies, their official accounts, the carriers that each account is open at.
+//!
+//! Read once at the start and never changed. Another company's account doesn't exist here: ask with the company that asks.
+
+use std::collections::HashMap;
+
+use musubi_domain::{
+    Error, ErrorKind,
+    dialogue::Rules,
+    guess::Limits,
+    id::{CarrierId, CompanyId, OfficialAccountId},
+    identity::IdentityMethod,
+};
+use musubi_matching::AccountFormat;
+
+/// Who is who.
+#[derive(Debug, Default)]
+pub struct Directory {
+    companies: HashMap<CompanyId, Company>,
+    accounts: HashMap<OfficialAccountId, Account>,
+}
+
+/// How a company's customers are matched (S20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matching {
+    /// The company's server decides.
+    Inquiry,
+    /// This server decides, by the copy that the company has entrusted.
+    Custody,
+}
+
+/// A company.
+#[derive(Debug)]
+pub struct Company {
+    /// Its id.
+    pub id: CompanyId,
+    /// How its customers are matched.
+    pub matching: Matching,
+    /// How its account numbers look.
+    pub account_format: AccountFormat,
+    /// The methods that it accepts.
+    pub methods: Vec<IdentityMethod>,
+    /// Limits of wrong guesses.
+    pub limits: Limits,
+}
+
+/// An official account.
+#[derive(Debug)]
+pub struct Account {
+    /// Its id.
+    pub id: OfficialAccountId,
+    /// Whose.
+    pub company: CompanyId,
+    /// The verified sender's name.
+    pub display_name: String,
+    /// Where it is open.
+    pub carriers: Vec<CarrierId>,
+    /// How it speaks.
+    pub rules: Rules,
+    /// What it says.
+    pub texts: Texts,
+    /// How long a tie is trusted.
+    pub tie_days: u32,
+}
+
+/// What an official account says in its dialogues (figs. 7 to 9).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    /// Fig. 7: the question.
+    pub question: String,
+    /// Its B1.
+    pub confirm: String,
+    /// Its B2.
+    pub no_account: String,
+    /// Where B2 leads: the company's account-opening page.
+    pub account_opening_url: String,
+    /// Its B3.
+    pub decline: String,
+    /// Fig. 8: asks for the account number.
+    pub account: String,
+    /// The same, after a text that could not be read.
+    pub account_again: String,
+    /// Fig. 9: asks for a proof of identity.
+    pub identity: String,
+    /// Its B1.
+    pub jpki: String,
+    /// Its B2.
+    pub carrier: String,
+    /// Its B3.
+    pub document: String,
+    /// The tie is made.
+    pub confirmed: String,
+    /// The button that undoes it.
+    pub untie: String,
+    /// It could not be confirmed, for whatever reason.
+    pub not_confirmed: String,
+    /// The button to try again.
+    pub try_again: String,
+}
+
+impl Directory {
+    /// From what the configuration says; `config` has checked it.
+    #[must_use]
+    pub fn new(companies: Vec<Company>, accounts: Vec<Account>) -> Self {
+        Self {
+            companies: companies.into_iter().map(|company| (company.id.clone(), company)).collect(),
+            accounts: accounts.into_iter().map(|account| (account.id.clone(), account)).collect(),
+        }
+    }
+
+    /// A company.
+    #[must_use]
+    pub fn company(&self, id: &CompanyId) -> Option<&Company> {
+        self.companies.get(id)
+    }
+
+    /// Every company.
+    pub fn companies(&self) -> impl Iterator<Item = &Company> {
+        self.companies.values()
+    }
+
+    /// An account, whosever.
+    #[must_use]
+    pub fn account(&self, id: &OfficialAccountId) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    /// Every account.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    /// The accounts of one company, by id.
+    #[must_use]
+    pub fn accounts_of(&self, company: &CompanyId) -> Vec<&Account> {
+        let mut accounts: Vec<_> =
+            self.accounts.values().filter(|account| account.company == *company).collect();
+        accounts.sort_by(|one, other| one.id.cmp(&other.id));
+        accounts
+    }
+
+    /// A company's own account.
+    ///
+    /// # Errors
+    /// `NotFound` for `official_account` when it doesn't exist or is another company's.
+    pub fn own_account(&self, company: &CompanyId, id: &str) -> Result<&Account, Error> {
+        id.parse()
+            .ok()
+            .and_then(|id: OfficialAccountId| self.accounts.get(&id))
+            .filter(|account| account.company == *company)
+            .ok_or_else(|| {
+                let remedy = "name an official account of your company";
+                Error::new(ErrorKind::NotFound, "no such official account", remedy).at("official_account")
+            })
+    }
+
+    /// A company's account with its company, as events need both.
+    #[must_use]
+    pub fn account_and_company(&self, id: &OfficialAccountId) -> Option<(&Account, &Company)> {
+        let account = self.accounts.get(id)?;
+        Some((account, self.companies.get(&account.company)?))
+    }
+}

@@ -1,0 +1,403 @@
+//! Deliveries on their way, on SQLite.
+//!
+//! Surprising: the claim reads a delivery together with its follower's standing and calls the domain's gate on each, inside the
+//! transaction that starts the attempts. There is no other way to an attempt.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose, Signal, advance},
+    eligibility::{Outgoing, Standing, Tie, choose, gate},
+    id::{CarrierId, DialogueId, MessageId, TieId},
+};
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{
+    Interned, SqliteInformation, key_of,
+    tally::{Tally, TallyKey},
+};
+use crate::{
+    StoreError,
+    information::{
+        FollowerKey,
+        delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, DeliveryStore, Source},
+    },
+    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
+};
+
+const MAY_RUN: &str = "
+    SELECT 1 FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
+
+const DUE: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
+           m.dialogue_id, m.step, m.tie_id, m.customer_id,
+           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables
+    FROM delivery AS m INDEXED BY delivery_due
+    LEFT JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
+    LEFT JOIN dialogue AS d ON d.official_account = m.official_account AND d.follower = m.follower
+    LEFT JOIN customer_information AS t ON t.official_account = m.official_account AND t.follower = m.follower
+    LEFT JOIN distribution_value AS v ON v.distribution = m.distribution AND v.customer_id = t.customer_id
+    WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.due_time <= ?3 AND m.state IN (0, 1)
+    ORDER BY m.due_time LIMIT ?4";
+
+const MOVE: &str = "
+    UPDATE delivery SET state = k.value ->> 3, purpose = k.value ->> 4, attempts = k.value ->> 5, due_time = k.value ->> 6,
+        tie_id = unhex(k.value ->> 7), customer_id = k.value ->> 8, change_time = ?2
+    FROM json_each(?1) AS k
+    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
+        AND delivery.message_id = unhex(k.value ->> 2)";
+
+const ATTEMPTED: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state, m.attempts
+    FROM json_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
+        AND m.message_id = unhex(k.value ->> 2)";
+
+const RECORD: &str = "
+    UPDATE delivery SET state = k.value ->> 3, due_time = coalesce(k.value ->> 4, due_time), change_time = ?2
+    FROM json_each(?1) AS k
+    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
+        AND delivery.message_id = unhex(k.value ->> 2)";
+
+const NEXT_DUE: &str = "
+    SELECT min(due_time) FROM delivery INDEXED BY delivery_due
+    WHERE carrier = ?1 AND distribution = ?2 AND state IN (0, 1)";
+
+const EXPIRE_UNCONFIRMED: &str = "
+    UPDATE delivery SET state = 6, change_time = ?3 WHERE (official_account, follower, message_id) IN
+        (SELECT official_account, follower, message_id FROM delivery INDEXED BY delivery_unconfirmed
+         WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
+    RETURNING official_account, carrier, distribution, purpose";
+
+#[async_trait]
+impl DeliveryStore for SqliteInformation {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        const TRANSACTION: &str = "claim_deliveries";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let source = source_bytes(&claim.source);
+        if matches!(claim.source, Source::Distribution(_)) {
+            let may_run = sqlx::query(MAY_RUN).bind(source).bind(micros(claim.now));
+            if may_run.fetch_optional(&mut *tx).await.map_err(&failed)?.is_none() {
+                return Ok(Claimed::default());
+            }
+        }
+        let due = sqlx::query(DUE)
+            .bind(claim.carrier.as_str())
+            .bind(source)
+            .bind(micros(claim.now))
+            .bind(claim.limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        if due.is_empty() {
+            return Ok(Claimed::default());
+        }
+        let mut started = Started::new(claim, source);
+        let mut accounts = Interned::default();
+        for row in &due {
+            started.take(Due::read(row, &mut accounts)?);
+        }
+        let moves = rows(&started.moves)?;
+        sqlx::query(MOVE).bind(moves).bind(micros(claim.now)).execute(&mut *tx).await.map_err(&failed)?;
+        started.tally.store(&mut tx, TRANSACTION).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(Claimed { attempts: started.attempts, seen: u32::try_from(due.len()).unwrap_or(u32::MAX) })
+    }
+
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "record_attempts";
+        if results.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.database.write(TRANSACTION).await?;
+        record(&mut tx, TRANSACTION, results, now).await?;
+        tx.commit().await.map_err(StoreError::during(TRANSACTION))
+    }
+
+    async fn next_due(&self, carrier: &CarrierId, source: Source) -> Result<Option<Timestamp>, StoreError> {
+        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .bind(carrier.as_str())
+            .bind(source_bytes(&source))
+            .fetch_one(self.database.read())
+            .await
+            .map_err(StoreError::during("next_due"))?;
+        due.map(instant).transpose()
+    }
+
+    async fn expire_unconfirmed(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "expire_unconfirmed";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let expired = sqlx::query(EXPIRE_UNCONFIRMED)
+            .bind(micros(before))
+            .bind(limit)
+            .bind(micros(now))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let mut tally = Tally::default();
+        for row in &expired {
+            for (state, count) in [(DeliveryState::Accepted, -1), (DeliveryState::Expired, 1)] {
+                let state = place(&DeliveryState::ALL, &state);
+                let key = TallyKey::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?, state);
+                tally.add(key, count);
+            }
+        }
+        tally.store(&mut tx, TRANSACTION).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(u32::try_from(expired.len()).unwrap_or(u32::MAX))
+    }
+}
+
+fn source_bytes(source: &Source) -> &[u8] {
+    match source {
+        Source::Dialogues => &[],
+        Source::Distribution(id) => id.as_bytes(),
+    }
+}
+
+/// A due delivery and all that the gate looks at.
+struct Due {
+    key: FollowerKey,
+    message_id: MessageId,
+    purpose: Purpose,
+    state: DeliveryState,
+    attempts: u32,
+    expire_time: Timestamp,
+    dialogue: Option<(DialogueId, u16)>,
+    pinned: Option<(TieId, musubi_domain::id::CustomerId)>,
+    phone_number: Option<musubi_domain::phone_number::PhoneNumber>,
+    standing: Standing,
+    values: Option<Vec<String>>,
+}
+
+impl Due {
+    fn read(row: &SqliteRow, accounts: &mut Interned) -> Result<Self, StoreError> {
+        let dialogue = match get::<Option<&[u8]>>(row, 7)? {
+            Some(_) => Some((DialogueId::from_bytes(bytes16(row, 7)?), small(row, 8)?)),
+            None => None,
+        };
+        let pinned = match get::<Option<&[u8]>>(row, 9)? {
+            Some(_) => Some((TieId::from_bytes(bytes16(row, 9)?), get::<&str>(row, 10)?.parse()?)),
+            None => None,
+        };
+        let tie = match get::<Option<&[u8]>>(row, 14)? {
+            Some(_) => Some(Tie {
+                id: TieId::from_bytes(bytes16(row, 14)?),
+                customer_id: get::<&str>(row, 15)?.parse()?,
+                suspended: get(row, 17)?,
+                expire_time: instant(get(row, 16)?)?,
+            }),
+            None => None,
+        };
+        let present = match get::<Option<&[u8]>>(row, 13)? {
+            Some(_) => Some(DialogueId::from_bytes(bytes16(row, 13)?)),
+            None => None,
+        };
+        let values = get::<Option<&str>>(row, 18)?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|_| StoreError::Corrupt("values are no JSON array".to_owned()))?;
+        Ok(Self {
+            key: key_of(row, accounts)?,
+            message_id: MessageId::from_bytes(bytes16(row, 2)?),
+            purpose: at_place(&Purpose::ALL, get(row, 3)?)?,
+            state: at_place(&DeliveryState::ALL, get(row, 4)?)?,
+            attempts: small(row, 5)?,
+            expire_time: instant(get(row, 6)?)?,
+            dialogue,
+            pinned,
+            phone_number: get::<Option<&str>>(row, 11)?.map(str::parse).transpose()?,
+            standing: Standing {
+                following: get::<Option<bool>>(row, 12)?.unwrap_or_default(),
+                tie,
+                dialogue: present,
+            },
+            values,
+        })
+    }
+
+    /// What is about to leave: for a distribution's first attempt chosen now, later as pinned.
+    fn outgoing(&self, now: Timestamp) -> Option<Outgoing> {
+        match self.purpose {
+            Purpose::Undecided => Some(choose(&self.standing, |_| self.values.is_some(), now)),
+            Purpose::Individual => {
+                self.pinned.clone().map(|(tie, customer)| Outgoing::Individual(tie, customer))
+            }
+            Purpose::Uniform => Some(Outgoing::Uniform),
+            Purpose::Question
+            | Purpose::Account
+            | Purpose::AccountAgain
+            | Purpose::Identity
+            | Purpose::Confirmed
+            | Purpose::NotConfirmed => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+        }
+    }
+}
+
+/// What a claim starts, while it is being decided.
+struct Started<'a> {
+    claim: &'a Claim,
+    source: &'a [u8],
+    attempts: Vec<Attempt>,
+    moves: Vec<Value>,
+    tally: Tally,
+}
+
+impl<'a> Started<'a> {
+    fn new(claim: &'a Claim, source: &'a [u8]) -> Self {
+        Self { claim, source, attempts: Vec::new(), moves: Vec::new(), tally: Tally::default() }
+    }
+
+    fn take(&mut self, due: Due) {
+        let now = self.claim.now;
+        if due.expire_time <= now {
+            return self.end(&due, Signal::Expired);
+        }
+        if due.attempts >= self.claim.attempts_limit {
+            return self.end(&due, Signal::Exhausted);
+        }
+        let open = due.outgoing(now).filter(|outgoing| gate(outgoing, &due.standing, now).is_ok());
+        match (open, due.phone_number) {
+            (Some(outgoing), Some(phone_number)) => self.start(due, outgoing, phone_number),
+            (Some(_) | None, _) => self.end(&due, Signal::Revoked),
+        }
+    }
+
+    fn start(
+        &mut self,
+        due: Due,
+        outgoing: Outgoing,
+        phone_number: musubi_domain::phone_number::PhoneNumber,
+    ) {
+        let (purpose, tie, values) = match outgoing {
+            Outgoing::Uniform => (Purpose::Uniform, None, Vec::new()),
+            Outgoing::Individual(tie, customer) => {
+                (Purpose::Individual, Some((tie, customer)), due.values.clone().unwrap_or_default())
+            }
+            Outgoing::Request(_) => (due.purpose, None, Vec::new()),
+        };
+        let attempt = due.attempts + 1;
+        self.tell(&due, DeliveryState::Sending, purpose);
+        self.moves.push(json!([
+            due.key.account.as_str(),
+            hex(due.key.follower.as_bytes()),
+            hex(due.message_id.as_bytes()),
+            place(&DeliveryState::ALL, &DeliveryState::Sending),
+            place(&Purpose::ALL, &purpose),
+            attempt,
+            micros(self.claim.lease_end),
+            tie.as_ref().map(|(tie, _)| hex(tie.as_bytes())),
+            tie.as_ref().map(|(_, customer)| customer.as_str())
+        ]));
+        self.attempts.push(Attempt {
+            key: due.key,
+            message_id: due.message_id,
+            attempt,
+            phone_number,
+            purpose,
+            dialogue: due.dialogue,
+            values,
+            expire_time: due.expire_time,
+        });
+    }
+
+    fn end(&mut self, due: &Due, signal: Signal) {
+        let state = advance(due.state, signal);
+        self.tell(due, state, due.purpose);
+        self.moves.push(json!([
+            due.key.account.as_str(),
+            hex(due.key.follower.as_bytes()),
+            hex(due.message_id.as_bytes()),
+            place(&DeliveryState::ALL, &state),
+            place(&Purpose::ALL, &due.purpose),
+            due.attempts,
+            micros(self.claim.now),
+            due.pinned.as_ref().map(|(tie, _)| hex(tie.as_bytes())),
+            due.pinned.as_ref().map(|(_, customer)| customer.as_str())
+        ]));
+    }
+
+    fn tell(&mut self, due: &Due, state: DeliveryState, purpose: Purpose) {
+        let key = |purpose: Purpose, state: DeliveryState| {
+            TallyKey::new(
+                due.key.account.as_str(),
+                self.claim.carrier.as_str(),
+                self.source,
+                place(&Purpose::ALL, &purpose),
+                place(&DeliveryState::ALL, &state),
+            )
+        };
+        let (was, is) = (key(due.purpose, due.state), key(purpose, state));
+        self.tally.add(was, -1);
+        self.tally.add(is, 1);
+    }
+}
+
+/// Moves attempted deliveries forward inside a transaction.
+async fn record(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    results: &[AttemptResult],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let keys: Vec<_> = results
+        .iter()
+        .map(|result| {
+            let follower = hex(result.key.follower.as_bytes());
+            (result.key.account.as_str(), follower, hex(result.message_id.as_bytes()))
+        })
+        .collect();
+    let attempted = sqlx::query(ATTEMPTED)
+        .bind(rows(&keys)?)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
+    let results: std::collections::HashMap<MessageId, &AttemptResult> =
+        results.iter().map(|result| (result.message_id, result)).collect();
+    let mut tally = Tally::default();
+    let mut moves = Vec::new();
+    for row in &attempted {
+        let Some(result) = results.get(&MessageId::from_bytes(bytes16(row, 2)?)) else { continue };
+        let state = at_place(&DeliveryState::ALL, get(row, 6)?)?;
+        let current = small::<u32>(row, 7)? == result.attempt && state == DeliveryState::Sending;
+        let (next, due_time) = match result.outcome {
+            AttemptOutcome::Known(signal) => (advance(state, signal), None),
+            AttemptOutcome::Throttled(due) if current => (DeliveryState::Queued, Some(micros(due))),
+            AttemptOutcome::Unknown(due) if current => (state, Some(micros(due))),
+            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) => (state, None),
+        };
+        if next == state && due_time.is_none() {
+            continue;
+        }
+        for (state, count) in [(state, -1), (next, 1)] {
+            let state = place(&DeliveryState::ALL, &state);
+            let key = TallyKey::new(get(row, 0)?, get(row, 3)?, get(row, 4)?, get(row, 5)?, state);
+            tally.add(key, count);
+        }
+        moves.push(json!([
+            result.key.account.as_str(),
+            hex(result.key.follower.as_bytes()),
+            hex(result.message_id.as_bytes()),
+            place(&DeliveryState::ALL, &next),
+            due_time
+        ]));
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(RECORD)
+        .bind(rows(&moves)?)
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
+    tally.store(tx, transaction).await
+}

@@ -1,0 +1,206 @@
+//! Loads what a unit of work concerns: a query for each kind of thing, none for each follower.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use musubi_domain::{
+    customer::GivenAccount,
+    delivery::DeliveryState,
+    dialogue::{Dialogue, Stage, State},
+    eligibility::Tie,
+    guess::{Axis, Count},
+    id::{DialogueId, InquiryId, MessageId, TieId},
+};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{Interned, key_of};
+use crate::{
+    StoreError,
+    information::{
+        FollowerKey,
+        flow::{FollowerRecord, GuessKey, Inquiry, Matched, Scope, Subscription, TieRecord, Work},
+    },
+    sqlite::{at_place, bytes16, get, hex, instant, place, rows, small},
+};
+
+const FOLLOWERS: &str = "
+    SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
+           d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
+           d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
+           t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
+           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    LEFT JOIN dialogue AS d ON d.official_account = f.official_account AND d.follower = f.follower
+    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    LEFT JOIN inquiry AS i ON i.official_account = f.official_account AND i.follower = f.follower";
+
+const SUBSCRIPTIONS: &str = "
+    SELECT s.official_account, s.follower, s.carrier, s.following, s.change_time
+    FROM json_each(?1) AS k
+    CROSS JOIN subscription AS s ON s.official_account = k.value ->> 0 AND s.follower = unhex(k.value ->> 1)";
+
+const EVENTS: &str = "
+    SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
+
+const MESSAGES: &str = "
+    SELECT m.message_id, m.state FROM json_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
+        AND m.message_id = unhex(k.value ->> 2)";
+
+const GUESSES: &str = "
+    SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM json_each(?1) AS k
+    CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
+
+/// Loads a scope.
+pub(super) async fn load(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    scope: &Scope,
+) -> Result<Work, StoreError> {
+    let mut work = Work::default();
+    let failed = StoreError::during(transaction);
+    if !scope.followers.is_empty() {
+        let keys = key_rows(&scope.followers)?;
+        let loaded = sqlx::query(FOLLOWERS).bind(&keys).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let mut accounts = Interned::default();
+        work.followers.reserve(loaded.len());
+        for row in &loaded {
+            work.followers.insert(key_of(row, &mut accounts)?, record_of(row)?);
+        }
+        let loaded = sqlx::query(SUBSCRIPTIONS).bind(&keys).fetch_all(&mut **tx).await.map_err(&failed)?;
+        attach_subscriptions(&mut work.followers, &loaded, &mut accounts)?;
+    }
+    if let Some((carrier, events)) = &scope.events {
+        let seen = sqlx::query_scalar(EVENTS)
+            .bind(carrier.as_str())
+            .bind(rows(events)?)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(&failed)?;
+        work.seen = seen.into_iter().collect();
+    }
+    if !scope.messages.is_empty() {
+        let keys: Vec<_> = scope
+            .messages
+            .iter()
+            .map(|(key, id)| (key.account.as_str(), hex(key.follower.as_bytes()), hex(id.as_bytes())))
+            .collect();
+        let loaded = sqlx::query(MESSAGES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
+        for row in &loaded {
+            let state = at_place(&DeliveryState::ALL, get(row, 1)?)?;
+            work.messages.insert(MessageId::from_bytes(bytes16(row, 0)?), state);
+        }
+    }
+    if !scope.guesses.is_empty() {
+        let keys: Vec<_> = scope
+            .guesses
+            .iter()
+            .map(|key| (key.company.as_str(), place(&Axis::ALL, &key.axis), hex(&key.subject)))
+            .collect();
+        let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
+        for row in &loaded {
+            let key = GuessKey {
+                company: get::<&str>(row, 0)?.parse()?,
+                axis: at_place(&Axis::ALL, get(row, 1)?)?,
+                subject: get(row, 2)?,
+            };
+            let count = Count { charged: small(row, 3)?, window_end: Some(instant(get(row, 4)?)?) };
+            work.guesses.insert(key, count);
+        }
+    }
+    Ok(work)
+}
+
+/// Follower keys as rows of the parameter.
+pub(super) fn key_rows(keys: &[FollowerKey]) -> Result<String, StoreError> {
+    let keys: Vec<_> = keys.iter().map(|key| (key.account.as_str(), hex(key.follower.as_bytes()))).collect();
+    rows(&keys)
+}
+
+fn attach_subscriptions(
+    followers: &mut HashMap<FollowerKey, FollowerRecord>,
+    loaded: &[SqliteRow],
+    accounts: &mut Interned,
+) -> Result<(), StoreError> {
+    for row in loaded {
+        if let Some(record) = followers.get_mut(&key_of(row, accounts)?) {
+            record.subscriptions.push(Subscription {
+                carrier: get::<&str>(row, 2)?.parse()?,
+                following: get(row, 3)?,
+                change_time: instant(get(row, 4)?)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
+    let reasons = get::<Option<&str>>(row, 20)?.unwrap_or("[]");
+    Ok(FollowerRecord {
+        phone_number: get::<&str>(row, 2)?.parse()?,
+        carrier: get::<&str>(row, 3)?.parse()?,
+        following: get(row, 4)?,
+        follow_time: instant(get(row, 5)?)?,
+        subscriptions: Vec::new(),
+        dialogue: dialogue_of(row)?,
+        matched: Matched {
+            proposed_customer: get::<Option<&str>>(row, 19)?.map(str::parse).transpose()?,
+            reasons: serde_json::from_str(reasons)
+                .map_err(|_| StoreError::Corrupt("reasons are no JSON array".to_owned()))?,
+        },
+        tie: tie_of(row)?,
+        inquiry: get::<Option<&[u8]>>(row, 27)?.map(|_| inquiry_of(row, 27)).transpose()?,
+    })
+}
+
+fn dialogue_of(row: &SqliteRow) -> Result<Option<Dialogue>, StoreError> {
+    if get::<Option<&[u8]>>(row, 6)?.is_none() {
+        return Ok(None);
+    }
+    let account_number: Option<String> = get(row, 18)?;
+    let branch_number = get(row, 17)?;
+    Ok(Some(Dialogue {
+        id: DialogueId::from_bytes(bytes16(row, 6)?),
+        turn: small(row, 7)?,
+        state: at_place(&State::ALL, get(row, 8)?)?,
+        step: small(row, 9)?,
+        messages: small(row, 10)?,
+        reminders: small(row, 11)?,
+        unreadable: small(row, 12)?,
+        tries: small(row, 13)?,
+        reached: at_place(&Stage::ALL, get(row, 14)?)?,
+        due_time: optional_instant(get(row, 15)?)?,
+        state_time: instant(get(row, 16)?)?,
+        given: account_number.map(|account_number| GivenAccount { branch_number, account_number }),
+    }))
+}
+
+fn tie_of(row: &SqliteRow) -> Result<Option<TieRecord>, StoreError> {
+    if get::<Option<&[u8]>>(row, 21)?.is_none() {
+        return Ok(None);
+    }
+    let tie = Tie {
+        id: TieId::from_bytes(bytes16(row, 21)?),
+        customer_id: get::<&str>(row, 22)?.parse()?,
+        suspended: get(row, 26)?,
+        expire_time: instant(get(row, 25)?)?,
+    };
+    Ok(Some(TieRecord { tie, method: get::<&str>(row, 23)?.parse()?, tie_time: instant(get(row, 24)?)? }))
+}
+
+/// Reads an inquiry from six columns: id, company, branch, account, identity, due time.
+pub(super) fn inquiry_of(row: &SqliteRow, first: usize) -> Result<Inquiry, StoreError> {
+    Ok(Inquiry {
+        id: InquiryId::from_bytes(bytes16(row, first)?),
+        company: get::<&str>(row, first + 1)?.parse()?,
+        account: GivenAccount { branch_number: get(row, first + 2)?, account_number: get(row, first + 3)? },
+        identity: serde_json::from_str(get(row, first + 4)?)
+            .map_err(|_| StoreError::Corrupt("an identity is no JSON".to_owned()))?,
+        due_time: instant(get(row, first + 5)?)?,
+    })
+}
+
+fn optional_instant(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+    micros.map(instant).transpose()
+}

@@ -1,0 +1,75 @@
+//! Counts of deliveries, moved in the transaction that moves the deliveries.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction};
+
+use crate::{
+    StoreError,
+    sqlite::{hex, rows},
+};
+
+const MOVE: &str = "
+    INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count)
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
+    ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET count = count + excluded.count";
+
+/// What deliveries are counted by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TallyKey {
+    account: String,
+    carrier: String,
+    distribution: Vec<u8>,
+    purpose: i64,
+    state: i64,
+}
+
+impl TallyKey {
+    /// From a delivery's columns.
+    pub(super) fn new(account: &str, carrier: &str, distribution: &[u8], purpose: i64, state: i64) -> Self {
+        Self {
+            account: account.to_owned(),
+            carrier: carrier.to_owned(),
+            distribution: distribution.to_owned(),
+            purpose,
+            state,
+        }
+    }
+}
+
+/// How counts change in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Tally(HashMap<TallyKey, i64>);
+
+impl Tally {
+    /// So many more stand there, or fewer.
+    pub(super) fn add(&mut self, key: TallyKey, count: i64) {
+        *self.0.entry(key).or_default() += count;
+    }
+
+    /// Moves the counts.
+    pub(super) async fn store(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        transaction: &'static str,
+    ) -> Result<(), StoreError> {
+        let values: Vec<Value> = self
+            .0
+            .iter()
+            .filter(|(_, count)| **count != 0)
+            .map(|(key, count)| {
+                json!([key.account, key.carrier, hex(&key.distribution), key.purpose, key.state, count])
+            })
+            .collect();
+        if values.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(MOVE)
+            .bind(rows(&values)?)
+            .execute(&mut **tx)
+            .await
+            .map(drop)
+            .map_err(StoreError::during(transaction))
+    }
+}
