@@ -50,22 +50,29 @@ pub(super) fn syntax(error: &toml::de::Error, path: &Path, text: &str) -> String
 
 /// The file or variable that a key's value came from; the defaults have no name.
 fn origin<'a>(config: &'a Config, key: &str) -> Option<&'a str> {
-    let steps = key.split(['.', '[']).map(|step| step.trim_end_matches(']'));
-    let found = steps.into_iter().try_fold(&config.cache, |value, step| match &value.kind {
-        ValueKind::Table(table) => table.get(step),
-        ValueKind::Array(values) => values.get(step.parse::<usize>().ok()?),
-        _ => None,
-    });
-    found.and_then(nearest)
+    let mut steps = key.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+    steps.try_fold(&config.cache, child).and_then(nearest)
 }
 
-/// A section has no origin of its own; its first value's is as good.
+fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+    if let ValueKind::Table(table) = &value.kind {
+        table.get(step)
+    } else if let ValueKind::Array(values) = &value.kind {
+        values.get(step.parse::<usize>().ok()?)
+    } else {
+        None
+    }
+}
+
+/// A section has no origin of its own; that of a value in it is as good.
 fn nearest(value: &Value) -> Option<&str> {
-    value.origin().or_else(|| match &value.kind {
-        ValueKind::Table(table) => table.values().find_map(nearest),
-        ValueKind::Array(values) => values.iter().find_map(nearest),
-        _ => None,
-    })
+    if let ValueKind::Table(table) = &value.kind {
+        table.values().find_map(nearest)
+    } else if let ValueKind::Array(values) = &value.kind {
+        values.iter().find_map(nearest)
+    } else {
+        value.origin()
+    }
 }
 
 enum Fault {

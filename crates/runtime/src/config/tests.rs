@@ -119,7 +119,8 @@ fn secret_does_not_print() {
 
 #[test]
 fn wrong_configuration_is_refused_with_key_source_and_remedy() {
-    let cases: [(&str, &[(&str, &str)], &str); 18] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 18] = [
         (
             "[server]\nworkers = 'hunter2'",
             &[],

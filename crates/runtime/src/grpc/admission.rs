@@ -27,6 +27,9 @@ use super::{auth::Authenticator, body::EndingBody, status};
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// No call has longer than this to answer, whatever its caller asked for: long uploads ask for more than the default.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
+/// A handler ends this long before its caller's deadline, so that the caller still hears so; tonic's own timer, which can't
+/// be turned off, would say CANCELLED.
+const MARGIN: Duration = Duration::from_millis(20);
 /// How many handlers work at once; further calls are refused at once, which costs less than to let them wait.
 const MOST_AT_ONCE: usize = 1024;
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -127,7 +130,7 @@ fn stopping() -> Status {
 
 fn deadline(headers: &HeaderMap) -> Duration {
     let asked = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
-    asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE))
+    asked.map_or(DEFAULT_DEADLINE, |asked| asked.min(LONGEST_DEADLINE).saturating_sub(MARGIN))
 }
 
 /// The gRPC wire's timeout: one to eight digits and a unit.
@@ -145,5 +148,36 @@ pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
         "u" => Some(Duration::from_micros(number)),
         "n" => Some(Duration::from_nanos(number)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_the_wire_are_read_and_junk_is_not() {
+        let good =
+            [("1H", 3_600_000), ("2M", 120_000), ("3S", 3000), ("4m", 4), ("5000u", 5), ("99999999n", 99)];
+        for (text, millis) in good {
+            assert_eq!(parse_timeout(text).map(|timeout| timeout.as_millis()), Some(millis), "{text}");
+        }
+        for bad in ["", "S", "1", "1s", "+1S", "-1S", "123456789S", "1.5S", "1Ｓ", "1あ"] {
+            assert_eq!(parse_timeout(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn deadline_is_the_callers_within_limits() {
+        let with = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", http::HeaderValue::from_static(text));
+            deadline(&headers)
+        };
+        assert_eq!(deadline(&HeaderMap::new()), DEFAULT_DEADLINE);
+        assert_eq!(with("nonsense"), DEFAULT_DEADLINE);
+        assert_eq!(with("10M"), Duration::from_secs(600) - MARGIN);
+        assert_eq!(with("99999999H"), LONGEST_DEADLINE - MARGIN);
+        assert_eq!(with("1m"), Duration::ZERO);
     }
 }

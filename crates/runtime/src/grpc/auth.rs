@@ -1,6 +1,6 @@
 //! Who calls: bearer tokens into callers, and what a handler asks about its caller.
 //!
-//! A handler never reads a caller out of a message. How a caller is found stands in one place, [`Authenticator::identify`].
+//! A handler never reads a caller out of a message. How a caller is found stands in one place, `Authenticator::identify`.
 //! Surprising: a token is compared with every known one, always, so that the time taken tells nothing.
 
 use std::{fmt, sync::Arc};
@@ -194,4 +194,93 @@ fn denied(caller: &Caller, wanted: &str) -> Status {
     let problem = format!("this call is for {wanted} and came from {caller}");
     warn!("refused: {problem}");
     to_status(Error::new(ErrorKind::PermissionDenied, problem, "call with the token of one who may"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Authenticator {
+        let company = || Caller::Company("tf-bank".parse().unwrap());
+        let callers = [
+            ("token-of-the-bank-old", company()),
+            ("token-of-the-bank-new", company()),
+            ("token-of-operators", Caller::Operator),
+        ];
+        Authenticator::new(callers.map(|(token, caller)| (Secret::new(token), caller)).into()).unwrap()
+    }
+
+    fn identify(authorization: &'static str) -> Result<Caller, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, http::HeaderValue::from_static(authorization));
+        known().identify(&headers)
+    }
+
+    #[test]
+    fn each_token_of_a_caller_finds_it() {
+        for token in ["Bearer token-of-the-bank-old", "bearer token-of-the-bank-new"] {
+            assert_eq!(identify(token).unwrap(), Caller::Company("tf-bank".parse().unwrap()));
+        }
+        assert_eq!(identify("Bearer token-of-operators").unwrap(), Caller::Operator);
+        for wrong in
+            ["Bearer token-of-operator", "Bearer token-of-operatorss", "Bearer", "token-of-operators"]
+        {
+            let error = identify(wrong).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unauthenticated);
+            assert!(!error.to_string().contains("operators"), "{error}");
+        }
+    }
+
+    #[test]
+    fn token_that_is_short_odd_or_shared_is_refused_without_being_shown() {
+        let refused = |tokens: &[(&str, Caller)]| {
+            let tokens = tokens.iter().map(|(token, caller)| (Secret::new(*token), caller.clone())).collect();
+            let error = Authenticator::new(tokens).unwrap_err();
+            assert_eq!(error.field, "token");
+            error.to_string()
+        };
+        for token in ["", "fifteen-letters", "with spaces in it, long", "改行を含むトークンは使えない"]
+        {
+            let sentence = refused(&[(token, Caller::Operator)]);
+            assert!(
+                sentence.starts_with("token: operator: a token of ")
+                    && (token.is_empty() || !sentence.contains(token))
+            );
+        }
+        let shared = "the-same-for-everyone";
+        let sentence = refused(&[(shared, Caller::Operator), (shared, Caller::Information)]);
+        assert_eq!(sentence, "token: information and operator have the same token; give each its own");
+    }
+
+    #[test]
+    fn each_question_is_answered_only_for_its_caller() {
+        let callers = [
+            Caller::Company("tf-bank".parse().unwrap()),
+            Caller::Carrier("north".parse().unwrap()),
+            Caller::Information,
+            Caller::Operator,
+            Caller::Terminal,
+        ];
+        type Question = fn(&Request<()>) -> Result<(), Status>;
+        let questions: [Question; 5] = [
+            |request| company(request).map(drop),
+            |request| carrier(request).map(drop),
+            information,
+            operator,
+            terminal,
+        ];
+        for (who, caller) in callers.iter().enumerate() {
+            let mut request = Request::new(());
+            request.extensions_mut().insert(caller.clone());
+            for (question, ask) in questions.iter().enumerate() {
+                let code = ask(&request).map_err(|status| status.code());
+                assert_eq!(
+                    code,
+                    if who == question { Ok(()) } else { Err(tonic::Code::PermissionDenied) },
+                    "{caller}"
+                );
+            }
+        }
+        assert_eq!(operator(&Request::new(())).unwrap_err().code(), tonic::Code::Unauthenticated);
+    }
 }

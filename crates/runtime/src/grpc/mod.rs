@@ -1,6 +1,6 @@
 //! gRPC as every node speaks it: one server, one client, one table of errors.
 //!
-//! [`server`] binds and drains, [`admission`] decides who comes in and for how long, [`auth`] knows callers, [`client`] calls,
+//! [`server`] binds and drains, `admission` decides who comes in and for how long, [`auth`] knows callers, [`client`] calls,
 //! [`retry`] calls again, [`status`] turns our errors into the wire's and back. No contract of ours is named here.
 
 mod admission;

@@ -5,10 +5,10 @@
 //! error never goes out. It is logged under a random id, and the id goes out.
 #![expect(clippy::disallowed_methods, reason = "the only place that makes a tonic::Status")]
 
-use std::collections::HashMap;
+use std::{collections::HashMap, error::Error as StdError, iter};
 
 use musubi_domain::{Error, ErrorKind};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::error;
 
@@ -90,9 +90,13 @@ pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the call took longer than its deadline; repeat it, or give it more time")
 }
 
-/// What a connection that broke gave, as UNAVAILABLE: tonic says UNKNOWN, INTERNAL or CANCELLED, as it finds, but a peer that
-/// died in the middle of a call acknowledged nothing, and repeating helps.
-pub(crate) fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> Status {
+/// What tonic's transport failed with, as UNAVAILABLE. It says UNKNOWN, INTERNAL or CANCELLED, as it finds, but a peer that
+/// died in the middle of a call acknowledged nothing, and repeating helps. Its own timer's end is DEADLINE_EXCEEDED.
+pub(crate) fn broken(error: Box<dyn StdError + Send + Sync>) -> Status {
+    let first: &(dyn StdError + 'static) = &*error;
+    if iter::successors(Some(first), |&error| error.source()).any(|error| error.is::<TimeoutExpired>()) {
+        return deadline_exceeded();
+    }
     let status = Status::from_error(error);
     if !matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Unavailable) {
         return status;
