@@ -1,0 +1,99 @@
+//! Where a follower stands, in the words of reports.
+//!
+//! One function of what the follower's row and dialogue say; counts and filters are derived from it. Surprising: it looks at
+//! the list before the dialogue, because whoever left is gone whatever was said before.
+
+use crate::dialogue::State;
+
+/// Where a follower stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FollowerOutcome {
+    /// Not asked yet.
+    Waiting,
+    /// Asked, and has not answered.
+    Unanswered,
+    /// In the middle of the dialogue.
+    Underway,
+    /// Tied to a customer.
+    Confirmed,
+    /// Did not match.
+    Rejected,
+    /// Waits for a decision of the company's operators.
+    Review,
+    /// Has no account.
+    NoAccount,
+    /// Wants no personal information.
+    Declined,
+    /// Began and gave up.
+    Abandoned,
+    /// Locked after too many wrong answers.
+    Locked,
+    /// Follows no more.
+    Unfollowed,
+}
+
+impl FollowerOutcome {
+    /// The outcome of a follower that is on a list or not, with the present dialogue's state if there is one.
+    #[must_use]
+    pub const fn of(following: bool, dialogue: Option<State>) -> Self {
+        if !following {
+            return Self::Unfollowed;
+        }
+        match dialogue {
+            None | Some(State::Waiting) => Self::Waiting,
+            Some(State::Asked | State::Unanswered) => Self::Unanswered,
+            Some(State::AccountAsked | State::IdentityAsked | State::Matching) => Self::Underway,
+            Some(State::Confirmed) => Self::Confirmed,
+            Some(State::Rejected) => Self::Rejected,
+            Some(State::Review) => Self::Review,
+            Some(State::NoAccount) => Self::NoAccount,
+            Some(State::Declined) => Self::Declined,
+            Some(State::Abandoned) => Self::Abandoned,
+            Some(State::Locked) => Self::Locked,
+            Some(State::Ended) => Self::Unfollowed,
+        }
+    }
+
+    /// Every (following, dialogue) that has this outcome: for filters.
+    pub fn causes(self) -> impl Iterator<Item = (bool, Option<State>)> {
+        let dialogues = || std::iter::once(None).chain(State::ALL.into_iter().map(Some));
+        [false, true]
+            .into_iter()
+            .flat_map(move |following| dialogues().map(move |dialogue| (following, dialogue)))
+            .filter(move |(following, dialogue)| Self::of(*following, *dialogue) == self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FollowerOutcome as O, *};
+
+    #[test]
+    fn whoever_left_is_unfollowed_whatever_was_said() {
+        for state in State::ALL {
+            assert_eq!(O::of(false, Some(state)), O::Unfollowed);
+        }
+        assert_eq!(O::of(false, None), O::Unfollowed);
+    }
+
+    #[test]
+    fn a_follower_stands_where_the_dialogue_does() {
+        for (state, outcome) in [
+            (None, O::Waiting),
+            (Some(State::Asked), O::Unanswered),
+            (Some(State::Unanswered), O::Unanswered),
+            (Some(State::Matching), O::Underway),
+            (Some(State::Confirmed), O::Confirmed),
+            (Some(State::Ended), O::Unfollowed),
+        ] {
+            assert_eq!(O::of(true, state), outcome);
+        }
+    }
+
+    #[test]
+    fn causes_are_the_outcome_read_backwards() {
+        assert_eq!(O::Confirmed.causes().collect::<Vec<_>>(), [(true, Some(State::Confirmed))]);
+        assert_eq!(O::Waiting.causes().collect::<Vec<_>>(), [(true, None), (true, Some(State::Waiting))]);
+        assert_eq!(O::Unfollowed.causes().count(), State::ALL.len() + 2);
+    }
+}
