@@ -5,7 +5,9 @@
 //! shutdown of the whole process, because a process with a silently dead worker is worse than one that restarts.
 
 use std::{
+    error::Error,
     future::Future,
+    iter,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,18 +21,18 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 /// How long the dropping of tasks may take.
 const DROP: Duration = Duration::from_secs(1);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How a run went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
     /// A task ended with an error.
-    #[error("task {name} failed: {source}")]
+    #[error("task {name} failed: {reason}")]
     Failed {
         /// The task.
         name: &'static str,
-        /// Its error.
-        source: BoxError,
+        /// Its error and the causes of that, in one line.
+        reason: String,
     },
     /// A task panicked; the panic hook logged where.
     #[error("task {name} panicked")]
@@ -118,7 +120,9 @@ impl Shutdown {
             };
             match ended {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => this.failed(LifecycleError::Failed { name, source: error.into() }),
+                Ok(Err(error)) => {
+                    this.failed(LifecycleError::Failed { name, reason: reason(&*error.into()) })
+                }
                 Err(_payload) => this.failed(LifecycleError::Panicked { name }),
             }
         };
@@ -180,6 +184,14 @@ impl Shutdown {
     }
 }
 
+/// An error and its causes, each once: some say their cause themselves.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).fold(
+        error.to_string(),
+        |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -223,6 +235,17 @@ mod tests {
             shutdown.drained().await.unwrap_err().to_string(),
             "task importer failed: the disk is full"
         );
+    }
+
+    #[test]
+    fn reason_names_every_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the list was not stored")]
+        struct Outer(#[source] Middle);
+        #[derive(Debug, thiserror::Error)]
+        #[error("row 7: {0}")]
+        struct Middle(#[source] io::Error);
+        assert_eq!(reason(&Outer(Middle(io_error()))), "the list was not stored: row 7: the disk is full");
     }
 
     #[tokio::test]

@@ -4,7 +4,11 @@
 //! happened, because messages carry values; and the libraries under gRPC never log below `info`, whatever the filter says,
 //! because there they print headers and frames.
 
-use std::{io, panic, sync::Once};
+use std::{
+    io::{self, IsTerminal as _},
+    panic,
+    sync::Once,
+};
 
 use serde::Deserialize;
 use tracing::{Level, Metadata, error};
@@ -52,7 +56,7 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     ONCE.call_once(|| {
         let lines = fmt::layer().with_writer(io::stderr);
         let lines = match config.format {
-            Format::Text => lines.with_ansi(false).boxed(),
+            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
             Format::Json => lines.json().boxed(),
         };
         let lines = lines.with_filter(filter_fn(is_safe));
@@ -69,4 +73,49 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
 fn is_safe(metadata: &Metadata<'_>) -> bool {
     let carries = CARRIERS.iter().any(|target| metadata.target().starts_with(target));
     !carries || *metadata.level() <= Level::INFO
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process::Command};
+
+    use super::*;
+
+    /// libtest takes this argument and does nothing with it; it tells the test below that it is the process to be watched.
+    const WATCHED: &str = "--skip=no-test-has-this-name";
+
+    fn config(format: Format, filter: &str) -> TelemetryConfig {
+        TelemetryConfig { format, filter: filter.to_owned() }
+    }
+
+    /// What a process of its own says, because a subscriber and a panic hook are for the whole process.
+    #[test]
+    fn events_go_to_stderr_and_a_panic_says_only_where() {
+        if env::args().any(|argument| argument == WATCHED) {
+            init(&config(Format::Json, "trace")).unwrap();
+            init(&config(Format::Text, "off")).unwrap();
+            tracing::debug!(count = 3, "an event");
+            tracing::trace!(target: "h2::codec", "a frame with a token");
+            tracing::info!(target: "h2::codec", "a connection ended");
+            assert!(panic::catch_unwind(|| panic!("a secret")).is_err());
+            return;
+        }
+        let name = "telemetry::tests::events_go_to_stderr_and_a_panic_says_only_where";
+        let this = env::current_exe().unwrap();
+        let output = Command::new(this).args(["--exact", name, "--nocapture", WATCHED]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with('{')).collect();
+        assert_eq!(lines.len(), 3, "{said}");
+        assert!(lines[0].contains(r#""message":"an event","count":3"#), "{said}");
+        assert!(lines[1].contains("a connection ended"), "{said}");
+        assert!(lines[2].contains(&format!("panic at {}:", file!())), "{said}");
+        assert!(!said.contains("a secret"), "{said}");
+    }
+
+    #[test]
+    fn filter_that_can_not_be_read_is_refused() {
+        let error = init(&config(Format::Text, "musubi=loud")).unwrap_err().to_string();
+        assert!(error.starts_with("telemetry.filter: ") && error.contains("; write it as info"), "{error}");
+    }
 }

@@ -12,7 +12,10 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::uri::PathAndQuery;
 use musubi_domain::{Error, ErrorKind};
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::{Notify, Semaphore},
+};
 use tonic::{
     Code, Request, Response, Status,
     body::Body,
@@ -363,6 +366,71 @@ async fn idle_clients_do_not_hold_the_drain_up() {
     assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     node.shutdown.drained().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// 1,024 handlers at once, over enough connections of 200 streams.
+#[tokio::test]
+async fn overload_is_refused_at_once_and_health_still_answers() {
+    let node = start(SHORT).await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let channel = node.channel(COMPANY);
+        for _ in 0..150 {
+            let channel = channel.clone();
+            waiting.spawn(async move { say(&channel, "wait").await });
+        }
+    }
+    for _ in 0..8 * 150 - 1024 {
+        let refused = waiting.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    }
+    assert_eq!(node.health().await.unwrap(), ServingStatus::Serving);
+    node.echo.finish.add_permits(1024);
+    while let Some(answer) = waiting.join_next().await {
+        assert_eq!(answer.unwrap().unwrap(), "finished");
+    }
+    assert_eq!(say(&node.channel(COMPANY), "again").await.unwrap(), "again");
+}
+
+/// RUSTSEC-2024-0003: without a limit, a peer makes the server reset malformed streams for ever.
+#[tokio::test]
+async fn flood_of_malformed_streams_closes_the_connection() {
+    const SETTINGS: u8 = 4;
+    const GO_AWAY: u8 = 7;
+    const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
+    let node = start(SHORT).await;
+    let address = node.endpoint.as_str().trim_start_matches("http://");
+    let (mut read, mut write) = tokio::net::TcpStream::connect(address).await.unwrap().into_split();
+    write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    tokio::spawn(async move {
+        for stream in (1_u32..4000).step_by(2) {
+            // HEADERS without any header, END_STREAM and END_HEADERS.
+            let frame = [&[0, 0, 0, 1, 5][..], &stream.to_be_bytes()].concat();
+            if write.write_all(&frame).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut streams_at_once = None;
+    let until_closed = async {
+        loop {
+            let mut head = [0; 9];
+            read.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            read.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                SETTINGS => {
+                    let found = payload.chunks(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS);
+                    streams_at_once = streams_at_once.or(found.map(|setting| setting[2..].to_vec()));
+                }
+                GO_AWAY => break,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), until_closed).await.expect("the server goes away");
+    assert_eq!(streams_at_once.unwrap(), 200_u32.to_be_bytes());
 }
 
 #[tokio::test]
