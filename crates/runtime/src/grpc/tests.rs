@@ -422,7 +422,9 @@ async fn flood_of_malformed_streams_closes_the_connection() {
             match head[3] {
                 SETTINGS => {
                     let found = payload.chunks(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS);
-                    streams_at_once = streams_at_once.or(found.map(|setting| setting[2..].to_vec()));
+                    if let Some(setting) = found {
+                        streams_at_once = Some(setting[2..].to_vec());
+                    }
                 }
                 GO_AWAY => break,
                 _ => {}
