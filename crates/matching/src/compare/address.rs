@@ -4,7 +4,7 @@
 //! be the same list; there is no "near".
 //!
 //! The surprising thing: a number behind the house number may be the room of the other side's building. It is taken
-//! for it only when lot and house number are already there; else 48-235 and 48 with room 235 would be one.
+//! for it only when lot and house number are surely there; else 48-235 and lot 48 with room 235 would be one.
 
 use super::{Compared, Comparison};
 use crate::normalise::address::{Address, Building, Number, Piece, Unit};
@@ -141,6 +141,9 @@ fn relate_places(l: &[Piece], r: &[Piece]) -> Related {
             (Piece::Letter(_) | Piece::Number(_), Piece::Letter(_) | Piece::Number(_)) => Kinship::Unrelated,
         };
         related.kinship = related.kinship.max(kinship);
+        if kinship == Kinship::Unrelated {
+            break;
+        }
     }
     related
 }
@@ -180,10 +183,13 @@ fn numbers(l: &Address, r: &Address, parts: &mut Parts) -> bool {
     }
     let behind: Vec<&str> = many.numbers[few.numbers.len()..].iter().map(|n| n.digits.as_str()).collect();
     if many.building.pieces.is_empty() && behind == few.building.numbers() {
-        let units: Vec<_> = few.numbers.iter().map(|n| n.unit).collect();
-        let whole = units.len() >= 3 || units == [Some(Unit::Lot), Some(Unit::House)];
-        parts
-            .push((if whole { Comparison::Equal } else { Comparison::Review }, Reason::AddressRoomBehindLot));
+        let chome = many.numbers.iter().chain(&few.numbers).any(|n| n.unit == Some(Unit::Chome));
+        let house_is_there =
+            few.numbers.len() >= 3 || (few.numbers.len() == 2 && !chome && behind[0].len() >= 3);
+        parts.push((
+            if house_is_there { Comparison::Equal } else { Comparison::Review },
+            Reason::AddressRoomBehindLot,
+        ));
         return true;
     }
     parts.push((Comparison::Review, Reason::AddressNumbersFewer));
@@ -197,27 +203,27 @@ fn buildings(l: &Building, r: &Building, parts: &mut Parts) {
     }
     let (l_name, r_name, l_numbers, r_numbers) = (l.name(), r.name(), l.numbers(), r.numbers());
     let names = relate_texts(&l_name, &r_name);
-    let part =
-        if matches!((&l.pieces[..], &r.pieces[..]), ([Piece::Letter(_)], []) | ([], [Piece::Letter(_)])) {
-            // 17甲 is a lot of its own, not lot 17 with a building.
+    let numbers_equal = l_numbers == r_numbers;
+    let (some_unnumbered, some_unnamed) =
+        (l_numbers.is_empty() || r_numbers.is_empty(), l_name.is_empty() || r_name.is_empty());
+    let neutral = l.pieces.is_empty()
+        || r.pieces.is_empty()
+        || (names.is_strong() && some_unnumbered)
+        || (some_unnamed && numbers_equal);
+    let part = match (&l.pieces[..], &r.pieces[..]) {
+        // 17甲 is a lot of its own, not lot 17 with a building.
+        ([Piece::Letter(_)], []) | ([], [Piece::Letter(_)]) => {
             (Comparison::Review, Reason::AddressNumbersFewer)
-        } else if l.pieces.is_empty() || r.pieces.is_empty() {
-            (Comparison::Equal, Reason::AddressBuildingMissing)
-        } else if !l_numbers.is_empty() && !r_numbers.is_empty() && l_numbers != r_numbers {
-            (Comparison::Different, Reason::AddressRoomDifferent)
-        } else if names.is_strong() && (l_numbers.is_empty() || r_numbers.is_empty()) {
-            (Comparison::Equal, Reason::AddressBuildingMissing)
-        } else if (l_name.is_empty() || r_name.is_empty()) && l_numbers == r_numbers {
-            (Comparison::Equal, Reason::AddressBuildingMissing)
-        } else if names == Kinship::Unknown {
-            (Comparison::Review, Reason::AddressUnknownCharacter)
-        } else if names == Kinship::Weak {
-            (Comparison::Review, Reason::AddressWeakVariant)
-        } else if !l_numbers.is_empty() && l_numbers == r_numbers && within(&l_name, &r_name) {
+        }
+        _ if neutral => (Comparison::Equal, Reason::AddressBuildingMissing),
+        _ if !some_unnumbered && !numbers_equal => (Comparison::Different, Reason::AddressRoomDifferent),
+        _ if names == Kinship::Unknown => (Comparison::Review, Reason::AddressUnknownCharacter),
+        _ if names == Kinship::Weak => (Comparison::Review, Reason::AddressWeakVariant),
+        _ if !some_unnumbered && within(&l_name, &r_name) => {
             (Comparison::Review, Reason::AddressBuildingDifferent)
-        } else {
-            (Comparison::Different, Reason::AddressBuildingDifferent)
-        };
+        }
+        _ => (Comparison::Different, Reason::AddressBuildingDifferent),
+    };
     parts.push(part);
 }
 

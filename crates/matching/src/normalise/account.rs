@@ -159,7 +159,7 @@ fn joins(between: &str) -> bool {
     between.chars().count() <= 3
         && between
             .chars()
-            .all(|c| is_dash(c) || matches!(c, ' ' | ',' | '.' | '/' | '_' | '、' | '・' | 'の'))
+            .all(|c| is_dash(c) || matches!(c, ' ' | ',' | '.' | ':' | '/' | '_' | '、' | '・' | 'の'))
 }
 
 enum Cluster {
@@ -181,7 +181,7 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
         || BRANCH_AFTER.iter().any(|l| after.starts_with(l));
     let labelled_account = ACCOUNT_BEFORE.iter().any(|l| before.ends_with(l));
     let deposit_follows =
-        after.trim_start_matches(['(', '・', ',', '、', '/', '-', 'ー']).starts_with(['普', '当', '貯']);
+        after.trim_start_matches(['(', '・', ',', '、', ':', '/', '-', 'ー']).starts_with(['普', '当', '貯']);
     let rest = || groups[1..].iter().map(|g| g.digits.as_str()).collect::<String>();
     let account = |branch: Option<String>, digits: &str| {
         let account_number = padded(digits, format.account_digits)?;
@@ -241,6 +241,12 @@ const COUNTERS: [&str; 14] =
 
 /// 記号 of five digits and 番号 of up to eight, alone in the text or labelled; None when nothing looks like it.
 fn japan_post(runs: &[Run<'_>]) -> Option<Result<AccountText, AccountTextError>> {
+    if let [only] = runs
+        && only.digits.len() == 13
+        && let Some(Ok((branch, account_number))) = japan_post::read(&only.digits[..5], &only.digits[5..])
+    {
+        return Some(Ok(AccountText { branch_number: Some(branch), account_number }));
+    }
     let (symbol, middle, number) = match runs {
         [symbol, number] => (symbol, None, number),
         [symbol, middle, number] if middle.digits.len() == 1 => (symbol, Some(middle), number),
@@ -321,6 +327,9 @@ mod tests {
             "012ー7624550",
             "012−762−4550",
             "012/7624550",
+            "012:7624550",
+            "012：普：7624550",
+            "012の7624550",
             "店番012 口座番号7624550",
             "店番：０１２　普通　７６２４５５０",
             "012支店 7624550",

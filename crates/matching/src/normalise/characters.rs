@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 /// at the ends.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !is_invisible(*c)).map(combining).nfkc() {
+    for c in text.chars().filter(|c| !is_invisible(*c)).map(foldable).nfkc() {
         if c.is_whitespace() {
             if !out.is_empty() && !out.ends_with(' ') {
                 out.push(' ');
@@ -22,9 +22,24 @@ pub(crate) fn clean(text: &str) -> String {
     out
 }
 
-/// Free-standing voicing marks as combining ones, which NFKC joins to the kana before them.
-fn combining(c: char) -> char {
+/// What NFKC leaves: radicals that fonts and converters put in the place of the kanji they look like, and free-standing
+/// voicing marks, as the combining ones that NFKC joins to the kana before them.
+fn foldable(c: char) -> char {
     match c {
+        '⺠' => '民',
+        '⻁' => '虎',
+        '⻄' => '西',
+        '⻆' => '角',
+        '⻑' => '長',
+        '⻘' => '青',
+        '⻝' => '食',
+        '⻤' => '鬼',
+        '⻨' => '麦',
+        '⻩' => '黄',
+        '⻫' => '斉',
+        '⻭' => '歯',
+        '⻯' => '竜',
+        '⻲' => '亀',
         '\u{309B}' | '\u{FF9E}' => '\u{3099}',
         '\u{309C}' | '\u{FF9F}' => '\u{309A}',
         _ => c,
@@ -128,7 +143,7 @@ mod tests {
     #[test]
     fn selectors_widths_and_controls_leave_no_trace() {
         assert_eq!(clean(" 葛\u{E0100}飾　 ﾊﾅ\u{200B}Ａ\n"), "葛飾 ハナA");
-        assert_eq!(clean("神\u{FA19}"), "神神");
+        assert_eq!(clean("神\u{FA19}⻆⽥"), "神神角田");
     }
 
     #[test]

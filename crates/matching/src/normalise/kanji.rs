@@ -6,6 +6,9 @@
 //!
 //! The surprising thing: this is a relation of pairs and not transitive. 辨, 瓣 and 辯 all became 弁 and are still three.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use Kinship::{FamilyRegister, Official, Same, Unknown, Unrelated, Weak};
 
 include!(concat!(env!("OUT_DIR"), "/kanji_edges.rs"));
@@ -39,7 +42,14 @@ pub(crate) fn relate_texts(left: &[char], right: &[char]) -> Kinship {
     if left.len() != right.len() {
         return Unrelated;
     }
-    left.iter().zip(right).map(|(l, r)| relate(*l, *r)).max().unwrap_or(Same)
+    let mut weakest = Same;
+    for (l, r) in left.iter().zip(right) {
+        weakest = weakest.max(relate(*l, *r));
+        if weakest == Unrelated {
+            break;
+        }
+    }
+    weakest
 }
 
 /// The relation of two characters, symmetric.
@@ -50,8 +60,7 @@ pub(crate) fn relate(left: char, right: char) -> Kinship {
     if is_unknown(left) || is_unknown(right) {
         return Unknown;
     }
-    let official = |pair: &str| pair.chars().eq([left, right]) || pair.chars().eq([right, left]);
-    if OFFICIAL.iter().any(|table| table.split(' ').any(official)) {
+    if OFFICIAL_FORMS.get(&left) == Some(&right) || OFFICIAL_FORMS.get(&right) == Some(&left) {
         return Official;
     }
     let (from_left, from_right) = (targets(left), targets(right));
@@ -106,6 +115,12 @@ const OFFICIAL: [&str; 4] = [
     // 表外漢字字体表: printed forms and their simplifications
     "啞唖 嚙噛 俠侠 俱倶 吞呑 軀躯 鹼鹸 麴麹 屢屡 繡繍 繫繋 蔣蒋 醬醤 蟬蝉 搔掻 驒騨 簞箪 摑掴 塡填 顚顛 瀆涜 囊嚢 潑溌 醱醗 頰頬 麵麺 萊莱 蠟蝋 焰焔 鷗鴎",
 ];
+
+/// New form by old form.
+static OFFICIAL_FORMS: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
+    let pair = |pair: &str| pair.chars().next().zip(pair.chars().nth(1));
+    OFFICIAL.iter().flat_map(|table| table.split(' ')).filter_map(pair).collect()
+});
 
 #[cfg(test)]
 mod tests {

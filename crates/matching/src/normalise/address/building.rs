@@ -21,7 +21,8 @@ impl Building {
         while let Some(&c) = text.get(at) {
             let ascii = text[at..].iter().take_while(|c| c.is_ascii_digit()).count();
             let kanji = text[at..].iter().take(LONGEST_NUMERAL).take_while(|c| is_kanji_numeral(**c)).count();
-            let counted = text.get(at + kanji).is_some_and(|c| "号室階棟".contains(*c));
+            // At the end 三〇五 is a room; a single numeral may end a name (平和荘第二).
+            let counted = text.get(at + kanji).map_or(kanji > 1, |c| "号室階棟".contains(*c));
             let number = if ascii > 0 {
                 Some((ascii, trimmed(&text[at..at + ascii].iter().collect::<String>())))
             } else if counted {

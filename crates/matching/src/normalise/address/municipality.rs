@@ -7,6 +7,7 @@
 //! called exactly what follows it, and municipalities whose names hold such a character are listed.
 
 use super::Piece;
+use crate::normalise::kanji::relate_texts;
 
 const PREFECTURES: [&str; 47] = [
     "北海道",
@@ -77,13 +78,20 @@ const AWKWARD: [&str; 15] = [
     "余市郡",
 ];
 
-/// The prefecture at the beginning, and the rest.
+/// The prefecture at the beginning, in any form of its kanji, and the rest.
 pub(super) fn split_prefecture(text: &str) -> (Option<&'static str>, &str) {
-    let text = text.trim_start_matches([' ', ',', '、']);
-    let found = PREFECTURES.iter().find_map(|prefecture| Some((*prefecture, text.strip_prefix(prefecture)?)));
-    found.map_or((None, text), |(prefecture, rest)| {
-        (Some(prefecture), rest.trim_start_matches([' ', ',', '、']))
-    })
+    let separators = [' ', ',', '、'];
+    let text = text.trim_start_matches(separators);
+    let found = PREFECTURES.iter().find_map(|prefecture| {
+        let last = text.chars().nth(prefecture.chars().count() - 1)?;
+        if !prefecture.ends_with(if last == '縣' { '県' } else { last }) {
+            return None;
+        }
+        let begin: String = text.chars().take(prefecture.chars().count()).collect();
+        let (l, r): (Vec<char>, Vec<char>) = (begin.chars().collect(), prefecture.chars().collect());
+        relate_texts(&l, &r).is_strong().then(|| (*prefecture, &text[begin.len()..]))
+    });
+    found.map_or((None, text), |(prefecture, rest)| (Some(prefecture), rest.trim_start_matches(separators)))
 }
 
 /// Where county, city and ward end in a place, each at most once.
