@@ -9,8 +9,9 @@
 //! | slip or unreadable | equal | equal | review |
 //! | anything else ||| rejected |
 //!
-//! A weak name is a weak variant, an unknown character, the same reading in other kanji, another family name with the
-//! same given name, or a reading that contradicts. A weak address is any that is not equal: the customer may have moved.
+//! A weak name is a weak variant or an unknown character whose reading does not contradict, the same reading in other
+//! kanji, another family name with the same given name, or equal kanji whose reading contradicts. A weak address is any
+//! that is not equal: the customer may have moved. A weak identity turns confirmed into review.
 //!
 //! The surprising thing: several rows may hold one account number, because numbers are unique in a branch only. The
 //! identity tells them apart; when it fits two customers, neither is confirmed.
@@ -111,7 +112,7 @@ fn judge(
     policy: &Policy,
 ) -> (Outcome, Vec<Reason>) {
     match &account.branch_number {
-        Some(branch) if !same_number(&row.branch_number, branch) => {
+        Some(branch) if !row.branch_number.trim().is_empty() && !same_number(&row.branch_number, branch) => {
             return (Outcome::Rejected, vec![Reason::AccountBranchDifferent]);
         }
         None if policy.branch_required => return (Outcome::Rejected, vec![Reason::AccountBranchMissing]),
@@ -153,7 +154,8 @@ fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Com
     let row_kana = if row.name_kana.trim().is_empty() && only_kana { &row.name } else { &row.name_kana };
     let mut name = compare_names(&row.name, &identity.name);
     let kana = compare_kana(row_kana, attested_kana);
-    let unread = kana.reasons == [Reason::KanaMissing];
+    // A name recorded beside has a reading of its own, and Latin names have no one reading in kana.
+    let reads_in_two_ways = name.reasons == [Reason::NameRecordedBeside] || name_is_latin(row, identity);
     let harmless = kana.reasons.iter().all(|reason| HARMLESS_KANA.contains(reason));
     let same_reading = kana.comparison == Comparison::Equal;
     let unwritten = matches!(name.reasons[..], [Reason::NameOtherScript | Reason::NameMissing]);
@@ -163,7 +165,7 @@ fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Com
             name.reasons = vec![Reason::NameByReading];
             Comparison::Equal
         }
-        Comparison::Review if unwritten && !same_reading && !unread && !name_is_latin(row, identity) => {
+        Comparison::Review if kana.comparison == Comparison::Different && !reads_in_two_ways => {
             Comparison::Different
         }
         Comparison::Equal | Comparison::Review => Comparison::Review,
@@ -286,6 +288,7 @@ mod tests {
         );
         check(|_| {}, |i| i.name = "渡部栄治".to_owned(), Outcome::Review);
         check(|_| {}, |i| i.name = "渡〓栄治".to_owned(), Outcome::Review);
+        check(|_| {}, |i| i.name = "永野［旧氏：渡辺］栄治".to_owned(), Outcome::Review);
         check(|_| {}, |i| i.name_kana = Some("ワタベ エイジ".to_owned()), Outcome::Review);
         check(|_| {}, |i| i.name_kana = Some("ワタナベ エイシ".to_owned()), Outcome::Review);
         check(|_| {}, |i| i.birth_date = "1984-11-07".to_owned(), Outcome::Review);
@@ -323,6 +326,10 @@ mod tests {
 
     #[test]
     fn others_are_rejected() {
+        let contradicted = |i: &mut Identity| {
+            (i.name, i.name_kana) = ("渡〓栄治".to_owned(), Some("ワタリ ヒデハル".to_owned()));
+        };
+        check(|_| {}, contradicted, Outcome::Rejected);
         let brother = |i: &mut Identity| {
             (i.name, i.name_kana) = ("渡辺英二".to_owned(), Some("ワタナベ ヒデジ".to_owned()))
         };
@@ -351,6 +358,9 @@ mod tests {
         let strict = Policy { branch_required: true, ..Policy::default() };
         assert_eq!(decide(Some("012"), &Policy::default()), Outcome::Confirmed);
         assert_eq!(decide(Some("013"), &Policy::default()), Outcome::Rejected);
+        let row = CustomerRecord { branch_number: String::new(), ..customer() };
+        let unkept = super::decide(&[row], &account(Some("012")), &attested(), &Policy::default());
+        assert_eq!(unkept.outcome, Outcome::Confirmed);
         assert_eq!(decide(None, &strict), Outcome::Rejected);
         assert_eq!(decide(Some("012"), &strict), Outcome::Confirmed);
     }

@@ -26,6 +26,6 @@ pub use normalise::date::{BirthDateError, parse_birth_date};
 pub use reason::Reason;
 pub use record::{CustomerRecord, Identity, Strength};
 
-/// The longest input that is read, in bytes of UTF-8. A longer account text or birth date is an error; a longer name
-/// or address compares as different.
+/// The longest input that is read, in bytes of UTF-8. A longer account text or birth date is an error, a longer name or
+/// reading is different from every other, a longer address counts as missing.
 pub const MAX_INPUT_BYTES: usize = 4096;
