@@ -26,6 +26,8 @@ pub(crate) fn clean(text: &str) -> String {
 /// voicing marks, as the combining ones that NFKC joins to the kana before them.
 fn foldable(c: char) -> char {
     match c {
+        // NFKC would make a space and a mark of these.
+        '\u{00AF}' | '\u{203E}' | '\u{FFE3}' => '-',
         '⺠' => '民',
         '⻁' => '虎',
         '⻄' => '西',
@@ -55,32 +57,16 @@ fn is_invisible(c: char) -> bool {
 
 /// The hyphens, dashes, minus signs and long marks that people type between numbers.
 pub(crate) fn is_dash(c: char) -> bool {
-    matches!(
-        c,
-        '-' | '~' | '\u{00AF}' | '\u{02D7}' | '\u{058A}' | '\u{2010}'
-            ..='\u{2015}'
-                | '\u{2043}'
-                | '\u{2053}'
-                | '\u{207B}'
-                | '\u{208B}'
-                | '\u{2212}'
-                | '\u{223C}'
-                | '\u{2500}'
-                | '\u{2501}'
-                | '\u{2E3A}'
-                | '\u{2E3B}'
-                | '\u{2796}'
-                | '\u{301C}'
-                | '\u{3030}'
-                | '\u{30A0}'
-                | '\u{30FC}'
-                | '\u{FE58}'
-                | '\u{FE63}'
-                | '\u{FF0D}'
-                | '\u{FF5E}'
-                | '\u{FF70}'
-    )
+    DASHES.binary_search(&c).is_ok()
 }
+
+/// Sorted; after NFKC, which folds the small, raised and half-width ones.
+const DASHES: [char; 32] = [
+    '-', '~', '\u{02C9}', '\u{02D7}', '\u{058A}', '\u{05BE}', '\u{1173}', '\u{1400}', '\u{1806}', '\u{2010}',
+    '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2043}', '\u{2053}', '\u{2212}', '\u{223C}',
+    '\u{23AF}', '\u{23E4}', '\u{2500}', '\u{2501}', '\u{2796}', '\u{2E17}', '\u{2E1A}', '\u{2E3A}',
+    '\u{2E3B}', '\u{2E40}', '\u{301C}', '\u{3030}', '\u{30A0}', '\u{30FC}',
+];
 
 /// The digit that a character stands for in positional notation: 0 to 9 or 〇 to 九.
 pub(crate) fn positional_digit(c: char) -> Option<u8> {
@@ -144,6 +130,16 @@ mod tests {
     fn selectors_widths_and_controls_leave_no_trace() {
         assert_eq!(clean(" 葛\u{E0100}飾　 ﾊﾅ\u{200B}Ａ\n"), "葛飾 ハナA");
         assert_eq!(clean("神\u{FA19}⻆⽥"), "神神角田");
+    }
+
+    #[test]
+    fn every_look_alike_of_a_hyphen_is_a_dash() {
+        for dash in "-‐‑‒–—―−ー－ｰ─━˗⁃﹘﹣〜～⁻₋‾￣¯ㅡ⎯⸺゠".chars()
+        {
+            assert!(clean(&format!("1{dash}2")).chars().nth(1).is_some_and(is_dash), "{dash}");
+        }
+        assert!(DASHES.is_sorted());
+        assert!(!"一・.,/ニ二".chars().any(is_dash));
     }
 
     #[test]
