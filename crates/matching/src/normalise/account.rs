@@ -205,9 +205,7 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
     let whole = total == account_digits && !labelled_branch;
     let with_branch = branch_first && (groups.len() == 2 || total == account_digits + branch_digits);
     match (whole, with_branch) {
-        (true, true) if account_digits <= 2 * branch_digits + 1 && !labelled_account => {
-            Err(AccountTextError::Ambiguous)
-        }
+        (true, true) if !labelled_account => Err(AccountTextError::Ambiguous),
         (true, _) => account(None, &(first.digits.clone() + &rest())),
         (false, true) => account(Some(first.digits.clone()), &rest()),
         (false, false) if total > account_digits => Err(AccountTextError::TooManyDigits),
@@ -360,7 +358,7 @@ mod tests {
             "0841391963",
             "お客様番号は0841391963です",
             "084-1391-963",
-            "084-1391963",
+            "お客様番号 084-1391963",
             "0841 391 963",
             "０８４１３９１９６３",
         ] {
@@ -388,6 +386,7 @@ mod tests {
     #[test]
     fn digits_are_never_guessed() {
         fails(BANK, "762-4550", AccountTextError::Ambiguous);
+        fails(POWER, "084-1391963", AccountTextError::Ambiguous);
         fails(BANK, "7624550か7624551です", AccountTextError::Ambiguous);
         fails(BANK, "0126-079332", AccountTextError::TooManyDigits);
         fails(BANK, "12345678", AccountTextError::TooManyDigits);
