@@ -1,4 +1,180 @@
-//! Distribution.
+//! Distributions as companies ask for them: drafts, values, commands, previews.
+//!
+//! Every method is asked with the company that asks; another company's distribution is not found. How a running one becomes
+//! deliveries stands in [`expansion`](super::expansion). Surprising: deliveries are never counted here, only their tallies read.
 
-/// Distribution.
-pub trait DistributionStore: Send + Sync {}
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    distribution::{Command, State},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+    template::Template,
+};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// A draft to be made.
+#[derive(Clone, Debug)]
+pub struct NewDistribution {
+    /// Its id, should the request be new.
+    pub id: DistributionId,
+    /// Who asks.
+    pub company: CompanyId,
+    /// Whose followers.
+    pub account: OfficialAccountId,
+    /// Chosen by who asks; unique in the company.
+    pub request_id: Uuid,
+    /// SHA-256 of all that is asked: the same request gives the same draft.
+    pub digest: [u8; 32],
+    /// For people.
+    pub name: String,
+    /// What it says.
+    pub templates: Templates,
+    /// Not before.
+    pub start_time: Option<Timestamp>,
+    /// Not after.
+    pub expire_time: Option<Timestamp>,
+    /// At most so many messages a second; 0: the account's own limit.
+    pub messages_per_second: u32,
+}
+
+/// What a distribution says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Templates {
+    /// To everybody who isn't confirmed or has no values.
+    pub uniform: Template,
+    /// To confirmed followers with values.
+    pub individual: Option<Template>,
+}
+
+/// A distribution as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distribution {
+    /// Which.
+    pub id: DistributionId,
+    /// Whose followers.
+    pub account: OfficialAccountId,
+    /// For people.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// Customers with values.
+    pub values: u64,
+    /// Deliveries by what they say and where they stand; none that counts nothing.
+    pub deliveries: Vec<(Purpose, DeliveryState, u64)>,
+    /// When the draft was made.
+    pub create_time: Timestamp,
+    /// Not before; of a draft as asked.
+    pub start_time: Option<Timestamp>,
+    /// Not after; of a draft as asked.
+    pub expire_time: Option<Timestamp>,
+    /// When it was completed or cancelled.
+    pub end_time: Option<Timestamp>,
+}
+
+/// Who would get which, if it were sent now. The samples are personal: `Debug` shows how many.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Followers who would get the individual message.
+    pub individual: u64,
+    /// Followers who would get the uniform one.
+    pub uniform: u64,
+    /// Of these, followers with a tie and no values.
+    pub confirmed_without_values: u64,
+    /// Values whose customer is tied to no follower.
+    pub values_without_follower: u64,
+    /// Values of up to three followers who would get the individual message.
+    pub samples: Vec<Vec<String>>,
+}
+
+impl fmt::Debug for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preview")
+            .field("individual", &self.individual)
+            .field("uniform", &self.uniform)
+            .field("confirmed_without_values", &self.confirmed_without_values)
+            .field("values_without_follower", &self.values_without_follower)
+            .field("samples", &self.samples.len())
+            .finish()
+    }
+}
+
+/// Distributions as companies ask for them. Every method is one transaction and gives [`StoreError::Unavailable`] when the
+/// database doesn't work: nothing was written.
+#[async_trait]
+pub trait DistributionStore: Send + Sync {
+    /// Makes a draft; the same request again gives the draft that it made.
+    ///
+    /// # Errors
+    /// Refused as `AlreadyExists` at `request_id` when the company used it for another draft; as `InvalidArgument` at
+    /// `expire_time` when a new draft would have expired ([`check_times`](musubi_domain::distribution::check_times)).
+    async fn create_distribution(
+        &self,
+        new: &NewDistribution,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError>;
+
+    /// Stores values of at most 1,000 customers, each in the order of the individual template; a customer's last ones stand.
+    /// Gives how many customers have values now.
+    ///
+    /// # Errors
+    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when it is no draft.
+    async fn put_values(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        values: &[(CustomerId, Vec<String>)],
+    ) -> Result<u64, StoreError>;
+
+    /// Obeys a command ([`command`](musubi_domain::distribution::command)); repeatable. A start sets the times; a cancel
+    /// opens the way for [`withdraw`](super::expansion::ExpansionStore::withdraw).
+    ///
+    /// # Errors
+    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when the state or the expiry doesn't allow it.
+    async fn command_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError>;
+
+    /// One distribution.
+    ///
+    /// # Errors
+    /// Refused as `NotFound` at `distribution_id`.
+    async fn get_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+    ) -> Result<Distribution, StoreError>;
+
+    /// The company's distributions, of one account or of all, newest first, at most `limit`.
+    async fn list_distributions(
+        &self,
+        company: &CompanyId,
+        account: Option<&OfficialAccountId>,
+        limit: u32,
+    ) -> Result<Vec<Distribution>, StoreError>;
+
+    /// What a distribution says, whosever it is: for who sends it.
+    ///
+    /// # Errors
+    /// Refused as `NotFound` at `distribution_id`.
+    async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError>;
+
+    /// Who would get which, now; in the audit, because it shows values of confirmed customers.
+    ///
+    /// # Errors
+    /// Refused as `NotFound` at `distribution_id`.
+    async fn preview_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        now: Timestamp,
+    ) -> Result<Preview, StoreError>;
+}

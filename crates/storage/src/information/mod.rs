@@ -1,14 +1,17 @@
 //! The store of the information-management server: what it must do, whatever the database.
 //!
 //! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] the
-//! subscriber lists while they arrive; [`distribution`], [`custody`] and [`follower`] what companies ask for.
+//! subscriber lists while they arrive; [`distribution`], [`custody`] and [`follower`] what companies ask for, and [`expansion`]
+//! what becomes of it.
 
 pub mod custody;
 pub mod delivery;
 pub mod distribution;
+pub mod expansion;
 pub mod flow;
 pub mod follower;
 pub mod list;
+pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 
@@ -27,6 +30,7 @@ pub trait InformationStore:
     + delivery::DeliveryStore
     + list::ListStore
     + distribution::DistributionStore
+    + expansion::ExpansionStore
     + custody::CustodyStore
     + follower::FollowerStore
 {
@@ -37,6 +41,7 @@ impl<T> InformationStore for T where
         + delivery::DeliveryStore
         + list::ListStore
         + distribution::DistributionStore
+        + expansion::ExpansionStore
         + custody::CustodyStore
         + follower::FollowerStore
 {

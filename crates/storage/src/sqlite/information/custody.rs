@@ -1,1 +1,325 @@
-//! custody
+//! Custody on SQLite.
+//!
+//! Surprising: destroyed rows are overwritten in the file (`secure_delete`), because a deleted row otherwise stays readable in
+//! it until the page is used again.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{Error, ErrorKind, customer::Customer, id::CompanyId};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{SqliteInformation, audit::audit};
+use crate::{
+    StoreError,
+    information::{
+        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason},
+        flow::Audit,
+    },
+    sqlite::{get, instant, micros, rows, small},
+};
+
+/// Rows that one transaction of a purge destroys.
+const PURGE_BATCH: u32 = 10_000;
+
+const BEGIN: &str = "
+    INSERT INTO custody (company, copy, state, chunk_time)
+    SELECT ?1, coalesce(max(copy), 0) + 1, 0, ?2 FROM custody WHERE company = ?1
+    RETURNING copy";
+
+const TOUCH: &str = "UPDATE custody SET chunk_time = ?3 WHERE company = ?1 AND copy = ?2 AND state = 0";
+
+const ADD: &str = "
+    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
+        branch_number, account_number)
+    SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+    FROM json_each(?3) WHERE true
+    ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
+        name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
+        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number";
+
+const END: &str = "
+    UPDATE custody SET state = 2, purge_reason = ?2 WHERE company = ?1 AND state = 1";
+
+const TAKE_EFFECT: &str = "
+    UPDATE custody SET state = 1, entrust_time = ?3, lease_end_time = ?4,
+        customers = (SELECT count(*) FROM entrusted_customer AS e WHERE e.company = ?1 AND e.copy = ?2)
+    WHERE company = ?1 AND copy = ?2 AND state = 0
+    RETURNING customers, entrust_time, lease_end_time, purge_reason, purge_time";
+
+const END_LEASES: &str = "
+    UPDATE custody SET state = 2, purge_reason = ?2 WHERE state = 1 AND purge_time IS NULL AND lease_end_time <= ?1";
+
+const GIVE_UP: &str = "
+    UPDATE custody SET state = 2 WHERE state = 0 AND purge_time IS NULL AND chunk_time <= ?1";
+
+const DESTROY: &str = "
+    DELETE FROM entrusted_customer WHERE (company, copy, account_key, customer_id) IN
+        (SELECT e.company, e.copy, e.account_key, e.customer_id
+         FROM custody AS c CROSS JOIN entrusted_customer AS e ON e.company = c.company AND e.copy = c.copy
+         WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce(?1, c.company)
+         LIMIT ?2)";
+
+const PURGED: &str = "
+    UPDATE custody SET state = 3, purge_time = ?1
+    WHERE state = 2 AND purge_time IS NULL AND NOT EXISTS
+        (SELECT 1 FROM entrusted_customer AS e WHERE e.company = custody.company AND e.copy = custody.copy)
+    RETURNING company, copy, customers, coalesce(purge_reason, 'abandoned')";
+
+const LIST: &str = "
+    SELECT customers, entrust_time, lease_end_time, purge_reason, purge_time FROM custody
+    WHERE company = ?1 AND entrust_time IS NOT NULL ORDER BY copy DESC LIMIT 100";
+
+const IN_EFFECT: &str = "
+    SELECT copy FROM custody WHERE company = ?1 AND state = 1 AND lease_end_time > ?2";
+
+const CANDIDATES: &str = "
+    SELECT account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number
+    FROM entrusted_customer
+    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM json_each(?3))";
+
+#[async_trait]
+impl CustodyStore for SqliteInformation {
+    async fn begin_copy(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
+        const TRANSACTION: &str = "begin_copy";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let copy = sqlx::query_scalar(BEGIN)
+            .bind(company.as_str())
+            .bind(micros(now))
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(CopyNumber(copy))
+    }
+
+    async fn add_customers(
+        &self,
+        company: &CompanyId,
+        copy: CopyNumber,
+        customers: &[Customer],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "add_customers";
+        let failed = StoreError::during(TRANSACTION);
+        let values: Vec<[&str; 8]> = customers
+            .iter()
+            .map(|customer| {
+                [
+                    &customer.account_key,
+                    customer.customer_id.as_str(),
+                    &customer.name,
+                    &customer.name_kana,
+                    &customer.birth_date,
+                    &customer.address,
+                    &customer.branch_number,
+                    &customer.account_number,
+                ]
+            })
+            .collect();
+        let values = rows(&values)?;
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let touched = sqlx::query(TOUCH)
+            .bind(company.as_str())
+            .bind(copy.0)
+            .bind(micros(now))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        if touched.rows_affected() == 0 {
+            return Err(given_up().into());
+        }
+        sqlx::query(ADD)
+            .bind(company.as_str())
+            .bind(copy.0)
+            .bind(values)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
+    }
+
+    async fn take_effect(
+        &self,
+        company: &CompanyId,
+        copy: CopyNumber,
+        lease_end: Timestamp,
+        now: Timestamp,
+    ) -> Result<Custody, StoreError> {
+        const TRANSACTION: &str = "entrust_copy";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        end(&mut tx, TRANSACTION, company, PurgeReason::Replaced).await?;
+        let taken = sqlx::query(TAKE_EFFECT)
+            .bind(company.as_str())
+            .bind(copy.0)
+            .bind(micros(now))
+            .bind(micros(lease_end))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&failed)?
+            .ok_or_else(given_up)?;
+        let custody = read_custody(&taken)?;
+        let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
+        let line = Audit { company: company.clone(), key: None, action: "customers_entrusted", detail };
+        audit(&mut tx, TRANSACTION, &[line], now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(custody)
+    }
+
+    async fn purge(&self, company: &CompanyId, now: Timestamp) -> Result<u64, StoreError> {
+        const TRANSACTION: &str = "purge_custody";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        end(&mut tx, TRANSACTION, company, PurgeReason::Asked).await?;
+        tx.commit().await.map_err(&failed)?;
+        let mut purged = 0;
+        loop {
+            let mut tx = self.database.write(TRANSACTION).await?;
+            let destroyed = destroy(&mut tx, TRANSACTION, Some(company), PURGE_BATCH, now).await?;
+            tx.commit().await.map_err(&failed)?;
+            purged += u64::from(destroyed);
+            if destroyed < PURGE_BATCH {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn purge_ended(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "purge_ended_custody";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        sqlx::query(END_LEASES)
+            .bind(micros(now))
+            .bind(PurgeReason::LeaseEnded.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let idle = now.checked_sub(ABANDONED_AFTER).unwrap_or(Timestamp::MIN);
+        sqlx::query(GIVE_UP).bind(micros(idle)).execute(&mut *tx).await.map_err(&failed)?;
+        let destroyed = destroy(&mut tx, TRANSACTION, None, limit, now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(destroyed)
+    }
+
+    async fn list_custodies(&self, company: &CompanyId) -> Result<Vec<Custody>, StoreError> {
+        let found = sqlx::query(LIST)
+            .bind(company.as_str())
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_custodies"))?;
+        found.iter().map(read_custody).collect()
+    }
+
+    async fn candidates(
+        &self,
+        company: &CompanyId,
+        account_keys: &[&str],
+        now: Timestamp,
+    ) -> Result<Option<Vec<Customer>>, StoreError> {
+        const TRANSACTION: &str = "list_candidates";
+        let failed = StoreError::during(TRANSACTION);
+        // One snapshot: a copy that is replaced in between must not look like a master without these customers.
+        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let copy: Option<i64> = sqlx::query_scalar(IN_EFFECT)
+            .bind(company.as_str())
+            .bind(micros(now))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let Some(copy) = copy else { return Ok(None) };
+        let found = sqlx::query(CANDIDATES)
+            .bind(company.as_str())
+            .bind(copy)
+            .bind(rows(account_keys)?)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        found.iter().map(read_customer).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+fn given_up() -> Error {
+    let problem = "the copy was given up, because no chunk of it came for too long";
+    Error::new(ErrorKind::FailedPrecondition, problem, "entrust the customers again")
+}
+
+/// Ends the copy in effect.
+async fn end(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    company: &CompanyId,
+    reason: PurgeReason,
+) -> Result<(), StoreError> {
+    sqlx::query(END)
+        .bind(company.as_str())
+        .bind(reason.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(StoreError::during(transaction))
+}
+
+/// Destroys rows of ended copies, of one company or of all, and writes down which copies are gone with that.
+async fn destroy(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    company: Option<&CompanyId>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let failed = StoreError::during(transaction);
+    sqlx::query("PRAGMA secure_delete = ON").execute(&mut **tx).await.map_err(&failed)?;
+    let destroyed = sqlx::query(DESTROY)
+        .bind(company.map(CompanyId::as_str))
+        .bind(limit)
+        .execute(&mut **tx)
+        .await
+        .map_err(&failed)?
+        .rows_affected();
+    let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
+    let mut lines = Vec::new();
+    for row in &purged {
+        let (copy, customers): (i64, i64) = (get(row, 1)?, get(row, 2)?);
+        let detail = format!("copy {copy}, {customers} customers, {}", get::<&str>(row, 3)?);
+        lines.push(Audit {
+            company: get::<&str>(row, 0)?.parse()?,
+            key: None,
+            action: "customers_purged",
+            detail,
+        });
+    }
+    audit(tx, transaction, &lines, now).await?;
+    Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+}
+
+/// Columns: customers, entrust time, lease end, purge reason, purge time.
+fn read_custody(row: &SqliteRow) -> Result<Custody, StoreError> {
+    let reason = get::<Option<&str>>(row, 3)?.map(|word| {
+        PurgeReason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == word)
+            .ok_or_else(|| StoreError::Corrupt(format!("{word} is no reason of a purge")))
+    });
+    Ok(Custody {
+        customers: small(row, 0)?,
+        entrust_time: instant(get(row, 1)?)?,
+        lease_end_time: instant(get(row, 2)?)?,
+        purge_reason: reason.transpose()?,
+        purge_time: get::<Option<i64>>(row, 4)?.map(instant).transpose()?,
+    })
+}
+
+fn read_customer(row: &SqliteRow) -> Result<Customer, StoreError> {
+    Ok(Customer {
+        account_key: get(row, 0)?,
+        customer_id: get::<&str>(row, 1)?.parse()?,
+        name: get(row, 2)?,
+        name_kana: get(row, 3)?,
+        birth_date: get(row, 4)?,
+        address: get(row, 5)?,
+        branch_number: get(row, 6)?,
+        account_number: get(row, 7)?,
+        identity_verification: String::new(),
+    })
+}

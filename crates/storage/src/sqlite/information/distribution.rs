@@ -1,1 +1,374 @@
-//! distribution
+//! Distributions as companies ask for them, on SQLite.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error, ErrorKind,
+    delivery::{DeliveryState, Purpose},
+    distribution::{self, Command, State},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+};
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{SqliteInformation, audit::audit};
+use crate::{
+    StoreError,
+    information::{
+        distribution::{Distribution, DistributionStore, NewDistribution, Preview, Templates},
+        flow::Audit,
+        template,
+    },
+    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
+};
+
+const SAME_REQUEST: &str = "
+    SELECT distribution_id, request_digest FROM distribution WHERE company = ?1 AND request_id = ?2";
+
+const INSERT: &str = "
+    INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
+        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, x'', 0, ?9, ?10, ?11, ?12)";
+
+const GET: &str = "
+    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+    FROM distribution WHERE company = ?1 AND distribution_id = ?2";
+
+const LIST: &str = "
+    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+    FROM distribution INDEXED BY distribution_company
+    WHERE company = ?1 AND official_account = coalesce(?2, official_account)
+    ORDER BY distribution_id DESC LIMIT ?3";
+
+const TALLIES: &str = "
+    SELECT distribution, purpose, state, sum(count) FROM delivery_tally
+    WHERE distribution IN (SELECT unhex(value) FROM json_each(?1))
+    GROUP BY distribution, purpose, state HAVING sum(count) > 0 ORDER BY distribution, purpose, state";
+
+const KNOWN_VALUES: &str = "
+    SELECT count(*) FROM json_each(?2) AS k
+    CROSS JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = k.value ->> 0";
+
+const PUT_VALUES: &str = "
+    INSERT INTO distribution_value (distribution, customer_id, variables)
+    SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
+    ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
+
+const ADD_CUSTOMERS: &str = "
+    UPDATE distribution SET customers = customers + ?2 WHERE distribution_id = ?1 RETURNING customers";
+
+const MOVE: &str = "
+    UPDATE distribution SET state = ?2, start_time = ?3, expire_time = ?4, end_time = ?5 WHERE distribution_id = ?1";
+
+const OPEN_REVOCATIONS: &str = "
+    INSERT INTO revocation (carrier, distribution, cursor)
+    SELECT DISTINCT carrier, distribution, x'' FROM delivery_tally WHERE distribution = ?1 AND count > 0";
+
+const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = ?1";
+
+// The followers of the account, each with its tie and with the values for its customer.
+const AUDIENCE: &str = "
+    SELECT count(*),
+           coalesce(sum(v.customer_id IS NOT NULL AND t.suspended = 0 AND t.expire_time > ?3), 0),
+           coalesce(sum(t.customer_id IS NOT NULL AND v.customer_id IS NULL), 0),
+           count(DISTINCT v.customer_id)
+    FROM follower AS f
+    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    LEFT JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
+    WHERE f.official_account = ?1 AND f.following = 1";
+
+const SAMPLES: &str = "
+    SELECT v.variables FROM follower AS f
+    CROSS JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
+    WHERE f.official_account = ?1 AND f.following = 1 AND t.suspended = 0 AND t.expire_time > ?3
+    ORDER BY f.follower LIMIT 3";
+
+#[async_trait]
+impl DistributionStore for SqliteInformation {
+    async fn create_distribution(
+        &self,
+        new: &NewDistribution,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError> {
+        const TRANSACTION: &str = "create_distribution";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let same = sqlx::query(SAME_REQUEST)
+            .bind(new.company.as_str())
+            .bind(&new.request_id.as_bytes()[..])
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        if let Some(row) = same {
+            if get::<&[u8]>(&row, 1)? != &new.digest[..] {
+                return Err(used().into());
+            }
+            let id = DistributionId::from_bytes(bytes16(&row, 0)?);
+            return read_one(&mut tx, TRANSACTION, &new.company, id).await;
+        }
+        distribution::check_times(new.start_time, new.expire_time, now)?;
+        sqlx::query(INSERT)
+            .bind(&new.id.as_bytes()[..])
+            .bind(new.company.as_str())
+            .bind(new.account.as_str())
+            .bind(&new.request_id.as_bytes()[..])
+            .bind(&new.digest[..])
+            .bind(&new.name)
+            .bind(template::to_text(&new.templates.uniform)?)
+            .bind(new.templates.individual.as_ref().map(template::to_text).transpose()?)
+            .bind(new.messages_per_second)
+            .bind(micros(now))
+            .bind(new.start_time.map(micros))
+            .bind(new.expire_time.map(micros))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        audit(&mut tx, TRANSACTION, &[line(&new.company, "distribution_created", new.id)], now).await?;
+        let made = read_one(&mut tx, TRANSACTION, &new.company, new.id).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(made)
+    }
+
+    async fn put_values(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        values: &[(CustomerId, Vec<String>)],
+    ) -> Result<u64, StoreError> {
+        const TRANSACTION: &str = "put_values";
+        let failed = StoreError::during(TRANSACTION);
+        // A customer that stands twice counts once; the last values stand.
+        let values: HashMap<_, _> =
+            values.iter().map(|(customer, values)| (customer.as_str(), values)).collect();
+        let parameter = values.iter().map(|(customer, values)| Ok(json!([customer, rows(values)?])));
+        let parameter = rows(&parameter.collect::<Result<Vec<Value>, StoreError>>()?)?;
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let state = read_one(&mut tx, TRANSACTION, company, id).await?.state;
+        if state != State::Draft {
+            let problem = format!("a {} distribution takes no values", state.as_str());
+            return Err(Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft").into());
+        }
+        let known: i64 = sqlx::query_scalar(KNOWN_VALUES)
+            .bind(&id.as_bytes()[..])
+            .bind(&parameter)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        sqlx::query(PUT_VALUES)
+            .bind(&id.as_bytes()[..])
+            .bind(&parameter)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let customers: i64 = sqlx::query_scalar(ADD_CUSTOMERS)
+            .bind(&id.as_bytes()[..])
+            .bind(i64::try_from(values.len()).unwrap_or(i64::MAX) - known)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(customers.unsigned_abs())
+    }
+
+    async fn command_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError> {
+        const TRANSACTION: &str = "command_distribution";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let mut found = read_one(&mut tx, TRANSACTION, company, id).await?;
+        let before = found.state;
+        found.state = distribution::command(before, command)?;
+        if found.state == before {
+            return Ok(found);
+        }
+        let action = match command {
+            Command::Start => {
+                let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
+                (found.start_time, found.expire_time) = (Some(start), Some(expire));
+                "distribution_started"
+            }
+            Command::Pause => "distribution_paused",
+            Command::Resume => "distribution_resumed",
+            Command::Cancel => {
+                found.end_time = Some(now);
+                sqlx::query(OPEN_REVOCATIONS)
+                    .bind(&id.as_bytes()[..])
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(&failed)?;
+                "distribution_cancelled"
+            }
+        };
+        sqlx::query(MOVE)
+            .bind(&id.as_bytes()[..])
+            .bind(place(&State::ALL, &found.state))
+            .bind(found.start_time.map(micros))
+            .bind(found.expire_time.map(micros))
+            .bind(found.end_time.map(micros))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        audit(&mut tx, TRANSACTION, &[line(company, action, id)], now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(found)
+    }
+
+    async fn get_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+    ) -> Result<Distribution, StoreError> {
+        const TRANSACTION: &str = "get_distribution";
+        let mut tx = self.database.read().begin().await.map_err(StoreError::during(TRANSACTION))?;
+        read_one(&mut tx, TRANSACTION, company, id).await
+    }
+
+    async fn list_distributions(
+        &self,
+        company: &CompanyId,
+        account: Option<&OfficialAccountId>,
+        limit: u32,
+    ) -> Result<Vec<Distribution>, StoreError> {
+        const TRANSACTION: &str = "list_distributions";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let found = sqlx::query(LIST)
+            .bind(company.as_str())
+            .bind(account.map(OfficialAccountId::as_str))
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let found = found.iter().map(read_row).collect::<Result<_, _>>()?;
+        with_tallies(&mut tx, TRANSACTION, found).await
+    }
+
+    async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError> {
+        let row = sqlx::query(TEMPLATES)
+            .bind(&id.as_bytes()[..])
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("get_templates"))?
+            .ok_or_else(not_found)?;
+        Ok(Templates {
+            uniform: template::from_text(get(&row, 0)?)?,
+            individual: get::<Option<&str>>(&row, 1)?.map(template::from_text).transpose()?,
+        })
+    }
+
+    async fn preview_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        now: Timestamp,
+    ) -> Result<Preview, StoreError> {
+        const TRANSACTION: &str = "preview_distribution";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let found = read_one(&mut tx, TRANSACTION, company, id).await?;
+        let of_audience = |query: &'static str| {
+            sqlx::query(query).bind(found.account.as_str()).bind(&id.as_bytes()[..]).bind(micros(now))
+        };
+        let counts = of_audience(AUDIENCE).fetch_one(&mut *tx).await.map_err(&failed)?;
+        let samples = of_audience(SAMPLES).fetch_all(&mut *tx).await.map_err(&failed)?;
+        drop(tx);
+        let (following, individual): (u64, u64) = (small(&counts, 0)?, small(&counts, 1)?);
+        let matched: u64 = small(&counts, 3)?;
+        let samples = samples.iter().map(|row| {
+            serde_json::from_str(get(row, 0)?)
+                .map_err(|_| StoreError::Corrupt("values are no JSON array".to_owned()))
+        });
+        let preview = Preview {
+            individual,
+            uniform: following.saturating_sub(individual),
+            confirmed_without_values: small(&counts, 2)?,
+            values_without_follower: found.values.saturating_sub(matched),
+            samples: samples.collect::<Result<_, _>>()?,
+        };
+        let mut tx = self.database.write(TRANSACTION).await?;
+        audit(&mut tx, TRANSACTION, &[line(company, "distribution_previewed", id)], now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(preview)
+    }
+}
+
+/// The line of the audit that tells what was done to a distribution.
+pub(super) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
+    Audit { company: company.clone(), key: None, action, detail: id.to_string() }
+}
+
+fn used() -> Error {
+    let remedy = "choose a new request_id, or send the same request again";
+    Error::new(ErrorKind::AlreadyExists, "was used for another distribution", remedy).at("request_id")
+}
+
+fn not_found() -> Error {
+    let remedy = "give the id of one of your company's distributions";
+    Error::new(ErrorKind::NotFound, "no such distribution", remedy).at("distribution_id")
+}
+
+/// A company's distribution with its counts.
+async fn read_one(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    company: &CompanyId,
+    id: DistributionId,
+) -> Result<Distribution, StoreError> {
+    let found = sqlx::query(GET)
+        .bind(company.as_str())
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?
+        .ok_or_else(not_found)?;
+    let found = with_tallies(tx, transaction, vec![read_row(&found)?]).await?;
+    found.into_iter().next().ok_or_else(|| not_found().into())
+}
+
+async fn with_tallies(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    mut found: Vec<Distribution>,
+) -> Result<Vec<Distribution>, StoreError> {
+    let ids: Vec<_> = found.iter().map(|distribution| hex(distribution.id.as_bytes())).collect();
+    let tallies = sqlx::query(TALLIES)
+        .bind(rows(&ids)?)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
+    let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
+    for row in &tallies {
+        let (purpose, state) =
+            (at_place(&Purpose::ALL, get(row, 1)?)?, at_place(&DeliveryState::ALL, get(row, 2)?)?);
+        let id = DistributionId::from_bytes(bytes16(row, 0)?);
+        counts.entry(id).or_default().push((purpose, state, small(row, 3)?));
+    }
+    for distribution in &mut found {
+        distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+fn read_row(row: &SqliteRow) -> Result<Distribution, StoreError> {
+    let time = |column| get::<Option<i64>>(row, column)?.map(instant).transpose();
+    Ok(Distribution {
+        id: DistributionId::from_bytes(bytes16(row, 0)?),
+        account: get::<&str>(row, 1)?.parse()?,
+        name: get(row, 2)?,
+        state: at_place(&State::ALL, get(row, 3)?)?,
+        values: small(row, 4)?,
+        deliveries: Vec::new(),
+        create_time: instant(get(row, 5)?)?,
+        start_time: time(6)?,
+        expire_time: time(7)?,
+        end_time: time(8)?,
+    })
+}

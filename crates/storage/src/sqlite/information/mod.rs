@@ -4,9 +4,11 @@
 //! ask for. Surprising: counts of deliveries are kept beside them, in `tally`, and moved in the same transactions, because
 //! counting a million rows for a progress bar is no option.
 
+mod audit;
 mod custody;
 mod delivery;
 mod distribution;
+mod expansion;
 mod flow;
 mod follower;
 mod list;

@@ -78,7 +78,7 @@ CREATE TABLE guess (
     axis INTEGER NOT NULL,
     subject BLOB NOT NULL,
     charged INTEGER NOT NULL,
-    window_end INTEGER NOT NULL,
+    window_end INTEGER,
     PRIMARY KEY (company, axis, subject)
 ) WITHOUT ROWID;
 
@@ -89,6 +89,7 @@ CREATE TABLE inbox (
     take_time INTEGER NOT NULL,
     PRIMARY KEY (carrier, event_id)
 ) WITHOUT ROWID;
+CREATE INDEX inbox_age ON inbox (take_time);
 
 -- One message to one follower.
 CREATE TABLE delivery (
@@ -100,6 +101,7 @@ CREATE TABLE delivery (
     purpose INTEGER NOT NULL,
     state INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
+    throttled INTEGER NOT NULL DEFAULT 0, -- of these, attempts that the carrier put off: no failures
     due_time INTEGER NOT NULL,         -- the next attempt; while sending, the end of the lease
     expire_time INTEGER NOT NULL,
     dialogue_id BLOB,                  -- a dialogue's
@@ -129,11 +131,12 @@ CREATE TABLE distribution (
     distribution_id BLOB NOT NULL PRIMARY KEY,
     company TEXT NOT NULL,
     official_account TEXT NOT NULL,
-    request_id TEXT NOT NULL,
+    request_id BLOB NOT NULL,
     request_digest BLOB NOT NULL,      -- of all that was asked: the same request gives the same draft
     name TEXT NOT NULL,
     uniform TEXT NOT NULL,             -- templates, as JSON
     individual TEXT,
+    customers INTEGER NOT NULL DEFAULT 0, -- with values
     state INTEGER NOT NULL,            -- draft, running, paused, completed, cancelled
     cursor BLOB NOT NULL,              -- the last follower for whom a delivery was made
     expanded INTEGER NOT NULL,         -- every follower has one
@@ -145,6 +148,15 @@ CREATE TABLE distribution (
     UNIQUE (company, request_id)
 ) WITHOUT ROWID;
 CREATE INDEX distribution_running ON distribution (state) WHERE state IN (1, 2);
+CREATE INDEX distribution_company ON distribution (company, distribution_id);
+
+-- Cancelled distributions that each carrier still has to be asked about.
+CREATE TABLE revocation (
+    carrier TEXT NOT NULL,
+    distribution BLOB NOT NULL,
+    cursor BLOB NOT NULL,              -- the last follower whose message was asked about
+    PRIMARY KEY (carrier, distribution)
+) WITHOUT ROWID;
 
 -- The values of an individual message, for each customer.
 CREATE TABLE distribution_value (
@@ -185,14 +197,17 @@ CREATE TABLE staged_subscriber (
 CREATE TABLE custody (
     company TEXT NOT NULL,
     copy INTEGER NOT NULL,
-    customers INTEGER NOT NULL,
-    in_effect INTEGER NOT NULL,
-    entrust_time INTEGER NOT NULL,
-    lease_end_time INTEGER NOT NULL,
-    purge_time INTEGER,
+    state INTEGER NOT NULL,            -- arriving, in effect, ended: being destroyed, purged: a record
+    customers INTEGER NOT NULL DEFAULT 0, -- when it took effect
+    chunk_time INTEGER NOT NULL,       -- when the last chunk came
+    entrust_time INTEGER,              -- when it took effect; never: given up while it arrived
+    lease_end_time INTEGER,
     purge_reason TEXT,
+    purge_time INTEGER,
     PRIMARY KEY (company, copy)
 ) WITHOUT ROWID;
+CREATE UNIQUE INDEX custody_in_effect ON custody (company) WHERE state = 1;
+CREATE INDEX custody_held ON custody (state) WHERE purge_time IS NULL;
 
 CREATE TABLE entrusted_customer (
     company TEXT NOT NULL,

@@ -1,0 +1,109 @@
+//! Running distributions: made into deliveries a batch at a time, and brought to an end.
+//!
+//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are taken in
+//! the order of their ids. Surprising: who follows while a distribution is being expanded gets it only when the cursor hasn't
+//! passed the new follower's id; who came too late gets the next one.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    id::{CarrierId, CompanyId, DistributionId, FollowerId, MessageId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
+
+use crate::StoreError;
+
+/// A distribution whose start time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Which.
+    pub id: DistributionId,
+    /// Whose.
+    pub company: CompanyId,
+    /// Whose followers.
+    pub account: OfficialAccountId,
+    /// At most so many messages a second; 0: the account's own limit.
+    pub messages_per_second: u32,
+    /// Not after.
+    pub expire_time: Timestamp,
+    /// Every follower has a delivery.
+    pub expanded: bool,
+    /// Deliveries that are queued or sending, by the tally.
+    pub live: u64,
+}
+
+/// What an expansion did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expanded {
+    /// Deliveries made.
+    pub made: u32,
+    /// Nothing is left to make: every follower has one, or it isn't running.
+    pub done: bool,
+}
+
+/// Messages of a cancelled distribution that a carrier may have, to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocable {
+    /// Which.
+    pub distribution: DistributionId,
+    /// Whose followers.
+    pub account: OfficialAccountId,
+    /// At which carrier.
+    pub carrier: CarrierId,
+    /// At most as many as were asked for, perhaps none.
+    pub messages: Vec<RevocableMessage>,
+    /// Up to which follower this is all; none: to the end.
+    pub through: Option<FollowerId>,
+}
+
+/// A message that a carrier may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocableMessage {
+    /// To whom.
+    pub follower: FollowerId,
+    /// Which.
+    pub message_id: MessageId,
+    /// To which number.
+    pub phone_number: PhoneNumber,
+}
+
+/// Running distributions. Every method is one transaction and gives [`StoreError::Unavailable`] when the database doesn't
+/// work: nothing was written. All may be repeated.
+#[async_trait]
+pub trait ExpansionStore: Send + Sync {
+    /// The distributions that run and whose start time has come.
+    async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError>;
+
+    /// Makes the next deliveries of a distribution, at most `limit`, due now. Does nothing unless it is running and its start
+    /// time has come. When it has expired they are expired at once, so that the counts tell who was not reached.
+    async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError>;
+
+    /// Deliveries of running and paused distributions past their expiry expire, unless an attempt is under way; at most
+    /// `limit`. Gives how many.
+    async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;
+
+    /// Running distributions with a delivery for every follower and none that is queued or sending are completed. Gives them.
+    async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError>;
+
+    /// Deliveries of cancelled distributions that were never attempted are revoked; at most `limit`. Gives how many.
+    async fn withdraw(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;
+
+    /// The next messages of a cancelled distribution that this carrier may have, among at most `limit` followers: those that
+    /// it accepted, and those whose last attempt has no known outcome. None while deliveries are to be withdrawn or attempts
+    /// are under way, and when nothing is left.
+    async fn revocable(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Option<Revocable>, StoreError>;
+
+    /// Records what the carrier said of each message of a [`Revocable`], in its order: `true` is taken back. What it denies
+    /// and had accepted stays accepted, for its receipt to come; what it denies and never acknowledged is revoked.
+    async fn record_revoked(
+        &self,
+        asked: &Revocable,
+        taken_back: &[bool],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+}

@@ -1,0 +1,42 @@
+//! The audit: one line for each change of state and each look at confirmed data, in the transaction that it tells of.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction};
+
+use crate::{
+    StoreError,
+    information::flow::Audit,
+    sqlite::{hex, micros, rows},
+};
+
+const AUDITS: &str = "
+    INSERT INTO audit (time, company, official_account, follower, action, detail)
+    SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM json_each(?1)";
+
+/// Writes lines.
+pub(super) async fn audit(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    audits: &[Audit],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if audits.is_empty() {
+        return Ok(());
+    }
+    let values: Vec<Value> = audits
+        .iter()
+        .map(|audit| {
+            let account = audit.key.as_ref().map(|key| key.account.as_str());
+            let follower = audit.key.as_ref().map(|key| hex(key.follower.as_bytes()));
+            json!([audit.company.as_str(), account, follower, audit.action, audit.detail])
+        })
+        .collect();
+    sqlx::query(AUDITS)
+        .bind(rows(&values)?)
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(StoreError::during(transaction))
+}

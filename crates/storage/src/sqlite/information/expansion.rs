@@ -1,0 +1,363 @@
+//! Running distributions, made into deliveries and brought to an end, on SQLite.
+//!
+//! Surprising: what a carrier has to take back is found without an index of its own, by walking the followers up to where the
+//! expansion came and deriving each one's message id.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose, Signal, advance},
+    id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{
+    SqliteInformation,
+    audit::audit,
+    distribution::line,
+    tally::{Tally, TallyKey},
+};
+use crate::{
+    StoreError,
+    information::expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
+    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
+};
+
+const RUNNING: &str = "
+    SELECT d.distribution_id, d.company, d.official_account, d.messages_per_second, d.expire_time, d.expanded,
+           coalesce((SELECT sum(t.count) FROM delivery_tally AS t
+                     WHERE t.distribution = d.distribution_id AND t.state IN (0, 1)), 0)
+    FROM distribution AS d INDEXED BY distribution_running
+    WHERE d.state IN (1, 2) AND d.state = 1 AND d.start_time <= ?1
+    ORDER BY d.distribution_id";
+
+const EXPANDING: &str = "
+    SELECT official_account, cursor, expire_time FROM distribution
+    WHERE distribution_id = ?1 AND state = 1 AND start_time <= ?2 AND expanded = 0";
+
+const NEXT_FOLLOWERS: &str = "
+    SELECT follower, carrier FROM follower
+    WHERE official_account = ?1 AND follower > ?2 AND following = 1
+    ORDER BY follower LIMIT ?3";
+
+const DELIVER: &str = "
+    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
+        due_time, expire_time, change_time)
+    SELECT ?1, unhex(value ->> 0), unhex(value ->> 1), value ->> 2, ?2, 0, ?3, 0, ?4, ?5, ?4 FROM json_each(?6)";
+
+const ADVANCE_CURSOR: &str = "
+    UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
+
+const OVERDUE: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    FROM (SELECT DISTINCT d.distribution_id, t.carrier
+          FROM distribution AS d INDEXED BY distribution_running
+          CROSS JOIN delivery_tally AS t ON t.distribution = d.distribution_id
+          WHERE d.state IN (1, 2) AND d.expire_time <= ?1 AND t.state IN (0, 1) AND t.count > 0) AS late
+    CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = late.carrier AND m.distribution = late.distribution_id
+    WHERE m.state IN (0, 1) AND (m.state = 0 OR m.due_time <= ?1)
+    LIMIT ?2";
+
+const COMPLETE: &str = "
+    UPDATE distribution SET state = 3, end_time = ?1
+    WHERE state IN (1, 2) AND state = 1 AND expanded = 1 AND NOT EXISTS
+        (SELECT 1 FROM delivery_tally AS t
+         WHERE t.distribution = distribution_id AND t.state IN (0, 1) AND t.count > 0)
+    RETURNING distribution_id, company";
+
+const NEVER_ATTEMPTED: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    FROM revocation AS r
+    CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = r.carrier AND m.distribution = r.distribution
+    WHERE m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0
+    LIMIT ?1";
+
+const OPEN_REVOCATION: &str = "
+    SELECT d.distribution_id, d.official_account, r.cursor, d.cursor
+    FROM revocation AS r CROSS JOIN distribution AS d ON d.distribution_id = r.distribution
+    WHERE r.carrier = ?1 AND NOT EXISTS
+        (SELECT 1 FROM delivery AS m INDEXED BY delivery_due
+         WHERE m.carrier = ?1 AND m.distribution = r.distribution
+             AND m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0)
+    ORDER BY r.distribution LIMIT 1";
+
+const NUMBERS: &str = "
+    SELECT follower, phone_number FROM follower
+    WHERE official_account = ?1 AND follower > ?2 AND follower <= ?3
+    ORDER BY follower LIMIT ?4";
+
+const AT_CARRIER: &str = "
+    SELECT m.follower, m.state, m.due_time FROM json_each(?3) AS k
+    CROSS JOIN delivery AS m
+        ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
+    WHERE m.carrier = ?2 AND m.state IN (0, 1, 2)";
+
+const ASKED: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    FROM json_each(?2) AS k
+    CROSS JOIN delivery AS m
+        ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
+    WHERE m.state IN (0, 1) OR k.value ->> 2";
+
+const WALKED: &str =
+    "UPDATE revocation SET cursor = ?3 WHERE carrier = ?1 AND distribution = ?2 AND cursor < ?3";
+
+const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
+
+const SETTLE: &str = "
+    UPDATE delivery SET state = k.value ->> 3, change_time = ?2 FROM json_each(?1) AS k
+    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
+        AND delivery.message_id = unhex(k.value ->> 2)";
+
+#[async_trait]
+impl ExpansionStore for SqliteInformation {
+    async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError> {
+        let found = sqlx::query(RUNNING)
+            .bind(micros(now))
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("running_distributions"))?;
+        let read = |row: &SqliteRow| {
+            Ok(Running {
+                id: DistributionId::from_bytes(bytes16(row, 0)?),
+                company: get::<&str>(row, 1)?.parse()?,
+                account: get::<&str>(row, 2)?.parse()?,
+                messages_per_second: small(row, 3)?,
+                expire_time: instant(get(row, 4)?)?,
+                expanded: get(row, 5)?,
+                live: small(row, 6)?,
+            })
+        };
+        found.iter().map(read).collect()
+    }
+
+    async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError> {
+        const TRANSACTION: &str = "expand_distribution";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let expanding = sqlx::query(EXPANDING).bind(&id.as_bytes()[..]).bind(micros(now));
+        let Some(expanding) = expanding.fetch_optional(&mut *tx).await.map_err(&failed)? else {
+            return Ok(Expanded { made: 0, done: true });
+        };
+        let account: &str = get(&expanding, 0)?;
+        let expire_time: i64 = get(&expanding, 2)?;
+        let found = sqlx::query(NEXT_FOLLOWERS)
+            .bind(account)
+            .bind(get::<&[u8]>(&expanding, 1)?)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let in_time = expire_time > micros(now);
+        let state = if in_time { DeliveryState::Queued } else { DeliveryState::Expired };
+        let (purpose, state) =
+            (place(&Purpose::ALL, &Purpose::Undecided), place(&DeliveryState::ALL, &state));
+        let (mut deliveries, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
+        let mut last = None;
+        for row in &found {
+            let (follower, carrier) = (FollowerId::from_bytes(bytes16(row, 0)?), get::<&str>(row, 1)?);
+            let message_id = MessageId::of_distribution(id, follower);
+            deliveries.push((hex(follower.as_bytes()), hex(message_id.as_bytes()), carrier));
+            tally.add(TallyKey::new(account, carrier, id.as_bytes(), purpose, state), 1);
+            last = Some(follower);
+        }
+        if !deliveries.is_empty() {
+            sqlx::query(DELIVER)
+                .bind(account)
+                .bind(&id.as_bytes()[..])
+                .bind(state)
+                .bind(micros(now))
+                .bind(expire_time)
+                .bind(rows(&deliveries)?)
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+            tally.store(&mut tx, TRANSACTION).await?;
+        }
+        let made = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let done = made < limit;
+        sqlx::query(ADVANCE_CURSOR)
+            .bind(&id.as_bytes()[..])
+            .bind(last.as_ref().map(|last| &last.as_bytes()[..]))
+            .bind(done)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(Expanded { made, done })
+    }
+
+    async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "expire_overdue";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let found = sqlx::query(OVERDUE).bind(micros(now)).bind(limit);
+        let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
+        settle(&mut tx, TRANSACTION, &found, Signal::Expired, now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError> {
+        const TRANSACTION: &str = "complete_distributions";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
+        let (mut ids, mut lines) = (Vec::new(), Vec::new());
+        for row in &completed {
+            let id = DistributionId::from_bytes(bytes16(row, 0)?);
+            ids.push(id);
+            lines.push(line(&get::<&str>(row, 1)?.parse()?, "distribution_completed", id));
+        }
+        audit(&mut tx, TRANSACTION, &lines, now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(ids)
+    }
+
+    async fn withdraw(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "withdraw_cancelled";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let found = sqlx::query(NEVER_ATTEMPTED).bind(limit).fetch_all(&mut *tx).await.map_err(&failed)?;
+        settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn revocable(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Option<Revocable>, StoreError> {
+        const TRANSACTION: &str = "list_revocable";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let open = sqlx::query(OPEN_REVOCATION).bind(carrier.as_str());
+        let Some(open) = open.fetch_optional(&mut *tx).await.map_err(&failed)? else { return Ok(None) };
+        let distribution = DistributionId::from_bytes(bytes16(&open, 0)?);
+        let account: OfficialAccountId = get::<&str>(&open, 1)?.parse()?;
+        let numbers = sqlx::query(NUMBERS)
+            .bind(account.as_str())
+            .bind(get::<&[u8]>(&open, 2)?)
+            .bind(get::<&[u8]>(&open, 3)?)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let mut page = Vec::with_capacity(numbers.len());
+        for row in &numbers {
+            let follower = FollowerId::from_bytes(bytes16(row, 0)?);
+            let phone_number: PhoneNumber = get::<&str>(row, 1)?.parse()?;
+            let message_id = MessageId::of_distribution(distribution, follower);
+            page.push(RevocableMessage { follower, message_id, phone_number });
+        }
+        let keys: Vec<_> = page.iter().map(key_row).collect();
+        let found = sqlx::query(AT_CARRIER)
+            .bind(account.as_str())
+            .bind(carrier.as_str())
+            .bind(rows(&keys)?)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let (mut at_carrier, mut under_way) = (HashSet::new(), HashSet::new());
+        for row in &found {
+            let follower = FollowerId::from_bytes(bytes16(row, 0)?);
+            let sending = at_place(&DeliveryState::ALL, get(row, 1)?)? == DeliveryState::Sending;
+            let leased = sending && get::<i64>(row, 2)? > micros(now);
+            if leased {
+                under_way.insert(follower)
+            } else {
+                at_carrier.insert(follower)
+            };
+        }
+        // The page ends before the first attempt that is under way: its outcome will be known soon.
+        let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
+        let cut = page.iter().position(|message| under_way.contains(&message.follower));
+        if cut == Some(0) {
+            return Ok(None);
+        }
+        page.truncate(cut.unwrap_or(page.len()));
+        let through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
+        page.retain(|message| at_carrier.contains(&message.follower));
+        Ok(Some(Revocable { distribution, account, carrier: carrier.clone(), messages: page, through }))
+    }
+
+    async fn record_revoked(
+        &self,
+        asked: &Revocable,
+        taken_back: &[bool],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "record_revoked";
+        let failed = StoreError::during(TRANSACTION);
+        let taken: HashMap<FollowerId, bool> =
+            asked.messages.iter().map(|message| message.follower).zip(taken_back.iter().copied()).collect();
+        let keys: Vec<_> = asked
+            .messages
+            .iter()
+            .filter_map(|message| {
+                let (follower, message_id) = key_row(message);
+                taken.get(&message.follower).map(|taken| (follower, message_id, i64::from(*taken)))
+            })
+            .collect();
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let found = sqlx::query(ASKED).bind(asked.account.as_str()).bind(rows(&keys)?);
+        let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
+        settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
+        let walked = match &asked.through {
+            Some(through) => sqlx::query(WALKED)
+                .bind(asked.carrier.as_str())
+                .bind(&asked.distribution.as_bytes()[..])
+                .bind(&through.as_bytes()[..]),
+            None => sqlx::query(WALKED_TO_THE_END)
+                .bind(asked.carrier.as_str())
+                .bind(&asked.distribution.as_bytes()[..]),
+        };
+        walked.execute(&mut *tx).await.map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
+    }
+}
+
+fn key_row(message: &RevocableMessage) -> (String, String) {
+    (hex(message.follower.as_bytes()), hex(message.message_id.as_bytes()))
+}
+
+/// Moves deliveries on by a signal, and their counts. Columns of each row: key, message, carrier, distribution, purpose, state.
+async fn settle(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    found: &[SqliteRow],
+    signal: Signal,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (mut moves, mut tally): (Vec<Value>, _) = (Vec::with_capacity(found.len()), Tally::default());
+    for row in found {
+        let before = at_place(&DeliveryState::ALL, get(row, 6)?)?;
+        let after = advance(before, signal);
+        if after == before {
+            continue;
+        }
+        for (state, count) in [(before, -1), (after, 1)] {
+            let state = place(&DeliveryState::ALL, &state);
+            tally.add(TallyKey::new(get(row, 0)?, get(row, 3)?, get(row, 4)?, get(row, 5)?, state), count);
+        }
+        let (follower, message_id) = (hex(get(row, 1)?), hex(get(row, 2)?));
+        let account: &str = get(row, 0)?;
+        moves.push(json!([account, follower, message_id, place(&DeliveryState::ALL, &after)]));
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(SETTLE)
+        .bind(rows(&moves)?)
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
+    tally.store(tx, transaction).await
+}
