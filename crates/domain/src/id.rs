@@ -193,6 +193,17 @@ impl FollowerKeyring {
         bytes.copy_from_slice(&tag[..16]);
         FollowerId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
+
+    /// What tries at an account number of a company are counted by: 16 bytes that don't tell the number.
+    #[must_use]
+    pub fn account(&self, company: &CompanyId, account_number: &str) -> Vec<u8> {
+        let mut mac = self.0.clone();
+        mac.update(b"account\0");
+        mac.update(company.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(account_number.as_bytes());
+        mac.finalize().into_bytes()[..16].to_vec()
+    }
 }
 
 impl fmt::Debug for FollowerKeyring {

@@ -64,9 +64,9 @@ pub struct Account {
     pub tie_days: u32,
 }
 
-/// What an official account says in its dialogues (figs. 7 to 9).
+/// What an official account says in its dialogues (figs. 7 to 9). Each has a default; an account may set its own.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Texts {
     /// Fig. 7: the question.
     pub question: String,
@@ -74,7 +74,7 @@ pub struct Texts {
     pub confirm: String,
     /// Its B2.
     pub no_account: String,
-    /// Where B2 leads: the company's account-opening page.
+    /// Where B2 leads: the company's account-opening page, https.
     pub account_opening_url: String,
     /// Its B3.
     pub decline: String,
@@ -98,6 +98,35 @@ pub struct Texts {
     pub not_confirmed: String,
     /// The button to try again.
     pub try_again: String,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self {
+            question: text(
+                "フォローありがとうございます。お客さま専用のお知らせをお届けするために、口座をお持ちかどうか確認してもよろしいですか。",
+            ),
+            confirm: text("口座を確認する"),
+            no_account: text("口座を持っていない"),
+            account_opening_url: text("https://www.musubi.test/account-opening"),
+            decline: text("確認しない"),
+            account: text("口座番号を入力してください。（例：1234567）"),
+            account_again: text("口座番号を読み取れませんでした。数字で入力してください。（例：1234567）"),
+            identity: text("ご本人さまの確認をお願いします。確認の方法をお選びください。"),
+            jpki: text("公的個人認証"),
+            carrier: text("携帯電話会社の認証"),
+            document: text("その他の方法（書類）"),
+            confirmed: text(
+                "ご本人さまの確認が完了しました。これからは、お客さま専用のお知らせをお届けします。",
+            ),
+            untie: text("連携を解除する"),
+            not_confirmed: text(
+                "ご入力の内容を受け付けました。確認できなかった場合は、共通のお知らせをお届けします。",
+            ),
+            try_again: text("もう一度"),
+        }
+    }
 }
 
 impl Directory {

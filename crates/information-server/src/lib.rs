@@ -1,4 +1,18 @@
 //! The information-management server \[20\]: acquires subscriber lists \[230\], asks followers \[231\], confirms who is a
 //! customer \[232\], and distributes messages.
+//!
+//! The patent's units keep their names: [`acquisition`], [`request`], [`confirmation`]. What happens to a follower stands in
+//! [`scene`], pure. Carriers are
+//! reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
+//! [`signal`] only says that looking may be worth it.
 
+pub mod acquisition;
+pub mod config;
+pub mod confirmation;
 pub mod directory;
+pub mod gateway;
+pub mod request;
+pub mod scene;
+pub mod signal;
+
+pub use config::Config;

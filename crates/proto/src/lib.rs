@@ -9,11 +9,11 @@ pub mod convert;
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
 macro_rules! package {
-    ($area:ident, $package:literal, $doc:literal) => {
+    ($(#[$lint:meta])* $area:ident, $package:literal, $doc:literal) => {
         #[doc = $doc]
         pub mod $area {
             #[doc = $doc]
-            #[expect(unused_qualifications, reason = "generated; the comments stand in the .proto files")]
+            $(#[$lint])*
             pub mod v1 {
                 tonic::include_proto!($package);
             }
@@ -22,7 +22,27 @@ macro_rules! package {
 }
 
 package!(r#type, "musubi.r#type.v1", "Words that every node uses in the same sense.");
-package!(carrier, "musubi.carrier.v1", "What a carrier offers.");
-package!(company, "musubi.company.v1", "What a company server offers.");
-package!(information, "musubi.information.v1", "What the information-management server offers.");
-package!(terminal, "musubi.terminal.v1", "What the terminal simulator offers.");
+package!(
+    #[expect(unused_qualifications, reason = "generated")]
+    carrier,
+    "musubi.carrier.v1",
+    "What a carrier offers."
+);
+package!(
+    #[expect(unused_qualifications, reason = "generated")]
+    company,
+    "musubi.company.v1",
+    "What a company server offers."
+);
+package!(
+    #[expect(unused_qualifications, reason = "generated")]
+    information,
+    "musubi.information.v1",
+    "What the information-management server offers."
+);
+package!(
+    #[expect(unused_qualifications, reason = "generated")]
+    terminal,
+    "musubi.terminal.v1",
+    "What the terminal simulator offers."
+);

@@ -1,0 +1,287 @@
+//! What carriers report, taken in batches: who follows, who left, who answered, what became of messages.
+//!
+//! A batch is one transaction: each event with all its effects, or none of it. What is refused had no effect and is named.
+//! Surprising: receipts aren't remembered like other events; moving a delivery forward twice is moving it once.
+
+use std::{collections::HashSet, sync::Arc};
+
+use jiff::Timestamp;
+use musubi_domain::{
+    Error,
+    content::{POSTBACK_LIMIT, TEXT_LIMIT},
+    delivery::{Signal, advance},
+    error::shape,
+    id::{CarrierId, FollowerKeyring, MessageId},
+    phone_number::PhoneNumber,
+    postback::{Postback, TokenKey},
+};
+use musubi_proto::{
+    convert::content::instant,
+    information::v1::{CarrierEvent, ReceiptKind, carrier_event::What, responded::How},
+};
+use musubi_runtime::Clock;
+use musubi_storage::information::{
+    FollowerKey, InformationStore,
+    flow::{Origin, Scope, Work},
+};
+
+use crate::{
+    directory::Directory,
+    request::reading::{Tap, read_tap, read_text},
+    scene::Scene,
+    signal::Signals,
+};
+
+/// Takes events.
+pub struct Events {
+    /// The server's store.
+    pub store: Arc<dyn InformationStore>,
+    /// Who is who.
+    pub directory: Arc<Directory>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes whoever has work then.
+    pub signals: Signals,
+    /// Makes follower keys.
+    pub keyring: FollowerKeyring,
+    /// Opens postbacks.
+    pub tokens: TokenKey,
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It had its effect now.
+    Now,
+    /// It had been taken before.
+    Before,
+    /// It had none, and why.
+    Refused(Error),
+}
+
+/// An event that was read.
+struct Inbound {
+    event_id: String,
+    key: FollowerKey,
+    number: PhoneNumber,
+    at: Timestamp,
+    what: Reported,
+}
+
+enum Reported {
+    Followed,
+    Unfollowed,
+    Reassigned,
+    Tapped(Postback),
+    Typed(String),
+    Receipt(MessageId, Signal),
+}
+
+impl Events {
+    /// Takes a batch of one carrier's events; what became of each, in order.
+    ///
+    /// # Errors
+    /// `Unavailable`: none was taken.
+    pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
+        let now = self.clock.now();
+        let read: Vec<Result<Inbound, Error>> =
+            events.into_iter().map(|event| self.read(carrier, event)).collect();
+        let mut scope = Scope::default();
+        let mut to_remember = Vec::new();
+        for inbound in read.iter().flatten() {
+            match inbound.what {
+                Reported::Receipt(id, _) => scope.messages.push((inbound.key.clone(), id)),
+                Reported::Followed
+                | Reported::Unfollowed
+                | Reported::Reassigned
+                | Reported::Tapped(_)
+                | Reported::Typed(_) => {
+                    scope.followers.push(inbound.key.clone());
+                    to_remember.push(inbound.event_id.clone());
+                }
+            }
+        }
+        scope.followers.sort();
+        scope.followers.dedup();
+        scope.events = Some((carrier.clone(), to_remember));
+        let mut taken = Vec::new();
+        let (mut dialogues, mut deliveries) = (false, false);
+        self.store
+            .work("take_events", &scope, now, &mut |work| {
+                taken.clear();
+                let mut seen_here = HashSet::new();
+                for inbound in &read {
+                    taken.push(match inbound {
+                        Err(error) => Taken::Refused(error.clone()),
+                        Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
+                    });
+                }
+                dialogues = !work.added.is_empty();
+                deliveries = !work.deliveries.is_empty();
+            })
+            .await?;
+        if dialogues {
+            self.signals.dialogues.raise();
+        }
+        if deliveries {
+            self.signals.deliveries.raise();
+        }
+        Ok(taken)
+    }
+
+    fn read(&self, carrier: &CarrierId, event: CarrierEvent) -> Result<Inbound, Error> {
+        if event.event_id.is_empty() || event.event_id.len() > 100 {
+            let problem = shape(&event.event_id);
+            return Err(Error::invalid("event_id", problem, "give 1 to 100 characters, unique for ever"));
+        }
+        let no_account = || {
+            let remedy = "name an official account that is open at this carrier";
+            Error::invalid("official_account", "no such official account", remedy)
+        };
+        let account = event
+            .official_account
+            .parse()
+            .ok()
+            .and_then(|id| self.directory.account(&id))
+            .filter(|account| account.carriers.contains(carrier))
+            .ok_or_else(no_account)?;
+        let number: PhoneNumber = event.msisdn.parse().map_err(|error: Error| error.at("msisdn"))?;
+        let at = instant(event.event_time.as_ref(), "event_time")?;
+        let what = self.read_what(event.what)?;
+        let follower = self.keyring.follower(&account.id, &number);
+        let key = FollowerKey { account: account.id.clone(), follower };
+        Ok(Inbound { event_id: event.event_id, key, number, at, what })
+    }
+
+    fn read_what(&self, what: Option<What>) -> Result<Reported, Error> {
+        match what {
+            Some(What::Followed(_)) => Ok(Reported::Followed),
+            Some(What::Unfollowed(_)) => Ok(Reported::Unfollowed),
+            Some(What::NumberReassigned(_)) => Ok(Reported::Reassigned),
+            Some(What::Responded(responded)) => match responded.how {
+                Some(How::Postback(token)) => {
+                    let ours = (token.len() <= POSTBACK_LIMIT).then(|| self.tokens.open_postback(&token));
+                    ours.flatten().map(Reported::Tapped).ok_or_else(|| {
+                        let problem = format!("{} is no postback of ours", shape(&token));
+                        let remedy = "send back what stood in the suggestion, unchanged";
+                        Error::invalid("responded.postback", problem, remedy)
+                    })
+                }
+                Some(How::Text(text)) => {
+                    let length = text.chars().count();
+                    if length == 0 || length > TEXT_LIMIT {
+                        let remedy = format!("give 1 to {TEXT_LIMIT} characters");
+                        return Err(Error::invalid("responded.text", format!("{length} characters"), remedy));
+                    }
+                    Ok(Reported::Typed(text))
+                }
+                None => Err(Error::invalid("responded", "neither postback nor text", "give one of them")),
+            },
+            Some(What::Receipt(receipt)) => {
+                let id = receipt.message_id.parse().map_err(|error: Error| error.at("receipt.message_id"))?;
+                let signal = match receipt.kind() {
+                    ReceiptKind::Delivered => Signal::Delivered,
+                    ReceiptKind::Displayed => Signal::Displayed,
+                    ReceiptKind::Expired => Signal::Expired,
+                    ReceiptKind::Revoked => Signal::Revoked,
+                    ReceiptKind::Unspecified => {
+                        return Err(Error::invalid(
+                            "receipt.kind",
+                            "not said",
+                            "say how far the message came",
+                        ));
+                    }
+                };
+                Ok(Reported::Receipt(id, signal))
+            }
+            None => Err(Error::invalid("what", "nothing is reported", "say what happened")),
+        }
+    }
+
+    fn apply(
+        &self,
+        work: &mut Work,
+        seen_here: &mut HashSet<String>,
+        carrier: &CarrierId,
+        inbound: &Inbound,
+        now: Timestamp,
+    ) -> Taken {
+        if let Reported::Receipt(id, signal) = inbound.what {
+            return match work.messages.get_mut(&id) {
+                Some(state) => {
+                    *state = advance(*state, signal);
+                    Taken::Now
+                }
+                None => Taken::Refused(Error::invalid(
+                    "receipt.message_id",
+                    "no such message was sent to this number",
+                    "report on messages of this account only",
+                )),
+            };
+        }
+        if work.seen.contains(&inbound.event_id) || seen_here.contains(&inbound.event_id) {
+            return Taken::Before;
+        }
+        let Some((account, company)) = self.directory.account_and_company(&inbound.key.account) else {
+            return Taken::Refused(Error::invalid("official_account", "no such official account", ""));
+        };
+        let scene = Scene { account, company, now };
+        let (key, number, at) = (&inbound.key, inbound.number, inbound.at);
+        let done = match &inbound.what {
+            Reported::Followed => {
+                scene.arrive(work, key, number, carrier, at, Origin::Event);
+                Ok(())
+            }
+            Reported::Unfollowed => {
+                scene.leave(work, key, number, carrier, at);
+                Ok(())
+            }
+            Reported::Reassigned => {
+                scene.reassign(work, key, number, carrier, at);
+                Ok(())
+            }
+            Reported::Tapped(postback) => tapped(scene, work, key, postback),
+            Reported::Typed(text) => typed(scene, work, key, text),
+            Reported::Receipt(..) => Ok(()),
+        };
+        match done {
+            Ok(()) => {
+                seen_here.insert(inbound.event_id.clone());
+                work.taken.push(inbound.event_id.clone());
+                Taken::Now
+            }
+            Err(error) => Taken::Refused(error),
+        }
+    }
+}
+
+fn stranger() -> Error {
+    Error::invalid("msisdn", "the number does not follow this account", "report the follow first")
+}
+
+fn tapped(scene: Scene<'_>, work: &mut Work, key: &FollowerKey, postback: &Postback) -> Result<(), Error> {
+    let dialogue =
+        work.followers.get(key).and_then(|record| record.dialogue.as_ref()).ok_or_else(stranger)?;
+    match read_tap(key, dialogue, postback) {
+        Tap::Now(event) => {
+            scene.tell(work, key, &event);
+            Ok(())
+        }
+        Tap::Late => Ok(()),
+        Tap::Foreign => Err(Error::invalid(
+            "responded.postback",
+            "the postback is another follower's",
+            "send back what stood in a suggestion of this talk room",
+        )),
+    }
+}
+
+fn typed(scene: Scene<'_>, work: &mut Work, key: &FollowerKey, text: &str) -> Result<(), Error> {
+    let dialogue =
+        work.followers.get(key).and_then(|record| record.dialogue.as_ref()).ok_or_else(stranger)?;
+    let event = read_text(dialogue, text, &scene.account.texts, &scene.company.account_format);
+    if let Some(event) = event {
+        scene.tell(work, key, &event);
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Puts the node together; the only place that chooses implementations.
+//!
+//! [`App::build`] opens, checks and binds everything, [`App::run`] serves until it is told to stop. Surprising: neither carriers
+//! nor companies need be there at the start; everything that concerns them waits in the database.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use musubi_domain::{
+    Error,
+    id::{CarrierId, FollowerKeyring},
+    postback::TokenKey,
+};
+use musubi_proto::information::v1::{
+    carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
+    distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
+};
+use musubi_runtime::{
+    Clock, Shutdown,
+    config::Endpoint,
+    grpc::{
+        MAX_MESSAGE_BYTES,
+        auth::{Authenticator, Caller},
+        client::{self, ClientOptions},
+        server::{Bound, Server, ServerError},
+    },
+    lifecycle::LifecycleError,
+};
+use musubi_storage::{StoreError, information::InformationStore, sqlite::information::SqliteInformation};
+use tonic::service::Routes;
+
+use crate::{
+    Config,
+    acquisition::{events::Events, lists::Lists},
+    confirmation::{
+        assertions::{Assertions, KeyCache},
+        matcher::{ByCustody, ByInquiry, Matcher, Matching},
+        verifier::Verifiers,
+    },
+    custody::{Custody, Purger},
+    directory::{self, Directory},
+    dispatch::Dispatcher,
+    distributions::{Distributions, Expander, Renderer},
+    door::CarrierDoor,
+    followers::Followers,
+    gateway::{CarrierGateway, GrpcCarrier},
+    request::{messages::RequestMessages, questions::Questions},
+    signal::Signals,
+};
+
+/// Why the node can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration contradicts itself.
+    #[error("configuration: {0}")]
+    Config(#[from] Error),
+    /// The database can't be opened.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The address can't be listened on.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// An information-management server that is ready to run.
+pub struct App {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    store: SqliteInformation,
+    directory: Arc<Directory>,
+    authenticator: Authenticator,
+    keyring: FollowerKeyring,
+    tokens: TokenKey,
+    gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
+    matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
+    bound: Bound,
+}
+
+impl App {
+    /// Checks the configuration, opens the database and takes the address.
+    ///
+    /// # Errors
+    /// One sentence with the remedy.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let directory = Arc::new(config.directory()?);
+        let companies = config
+            .company
+            .iter()
+            .map(|company| (company.token.clone(), Caller::Company(company.id.clone())));
+        let carriers = config
+            .carrier
+            .iter()
+            .map(|carrier| (carrier.token.clone(), Caller::Carrier(carrier.id.clone())));
+        let authenticator = Authenticator::new(companies.chain(carriers).collect())?;
+        let keyring = FollowerKeyring::new(config.keys.follower.expose().as_bytes())?;
+        let tokens = TokenKey::new(config.keys.token.expose().as_bytes())?;
+        let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
+        for carrier in &config.carrier {
+            let channel =
+                client::connect(&carrier.endpoint, &carrier.endpoint_token, ClientOptions::default())?;
+            gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
+        }
+        let store = SqliteInformation::open(&config.database).await?;
+        let mut matchers = Vec::new();
+        for company in &config.company {
+            let matcher: Arc<dyn Matcher> = match company.matching {
+                directory::Matching::Inquiry => {
+                    let options = ClientOptions::default();
+                    Arc::new(ByInquiry(client::connect(&company.endpoint, &company.endpoint_token, options)?))
+                }
+                directory::Matching::Custody => Arc::new(ByCustody {
+                    company: company.id.clone(),
+                    store: Arc::new(store.clone()),
+                    clock: Arc::clone(&clock),
+                }),
+            };
+            matchers.push((company.id.clone(), matcher));
+        }
+        let bound = Server::bind(config.listen).await?;
+        let gateways = Arc::new(gateways);
+        Ok(Self {
+            config,
+            clock,
+            store,
+            directory,
+            authenticator,
+            keyring,
+            tokens,
+            gateways,
+            matchers,
+            bound,
+        })
+    }
+
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.bound.local_address()
+    }
+
+    /// Where a client on this machine finds it.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.bound.endpoint()
+    }
+
+    /// Serves and works until the shutdown begins and everything under way has ended.
+    ///
+    /// # Errors
+    /// The first failure of a task, or that some didn't end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
+        let Self { config, clock, store: sqlite, directory, keyring, tokens, gateways, .. } = self;
+        let store: Arc<dyn InformationStore> = Arc::new(sqlite.clone());
+        let signals = Signals::default();
+        let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
+            config
+                .carrier
+                .iter()
+                .map(|carrier| (carrier.id.clone(), Verifiers::over(&carrier.verification_url, &tokens)))
+                .collect(),
+        );
+        let renderer = Arc::new(Renderer::new(Arc::clone(&store)));
+
+        let lists = Arc::new(Lists {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            signals: signals.clone(),
+            keyring: keyring.clone(),
+            gateways: Arc::clone(&gateways),
+            collapse: config.collapse_rules(),
+            every: config.lists.every,
+        });
+        if let Err(error) = lists.finish_promotions().await {
+            tracing::warn!(%error, "interrupted promotions could not be finished; the next lists repair them");
+        }
+        for (carrier, gateway) in gateways.iter() {
+            shutdown.spawn("lists", Arc::clone(&lists).run(carrier.clone(), shutdown.clone()));
+            let dispatcher = Dispatcher {
+                gateway: Arc::clone(gateway),
+                store: Arc::clone(&store),
+                directory: Arc::clone(&directory),
+                clock: Arc::clone(&clock),
+                signals: signals.clone(),
+                messages: RequestMessages::new(tokens.clone()),
+                verifiers: Arc::clone(&verifiers),
+                renderer: Arc::clone(&renderer),
+            };
+            shutdown.spawn("dispatch", dispatcher.run(shutdown.clone()));
+        }
+        for (company, matcher) in self.matchers {
+            let matching = Matching {
+                company,
+                matcher,
+                store: Arc::clone(&store),
+                directory: Arc::clone(&directory),
+                clock: Arc::clone(&clock),
+                signals: signals.clone(),
+                keyring: keyring.clone(),
+            };
+            shutdown.spawn("matching", matching.run(shutdown.clone()));
+        }
+        let questions =
+            Questions::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock), signals.clone());
+        shutdown.spawn("questions", questions.run(shutdown.clone()));
+        let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());
+        shutdown.spawn("expand", expander.run(shutdown.clone()));
+        let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));
+        shutdown.spawn("purge", purger.run(shutdown.clone()));
+
+        let door = CarrierDoor {
+            events: Arc::new(Events {
+                store: Arc::clone(&store),
+                directory: Arc::clone(&directory),
+                clock: Arc::clone(&clock),
+                signals: signals.clone(),
+                keyring: keyring.clone(),
+                tokens,
+            }),
+            assertions: Arc::new(Assertions {
+                store: Arc::clone(&store),
+                directory: Arc::clone(&directory),
+                clock: Arc::clone(&clock),
+                signals: signals.clone(),
+                keyring,
+                verifiers,
+                gateways,
+                keys: KeyCache::default(),
+            }),
+        };
+        macro_rules! limited {
+            ($server:ident, $service:expr) => {
+                $server::new($service)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            };
+        }
+        let parts = || (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
+        let (for_distributions, for_custody, for_followers) = (parts(), parts(), parts());
+        let distributions = Distributions::new(
+            for_distributions.0,
+            for_distributions.1,
+            for_distributions.2,
+            signals.clone(),
+        );
+        let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
+        let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2);
+        let routes = Routes::new(limited!(CarrierEventServiceServer, door))
+            .add_service(limited!(DistributionServiceServer, distributions))
+            .add_service(limited!(CustodyServiceServer, custody))
+            .add_service(limited!(FollowerServiceServer, followers));
+        let health = self.bound.health();
+        let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
+        shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
+        health.serving().await;
+        let ended = shutdown.drained().await;
+        sqlite.close().await;
+        ended
+    }
+}

@@ -1,0 +1,261 @@
+//! Has inquiries decided (S20): by the company's server, or here by the copy in custody. One worker for each company, so that
+//! one that hangs delays nobody else.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use musubi_domain::{
+    Error, ErrorKind,
+    customer::{Customer, MatchDecision, MatchOutcome},
+    id::{CompanyId, FollowerKeyring},
+    identity::IdentityMethod,
+};
+use musubi_matching::{AccountText, CustomerRecord, Identity, Outcome, Policy, Strength};
+use musubi_proto::company::v1::{
+    self as wire, MatchCustomersRequest, match_service_client::MatchServiceClient,
+};
+use musubi_runtime::{
+    Clock, Shutdown,
+    grpc::{client::AuthorizedChannel, status::from_status},
+};
+use musubi_storage::{
+    StoreError,
+    information::{
+        FollowerKey, InformationStore,
+        flow::{Inquiry, Scope},
+    },
+};
+use tracing::warn;
+
+use crate::{directory::Directory, scene::Scene, signal::Signals};
+
+/// How many inquiries go together.
+const BATCH: u32 = 1_000;
+/// How often to look without a signal.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// When an inquiry is tried again that got no decision.
+const LEASE: SignedDuration = SignedDuration::from_secs(15);
+/// How long to leave a company's server alone that failed.
+const REST: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Decides inquiries.
+#[async_trait]
+pub trait Matcher: Send + Sync {
+    /// Decides up to 1,000; one decision for each, in order.
+    ///
+    /// # Errors
+    /// `Unavailable`: none was decided; they are tried again.
+    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error>;
+}
+
+/// The company's server decides.
+pub struct ByInquiry(pub AuthorizedChannel);
+
+#[async_trait]
+impl Matcher for ByInquiry {
+    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+        let request = MatchCustomersRequest {
+            inquiries: inquiries.iter().map(|(_, inquiry)| to_wire(inquiry)).collect(),
+        };
+        let response = MatchServiceClient::new(self.0.clone())
+            .match_customers(request)
+            .await
+            .map_err(|status| from_status(&status))?
+            .into_inner();
+        if response.decisions.len() != inquiries.len() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("{} decisions for {} inquiries", response.decisions.len(), inquiries.len()),
+                "",
+            ));
+        }
+        response.decisions.into_iter().map(from_wire).collect()
+    }
+}
+
+/// This server decides, by the copy in custody.
+pub struct ByCustody {
+    /// Whose copy.
+    pub company: CompanyId,
+    /// Where it is.
+    pub store: Arc<dyn InformationStore>,
+    /// The time, for the lease.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Matcher for ByCustody {
+    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+        let keys: Vec<&str> =
+            inquiries.iter().map(|(_, inquiry)| inquiry.account.account_number.as_str()).collect();
+        let candidates = self.store.candidates(&self.company, &keys, self.clock.now()).await?;
+        let Some(candidates) = candidates else {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "no customer master is in custody",
+                "have the company entrust its master",
+            ));
+        };
+        let questions: Vec<Inquiry> = inquiries.iter().map(|(_, inquiry)| inquiry.clone()).collect();
+        tokio::task::spawn_blocking(move || {
+            let mut rows: HashMap<String, Vec<CustomerRecord>> = HashMap::new();
+            for customer in candidates {
+                rows.entry(customer.account_key.clone()).or_default().push(record_of(customer));
+            }
+            let none = Vec::new();
+            let decide = |inquiry: &Inquiry| {
+                decide_by(rows.get(&inquiry.account.account_number).unwrap_or(&none), inquiry)
+            };
+            questions.iter().map(decide).collect::<Result<_, _>>()
+        })
+        .await
+        .map_err(|_| Error::new(ErrorKind::Internal, "matching failed", ""))?
+    }
+}
+
+fn record_of(customer: Customer) -> CustomerRecord {
+    CustomerRecord {
+        customer_id: customer.customer_id.to_string(),
+        name: customer.name,
+        name_kana: customer.name_kana,
+        birth_date: customer.birth_date,
+        address: customer.address,
+        branch_number: customer.branch_number,
+        account_number: customer.account_number,
+    }
+}
+
+fn decide_by(rows: &[CustomerRecord], inquiry: &Inquiry) -> Result<MatchDecision, Error> {
+    let account = AccountText {
+        branch_number: inquiry.account.branch_number.clone(),
+        account_number: inquiry.account.account_number.clone(),
+    };
+    let identity = Identity {
+        name: inquiry.identity.name.clone(),
+        name_kana: inquiry.identity.name_kana.clone(),
+        birth_date: inquiry.identity.birth_date.clone(),
+        address: inquiry.identity.address.clone(),
+        strength: match inquiry.identity.method {
+            IdentityMethod::Jpki | IdentityMethod::Carrier => Strength::Strong,
+            IdentityMethod::Document => Strength::Weak,
+        },
+    };
+    let decision = musubi_matching::decide(rows, &account, &identity, &Policy::default());
+    let outcome = match decision.outcome {
+        Outcome::Confirmed => MatchOutcome::Confirmed,
+        Outcome::Review => MatchOutcome::Review,
+        Outcome::Rejected => MatchOutcome::Rejected,
+    };
+    Ok(MatchDecision {
+        outcome,
+        customer_id: decision.customer_id.map(|id| id.parse()).transpose()?,
+        reasons: decision.reasons.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn to_wire(inquiry: &Inquiry) -> wire::Inquiry {
+    let identity = &inquiry.identity;
+    wire::Inquiry {
+        inquiry_id: inquiry.id.to_string(),
+        account_number: inquiry.account.account_number.clone(),
+        branch_number: inquiry.account.branch_number.clone().unwrap_or_default(),
+        method: musubi_proto::r#type::v1::IdentityMethod::from(identity.method).into(),
+        name: identity.name.clone(),
+        name_kana: identity.name_kana.clone().unwrap_or_default(),
+        birth_date: identity.birth_date.clone(),
+        address: identity.address.clone(),
+    }
+}
+
+fn from_wire(decision: wire::MatchDecision) -> Result<MatchDecision, Error> {
+    let outcome = match decision.outcome() {
+        wire::MatchOutcome::Confirmed => MatchOutcome::Confirmed,
+        wire::MatchOutcome::Review => MatchOutcome::Review,
+        wire::MatchOutcome::Rejected => MatchOutcome::Rejected,
+        wire::MatchOutcome::Unspecified => {
+            return Err(Error::new(ErrorKind::Unavailable, "a decision without an outcome", ""));
+        }
+    };
+    let customer_id =
+        Some(decision.customer_id).filter(|id| !id.is_empty()).map(|id| id.parse()).transpose()?;
+    if outcome == MatchOutcome::Confirmed && customer_id.is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, "a confirmation without a customer", ""));
+    }
+    Ok(MatchDecision { outcome, customer_id, reasons: decision.reasons })
+}
+
+/// Has one company's inquiries decided.
+pub struct Matching {
+    /// Whose.
+    pub company: CompanyId,
+    /// How.
+    pub matcher: Arc<dyn Matcher>,
+    /// The server's store.
+    pub store: Arc<dyn InformationStore>,
+    /// Who is who.
+    pub directory: Arc<Directory>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes this, and the dispatchers.
+    pub signals: Signals,
+    /// What tries are counted by.
+    pub keyring: FollowerKeyring,
+}
+
+impl Matching {
+    /// Has inquiries decided until the shutdown begins.
+    ///
+    /// # Errors
+    /// Never; what fails is tried again.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
+        let token = shutdown.token();
+        let mut due = self.signals.inquiries.listen();
+        while !token.is_cancelled() {
+            let wait = match self.decide_due().await {
+                Ok(BATCH) => continue,
+                Ok(_) => LOOK_EVERY,
+                Err(error) => {
+                    warn!(company = %self.company, %error, "inquiries could not be decided");
+                    REST
+                }
+            };
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = due.wait(wait) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn decide_due(&self) -> Result<u32, Error> {
+        let now = self.clock.now();
+        let lease_end = now.checked_add(LEASE).unwrap_or(now);
+        let claimed = self.store.claim_inquiries(&self.company, now, lease_end, BATCH).await?;
+        if claimed.is_empty() {
+            return Ok(0);
+        }
+        let decisions = self.matcher.decide(&claimed).await?;
+        let now = self.clock.now();
+        let mut scope = Scope::default();
+        for (key, inquiry) in &claimed {
+            scope.followers.push(key.clone());
+            if let Some((account, company)) = self.directory.account_and_company(&key.account) {
+                let scene = Scene { account, company, now };
+                scope.guesses.extend(scene.guess_keys(key, &inquiry.account.account_number, &self.keyring));
+            }
+        }
+        self.store
+            .work("record_decisions", &scope, now, &mut |work| {
+                for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
+                    if let Some((account, company)) = self.directory.account_and_company(&key.account) {
+                        let scene = Scene { account, company, now };
+                        scene.decide(work, key, inquiry, decision, &self.keyring);
+                    }
+                }
+            })
+            .await?;
+        self.signals.deliveries.raise();
+        Ok(u32::try_from(claimed.len()).unwrap_or(u32::MAX))
+    }
+}

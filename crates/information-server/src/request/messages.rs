@@ -1,0 +1,92 @@
+//! The messages of the dialogue (figs. 7, 8, 9 and the result) as contents.
+//!
+//! Pure and derived: the same dialogue and step give the same content, buttons and links included, so that a message that is
+//! sent again is the same message.
+
+use musubi_domain::{
+    content::{Action, Content, Suggestion},
+    delivery::Purpose,
+    dialogue::Choice,
+    id::DialogueId,
+    postback::{Postback, TokenKey},
+};
+
+use crate::{
+    confirmation::verifier::{Binding, Verifiers},
+    directory::{Account, Company},
+};
+
+/// Makes the dialogue's contents.
+#[derive(Clone, Debug)]
+pub struct RequestMessages {
+    tokens: TokenKey,
+}
+
+/// A step of a dialogue that is about to be said.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Who says it.
+    pub account: &'a Account,
+    /// Whose account it is.
+    pub company: &'a Company,
+    /// In which dialogue.
+    pub dialogue: DialogueId,
+    /// At which step.
+    pub step: u16,
+}
+
+impl RequestMessages {
+    /// Buttons carry tokens of this key.
+    #[must_use]
+    pub const fn new(tokens: TokenKey) -> Self {
+        Self { tokens }
+    }
+
+    /// The content of a dialogue's message. `None` for a purpose that is no dialogue's.
+    #[must_use]
+    pub fn content(&self, purpose: Purpose, step: Step<'_>, verifiers: &Verifiers) -> Option<Content> {
+        let texts = &step.account.texts;
+        let reply = |label: &str, choice| self.button(step, label, choice, None);
+        let (text, suggestions) = match purpose {
+            Purpose::Question => {
+                let opening = Action::OpenUrl { url: texts.account_opening_url.clone(), webview: false };
+                let buttons = vec![
+                    reply(&texts.confirm, Choice::Confirm),
+                    self.button(step, &texts.no_account, Choice::NoAccount, Some(opening)),
+                    reply(&texts.decline, Choice::Decline),
+                ];
+                (&texts.question, buttons)
+            }
+            Purpose::Account => (&texts.account, vec![]),
+            Purpose::AccountAgain => (&texts.account_again, vec![]),
+            Purpose::Identity => (&texts.identity, self.methods(step, verifiers)),
+            Purpose::Confirmed => (&texts.confirmed, vec![reply(&texts.untie, Choice::Untie)]),
+            Purpose::NotConfirmed => (&texts.not_confirmed, vec![reply(&texts.try_again, Choice::TryAgain)]),
+            Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
+        };
+        Some(Content { text: text.clone(), suggestions })
+    }
+
+    fn methods(&self, step: Step<'_>, verifiers: &Verifiers) -> Vec<Suggestion> {
+        let texts = &step.account.texts;
+        verifiers
+            .offered(&step.company.methods)
+            .map(|verifier| {
+                let method = verifier.method();
+                let label = match method {
+                    musubi_domain::identity::IdentityMethod::Jpki => &texts.jpki,
+                    musubi_domain::identity::IdentityMethod::Carrier => &texts.carrier,
+                    musubi_domain::identity::IdentityMethod::Document => &texts.document,
+                };
+                let binding = Binding { account: &step.account.id, dialogue: step.dialogue, step: step.step };
+                let action = Action::OpenUrl { url: verifier.start(&binding), webview: true };
+                self.button(step, label, Choice::Method(method), Some(action))
+            })
+            .collect()
+    }
+
+    fn button(&self, step: Step<'_>, label: &str, choice: Choice, action: Option<Action>) -> Suggestion {
+        let postback = Postback { dialogue: step.dialogue, step: step.step, choice };
+        Suggestion { label: label.to_owned(), postback: self.tokens.seal_postback(&postback), action }
+    }
+}

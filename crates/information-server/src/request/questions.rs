@@ -1,0 +1,101 @@
+//! Wakes dialogues whose time has come: the first question, reminders, the end of patience (S15).
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use musubi_domain::dialogue::Event;
+use musubi_runtime::{Clock, Shutdown};
+use musubi_storage::{StoreError, information::InformationStore};
+use tracing::warn;
+
+use crate::{directory::Directory, scene::Scene, signal::Signals};
+
+/// How many dialogues one transaction moves.
+const BATCH: u32 = 1_000;
+/// How often to look without a signal.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long events are remembered; carriers repeat them for days.
+const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// How many looks pass between two clean-ups.
+const LOOKS_BETWEEN_CLEAN_UPS: u32 = 7_200;
+
+/// Asks followers when they are due.
+pub struct Questions {
+    store: Arc<dyn InformationStore>,
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    signals: Signals,
+}
+
+impl Questions {
+    /// Works on this store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        directory: Arc<Directory>,
+        clock: Arc<dyn Clock>,
+        signals: Signals,
+    ) -> Self {
+        Self { store, directory, clock, signals }
+    }
+
+    /// Moves what is due until the shutdown begins.
+    ///
+    /// # Errors
+    /// Never; a store that fails is tried again.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
+        let token = shutdown.token();
+        let mut due = self.signals.dialogues.listen();
+        let mut looks = 0_u32;
+        while !token.is_cancelled() {
+            match self.move_due().await {
+                Ok(BATCH) => continue,
+                Ok(_) => {}
+                Err(error) => warn!(%error, "dialogues that are due could not be moved"),
+            }
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_BETWEEN_CLEAN_UPS) {
+                let before = self.clock.now().checked_sub(EVENTS_KEPT).unwrap_or_default();
+                if let Err(error) = self.store.forget_events(before).await {
+                    warn!(%error, "old events could not be forgotten");
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = due.wait(LOOK_EVERY) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves up to [`BATCH`] dialogues; gives how many were due.
+    async fn move_due(&self) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        let mut said = false;
+        let moved = self
+            .store
+            .work_due(now, BATCH, &mut |work| {
+                let keys: Vec<_> = work.followers.keys().cloned().collect();
+                for key in keys {
+                    match self.directory.account_and_company(&key.account) {
+                        Some((account, company)) => {
+                            Scene { account, company, now }.tell(work, &key, &Event::Due);
+                        }
+                        // An account that is configured no longer asks nobody.
+                        None => work
+                            .followers
+                            .get_mut(&key)
+                            .and_then(|record| record.dialogue.as_mut())
+                            .into_iter()
+                            .for_each(|dialogue| dialogue.due_time = None),
+                    }
+                }
+                said = !work.deliveries.is_empty();
+            })
+            .await?;
+        if said {
+            self.signals.deliveries.raise();
+        }
+        Ok(moved)
+    }
+}

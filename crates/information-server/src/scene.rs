@@ -1,0 +1,316 @@
+//! What happens to a follower, as edits of a unit of work: arriving, leaving, answering, being verified, being matched.
+//!
+//! Pure: the store runs these inside its transactions, perhaps more than once. Every change of a dialogue or a tie goes through
+//! [`Scene::tell`]. Surprising: a number on two carriers' lists is one follower; it leaves only when it left both.
+
+use jiff::{SignedDuration, Timestamp};
+use musubi_domain::{
+    customer::{MatchDecision, MatchOutcome},
+    delivery::Purpose,
+    dialogue::{Dialogue, Effect, Event, transition},
+    eligibility::Tie,
+    guess::{Axis, Count, allow},
+    id::{CarrierId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
+    identity::AttestedIdentity,
+    phone_number::PhoneNumber,
+};
+use musubi_storage::information::{
+    FollowerKey,
+    flow::{
+        Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work,
+    },
+};
+
+use crate::directory::{Account, Company};
+
+/// How long a message of a dialogue is worth delivering.
+const REQUEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// One official account at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Whose follower it is about.
+    pub account: &'a Account,
+    /// The account's company.
+    pub company: &'a Company,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Scene<'_> {
+    /// A list has the number now (S12): a new follower, or one more carrier of a known one. `at` is the carrier's time; what is
+    /// older than what is known has no effect, and at the same instant leaving wins. Who follows again without having been
+    /// seen to leave has left all the same: the tie ends.
+    pub fn arrive(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        number: PhoneNumber,
+        carrier: &CarrierId,
+        at: Timestamp,
+        origin: Origin,
+    ) {
+        let record = work.followers.entry(key.clone()).or_insert_with(|| self.stranger(number, carrier));
+        let returned = match subscribe(record, carrier, true, at) {
+            News::None => return,
+            News::Again => origin == Origin::Event,
+            News::Changed => false,
+        };
+        record.carrier = carrier.clone();
+        let followed = record.following;
+        if followed && !returned {
+            return;
+        }
+        if followed {
+            self.end(work, key);
+        }
+        if let Some(record) = work.followers.get_mut(key) {
+            record.following = true;
+            record.follow_time = self.now;
+            self.begin_anew(key, record);
+        }
+        work.added.push((key.clone(), carrier.clone(), origin));
+    }
+
+    /// A list has the number no more. Leaving the last list ends dialogue and tie and withdraws what waits.
+    pub fn leave(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        number: PhoneNumber,
+        carrier: &CarrierId,
+        at: Timestamp,
+    ) {
+        let record = work.followers.entry(key.clone()).or_insert_with(|| self.stranger(number, carrier));
+        if subscribe(record, carrier, false, at) != News::Changed {
+            return;
+        }
+        if let Some(other) = record.subscriptions.iter().find(|subscription| subscription.following) {
+            record.carrier = other.carrier.clone();
+            return;
+        }
+        if record.following {
+            record.following = false;
+            self.end(work, key);
+        }
+    }
+
+    /// The number went to another person: all that was known of the one before ends, and whoever has it now is asked afresh.
+    pub fn reassign(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        number: PhoneNumber,
+        carrier: &CarrierId,
+        at: Timestamp,
+    ) {
+        self.leave(work, key, number, carrier, at);
+        if work.followers.get(key).is_some_and(|record| record.following) {
+            self.end(work, key);
+            if let Some(record) = work.followers.get_mut(key) {
+                self.begin_anew(key, record);
+            }
+        }
+    }
+
+    /// An identity was attested for the present step: charges the try and inquires, or locks. Gives `false` when the dialogue
+    /// doesn't wait for it.
+    pub fn verify(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        identity: &AttestedIdentity,
+        keyring: &FollowerKeyring,
+    ) -> bool {
+        let Some(dialogue) = work.followers.get(key).and_then(|record| record.dialogue.as_ref()) else {
+            return false;
+        };
+        let Some(given) = dialogue.given.clone() else { return false };
+        let axes = self.guess_keys(key, &given.account_number, keyring);
+        let counts: Vec<(Axis, Count)> = axes
+            .iter()
+            .map(|axis| (axis.axis, work.guesses.get(axis).copied().unwrap_or_default()))
+            .collect();
+        if let Err(until) = allow(&counts, identity.method, &self.company.limits, self.now) {
+            self.audit(work, key, "locked", until.to_string());
+            return self.tell(work, key, &Event::GuessesSpent { until }).is_some();
+        }
+        if self.tell(work, key, &Event::Verified) != Some(Some(Effect::Inquire)) {
+            return false;
+        }
+        for (axis, (_, count)) in axes.into_iter().zip(counts) {
+            work.guesses.insert(axis, count.charge(&self.company.limits, self.now));
+        }
+        if let Some(record) = work.followers.get_mut(key)
+            && let Some(dialogue) = &record.dialogue
+        {
+            record.inquiry = Some(Inquiry {
+                id: InquiryId::derive(dialogue.id, u32::from(dialogue.tries)),
+                company: self.company.id.clone(),
+                account: given,
+                identity: identity.clone(),
+                due_time: self.now,
+            });
+        }
+        true
+    }
+
+    /// A match was decided (S21): a positive one makes the tie, any other stores nothing of the identity.
+    pub fn decide(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        inquiry: &Inquiry,
+        decision: &MatchDecision,
+        keyring: &FollowerKeyring,
+    ) {
+        let Some(record) = work.followers.get_mut(key) else { return };
+        if record.inquiry.as_ref().is_none_or(|waiting| waiting.id != inquiry.id) {
+            return;
+        }
+        record.inquiry = None;
+        record.matched = Matched {
+            proposed_customer: decision
+                .customer_id
+                .clone()
+                .filter(|_| decision.outcome == MatchOutcome::Review),
+            reasons: decision.reasons.clone(),
+        };
+        let effect = self.tell(work, key, &Event::Matched(decision.outcome));
+        if let (Some(Some(Effect::Tie)), Some(customer_id), Some(record)) =
+            (effect, decision.customer_id.clone(), work.followers.get_mut(key))
+            && let Some(dialogue) = &record.dialogue
+        {
+            let lifetime = SignedDuration::from_hours(24 * i64::from(self.account.tie_days));
+            record.tie = Some(TieRecord {
+                tie: Tie {
+                    id: TieId::derive(dialogue.id),
+                    customer_id,
+                    suspended: false,
+                    expire_time: self.now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+                },
+                method: inquiry.identity.method,
+                tie_time: self.now,
+            });
+        }
+        if decision.outcome != MatchOutcome::Rejected {
+            for axis in self.guess_keys(key, &inquiry.account.account_number, keyring) {
+                if let Some(count) = work.guesses.get_mut(&axis) {
+                    *count = count.refund();
+                }
+            }
+        }
+        let action = match decision.outcome {
+            MatchOutcome::Confirmed => "tied",
+            MatchOutcome::Review => "sent to review",
+            MatchOutcome::Rejected => "rejected",
+        };
+        self.audit(work, key, action, format!("{} {}", inquiry.id, decision.reasons.join(" ")));
+    }
+
+    /// What a try of this follower at this account number is counted by.
+    #[must_use]
+    pub fn guess_keys(
+        &self,
+        key: &FollowerKey,
+        account_number: &str,
+        keyring: &FollowerKeyring,
+    ) -> [GuessKey; 3] {
+        let on = |axis, subject| GuessKey { company: self.company.id.clone(), axis, subject };
+        [
+            on(Axis::Follower, key.follower.as_bytes().to_vec()),
+            on(Axis::Account, keyring.account(&self.company.id, account_number)),
+            on(Axis::Company, Vec::new()),
+        ]
+    }
+
+    /// Tells a follower's dialogue that something happened, and does what the table says. `None`: it had no effect. The inner
+    /// effect is left to the caller when it needs what only the caller has: the identity, the customer.
+    pub fn tell(&self, work: &mut Work, key: &FollowerKey, event: &Event) -> Option<Option<Effect>> {
+        let record = work.followers.get_mut(key)?;
+        let next = transition(record.dialogue.as_ref()?, event, &self.account.rules, self.now)?;
+        let delivery = next.says.map(|message| NewDelivery {
+            key: key.clone(),
+            message_id: MessageId::of_dialogue(
+                next.dialogue.id,
+                u32::from(next.dialogue.messages.saturating_sub(1)),
+            ),
+            carrier: record.carrier.clone(),
+            purpose: Purpose::from(message),
+            dialogue: (next.dialogue.id, next.dialogue.step),
+            due_time: self.now,
+            expire_time: self.now.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
+        });
+        record.dialogue = Some(next.dialogue);
+        work.deliveries.extend(delivery);
+        match next.effect {
+            Some(Effect::BeginAnew) => self.begin_anew(key, record),
+            Some(Effect::Untie) => {
+                record.inquiry = None;
+                if let Some(ended) = record.tie.take() {
+                    self.audit(work, key, "untied", ended.tie.id.to_string());
+                }
+            }
+            Some(Effect::Inquire | Effect::Tie) | None => {}
+        }
+        Some(next.effect)
+    }
+
+    fn stranger(&self, number: PhoneNumber, carrier: &CarrierId) -> FollowerRecord {
+        FollowerRecord {
+            phone_number: number,
+            carrier: carrier.clone(),
+            following: false,
+            follow_time: self.now,
+            subscriptions: Vec::new(),
+            dialogue: None,
+            matched: Matched::default(),
+            tie: None,
+            inquiry: None,
+        }
+    }
+
+    fn begin_anew(&self, key: &FollowerKey, record: &mut FollowerRecord) {
+        let turn = record.dialogue.as_ref().map_or(0, |dialogue| dialogue.turn + 1);
+        let id = DialogueId::derive(key.follower, turn);
+        record.dialogue = Some(Dialogue::begin(id, turn, &self.account.rules, self.now));
+        record.matched = Matched::default();
+    }
+
+    fn end(&self, work: &mut Work, key: &FollowerKey) {
+        self.tell(work, key, &Event::Left);
+        work.withdrawn.push(key.clone());
+        self.audit(work, key, "left", String::new());
+    }
+
+    fn audit(&self, work: &mut Work, key: &FollowerKey, action: &'static str, detail: String) {
+        work.audits.push(Audit { company: self.company.id.clone(), key: Some(key.clone()), action, detail });
+    }
+}
+
+/// What a carrier's list says that wasn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// Nothing, or something older than what is known.
+    None,
+    /// The same as before, but from later: in between it must have been otherwise, unseen.
+    Again,
+    /// Something else than before.
+    Changed,
+}
+
+fn subscribe(record: &mut FollowerRecord, carrier: &CarrierId, following: bool, at: Timestamp) -> News {
+    let news = Subscription { carrier: carrier.clone(), following, change_time: at };
+    let Some(known) = record.subscriptions.iter_mut().find(|subscription| subscription.carrier == *carrier)
+    else {
+        record.subscriptions.push(news);
+        return News::Changed;
+    };
+    let unfollow_wins = at == known.change_time && known.following && !following;
+    if at < known.change_time || (at == known.change_time && !unfollow_wins) {
+        return News::None;
+    }
+    let changed = known.following != following;
+    *known = news;
+    if changed { News::Changed } else { News::Again }
+}
