@@ -303,6 +303,26 @@ async fn peer_that_dies_in_the_middle_of_a_call_is_unavailable() {
 }
 
 #[tokio::test]
+async fn stream_whose_connection_breaks_ends_unavailable() {
+    let node = start(SHORT).await;
+    let between = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = Endpoint::local(between.local_addr().unwrap());
+    let behind = node.endpoint.as_str().trim_start_matches("http://").to_owned();
+    let wire = tokio::spawn(async move {
+        let (mut near, _) = between.accept().await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(behind).await.unwrap();
+        tokio::io::copy_bidirectional(&mut near, &mut far).await.unwrap();
+    });
+    let channel = connect(&endpoint, &Secret::new(COMPANY), ClientOptions::default()).unwrap();
+    let mut stream = listen(&channel.open_ended()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), "first");
+    wire.abort();
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().starts_with("the peer does not answer: "), "{status}");
+}
+
+#[tokio::test]
 async fn stream_ends_at_its_deadline_unless_it_is_open_ended() {
     let node = start(SHORT).await;
     let channel = node.channel(COMPANY).with_deadline(SHORT);
@@ -363,7 +383,8 @@ async fn idle_clients_do_not_hold_the_drain_up() {
     assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let begun = Instant::now();
     node.shutdown.begin();
-    assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let told = tokio::time::timeout(Duration::from_secs(5), watch.next()).await.unwrap();
+    assert_eq!(told.unwrap().unwrap().status(), ServingStatus::NotServing);
     node.shutdown.drained().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
