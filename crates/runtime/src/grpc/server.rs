@@ -122,7 +122,8 @@ impl Bound {
 
     /// Serves `routes` until the shutdown has drained it. `descriptors` are the encoded descriptor sets, for reflection.
     ///
-    /// Run it as a task: `shutdown.spawn("grpc", bound.serve(…))`.
+    /// Run it as a task: `shutdown.spawn("grpc", bound.serve(…))`. The drain waits for responses that stream, so a handler
+    /// whose stream has no end of its own ends it when [`Shutdown::token`] is cancelled.
     ///
     /// # Errors
     /// When the descriptors can't be read or the transport gives up.
