@@ -1,0 +1,142 @@
+//! The terminal simulator put together: the only place that chooses implementations.
+//!
+//! `Config -> App::build -> App::run`. Surprising: a stories file is taken in `build`, so that a bad one is refused before
+//! anything is served; nothing is sent before `run`.
+
+use std::{fs::File, io::BufReader, net::SocketAddr, path::Path, sync::Arc};
+
+use musubi_domain::Error;
+use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
+use musubi_runtime::{
+    Clock, Shutdown,
+    config::Endpoint,
+    grpc::{
+        MAX_MESSAGE_BYTES,
+        auth::Authenticator,
+        client::{AuthorizedChannel, ClientOptions, connect},
+        server::{Bound, Server, ServerError},
+    },
+    lifecycle::LifecycleError,
+};
+use musubi_storage::{StoreError, sqlite::terminal::SqliteTerminalStore};
+use tonic::service::Routes;
+
+use crate::{
+    config::Config,
+    fleet::{BATCH, Fleet, LoadError},
+    link::Link,
+    service::Terminals,
+    story::{StoriesError, read_stories},
+};
+
+/// Why a terminal simulator can't be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration is wrong; nothing was opened or bound.
+    #[error("{0}")]
+    Config(Error),
+    /// The database can't be opened.
+    #[error("database.path: {0}")]
+    Store(#[from] StoreError),
+    /// The database can't be read.
+    #[error("database.path: {0}")]
+    Load(#[from] LoadError),
+    /// The stories file can't be read; none of it was taken.
+    #[error("fleet.stories: {0}")]
+    Stories(#[from] StoriesError),
+    /// A story of the file can't be played.
+    #[error("fleet.stories: {0}")]
+    Story(Error),
+    /// The address can't be taken.
+    #[error("server.listen: {0}")]
+    Server(#[from] ServerError),
+}
+
+/// A terminal simulator that has its database and its port, and serves nothing yet.
+pub struct App {
+    bound: Bound,
+    auth: Authenticator,
+    fleet: Arc<Fleet>,
+    channels: Vec<AuthorizedChannel>,
+    store: SqliteTerminalStore,
+    clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Checks the configuration, opens the database, takes the stories file and the port. Connects to nobody.
+    ///
+    /// # Errors
+    /// One sentence that names the key at fault.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check().map_err(BuildError::Config)?;
+        let auth = config.authenticator().map_err(BuildError::Config)?;
+        let channels = config
+            .carrier
+            .iter()
+            .map(|carrier| connect(&carrier.endpoint, &carrier.token, ClientOptions::default()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| BuildError::Config(error.at("carrier.token")))?;
+        let store = SqliteTerminalStore::open(&config.database.path).await?;
+        let carriers = config.carrier.iter().map(|carrier| carrier.id.clone()).collect();
+        let fleet =
+            Fleet::load(config.fleet.name, config.thinking.into(), carriers, Arc::new(store.clone())).await?;
+        if let Some(path) = &config.fleet.stories {
+            play_file(&fleet, path, &*clock).await?;
+        }
+        let bound = Server::bind(config.server.listen).await?;
+        Ok(Self { bound, auth, fleet: Arc::new(fleet), channels, store, clock })
+    }
+
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.bound.local_address()
+    }
+
+    /// Where it is called.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.bound.endpoint()
+    }
+
+    /// Serves and plays until the shutdown has drained it, then closes the database.
+    ///
+    /// # Errors
+    /// When a task failed or didn't end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
+        let health = self.bound.health();
+        let terminals = Terminals::new(Arc::clone(&self.fleet), Arc::clone(&self.clock));
+        let service = TerminalServiceServer::new(terminals)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let routes = Routes::new(service);
+        shutdown.spawn("grpc", self.bound.serve(routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
+        for (place, channel) in self.fleet.places().zip(self.channels) {
+            let link = Link {
+                fleet: Arc::clone(&self.fleet),
+                place,
+                channel,
+                clock: Arc::clone(&self.clock),
+                stop: shutdown.token(),
+            };
+            shutdown.spawn("receive", link.clone().receive());
+            shutdown.spawn("send", link.send());
+        }
+        health.serving().await;
+        let ended = shutdown.drained().await;
+        self.store.close().await;
+        ended
+    }
+}
+
+async fn play_file(fleet: &Fleet, path: &Path, clock: &dyn Clock) -> Result<(), BuildError> {
+    let file = File::open(path).map_err(|error| StoriesError::Read(error.into()))?;
+    let stories = read_stories(BufReader::new(file))?;
+    for (index, batch) in stories.chunks(BATCH).enumerate() {
+        fleet.play(batch.iter().map(Into::into).collect(), clock.now()).await.map_err(|error| {
+            let field = format!("from story {} of the file on, {}", index * BATCH, error.field);
+            BuildError::Story(error.at(field))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The terminal contract's door: stories in, progress and talk rooms out.
+//!
+//! Only operators come in. Surprising: a page of talk rooms ends early when it gets too large for one message.
+
+use std::{collections::HashMap, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use musubi_domain::{Error, ErrorKind, id::OfficialAccountId, phone_number::PhoneNumber};
+use musubi_proto::terminal::v1 as wire;
+use musubi_runtime::{
+    Clock,
+    grpc::{MAX_MESSAGE_BYTES, auth::operator, status::to_status},
+};
+use musubi_storage::terminal::TalkRoom;
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    fleet::{self, Fleet},
+    script::Step,
+};
+
+const DEFAULT_PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1_000;
+/// How many talk rooms' lines are read at once.
+const SLICE: usize = 100;
+
+/// Serves the terminal contract.
+pub(crate) struct Terminals {
+    fleet: Arc<Fleet>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Terminals {
+    /// Over this fleet.
+    pub(crate) fn new(fleet: Arc<Fleet>, clock: Arc<dyn Clock>) -> Self {
+        Self { fleet, clock }
+    }
+
+    /// A page of talk rooms, and the token for the next.
+    async fn page(&self, request: wire::ListTalkRoomsRequest) -> Result<wire::ListTalkRoomsResponse, Error> {
+        let limit = match request.page_size {
+            0 => DEFAULT_PAGE,
+            size @ 1..=LARGEST_PAGE => size,
+            size => {
+                let remedy = format!("ask for at most {LARGEST_PAGE}");
+                return Err(Error::invalid("page_size", format!("{size} talk rooms"), remedy));
+            }
+        };
+        let only: Option<PhoneNumber> = match request.phone_number.as_str() {
+            "" => None,
+            number => Some(number.parse()?),
+        };
+        let after = parse_token(&request.page_token)?;
+        let after = after.as_ref().map(|(number, account)| (number, account));
+        let store = self.fleet.store();
+        let mut rooms = store.list_talk_rooms(after, only.as_ref(), limit + 1).await?;
+        let mut whole = rooms.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
+        if !whole {
+            rooms.pop();
+        }
+        let names: HashMap<_, _> = store
+            .list_senders()
+            .await?
+            .into_iter()
+            .map(|sender| ((sender.carrier, sender.official_account), sender.display_name))
+            .collect();
+
+        let mut talk_rooms = Vec::with_capacity(rooms.len());
+        let mut bytes = 0;
+        'page: for slice in rooms.chunks(SLICE) {
+            let mut lines = self.lines(slice).await?;
+            for room in slice {
+                let name = names.get(&(room.carrier.clone(), room.official_account.clone()));
+                let lines = lines.remove(&room.talk_room).unwrap_or_default();
+                let room = talk_room(room, name.cloned().unwrap_or_default(), lines)?;
+                bytes += room.encoded_len();
+                if bytes > MAX_MESSAGE_BYTES / 2 && !talk_rooms.is_empty() {
+                    whole = false;
+                    break 'page;
+                }
+                talk_rooms.push(room);
+            }
+        }
+        let next_page_token = match talk_rooms.last() {
+            Some(last) if !whole => token(last),
+            Some(_) | None => String::new(),
+        };
+        Ok(wire::ListTalkRoomsResponse { talk_rooms, next_page_token })
+    }
+
+    async fn lines(&self, rooms: &[TalkRoom]) -> Result<HashMap<i64, Vec<wire::Line>>, Error> {
+        let numbers: Vec<i64> = rooms.iter().map(|room| room.talk_room).collect();
+        let mut lines: HashMap<i64, Vec<wire::Line>> = HashMap::new();
+        for stored in self.fleet.store().list_lines(&numbers).await? {
+            let line = fleet::shown(stored.line)
+                .map_err(|_| Error::new(ErrorKind::Internal, "a line of the store can not be read", ""))?;
+            lines.entry(stored.talk_room).or_default().push(line);
+        }
+        Ok(lines)
+    }
+}
+
+fn talk_room(room: &TalkRoom, display_name: String, lines: Vec<wire::Line>) -> Result<wire::TalkRoom, Error> {
+    let step = Step::from_code(room.step)
+        .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is no step", room.step), ""))?;
+    Ok(wire::TalkRoom {
+        phone_number: room.phone_number.as_str().to_owned(),
+        official_account: room.official_account.to_string(),
+        display_name,
+        lines,
+        step: step.word().to_owned(),
+    })
+}
+
+/// The token of the page after this talk room.
+fn token(last: &wire::TalkRoom) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {}", last.phone_number, last.official_account))
+}
+
+fn parse_token(token: &str) -> Result<Option<(PhoneNumber, OfficialAccountId)>, Error> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let last = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    last.as_deref()
+        .and_then(|last| last.split_once(' '))
+        .and_then(|(number, account)| Some((number.parse().ok()?, account.parse().ok()?)))
+        .map(Some)
+        .ok_or_else(|| {
+            Error::invalid("page_token", "is none that a page gave", "give it as the page before gave it")
+        })
+}
+
+#[tonic::async_trait]
+impl wire::terminal_service_server::TerminalService for Terminals {
+    async fn play_stories(
+        &self,
+        request: Request<wire::PlayStoriesRequest>,
+    ) -> Result<Response<wire::PlayStoriesResponse>, Status> {
+        operator(&request)?;
+        let stories = request.into_inner().stories;
+        let taken = self.fleet.play(stories, self.clock.now()).await.map_err(to_status)?;
+        Ok(Response::new(wire::PlayStoriesResponse { taken: u32::try_from(taken).unwrap_or(u32::MAX) }))
+    }
+
+    async fn get_progress(
+        &self,
+        request: Request<wire::GetProgressRequest>,
+    ) -> Result<Response<wire::GetProgressResponse>, Status> {
+        operator(&request)?;
+        let progress = self.fleet.progress();
+        let steps = Step::WORDS.iter().zip(progress.steps);
+        Ok(Response::new(wire::GetProgressResponse {
+            stories: progress.steps.iter().sum(),
+            finished: progress.steps[Step::Finished.index()],
+            shown: progress.tally.shown,
+            repeated_before: progress.tally.repeated,
+            pending_actions: progress.pending,
+            steps: steps.map(|(step, count)| wire::StepCount { step: (*step).to_owned(), count }).collect(),
+            tapped: progress.tally.tapped,
+            typed: progress.tally.typed,
+            pages: progress.tally.pages,
+            refused: progress.tally.refused,
+        }))
+    }
+
+    async fn list_talk_rooms(
+        &self,
+        request: Request<wire::ListTalkRoomsRequest>,
+    ) -> Result<Response<wire::ListTalkRoomsResponse>, Status> {
+        operator(&request)?;
+        self.page(request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+}
