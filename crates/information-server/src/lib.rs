@@ -2,7 +2,7 @@
 //! customer \[232\], and distributes messages.
 //!
 //! The patent's units keep their names: [`acquisition`], [`request`], [`confirmation`]. What happens to a follower stands in
-//! [`scene`], pure. Carriers are
+//! [`scene`], pure; [`dispatch`] sends; [`distributions`], [`custody`] and [`followers`] are what companies ask for. Carriers are
 //! reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
 //! [`signal`] only says that looking may be worth it.
 
@@ -10,6 +10,7 @@ pub mod acquisition;
 pub mod config;
 pub mod confirmation;
 pub mod directory;
+mod door;
 pub mod gateway;
 pub mod request;
 pub mod scene;

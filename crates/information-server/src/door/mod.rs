@@ -1,5 +1,8 @@
 //! The door for carriers: parses who calls and how much, and passes batches to the units.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use musubi_domain::Error;
@@ -22,11 +25,11 @@ use crate::{
 const BATCH: usize = 1_000;
 
 /// The service for carriers.
-pub struct CarrierDoor {
+pub(crate) struct CarrierDoor {
     /// Takes events.
-    pub events: Arc<Events>,
+    pub(crate) events: Arc<Events>,
     /// Takes assertions.
-    pub assertions: Arc<Assertions>,
+    pub(crate) assertions: Arc<Assertions>,
 }
 
 #[tonic::async_trait]

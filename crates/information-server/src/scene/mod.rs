@@ -23,6 +23,9 @@ use musubi_storage::information::{
 
 use crate::directory::{Account, Company};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a message of a dialogue is worth delivering.
 const REQUEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 7);
 

@@ -1,0 +1,74 @@
+//! Entrusted customers made into what the store takes, or refused with row and field.
+
+use jiff::SignedDuration;
+use musubi_domain::{Error, customer::Customer, error::shape};
+use musubi_matching::{AccountFormat, MAX_INPUT_BYTES, account_key, parse_birth_date};
+use musubi_proto::information::v1 as wire;
+
+/// The shortest and the longest lease.
+const LEASE: (SignedDuration, SignedDuration) = (SignedDuration::from_mins(1), SignedDuration::from_hours(24 * 30));
+/// The most customers of one chunk.
+const CHUNK_LIMIT: usize = 1_000;
+
+/// How long a copy may be kept.
+pub(super) fn lease(seconds: u64) -> Result<SignedDuration, Error> {
+    let lease = i64::try_from(seconds).map_or(SignedDuration::MAX, SignedDuration::from_secs);
+    if (LEASE.0..=LEASE.1).contains(&lease) {
+        return Ok(lease);
+    }
+    Err(Error::invalid("lease_seconds", format!("{seconds} seconds"), "give 60 to 2592000: 1 minute to 30 days"))
+}
+
+/// One chunk's customers; `chunk` counts from 1 and stands in errors.
+pub(super) fn customers(
+    rows: Vec<wire::EntrustedCustomer>,
+    format: &AccountFormat,
+    chunk: u64,
+) -> Result<Vec<Customer>, Error> {
+    if rows.len() > CHUNK_LIMIT {
+        let problem = format!("{} customers in chunk {chunk}", rows.len());
+        return Err(Error::invalid("customers", problem, "send at most 1,000 in one chunk"));
+    }
+    let rows = rows.into_iter().enumerate().map(|(index, row)| {
+        customer(row, format).map_err(|error| {
+            let field = format!("customers[{index}].{}", error.field);
+            Error { problem: format!("{}, in chunk {chunk}", error.problem), ..error }.at(field)
+        })
+    });
+    rows.collect()
+}
+
+fn customer(row: wire::EntrustedCustomer, format: &AccountFormat) -> Result<Customer, Error> {
+    let customer_id = row.customer_id.parse()?;
+    for (field, text) in [
+        ("name", &row.name),
+        ("name_kana", &row.name_kana),
+        ("address", &row.address),
+        ("branch_number", &row.branch_number),
+    ] {
+        if text.len() > MAX_INPUT_BYTES {
+            let problem = format!("{} bytes", text.len());
+            return Err(Error::invalid(field, problem, format!("give at most {MAX_INPUT_BYTES} bytes")));
+        }
+    }
+    if row.name.trim().is_empty() {
+        return Err(Error::invalid("name", "empty", "give the name as in the master"));
+    }
+    parse_birth_date(&row.birth_date)
+        .map_err(|_| Error::invalid("birth_date", shape(&row.birth_date), "give the date as YYYY-MM-DD"))?;
+    let account_key = account_key(&row.account_number, format).map_err(|_| {
+        let remedy = format!("give at most {} digits", format.account_digits);
+        Error::invalid("account_number", shape(&row.account_number), remedy)
+    })?;
+    Ok(Customer {
+        customer_id,
+        name: row.name,
+        name_kana: row.name_kana,
+        birth_date: row.birth_date,
+        address: row.address,
+        branch_number: row.branch_number,
+        account_number: row.account_number,
+        account_key,
+        identity_verification: String::new(),
+    })
+}

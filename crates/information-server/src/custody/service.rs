@@ -1,0 +1,147 @@
+//! `CustodyService`: takes copies in, chunk by chunk, destroys them when asked, and tells what is and was entrusted.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use musubi_domain::{Error, ErrorKind, id::CompanyId};
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{self as wire, custody_service_server::CustodyService},
+};
+use musubi_runtime::{
+    Clock,
+    grpc::{auth, status::to_status},
+};
+use musubi_storage::information::{
+    InformationStore,
+    custody::{CopyNumber, Custody as Record},
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::parse;
+use crate::{
+    directory::{Company, Directory, Matching},
+    signal::Signals,
+};
+
+/// What companies ask of custody.
+pub struct Custody {
+    store: Arc<dyn InformationStore>,
+    clock: Arc<dyn Clock>,
+    directory: Arc<Directory>,
+    signals: Signals,
+}
+
+impl Custody {
+    /// Keeps copies in this store, by this clock, of the companies of this directory.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        clock: Arc<dyn Clock>,
+        directory: Arc<Directory>,
+        signals: Signals,
+    ) -> Self {
+        Self { store, clock, directory, signals }
+    }
+
+    /// Takes a copy in: each chunk is stored before the next is read, and the last one's end puts it into effect.
+    pub(super) async fn entrust(
+        &self,
+        company: &CompanyId,
+        chunks: impl Stream<Item = Result<wire::EntrustCustomersRequest, Status>>,
+    ) -> Result<Record, Status> {
+        let company = self.entruster(company).map_err(to_status)?;
+        let mut chunks = std::pin::pin!(chunks.zip(futures::stream::iter(1..)));
+        let mut arriving: Option<(CopyNumber, SignedDuration)> = None;
+        let mut customers = 0;
+        while let Some((chunk, count)) = chunks.next().await {
+            let chunk = chunk?;
+            let now = self.clock.now();
+            let rows = parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?;
+            let copy = match arriving {
+                Some((copy, _)) => copy,
+                None => {
+                    let lease = parse::lease(chunk.lease_seconds).map_err(to_status)?;
+                    let copy = self.store.begin_copy(&company.id, now).await.map_err(to_status)?;
+                    arriving.insert((copy, lease)).0
+                }
+            };
+            self.store.add_customers(&company.id, copy, &rows, now).await.map_err(to_status)?;
+            customers += rows.len();
+        }
+        let whole = arriving.filter(|_| customers > 0).ok_or_else(|| {
+            let remedy = "send the whole master; to have the copy destroyed, ask for that";
+            to_status(Error::invalid("customers", "no customer was sent", remedy))
+        })?;
+        self.put_into_effect(&company.id, whole).await.map_err(to_status)
+    }
+
+    async fn put_into_effect(
+        &self,
+        company: &CompanyId,
+        (copy, lease): (CopyNumber, SignedDuration),
+    ) -> Result<Record, Error> {
+        let now = self.clock.now();
+        let lease_end = now.checked_add(lease).unwrap_or(Timestamp::MAX);
+        let record = self.store.take_effect(company, copy, lease_end, now).await?;
+        self.signals.inquiries.raise();
+        Ok(record)
+    }
+
+    fn entruster(&self, company: &CompanyId) -> Result<&Company, Error> {
+        let by_custody = |company: &&Company| match company.matching {
+            Matching::Custody => true,
+            Matching::Inquiry => false,
+        };
+        self.directory.company(company).filter(by_custody).ok_or_else(|| {
+            let problem = "the company matches by inquiry, and entrusts nothing";
+            let remedy = "have the company's matching configured as custody, or keep the customers";
+            Error::new(ErrorKind::FailedPrecondition, problem, remedy)
+        })
+    }
+}
+
+fn show(record: &Record) -> wire::Custody {
+    wire::Custody {
+        customers: record.customers,
+        entrust_time: Some(timestamp(record.entrust_time)),
+        lease_end_time: Some(timestamp(record.lease_end_time)),
+        purge_time: record.purge_time.map(timestamp),
+        // Until the last row is gone it is still held.
+        purge_reason: record
+            .purge_reason
+            .filter(|_| record.purge_time.is_some())
+            .map_or_else(String::new, |reason| reason.as_str().to_owned()),
+    }
+}
+
+#[tonic::async_trait]
+impl CustodyService for Custody {
+    async fn entrust_customers(
+        &self,
+        request: Request<Streaming<wire::EntrustCustomersRequest>>,
+    ) -> Result<Response<wire::EntrustCustomersResponse>, Status> {
+        let company = auth::company(&request)?;
+        let record = self.entrust(&company, request.into_inner()).await?;
+        Ok(Response::new(wire::EntrustCustomersResponse { custody: Some(show(&record)) }))
+    }
+
+    async fn purge_customers(
+        &self,
+        request: Request<wire::PurgeCustomersRequest>,
+    ) -> Result<Response<wire::PurgeCustomersResponse>, Status> {
+        let company = auth::company(&request)?;
+        let purged = self.store.purge(&company, self.clock.now()).await.map_err(to_status)?;
+        Ok(Response::new(wire::PurgeCustomersResponse { purged }))
+    }
+
+    async fn get_custody(
+        &self,
+        request: Request<wire::GetCustodyRequest>,
+    ) -> Result<Response<wire::GetCustodyResponse>, Status> {
+        let company = auth::company(&request)?;
+        let records = self.store.list_custodies(&company).await.map_err(to_status)?;
+        Ok(Response::new(wire::GetCustodyResponse { custodies: records.iter().map(show).collect() }))
+    }
+}

@@ -1,0 +1,80 @@
+//! Makes deliveries of running distributions, and brings distributions to their end.
+//!
+//! A reconciler: it takes no input but the time and looks at the database. Surprising: it stays only a bounded number of
+//! deliveries ahead of what is sent, so a pause or a cancel of a distribution to a million finds few that wait.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use musubi_runtime::{Clock, Shutdown};
+use musubi_storage::{StoreError, information::InformationStore};
+use tracing::{info, warn};
+
+use crate::signal::Signals;
+
+/// How many deliveries of one distribution may be queued or sending before no more are made.
+const LIVE: u64 = 5_000;
+/// How many deliveries one transaction makes or moves.
+const BATCH: u32 = 1_000;
+/// How often to look without a signal.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Keeps distributions going.
+pub struct Expander {
+    store: Arc<dyn InformationStore>,
+    clock: Arc<dyn Clock>,
+    signals: Signals,
+}
+
+impl Expander {
+    /// Works on this store, by this clock; says when deliveries are due.
+    #[must_use]
+    pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, signals: Signals) -> Self {
+        Self { store, clock, signals }
+    }
+
+    /// Works until the shutdown begins.
+    ///
+    /// # Errors
+    /// Never; what fails is tried again.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
+        let token = shutdown.token();
+        let mut changed = self.signals.distributions.listen();
+        while !token.is_cancelled() {
+            match self.step(self.clock.now()).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => warn!(%error, "distributions could not be brought forward"),
+            }
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = changed.wait(LOOK_EVERY) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One batch of everything that is to be done. Gives whether there is more to do at once.
+    pub(crate) async fn step(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let mut more = self.store.withdraw(BATCH, now).await? == BATCH;
+        more |= self.store.expire_overdue(BATCH, now).await? == BATCH;
+        let mut made = 0;
+        for distribution in self.store.running(now).await? {
+            // Past its expiry nothing waits for anything: the rest is made as expired.
+            let room = distribution.live < LIVE || distribution.expire_time <= now;
+            if distribution.expanded || !room {
+                continue;
+            }
+            let expanded = self.store.expand(distribution.id, BATCH, now).await?;
+            made += expanded.made;
+            more |= !expanded.done;
+        }
+        if made > 0 {
+            self.signals.deliveries.raise();
+        }
+        for id in self.store.complete_finished(now).await? {
+            info!(distribution = %id, "distribution {id} is completed");
+        }
+        Ok(more)
+    }
+}

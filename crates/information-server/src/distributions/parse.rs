@@ -1,0 +1,95 @@
+//! Requests of companies made into what the store takes, or refused with the field at fault.
+
+use jiff::Timestamp;
+use musubi_domain::{
+    Error,
+    error::shape,
+    id::{CompanyId, CustomerId, DistributionId},
+    template::Template,
+};
+use musubi_proto::{convert::content::instant, information::v1 as wire};
+use musubi_storage::information::distribution::{NewDistribution, Templates};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::directory::Directory;
+
+/// The longest name, in characters.
+const NAME_LIMIT: usize = 100;
+/// The most customers of one chunk.
+const CHUNK_LIMIT: usize = 1_000;
+
+/// A draft as asked. Times are only read here: whether they fit is judged when the draft is known to be new.
+pub(super) fn draft(
+    directory: &Directory,
+    company: CompanyId,
+    mut request: wire::CreateDistributionRequest,
+    id: DistributionId,
+) -> Result<NewDistribution, Error> {
+    let request_id = Uuid::parse_str(&request.request_id).map_err(|_| {
+        let problem = format!("{} is no UUID", shape(&request.request_id));
+        Error::invalid("request_id", problem, "give a new UUID for each distribution")
+    })?;
+    let account = directory.own_account(&company, &request.official_account)?.id.clone();
+    request.request_id.clear();
+    let digest = Sha256::digest(request.encode_to_vec()).into();
+    let length = request.name.chars().count();
+    if length == 0 || length > NAME_LIMIT || request.name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", shape(&request.name), "write 1 to 100 characters without control characters"));
+    }
+    let absent = || Error::invalid("uniform", "is absent", "give the message for followers who are not confirmed");
+    let uniform = template(request.uniform.ok_or_else(absent)?, "uniform")?;
+    if !uniform.variables().is_empty() {
+        let remedy = "say the same to everybody, and put variables into the individual message";
+        return Err(Error::invalid("uniform.variables", "the uniform message has no values", remedy));
+    }
+    Ok(NewDistribution {
+        id,
+        company,
+        account,
+        request_id,
+        digest,
+        name: request.name,
+        templates: Templates {
+            uniform,
+            individual: request.individual.map(|individual| template(individual, "individual")).transpose()?,
+        },
+        start_time: optional(request.start_time, "start_time")?,
+        expire_time: optional(request.expire_time, "expire_time")?,
+        messages_per_second: request.messages_per_second,
+    })
+}
+
+fn template(template: wire::Template, field: &str) -> Result<Template, Error> {
+    Template::try_from(template).map_err(|error| {
+        let path = format!("{field}.{}", error.field);
+        error.at(path)
+    })
+}
+
+fn optional(time: Option<prost_types::Timestamp>, field: &str) -> Result<Option<Timestamp>, Error> {
+    time.map(|time| instant(Some(&time), field)).transpose()
+}
+
+/// One chunk's values, checked against the template; `chunk` counts from 1 and stands in errors.
+pub(super) fn values(
+    customers: Vec<wire::CustomerValues>,
+    template: &Template,
+    chunk: u64,
+) -> Result<Vec<(CustomerId, Vec<String>)>, Error> {
+    if customers.len() > CHUNK_LIMIT {
+        let problem = format!("{} customers in chunk {chunk}", customers.len());
+        return Err(Error::invalid("customers", problem, "send at most 1,000 in one chunk"));
+    }
+    let rows = customers.into_iter().enumerate().map(|(index, row)| {
+        let at_row = |error: Error| {
+            let field = format!("customers[{index}].{}", error.field);
+            Error { problem: format!("{}, in chunk {chunk}", error.problem), ..error }.at(field)
+        };
+        let customer: CustomerId = row.customer_id.parse().map_err(at_row)?;
+        template.check_values(&row.values).map_err(at_row)?;
+        Ok((customer, row.values))
+    });
+    rows.collect()
+}

@@ -1,0 +1,270 @@
+//! `DistributionService`: parses at the door, asks the store, shows what stands.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use musubi_domain::{
+    Error,
+    distribution::Command,
+    id::{CompanyId, DistributionId},
+    template::Template,
+};
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{self as wire, distribution_service_server::DistributionService},
+};
+use musubi_runtime::{
+    Clock, entropy,
+    grpc::{auth, status::to_status},
+};
+use musubi_storage::information::{
+    InformationStore,
+    distribution::{Distribution, Preview, Templates},
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::parse;
+use crate::{directory::Directory, signal::Signals};
+
+/// The most distributions of one list.
+const LIST_LIMIT: u32 = 1_000;
+
+/// What companies ask of distributions.
+pub struct Distributions {
+    store: Arc<dyn InformationStore>,
+    clock: Arc<dyn Clock>,
+    directory: Arc<Directory>,
+    signals: Signals,
+}
+
+impl Distributions {
+    /// Serves what stands in this store, by this clock, to the companies of this directory.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        clock: Arc<dyn Clock>,
+        directory: Arc<Directory>,
+        signals: Signals,
+    ) -> Self {
+        Self { store, clock, directory, signals }
+    }
+
+    async fn create(
+        &self,
+        company: CompanyId,
+        request: wire::CreateDistributionRequest,
+    ) -> Result<Distribution, Error> {
+        let now = self.clock.now();
+        let id = DistributionId::new(now, entropy::bytes());
+        let new = parse::draft(&self.directory, company, request, id)?;
+        Ok(self.store.create_distribution(&new, now).await?)
+    }
+
+    async fn command(&self, company: &CompanyId, id: &str, command: Command) -> Result<wire::Distribution, Error> {
+        let now = self.clock.now();
+        let stands = self.store.command_distribution(company, parse_id(id)?, command, now).await?;
+        self.signals.distributions.raise();
+        self.signals.deliveries.raise();
+        Ok(show(stands))
+    }
+
+    /// Stores chunk after chunk: the next is read when the last is stored.
+    pub(super) async fn upload(
+        &self,
+        company: &CompanyId,
+        chunks: impl Stream<Item = Result<wire::UploadValuesRequest, Status>>,
+    ) -> Result<u64, Status> {
+        let mut chunks = std::pin::pin!(chunks.zip(futures::stream::iter(1..)));
+        let mut upload: Option<Upload> = None;
+        let mut stored = 0;
+        while let Some((chunk, count)) = chunks.next().await {
+            let chunk = chunk?;
+            let upload = match &mut upload {
+                Some(upload) => upload,
+                None => upload.insert(self.begin_upload(company, &chunk.distribution_id).await.map_err(to_status)?),
+            };
+            let values = upload.check(chunk, count).map_err(to_status)?;
+            stored = self.store.put_values(company, upload.id, &values).await.map_err(to_status)?;
+        }
+        match upload {
+            Some(_) => Ok(stored),
+            None => {
+                let remedy = "send at least one chunk with the id of a draft";
+                Err(to_status(Error::invalid("distribution_id", "the stream was empty", remedy)))
+            }
+        }
+    }
+
+    async fn begin_upload(&self, company: &CompanyId, id: &str) -> Result<Upload, Error> {
+        let found = self.store.get_distribution(company, parse_id(id)?).await?;
+        let Templates { individual, .. } = self.store.get_templates(found.id).await?;
+        let template = individual.ok_or_else(|| {
+            let problem = "the distribution has no individual message";
+            Error::invalid("customers", problem, "make a distribution with one, or send no values")
+        })?;
+        Ok(Upload { id: found.id, template })
+    }
+
+    async fn preview(
+        &self,
+        company: &CompanyId,
+        id: &str,
+    ) -> Result<wire::PreviewDistributionResponse, Error> {
+        let id = parse_id(id)?;
+        let Preview { individual, uniform, confirmed_without_values, values_without_follower, samples } =
+            self.store.preview_distribution(company, id, self.clock.now()).await?;
+        let templates = self.store.get_templates(id).await?;
+        let samples = samples
+            .iter()
+            .flat_map(|values| templates.individual.as_ref().map(|template| template.render(values)))
+            .map(|content| content.map(Into::into));
+        Ok(wire::PreviewDistributionResponse {
+            individual,
+            uniform,
+            confirmed_without_values,
+            values_without_follower,
+            individual_samples: samples.collect::<Result<_, _>>()?,
+            uniform_sample: Some(templates.uniform.render(&[])?.into()),
+        })
+    }
+}
+
+/// An upload under way.
+struct Upload {
+    id: DistributionId,
+    template: Template,
+}
+
+impl Upload {
+    fn check(
+        &self,
+        chunk: wire::UploadValuesRequest,
+        count: u64,
+    ) -> Result<Vec<(musubi_domain::id::CustomerId, Vec<String>)>, Error> {
+        if parse_id(&chunk.distribution_id)? != self.id {
+            let problem = format!("chunk {count} names another distribution than the first");
+            return Err(Error::invalid("distribution_id", problem, "upload values of one distribution in one stream"));
+        }
+        parse::values(chunk.customers, &self.template, count)
+    }
+}
+
+/// An id; one that isn't well-formed belongs to no distribution either.
+fn parse_id(id: &str) -> Result<DistributionId, Error> {
+    id.parse().map_err(|error: Error| Error { kind: musubi_domain::ErrorKind::NotFound, ..error })
+}
+
+fn show(distribution: Distribution) -> wire::Distribution {
+    let counts = distribution.deliveries.iter().map(|(purpose, state, count)| wire::DeliveryCount {
+        kind: purpose.as_str().to_owned(),
+        state: state.as_str().to_owned(),
+        count: *count,
+    });
+    wire::Distribution {
+        distribution_id: distribution.id.to_string(),
+        official_account: distribution.account.to_string(),
+        name: distribution.name,
+        state: wire::DistributionState::from(distribution.state).into(),
+        values: distribution.values,
+        created: distribution.deliveries.iter().map(|(_, _, count)| count).sum(),
+        deliveries: counts.collect(),
+        create_time: Some(timestamp(distribution.create_time)),
+        start_time: distribution.start_time.map(timestamp),
+        expire_time: distribution.expire_time.map(timestamp),
+        end_time: distribution.end_time.map(timestamp),
+    }
+}
+
+#[tonic::async_trait]
+impl DistributionService for Distributions {
+    async fn create_distribution(
+        &self,
+        request: Request<wire::CreateDistributionRequest>,
+    ) -> Result<Response<wire::CreateDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let made = self.create(company, request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(wire::CreateDistributionResponse { distribution: Some(show(made)) }))
+    }
+
+    async fn upload_values(
+        &self,
+        request: Request<Streaming<wire::UploadValuesRequest>>,
+    ) -> Result<Response<wire::UploadValuesResponse>, Status> {
+        let company = auth::company(&request)?;
+        let values = self.upload(&company, request.into_inner()).await?;
+        Ok(Response::new(wire::UploadValuesResponse { values }))
+    }
+
+    async fn preview_distribution(
+        &self,
+        request: Request<wire::PreviewDistributionRequest>,
+    ) -> Result<Response<wire::PreviewDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = request.into_inner().distribution_id;
+        self.preview(&company, &id).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn start_distribution(
+        &self,
+        request: Request<wire::StartDistributionRequest>,
+    ) -> Result<Response<wire::StartDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = request.into_inner().distribution_id;
+        let stands = self.command(&company, &id, Command::Start).await.map_err(to_status)?;
+        Ok(Response::new(wire::StartDistributionResponse { distribution: Some(stands) }))
+    }
+
+    async fn pause_distribution(
+        &self,
+        request: Request<wire::PauseDistributionRequest>,
+    ) -> Result<Response<wire::PauseDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = request.into_inner().distribution_id;
+        let stands = self.command(&company, &id, Command::Pause).await.map_err(to_status)?;
+        Ok(Response::new(wire::PauseDistributionResponse { distribution: Some(stands) }))
+    }
+
+    async fn resume_distribution(
+        &self,
+        request: Request<wire::ResumeDistributionRequest>,
+    ) -> Result<Response<wire::ResumeDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = request.into_inner().distribution_id;
+        let stands = self.command(&company, &id, Command::Resume).await.map_err(to_status)?;
+        Ok(Response::new(wire::ResumeDistributionResponse { distribution: Some(stands) }))
+    }
+
+    async fn cancel_distribution(
+        &self,
+        request: Request<wire::CancelDistributionRequest>,
+    ) -> Result<Response<wire::CancelDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = request.into_inner().distribution_id;
+        let stands = self.command(&company, &id, Command::Cancel).await.map_err(to_status)?;
+        Ok(Response::new(wire::CancelDistributionResponse { distribution: Some(stands) }))
+    }
+
+    async fn get_distribution(
+        &self,
+        request: Request<wire::GetDistributionRequest>,
+    ) -> Result<Response<wire::GetDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let id = parse_id(&request.into_inner().distribution_id).map_err(to_status)?;
+        let found = self.store.get_distribution(&company, id).await.map_err(to_status)?;
+        Ok(Response::new(wire::GetDistributionResponse { distribution: Some(show(found)) }))
+    }
+
+    async fn list_distributions(
+        &self,
+        request: Request<wire::ListDistributionsRequest>,
+    ) -> Result<Response<wire::ListDistributionsResponse>, Status> {
+        let company = auth::company(&request)?;
+        let account = request.into_inner().official_account;
+        let account = match account.as_str() {
+            "" => None,
+            named => Some(&self.directory.own_account(&company, named).map_err(to_status)?.id),
+        };
+        let found = self.store.list_distributions(&company, account, LIST_LIMIT).await.map_err(to_status)?;
+        Ok(Response::new(wire::ListDistributionsResponse { distributions: found.into_iter().map(show).collect() }))
+    }
+}

@@ -1,0 +1,10 @@
+//! Followers as companies see them: how many came how far, and who they are, in pages.
+//!
+//! Surprising: a company's account on a carrier where nobody follows it yet has a funnel too, of zeros, so that a silent carrier
+//! is seen.
+
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use self::service::Followers;

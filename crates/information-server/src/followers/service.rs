@@ -1,0 +1,178 @@
+//! `FollowerService`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use musubi_domain::{
+    Error,
+    dialogue::Stage,
+    id::{CompanyId, OfficialAccountId},
+};
+use musubi_proto::{
+    convert::{content::timestamp, information as convert},
+    information::v1::{self as wire, follower_service_server::FollowerService},
+};
+use musubi_runtime::{
+    Clock,
+    grpc::{auth, status::to_status},
+};
+use musubi_storage::information::{
+    InformationStore,
+    follower::{Acquisition, FollowerQuery, FollowerView, Funnel, MessageCount},
+};
+use tonic::{Request, Response, Status};
+
+use crate::directory::{Account, Directory};
+
+/// The followers of a page when nobody says, and the most.
+const PAGE: (u32, u32) = (100, 1_000);
+
+/// What companies ask of followers.
+pub struct Followers {
+    store: Arc<dyn InformationStore>,
+    clock: Arc<dyn Clock>,
+    directory: Arc<Directory>,
+}
+
+impl Followers {
+    /// Shows what stands in this store to the companies of this directory.
+    #[must_use]
+    pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, directory: Arc<Directory>) -> Self {
+        Self { store, clock, directory }
+    }
+
+    async fn funnel(&self, company: &CompanyId, account: &str) -> Result<wire::GetFunnelResponse, Error> {
+        let accounts = match account {
+            "" => self.directory.accounts_of(company),
+            named => vec![self.directory.own_account(company, named)?],
+        };
+        let ids: Vec<OfficialAccountId> = accounts.iter().map(|account| account.id.clone()).collect();
+        let overview = self.store.overview(&ids).await?;
+        Ok(wire::GetFunnelResponse {
+            funnels: show_funnels(&accounts, overview.funnels),
+            messages: show_messages(overview.messages),
+            acquisitions: overview.acquisitions.into_iter().map(show_acquisition).collect(),
+        })
+    }
+
+    fn query(&self, company: CompanyId, request: &wire::ListFollowersRequest) -> Result<FollowerQuery, Error> {
+        let account = self.directory.own_account(&company, &request.official_account)?.id.clone();
+        let limit = match request.page_size {
+            0 => PAGE.0,
+            size if size <= PAGE.1 => size,
+            size => {
+                let problem = format!("{size} followers");
+                return Err(Error::invalid("page_size", problem, "ask for 1 to 1,000, or 0 for 100"));
+            }
+        };
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => Some(token.parse().map_err(|_| {
+                let remedy = "give the next_page_token of the page before, or none";
+                Error::invalid("page_token", "is no token of ours", remedy)
+            })?),
+        };
+        Ok(FollowerQuery { company, account, outcome: convert::outcome(request.outcome)?, after, limit })
+    }
+}
+
+fn show_funnels(accounts: &[&Account], counted: Vec<Funnel>) -> Vec<wire::Funnel> {
+    let open = accounts.iter().flat_map(|account| {
+        account.carriers.iter().map(|carrier| ((account.id.clone(), carrier.clone()), wire::Funnel {
+            official_account: account.id.to_string(),
+            carrier: carrier.to_string(),
+            ..wire::Funnel::default()
+        }))
+    });
+    let mut funnels: BTreeMap<_, _> = open.collect();
+    for funnel in counted {
+        let since = |stage: Stage| funnel.reached.range(stage..).map(|(_, count)| count).sum();
+        let outcomes = funnel.outcomes.iter().map(|(outcome, count)| wire::OutcomeCount {
+            outcome: wire::FollowerOutcome::from(*outcome).into(),
+            count: *count,
+        });
+        let shown = wire::Funnel {
+            official_account: funnel.account.to_string(),
+            carrier: funnel.carrier.to_string(),
+            followers: since(Stage::Follower),
+            asked: since(Stage::Asked),
+            answered: since(Stage::Answered),
+            wants: since(Stage::Wants),
+            account_given: since(Stage::AccountGiven),
+            verified: since(Stage::Verified),
+            outcomes: outcomes.collect(),
+        };
+        funnels.insert((funnel.account, funnel.carrier), shown);
+    }
+    funnels.into_values().collect()
+}
+
+fn show_messages(counted: Vec<MessageCount>) -> Vec<wire::MessageTally> {
+    let mut tallies: BTreeMap<_, u64> = BTreeMap::new();
+    for message in counted {
+        let words = (convert::purpose(message.purpose), message.state.as_str());
+        *tallies.entry((message.account, message.carrier, words)).or_default() += message.count;
+    }
+    let shown = tallies.into_iter().map(|((account, carrier, (purpose, state)), count)| wire::MessageTally {
+        official_account: account.to_string(),
+        carrier: carrier.to_string(),
+        purpose: purpose.to_owned(),
+        state: state.to_owned(),
+        count,
+    });
+    shown.collect()
+}
+
+fn show_acquisition(acquisition: Acquisition) -> wire::Acquisition {
+    wire::Acquisition {
+        official_account: acquisition.account.to_string(),
+        carrier: acquisition.carrier.to_string(),
+        promoted: acquisition.promoted,
+        discarded: acquisition.discarded,
+        quarantined: acquisition.quarantined,
+        generation: acquisition.generation,
+        added_by_event: acquisition.added_by_event,
+        added_by_list: acquisition.added_by_list,
+        skipped: acquisition.skipped,
+        promote_time: acquisition.promote_time.map(timestamp),
+    }
+}
+
+fn show_follower(view: FollowerView) -> wire::Follower {
+    wire::Follower {
+        follower_id: view.follower.to_string(),
+        phone_number: view.phone_number.as_str().to_owned(),
+        carrier: view.carrier.to_string(),
+        outcome: wire::FollowerOutcome::from(view.outcome).into(),
+        customer_id: view.customer_id.map_or_else(String::new, |customer| customer.to_string()),
+        reasons: view.reasons,
+        follow_time: Some(timestamp(view.follow_time)),
+        outcome_time: Some(timestamp(view.outcome_time)),
+        suspended: view.suspended,
+    }
+}
+
+#[tonic::async_trait]
+impl FollowerService for Followers {
+    async fn get_funnel(
+        &self,
+        request: Request<wire::GetFunnelRequest>,
+    ) -> Result<Response<wire::GetFunnelResponse>, Status> {
+        let company = auth::company(&request)?;
+        let account = request.into_inner().official_account;
+        self.funnel(&company, &account).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn list_followers(
+        &self,
+        request: Request<wire::ListFollowersRequest>,
+    ) -> Result<Response<wire::ListFollowersResponse>, Status> {
+        let company = auth::company(&request)?;
+        let query = self.query(company, &request.into_inner()).map_err(to_status)?;
+        let page = self.store.list_followers(&query, self.clock.now()).await.map_err(to_status)?;
+        let full = u32::try_from(page.len()).is_ok_and(|length| length == query.limit);
+        let next_page_token =
+            page.last().filter(|_| full).map_or_else(String::new, |last| last.follower.to_string());
+        let followers = page.into_iter().map(show_follower).collect();
+        Ok(Response::new(wire::ListFollowersResponse { followers, next_page_token }))
+    }
+}
