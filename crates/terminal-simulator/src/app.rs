@@ -63,11 +63,22 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, opens the database, takes the stories file and the port. Connects to nobody.
+    /// Checks the configuration, takes the port, opens the database and takes the stories file. Connects to nobody.
     ///
     /// # Errors
     /// One sentence that names the key at fault.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check().map_err(BuildError::Config)?;
+        let bound = Server::bind(config.server.listen).await?;
+        Self::build_at(bound, config, clock).await
+    }
+
+    /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
+    /// know one another's ports.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
         let auth = config.authenticator().map_err(BuildError::Config)?;
         let channels = config
@@ -83,7 +94,6 @@ impl App {
         if let Some(path) = &config.fleet.stories {
             play_file(&fleet, path, &*clock).await?;
         }
-        let bound = Server::bind(config.server.listen).await?;
         Ok(Self { bound, auth, fleet: Arc::new(fleet), channels, store, clock })
     }
 
