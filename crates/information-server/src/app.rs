@@ -76,11 +76,22 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, opens the database and takes the address.
+    /// Checks the configuration, takes the address and opens the database.
     ///
     /// # Errors
     /// One sentence with the remedy.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.directory()?;
+        let bound = Server::bind(config.listen).await?;
+        Self::build_at(bound, config, clock).await
+    }
+
+    /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
+    /// know one another's ports.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
         let companies = config
             .company
@@ -115,7 +126,6 @@ impl App {
             };
             matchers.push((company.id.clone(), matcher));
         }
-        let bound = Server::bind(config.listen).await?;
         let gateways = Arc::new(gateways);
         Ok(Self {
             config,

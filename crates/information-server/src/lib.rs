@@ -7,13 +7,19 @@
 //! [`signal`] only says that looking may be worth it.
 
 pub mod acquisition;
+pub mod app;
 pub mod config;
 pub mod confirmation;
+pub mod custody;
 pub mod directory;
+pub mod dispatch;
+pub mod distributions;
 mod door;
+pub mod followers;
 pub mod gateway;
 pub mod request;
 pub mod scene;
 pub mod signal;
 
+pub use app::{App, BuildError};
 pub use config::Config;
