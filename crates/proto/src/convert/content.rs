@@ -90,6 +90,13 @@ impl TryFrom<wire::IdentityMethod> for IdentityMethod {
     }
 }
 
+/// The refusal of one item of a batch, by its place in the request.
+#[must_use]
+pub fn item_error(index: usize, error: Error) -> wire::ItemError {
+    let Error { kind: _, field, problem, remedy } = error;
+    wire::ItemError { index: u32::try_from(index).unwrap_or(u32::MAX), field, problem, remedy }
+}
+
 /// An instant as the wire writes it, to the nanosecond.
 #[must_use]
 pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {

@@ -1,0 +1,199 @@
+//! Puts the node together; the only place that chooses implementations.
+//!
+//! [`App::build`] opens, checks and binds everything, [`App::run`] serves until it is told to stop. Surprising: the information
+//! server needn't be there; what it is to be told waits in the database.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use jiff::SignedDuration;
+use musubi_domain::Error;
+use musubi_proto::{
+    carrier::v1::{
+        handset_service_server::HandsetServiceServer, message_service_server::MessageServiceServer,
+        subscriber_list_service_server::SubscriberListServiceServer,
+        verification_service_server::VerificationServiceServer,
+    },
+    information::v1::carrier_event_service_client::CarrierEventServiceClient,
+};
+use musubi_runtime::{
+    Clock, Shutdown,
+    config::Endpoint,
+    grpc::{
+        MAX_MESSAGE_BYTES,
+        auth::{Authenticator, Caller},
+        client::{self, AuthorizedChannel, ClientOptions},
+        server::{Bound, Server, ServerError},
+    },
+    lifecycle::LifecycleError,
+};
+use musubi_storage::{StoreError, carrier::CarrierStore, sqlite::carrier::SqliteCarrierStore};
+use tonic::service::Routes;
+
+use crate::{
+    Config,
+    acquisition::Acquisition,
+    authority::{Authorities, KeyError, Verification},
+    distribution::{Delivery, Fleets, Sending, sweep},
+    faults::{PushFaults, SendFaults},
+    handset::Handset,
+    list_generation::ListGeneration,
+    outbox::{Pusher, Wake},
+    wire,
+};
+
+/// Why the node can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration contradicts itself.
+    #[error("configuration: {0}")]
+    Config(#[from] Error),
+    /// The database can't be opened.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The authorities have no keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The address can't be listened on.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// A carrier that is ready to run.
+pub struct App {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    store: SqliteCarrierStore,
+    authorities: Arc<Authorities>,
+    authenticator: Authenticator,
+    information: AuthorizedChannel,
+    bound: Bound,
+}
+
+impl App {
+    /// Checks the configuration, takes the address, opens the database and makes what keys are missing.
+    ///
+    /// # Errors
+    /// One sentence with the remedy.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check()?;
+        let bound = Server::bind(config.listen).await?;
+        Self::build_at(bound, config, clock).await
+    }
+
+    /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
+    /// know one another's ports.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check()?;
+        let authenticator = Authenticator::new(vec![
+            (config.callers.information.clone(), Caller::Information),
+            (config.callers.terminal.clone(), Caller::Terminal),
+        ])?;
+        let peer = &config.information;
+        let information = client::connect(&peer.endpoint, &peer.token, ClientOptions::default())?;
+        let store = SqliteCarrierStore::open(&config.database, wire::encode_events).await?;
+        let authorities = Arc::new(Authorities::open(&config.carrier, &store).await?);
+        Ok(Self { config, clock, store, authorities, authenticator, information, bound })
+    }
+
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.bound.local_address()
+    }
+
+    /// Where a client on this machine finds it.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.bound.endpoint()
+    }
+
+    /// Serves until the shutdown begins and everything under way has ended.
+    ///
+    /// # Errors
+    /// The first failure of a task, or that some didn't end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
+        let store: Arc<dyn CarrierStore> = Arc::new(self.store.clone());
+        let (fleets, events, assertions) = (Fleets::default(), Wake::default(), Wake::default());
+        let health = self.bound.health();
+        let routes = self.routes(&store, &fleets, &events, &assertions, &shutdown);
+
+        let pusher = |wake: &Wake, stream| Pusher {
+            store: Arc::clone(&store),
+            client: CarrierEventServiceClient::new(self.information.clone())
+                .max_encoding_message_size(MAX_MESSAGE_BYTES)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            faults: PushFaults::new(&self.config.faults, stream),
+            wake: wake.clone(),
+            stop: shutdown.token(),
+        };
+        shutdown.spawn("push events", pusher(&events, 1).push_events());
+        shutdown.spawn("push assertions", pusher(&assertions, 2).push_assertions());
+        let interval = self.config.messages.expire_sweep;
+        let sweep = sweep(store, self.clock, events, interval, shutdown.token());
+        shutdown.spawn("expire messages", async {
+            sweep.await;
+            Ok::<_, Infallible>(())
+        });
+        let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
+        shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
+        health.serving().await;
+        let ended = shutdown.drained().await;
+        self.store.close().await;
+        ended
+    }
+
+    fn routes(
+        &self,
+        store: &Arc<dyn CarrierStore>,
+        fleets: &Fleets,
+        events: &Wake,
+        assertions: &Wake,
+        shutdown: &Shutdown,
+    ) -> Routes {
+        let (store, clock) = (|| Arc::clone(store), || Arc::clone(&self.clock));
+        let lists = ListGeneration { store: store(), clock: clock() };
+        let sending = Sending {
+            store: store(),
+            clock: clock(),
+            fleets: fleets.clone(),
+            events: events.clone(),
+            faults: Mutex::new(SendFaults::new(&self.config.faults)),
+            time_to_live: SignedDuration::try_from(self.config.messages.time_to_live)
+                .unwrap_or(SignedDuration::MAX),
+        };
+        let (fleets, stop) = (fleets.clone(), shutdown.token());
+        let handset = Handset {
+            acquisition: Acquisition {
+                store: store(),
+                clock: clock(),
+                fleets: fleets.clone(),
+                events: events.clone(),
+            },
+            delivery: Delivery { store: store(), clock: clock(), fleets, stop },
+        };
+        let verification = Verification {
+            store: store(),
+            clock: clock(),
+            authorities: Arc::clone(&self.authorities),
+            assertions: assertions.clone(),
+        };
+        macro_rules! limited {
+            ($server:ident, $service:expr) => {
+                $server::new($service)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            };
+        }
+        Routes::new(limited!(SubscriberListServiceServer, lists))
+            .add_service(limited!(MessageServiceServer, sending))
+            .add_service(limited!(HandsetServiceServer, handset))
+            .add_service(limited!(VerificationServiceServer, verification))
+    }
+}

@@ -1,0 +1,133 @@
+//! What an operator can choose. `config.default.toml` is compiled in, and says what each key means.
+//!
+//! Checked whole before anything is bound. Surprising: tokens and the carrier's name have no default, so a process never runs
+//! with a secret that everybody knows.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use musubi_domain::{Error, id::CarrierId};
+use musubi_runtime::{
+    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    telemetry::TelemetryConfig,
+};
+use serde::Deserialize;
+
+use crate::faults::FaultsConfig;
+
+const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which carrier this is.
+    pub carrier: CarrierId,
+    /// Where it serves.
+    pub listen: ListenAddress,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// How long calls under way have to end.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// The information-management server.
+    pub information: InformationConfig,
+    /// Who may call.
+    pub callers: CallersConfig,
+    /// How long messages wait.
+    pub messages: MessagesConfig,
+    /// What goes wrong on purpose.
+    pub faults: FaultsConfig,
+    /// What the process says.
+    pub telemetry: TelemetryConfig,
+}
+
+/// Where events go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InformationConfig {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// What this carrier shows there.
+    pub token: Secret,
+}
+
+/// What callers show.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallersConfig {
+    /// The information-management server.
+    pub information: Secret,
+    /// Terminals.
+    pub terminal: Secret,
+}
+
+/// How long messages wait.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessagesConfig {
+    /// For a message without an expire time.
+    #[serde(with = "duration")]
+    pub time_to_live: Duration,
+    /// Between two sweeps.
+    #[serde(with = "duration")]
+    pub expire_sweep: Duration,
+}
+
+impl Config {
+    /// Reads the configuration: the defaults, this file, then variables that begin with `MUSUBI_CARRIER__`.
+    ///
+    /// # Errors
+    /// One sentence that names the key, where it stands and the remedy.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        load(DEFAULTS, file, "MUSUBI_CARRIER")
+    }
+
+    /// What no single key can tell.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let MessagesConfig { time_to_live, expire_sweep } = self.messages;
+        for (key, value) in [("time_to_live", time_to_live), ("expire_sweep", expire_sweep)] {
+            if value.is_zero() {
+                return Err(Error::invalid(
+                    format!("messages.{key}"),
+                    "is zero",
+                    "give a longer time, as 5s",
+                ));
+            }
+        }
+        self.faults.check()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn example(folder: &Path) -> Config {
+        let file = folder.join("carrier.toml");
+        let text = "carrier = 'kumo'\nlisten = '127.0.0.1:0'\ninformation.token = 'carrier-to-information'\n\
+                    callers.information = 'information-to-carrier'\ncallers.terminal = 'terminal-to-carrier'\n";
+        std::fs::write(&file, text).unwrap();
+        Config { database: folder.join("carrier.db"), ..Config::load(Some(&file)).unwrap() }
+    }
+
+    #[test]
+    fn the_defaults_want_only_names_and_tokens() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = example(folder.path());
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.messages.time_to_live, Duration::from_hours(15 * 24));
+        let error = Config::load(None).unwrap_err().to_string();
+        assert!(error.contains("MUSUBI_CARRIER__"), "{error}");
+    }
+
+    #[test]
+    fn a_time_of_zero_is_refused_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = example(folder.path());
+        config.messages.expire_sweep = Duration::ZERO;
+        assert_eq!(config.check().unwrap_err().field, "messages.expire_sweep");
+    }
+}
