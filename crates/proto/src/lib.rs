@@ -23,25 +23,49 @@ macro_rules! package {
 
 package!(r#type, "musubi.r#type.v1", "Words that every node uses in the same sense.");
 package!(
-    #[expect(unused_qualifications, reason = "generated")]
+    #[expect(
+        unused_qualifications,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::disallowed_methods,
+        reason = "generated"
+    )]
     carrier,
     "musubi.carrier.v1",
     "What a carrier offers."
 );
 package!(
-    #[expect(unused_qualifications, reason = "generated")]
+    #[expect(
+        unused_qualifications,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::disallowed_methods,
+        reason = "generated"
+    )]
     company,
     "musubi.company.v1",
     "What a company server offers."
 );
 package!(
-    #[expect(unused_qualifications, reason = "generated")]
+    #[expect(
+        unused_qualifications,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::disallowed_methods,
+        reason = "generated"
+    )]
     information,
     "musubi.information.v1",
     "What the information-management server offers."
 );
 package!(
-    #[expect(unused_qualifications, reason = "generated")]
+    #[expect(
+        unused_qualifications,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::disallowed_methods,
+        reason = "generated"
+    )]
     terminal,
     "musubi.terminal.v1",
     "What the terminal simulator offers."
