@@ -4,13 +4,14 @@ mod peer;
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use musubi_domain::{Error, ErrorKind};
 use musubi_proto::terminal::v1::{
     GetProgressRequest, GetProgressResponse, ListTalkRoomsRequest, PlayStoriesRequest, Story, TalkRoom, line,
     terminal_service_client::TerminalServiceClient,
 };
 use musubi_runtime::{
-    Shutdown, SystemClock,
+    Clock, ManualClock, Shutdown, SystemClock,
     config::Secret,
     grpc::{
         client::{AuthorizedChannel, ClientOptions, connect},
@@ -39,8 +40,12 @@ fn config(folder: &Path, peer: &Peer) -> Config {
 
 impl Phones {
     async fn start(config: Config) -> Self {
+        Self::start_at(config, Arc::new(SystemClock)).await
+    }
+
+    async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Self {
         let operator = config.callers.operators[0].clone();
-        let app = App::build(config, Arc::new(SystemClock)).await.unwrap();
+        let app = App::build(config, clock).await.unwrap();
         let channel = connect(&app.endpoint(), &operator, ClientOptions::default()).unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let run = app.run(shutdown.clone());
@@ -412,13 +417,15 @@ async fn a_page_too_large_for_one_message_ends_early() {
 async fn people_who_think_send_receipts_at_once_and_answers_later() {
     let (peer, folder) = (Peer::start().await, tempfile::tempdir().unwrap());
     let mut config = config(folder.path(), &peer);
-    config.thinking.min = Duration::from_millis(700);
-    config.thinking.max = Duration::from_millis(900);
-    let mut phones = Phones::start(config).await;
+    config.thinking.min = Duration::from_millis(200);
+    config.thinking.max = Duration::from_millis(300);
+    let clock = Arc::new(ManualClock::new("2026-11-23T00:00:00Z".parse().unwrap()));
+    let mut phones = Phones::start_at(config, Arc::<ManualClock>::clone(&clock)).await;
     phones.play(vec![story(1, "decline")]).await;
-    eventually(|| peer.told(NUMBER).len() == 3).await;
-    let progress = phones.progress().await;
-    assert_eq!((progress.tapped, progress.pending_actions, progress.finished), (1, 1, 0));
+    let progress = phones.until(|progress| progress.shown == 1 && progress.pending_actions == 1).await;
+    assert_eq!((progress.tapped, progress.finished), (1, 0));
+    assert_eq!(peer.told(NUMBER).len(), 3, "the follow and two receipts");
+    clock.advance(SignedDuration::from_millis(300));
     phones.until(at_rest).await;
     assert!(peer.told(NUMBER)[3].starts_with("tapped しない"));
     phones.kill().await;
