@@ -3,18 +3,21 @@
 //! Surprising: the claim reads a delivery together with its follower's standing and calls the domain's gate on each, inside the
 //! transaction that starts the attempts. There is no other way to an attempt.
 
+use std::collections::{BTreeSet, HashMap};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal, advance},
     eligibility::{Outgoing, Standing, Tie, choose, gate},
-    id::{CarrierId, DialogueId, MessageId, TieId},
+    id::{CarrierId, DialogueId, FollowerId, MessageId, TieId},
 };
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     Interned, SqliteInformation, key_of,
+    load::message_row,
     tally::{Tally, TallyKey},
 };
 use crate::{
@@ -26,13 +29,14 @@ use crate::{
     sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
 };
 
-const MAY_RUN: &str = "
+pub(super) const MAY_RUN: &str = "
     SELECT 1 FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
 
-const DUE: &str = "
+pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
-           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables
+           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
+           m.throttled
     FROM delivery AS m INDEXED BY delivery_due
     LEFT JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
     LEFT JOIN dialogue AS d ON d.official_account = m.official_account AND d.follower = m.follower
@@ -41,30 +45,31 @@ const DUE: &str = "
     WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.due_time <= ?3 AND m.state IN (0, 1)
     ORDER BY m.due_time LIMIT ?4";
 
-const MOVE: &str = "
+pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 3, purpose = k.value ->> 4, attempts = k.value ->> 5, due_time = k.value ->> 6,
         tie_id = unhex(k.value ->> 7), customer_id = k.value ->> 8, change_time = ?2
     FROM json_each(?1) AS k
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
         AND delivery.message_id = unhex(k.value ->> 2)";
 
-const ATTEMPTED: &str = "
-    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state, m.attempts
+pub(super) const ATTEMPTED: &str = "
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, m.follower, m.message_id
     FROM json_each(?1) AS k
     CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
         AND m.message_id = unhex(k.value ->> 2)";
 
-const RECORD: &str = "
-    UPDATE delivery SET state = k.value ->> 3, due_time = coalesce(k.value ->> 4, due_time), change_time = ?2
+pub(super) const RECORD: &str = "
+    UPDATE delivery SET state = k.value ->> 3, due_time = coalesce(k.value ->> 4, due_time),
+        throttled = throttled + (k.value ->> 5), change_time = ?2
     FROM json_each(?1) AS k
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
         AND delivery.message_id = unhex(k.value ->> 2)";
 
-const NEXT_DUE: &str = "
+pub(super) const NEXT_DUE: &str = "
     SELECT min(due_time) FROM delivery INDEXED BY delivery_due
     WHERE carrier = ?1 AND distribution = ?2 AND state IN (0, 1)";
 
-const EXPIRE_UNCONFIRMED: &str = "
+pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery SET state = 6, change_time = ?3 WHERE (official_account, follower, message_id) IN
         (SELECT official_account, follower, message_id FROM delivery INDEXED BY delivery_unconfirmed
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
@@ -144,11 +149,7 @@ impl DeliveryStore for SqliteInformation {
             .map_err(&failed)?;
         let mut tally = Tally::default();
         for row in &expired {
-            for (state, count) in [(DeliveryState::Accepted, -1), (DeliveryState::Expired, 1)] {
-                let state = place(&DeliveryState::ALL, &state);
-                let key = TallyKey::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?, state);
-                tally.add(key, count);
-            }
+            tally.moved(row, DeliveryState::Accepted, DeliveryState::Expired)?;
         }
         tally.store(&mut tx, TRANSACTION).await?;
         tx.commit().await.map_err(&failed)?;
@@ -170,6 +171,7 @@ struct Due {
     purpose: Purpose,
     state: DeliveryState,
     attempts: u32,
+    throttled: u32,
     expire_time: Timestamp,
     dialogue: Option<(DialogueId, u16)>,
     pinned: Option<(TieId, musubi_domain::id::CustomerId)>,
@@ -211,6 +213,7 @@ impl Due {
             purpose: at_place(&Purpose::ALL, get(row, 3)?)?,
             state: at_place(&DeliveryState::ALL, get(row, 4)?)?,
             attempts: small(row, 5)?,
+            throttled: small(row, 19)?,
             expire_time: instant(get(row, 6)?)?,
             dialogue,
             pinned,
@@ -228,9 +231,12 @@ impl Due {
     fn outgoing(&self, now: Timestamp) -> Option<Outgoing> {
         match self.purpose {
             Purpose::Undecided => Some(choose(&self.standing, |_| self.values.is_some(), now)),
-            Purpose::Individual => {
-                self.pinned.clone().map(|(tie, customer)| Outgoing::Individual(tie, customer))
-            }
+            // Without values there is nothing to say to the customer.
+            Purpose::Individual => self
+                .pinned
+                .clone()
+                .filter(|_| self.values.is_some())
+                .map(|(tie, customer)| Outgoing::Individual(tie, customer)),
             Purpose::Uniform => Some(Outgoing::Uniform),
             Purpose::Question
             | Purpose::Account
@@ -261,7 +267,7 @@ impl<'a> Started<'a> {
         if due.expire_time <= now {
             return self.end(&due, Signal::Expired);
         }
-        if due.attempts >= self.claim.attempts_limit {
+        if due.attempts.saturating_sub(due.throttled) >= self.claim.attempts_limit {
             return self.end(&due, Signal::Exhausted);
         }
         let open = due.outgoing(now).filter(|outgoing| gate(outgoing, &due.standing, now).is_ok());
@@ -286,10 +292,11 @@ impl<'a> Started<'a> {
         };
         let attempt = due.attempts + 1;
         self.tell(&due, DeliveryState::Sending, purpose);
+        let (account, follower, id) = message_row(&due.key, due.message_id);
         self.moves.push(json!([
-            due.key.account.as_str(),
-            hex(due.key.follower.as_bytes()),
-            hex(due.message_id.as_bytes()),
+            account,
+            follower,
+            id,
             place(&DeliveryState::ALL, &DeliveryState::Sending),
             place(&Purpose::ALL, &purpose),
             attempt,
@@ -312,10 +319,11 @@ impl<'a> Started<'a> {
     fn end(&mut self, due: &Due, signal: Signal) {
         let state = advance(due.state, signal);
         self.tell(due, state, due.purpose);
+        let (account, follower, id) = message_row(&due.key, due.message_id);
         self.moves.push(json!([
-            due.key.account.as_str(),
-            hex(due.key.follower.as_bytes()),
-            hex(due.message_id.as_bytes()),
+            account,
+            follower,
+            id,
             place(&DeliveryState::ALL, &state),
             place(&Purpose::ALL, &due.purpose),
             due.attempts,
@@ -341,54 +349,74 @@ impl<'a> Started<'a> {
     }
 }
 
-/// Moves attempted deliveries forward inside a transaction.
+/// An attempted delivery, while results move it.
+struct Attempted {
+    row: SqliteRow,
+    was: DeliveryState,
+    is: DeliveryState,
+    attempts: u32,
+    due_time: Option<i64>,
+    throttled: u32,
+}
+
+impl Attempted {
+    fn read(row: SqliteRow) -> Result<Self, StoreError> {
+        let state = at_place(&DeliveryState::ALL, get(&row, 4)?)?;
+        let attempts = small(&row, 5)?;
+        Ok(Self { row, was: state, is: state, attempts, due_time: None, throttled: 0 })
+    }
+
+    fn learn(&mut self, attempt: u32, outcome: AttemptOutcome) {
+        let current = self.is == DeliveryState::Sending && self.attempts == attempt;
+        match outcome {
+            AttemptOutcome::Known(signal) => self.is = advance(self.is, signal),
+            AttemptOutcome::Throttled(due) if current => {
+                self.is = DeliveryState::Queued;
+                self.due_time = Some(micros(due));
+                self.throttled += 1;
+            }
+            AttemptOutcome::Unknown(due) if current => self.due_time = Some(micros(due)),
+            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) => {}
+        }
+    }
+}
+
+/// Moves attempted deliveries forward inside a transaction, in the order of the results.
 async fn record(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     results: &[AttemptResult],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let keys: Vec<_> = results
-        .iter()
-        .map(|result| {
-            let follower = hex(result.key.follower.as_bytes());
-            (result.key.account.as_str(), follower, hex(result.message_id.as_bytes()))
-        })
-        .collect();
-    let attempted = sqlx::query(ATTEMPTED)
+    let keys: BTreeSet<_> = results.iter().map(|result| (&result.key, result.message_id)).collect();
+    let keys: Vec<_> = keys.into_iter().map(|(key, id)| message_row(key, id)).collect();
+    let loaded = sqlx::query(ATTEMPTED)
         .bind(rows(&keys)?)
         .fetch_all(&mut **tx)
         .await
         .map_err(StoreError::during(transaction))?;
-    let results: std::collections::HashMap<MessageId, &AttemptResult> =
-        results.iter().map(|result| (result.message_id, result)).collect();
+    let mut accounts = Interned::default();
+    let mut attempted = HashMap::with_capacity(loaded.len());
+    for row in loaded {
+        let account = accounts.account(get(&row, 0)?)?;
+        let key = FollowerKey { account, follower: FollowerId::from_bytes(bytes16(&row, 6)?) };
+        attempted.insert((key, MessageId::from_bytes(bytes16(&row, 7)?)), Attempted::read(row)?);
+    }
+    for result in results {
+        if let Some(attempted) = attempted.get_mut(&(result.key.clone(), result.message_id)) {
+            attempted.learn(result.attempt, result.outcome);
+        }
+    }
     let mut tally = Tally::default();
     let mut moves = Vec::new();
-    for row in &attempted {
-        let Some(result) = results.get(&MessageId::from_bytes(bytes16(row, 2)?)) else { continue };
-        let state = at_place(&DeliveryState::ALL, get(row, 6)?)?;
-        let current = small::<u32>(row, 7)? == result.attempt && state == DeliveryState::Sending;
-        let (next, due_time) = match result.outcome {
-            AttemptOutcome::Known(signal) => (advance(state, signal), None),
-            AttemptOutcome::Throttled(due) if current => (DeliveryState::Queued, Some(micros(due))),
-            AttemptOutcome::Unknown(due) if current => (state, Some(micros(due))),
-            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) => (state, None),
-        };
-        if next == state && due_time.is_none() {
+    for ((key, id), attempted) in &attempted {
+        if attempted.is == attempted.was && attempted.due_time.is_none() {
             continue;
         }
-        for (state, count) in [(state, -1), (next, 1)] {
-            let state = place(&DeliveryState::ALL, &state);
-            let key = TallyKey::new(get(row, 0)?, get(row, 3)?, get(row, 4)?, get(row, 5)?, state);
-            tally.add(key, count);
-        }
-        moves.push(json!([
-            result.key.account.as_str(),
-            hex(result.key.follower.as_bytes()),
-            hex(result.message_id.as_bytes()),
-            place(&DeliveryState::ALL, &next),
-            due_time
-        ]));
+        tally.moved(&attempted.row, attempted.was, attempted.is)?;
+        let state = place(&DeliveryState::ALL, &attempted.is);
+        let (account, follower, id) = message_row(key, *id);
+        moves.push(json!([account, follower, id, state, attempted.due_time, attempted.throttled]));
     }
     if moves.is_empty() {
         return Ok(());

@@ -19,15 +19,15 @@ use crate::{
     sqlite::micros,
 };
 
-const DUE: &str =
+pub(super) const DUE: &str =
     "SELECT official_account, follower FROM dialogue WHERE due_time <= ?1 ORDER BY due_time LIMIT ?2";
 
-const CLAIM_INQUIRIES: &str = "
+pub(super) const CLAIM_INQUIRIES: &str = "
     UPDATE inquiry SET due_time = ?3 WHERE (official_account, follower) IN
         (SELECT official_account, follower FROM inquiry WHERE company = ?1 AND due_time <= ?2 ORDER BY due_time LIMIT ?4)
     RETURNING official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time";
 
-const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
+pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
 
 #[async_trait]
 impl FlowStore for SqliteInformation {

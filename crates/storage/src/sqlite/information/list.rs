@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    Error, ErrorKind,
     id::{FollowerId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
@@ -15,39 +16,39 @@ use crate::{
     sqlite::{bytes16, get, hex, instant, micros, rows},
 };
 
-const CLEAR: &str = "DELETE FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
+pub(super) const CLEAR: &str = "DELETE FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
 
-const STAGE: &str = "
+pub(super) const STAGE: &str = "
     INSERT INTO staged_subscriber (official_account, carrier, follower, phone_number)
     SELECT ?1, ?2, unhex(value ->> 0), value ->> 1 FROM json_each(?3) WHERE true
     ON CONFLICT DO NOTHING";
 
-const COUNT_PRESENT: &str = "
+pub(super) const COUNT_PRESENT: &str = "
     SELECT count(*) FROM subscription WHERE official_account = ?1 AND carrier = ?2 AND following = 1";
 
-const COUNT_MISSING: &str = "
+pub(super) const COUNT_MISSING: &str = "
     SELECT count(*) FROM subscription AS s
     WHERE s.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
         (SELECT 1 FROM staged_subscriber AS g
          WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower)";
 
-const COUNT_STAGED: &str =
+pub(super) const COUNT_STAGED: &str =
     "SELECT count(*) FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
 
-const QUARANTINE_TIME: &str =
+pub(super) const QUARANTINE_TIME: &str =
     "SELECT quarantine_time FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2";
 
-const ENSURE: &str = "
+pub(super) const ENSURE: &str = "
     INSERT INTO subscriber_list (official_account, carrier) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
-const COUNT_DISCARDED: &str = "
+pub(super) const COUNT_DISCARDED: &str = "
     UPDATE subscriber_list SET discarded = discarded + 1 WHERE official_account = ?1 AND carrier = ?2";
 
-const COUNT_QUARANTINED: &str = "
+pub(super) const COUNT_QUARANTINED: &str = "
     UPDATE subscriber_list SET quarantined = quarantined + 1, quarantine_time = coalesce(quarantine_time, ?3)
     WHERE official_account = ?1 AND carrier = ?2";
 
-const SUSPEND_MISSING: &str = "
+pub(super) const SUSPEND_MISSING: &str = "
     UPDATE customer_information SET suspended = 1
     WHERE official_account = ?1 AND suspended = 0 AND follower IN
         (SELECT s.follower FROM subscription AS s
@@ -55,20 +56,23 @@ const SUSPEND_MISSING: &str = "
              (SELECT 1 FROM staged_subscriber AS g
               WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower))";
 
-const BEGIN_PROMOTION: &str = "
+pub(super) const PROMOTING: &str = "
+    SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting IS NOT NULL";
+
+pub(super) const BEGIN_PROMOTION: &str = "
     UPDATE subscriber_list SET promoting = ?3, promoting_generation = ?4 WHERE official_account = ?1 AND carrier = ?2";
 
-const PROMOTIONS: &str =
+pub(super) const PROMOTIONS: &str =
     "SELECT official_account, carrier, promoting FROM subscriber_list WHERE promoting IS NOT NULL";
 
-const STAGED_NEW: &str = "
+pub(super) const STAGED_NEW: &str = "
     SELECT g.follower, g.phone_number FROM staged_subscriber AS g
     LEFT JOIN subscription AS s ON s.official_account = ?1 AND s.follower = g.follower AND s.carrier = ?2
     WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower > ?4
         AND (s.follower IS NULL OR (s.following = 0 AND s.change_time <= ?3))
     ORDER BY g.follower LIMIT ?5";
 
-const STAGED_MISSING: &str = "
+pub(super) const STAGED_MISSING: &str = "
     SELECT s.follower, f.phone_number FROM subscription AS s
     JOIN follower AS f ON f.official_account = s.official_account AND f.follower = s.follower
     WHERE s.official_account = ?1 AND s.follower > ?4 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3
@@ -76,12 +80,12 @@ const STAGED_MISSING: &str = "
             WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower)
     ORDER BY s.follower LIMIT ?5";
 
-const RESUME_STAGED: &str = "
+pub(super) const RESUME_STAGED: &str = "
     UPDATE customer_information SET suspended = 0
     WHERE official_account = ?1 AND suspended = 1 AND follower IN
         (SELECT follower FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2)";
 
-const FINISH: &str = "
+pub(super) const FINISH: &str = "
     UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + ?3, promote_time = ?4, quarantine_time = NULL,
         generation = promoting_generation, promoting = NULL, promoting_generation = NULL
     WHERE official_account = ?1 AND carrier = ?2 AND promoting IS NOT NULL";
@@ -96,18 +100,17 @@ impl ListStore for SqliteInformation {
     }
 
     async fn stage(&self, list: &ListKey, numbers: &[(FollowerId, PhoneNumber)]) -> Result<(), StoreError> {
-        const TRANSACTION: &str = "stage_numbers";
         let values: Vec<_> =
             numbers.iter().map(|(follower, number)| (hex(follower.as_bytes()), number.as_str())).collect();
-        let mut tx = self.database.write(TRANSACTION).await?;
+        let mut step = self.step("stage_numbers", list).await?;
         sqlx::query(STAGE)
             .bind(list.account.as_str())
             .bind(list.carrier.as_str())
             .bind(rows(&values)?)
-            .execute(&mut *tx)
+            .execute(&mut *step.tx)
             .await
-            .map_err(StoreError::during(TRANSACTION))?;
-        tx.commit().await.map_err(StoreError::during(TRANSACTION))
+            .map_err(StoreError::during(step.name))?;
+        step.commit().await
     }
 
     async fn compare(&self, list: &ListKey, as_of: Timestamp) -> Result<Comparison, StoreError> {
@@ -204,7 +207,7 @@ impl ListStore for SqliteInformation {
 
     async fn finish_promotion(&self, list: &ListKey, skipped: u64, now: Timestamp) -> Result<(), StoreError> {
         const TRANSACTION: &str = "finish_promotion";
-        let mut step = self.step(TRANSACTION, list).await?;
+        let mut step = Step { tx: self.database.write(TRANSACTION).await?, name: TRANSACTION, list };
         step.run(RESUME_STAGED).await?;
         sqlx::query(FINISH)
             .bind(list.account.as_str())
@@ -220,8 +223,25 @@ impl ListStore for SqliteInformation {
 }
 
 impl SqliteInformation {
+    /// Begins a transaction that touches the stage: refused while the stage is being promoted, because a list promoted from
+    /// an emptied stage would lose everybody.
     async fn step<'a>(&self, name: &'static str, list: &'a ListKey) -> Result<Step<'a>, StoreError> {
-        Ok(Step { tx: self.database.write(name).await?, name, list })
+        let mut tx = self.database.write(name).await?;
+        let promoting = sqlx::query(PROMOTING)
+            .bind(list.account.as_str())
+            .bind(list.carrier.as_str())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(StoreError::during(name))?;
+        match promoting {
+            None => Ok(Step { tx, name, list }),
+            Some(_) => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "a snapshot of this list is being promoted",
+                "finish its promotion first",
+            )
+            .into()),
+        }
     }
 
     async fn numbers(

@@ -23,7 +23,7 @@ use crate::{
     sqlite::{at_place, bytes16, get, hex, instant, place, rows, small},
 };
 
-const FOLLOWERS: &str = "
+pub(super) const FOLLOWERS: &str = "
     SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
            d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
@@ -35,20 +35,20 @@ const FOLLOWERS: &str = "
     LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
     LEFT JOIN inquiry AS i ON i.official_account = f.official_account AND i.follower = f.follower";
 
-const SUBSCRIPTIONS: &str = "
+pub(super) const SUBSCRIPTIONS: &str = "
     SELECT s.official_account, s.follower, s.carrier, s.following, s.change_time
     FROM json_each(?1) AS k
     CROSS JOIN subscription AS s ON s.official_account = k.value ->> 0 AND s.follower = unhex(k.value ->> 1)";
 
-const EVENTS: &str = "
+pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
 
-const MESSAGES: &str = "
+pub(super) const MESSAGES: &str = "
     SELECT m.message_id, m.state FROM json_each(?1) AS k
     CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
         AND m.message_id = unhex(k.value ->> 2)";
 
-const GUESSES: &str = "
+pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM json_each(?1) AS k
     CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
@@ -81,11 +81,7 @@ pub(super) async fn load(
         work.seen = seen.into_iter().collect();
     }
     if !scope.messages.is_empty() {
-        let keys: Vec<_> = scope
-            .messages
-            .iter()
-            .map(|(key, id)| (key.account.as_str(), hex(key.follower.as_bytes()), hex(id.as_bytes())))
-            .collect();
+        let keys: Vec<_> = scope.messages.iter().map(|(key, id)| message_row(key, *id)).collect();
         let loaded = sqlx::query(MESSAGES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
         for row in &loaded {
             let state = at_place(&DeliveryState::ALL, get(row, 1)?)?;
@@ -105,17 +101,26 @@ pub(super) async fn load(
                 axis: at_place(&Axis::ALL, get(row, 1)?)?,
                 subject: get(row, 2)?,
             };
-            let count = Count { charged: small(row, 3)?, window_end: Some(instant(get(row, 4)?)?) };
+            let count = Count { charged: small(row, 3)?, window_end: optional_instant(get(row, 4)?)? };
             work.guesses.insert(key, count);
         }
     }
     Ok(work)
 }
 
-/// Follower keys as rows of the parameter.
+/// Follower keys as rows of the parameter: each once, because two events of one follower name it twice, and in the order
+/// of the tables.
 pub(super) fn key_rows(keys: &[FollowerKey]) -> Result<String, StoreError> {
+    let mut keys: Vec<&FollowerKey> = keys.iter().collect();
+    keys.sort_unstable();
+    keys.dedup();
     let keys: Vec<_> = keys.iter().map(|key| (key.account.as_str(), hex(key.follower.as_bytes()))).collect();
     rows(&keys)
+}
+
+/// A delivery's key as a row of the parameter.
+pub(super) fn message_row(key: &FollowerKey, id: MessageId) -> (&str, String, String) {
+    (key.account.as_str(), hex(key.follower.as_bytes()), hex(id.as_bytes()))
 }
 
 fn attach_subscriptions(

@@ -15,6 +15,8 @@ mod list;
 mod load;
 mod save;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

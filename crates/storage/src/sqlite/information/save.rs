@@ -1,19 +1,20 @@
 //! Stores what a unit of work changed: compares with what was loaded and writes the difference, a statement for each kind of
 //! thing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::{Dialogue, Stage, State},
-    guess::Axis,
-    id::{CarrierId, OfficialAccountId},
+    guess::{Axis, Count},
+    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
 use super::{
+    audit::audit,
     load::key_rows,
     tally::{Tally, TallyKey},
 };
@@ -21,25 +22,25 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        flow::{Audit, FollowerRecord, Matched, NewDelivery, Origin, Scope, Work},
+        flow::{FollowerRecord, GuessKey, Matched, NewDelivery, Origin, Scope, Work},
     },
-    sqlite::{get, hex, micros, place, rows},
+    sqlite::{at_place, bytes16, get, hex, micros, place, rows},
 };
 
-const FOLLOWERS: &str = "
+pub(super) const FOLLOWERS: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time)
     SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5
     FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
         carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time";
 
-const SUBSCRIPTIONS: &str = "
+pub(super) const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (official_account, follower, carrier, following, change_time)
     SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, follower, carrier) DO UPDATE SET
         following = excluded.following, change_time = excluded.change_time";
 
-const DIALOGUES: &str = "
+pub(super) const DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
         tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
@@ -54,7 +55,7 @@ const DIALOGUES: &str = "
         account_number = excluded.account_number, proposed_customer = excluded.proposed_customer,
         reasons = excluded.reasons";
 
-const TIES: &str = "
+pub(super) const TIES: &str = "
     INSERT INTO customer_information (official_account, follower, tie_id, customer_id, method, tie_time, expire_time,
         suspended)
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
@@ -64,7 +65,7 @@ const TIES: &str = "
         tie_id = excluded.tie_id, customer_id = excluded.customer_id, method = excluded.method,
         tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
 
-const INQUIRIES: &str = "
+pub(super) const INQUIRIES: &str = "
     INSERT INTO inquiry (official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time)
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
         value ->> 7
@@ -73,24 +74,24 @@ const INQUIRIES: &str = "
         inquiry_id = excluded.inquiry_id, company = excluded.company, branch_number = excluded.branch_number,
         account_number = excluded.account_number, identity = excluded.identity, due_time = excluded.due_time";
 
-const END_TIES: &str = "
+pub(super) const END_TIES: &str = "
     DELETE FROM customer_information WHERE (official_account, follower) IN
         (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))";
 
-const END_INQUIRIES: &str = "
+pub(super) const END_INQUIRIES: &str = "
     DELETE FROM inquiry WHERE (official_account, follower) IN
         (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))";
 
-const TAKEN: &str = "
+pub(super) const TAKEN: &str = "
     INSERT INTO inbox (carrier, event_id, take_time) SELECT ?1, value, ?3 FROM json_each(?2) WHERE true
     ON CONFLICT DO NOTHING";
 
-const GUESSES: &str = "
+pub(super) const GUESSES: &str = "
     INSERT INTO guess (company, axis, subject, charged, window_end)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
     ON CONFLICT (company, axis, subject) DO UPDATE SET charged = excluded.charged, window_end = excluded.window_end";
 
-const DELIVERIES: &str = "
+pub(super) const DELIVERIES: &str = "
     INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, dialogue_id, step, change_time)
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, x'', value ->> 4, 0, 0, value ->> 5,
@@ -99,28 +100,23 @@ const DELIVERIES: &str = "
     ON CONFLICT DO NOTHING
     RETURNING official_account, carrier, purpose";
 
-const MESSAGES: &str = "
+pub(super) const MESSAGES: &str = "
     UPDATE delivery SET state = k.value ->> 3, change_time = ?2 FROM json_each(?1) AS k
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
         AND delivery.message_id = unhex(k.value ->> 2)
-    RETURNING delivery.official_account, delivery.carrier, delivery.distribution, delivery.purpose,
-        (k.value ->> 4) AS before, delivery.state";
+    RETURNING official_account, carrier, distribution, purpose, state, message_id";
 
-const WITHDRAWN: &str = "
+pub(super) const WITHDRAWN: &str = "
     UPDATE delivery SET state = 7, change_time = ?2 FROM json_each(?1) AS k
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1) AND delivery.state = 0
-    RETURNING delivery.official_account, delivery.carrier, delivery.distribution, delivery.purpose";
+    RETURNING official_account, carrier, distribution, purpose";
 
-const ADDED: &str = "
+pub(super) const ADDED: &str = "
     INSERT INTO subscriber_list (official_account, carrier, added_by_event, added_by_list)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, carrier) DO UPDATE SET
         added_by_event = added_by_event + excluded.added_by_event,
         added_by_list = added_by_list + excluded.added_by_list";
-
-const AUDITS: &str = "
-    INSERT INTO audit (time, company, official_account, follower, action, detail)
-    SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM json_each(?1)";
 
 /// Stores the difference between what was loaded and what it became.
 pub(super) async fn save(
@@ -154,26 +150,27 @@ pub(super) async fn save(
         .iter()
         .filter(|(key, count)| before.guesses.get(key) != Some(count))
         .map(|(key, count)| {
-            let end = count.window_end.map_or(0, micros);
+            let end = count.window_end.map(micros);
             let axis = place(&Axis::ALL, &key.axis);
             json!([key.company.as_str(), axis, hex(&key.subject), count.charged, end])
         })
         .collect();
     run.write(GUESSES, &guesses).await?;
     let mut tally = Tally::default();
-    run.deliver(&work.deliveries, now, &mut tally).await?;
+    // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
     run.move_messages(scope, before, work, now, &mut tally).await?;
     run.withdraw(&work.withdrawn, now, &mut tally).await?;
+    run.deliver(&work.deliveries, now, &mut tally).await?;
     tally.store(run.tx, transaction).await?;
     run.write(ADDED, &added_rows(&work.added)).await?;
-    run.audit(&work.audits, now).await
+    audit(run.tx, transaction, &work.audits, now).await
 }
 
 /// What was loaded, kept to be compared.
 pub(super) struct Before {
     followers: HashMap<FollowerKey, FollowerRecord>,
-    messages: HashMap<musubi_domain::id::MessageId, DeliveryState>,
-    guesses: HashMap<crate::information::flow::GuessKey, musubi_domain::guess::Count>,
+    messages: HashMap<MessageId, DeliveryState>,
+    guesses: HashMap<GuessKey, Count>,
 }
 
 impl Before {
@@ -293,7 +290,7 @@ fn dialogue_row(
         micros(dialogue.state_time),
         given.and_then(|given| given.branch_number.as_deref()),
         given.map(|given| given.account_number.as_str()),
-        matched.proposed_customer.as_ref().map(musubi_domain::id::CustomerId::as_str),
+        matched.proposed_customer.as_ref().map(CustomerId::as_str),
         rows(&matched.reasons)?
     ]))
 }
@@ -387,37 +384,28 @@ impl Run<'_, '_> {
         now: Timestamp,
         tally: &mut Tally,
     ) -> Result<(), StoreError> {
+        // Two receipts of a batch may concern one message; it moves once.
+        let messages: HashSet<&(FollowerKey, MessageId)> = scope.messages.iter().collect();
         let mut values = Vec::new();
-        for (key, id) in &scope.messages {
+        for (key, id) in messages {
             let (Some(was), Some(is)) = (before.messages.get(id), work.messages.get(id)) else { continue };
             if was != is {
                 values.push(json!([
                     key.account.as_str(),
                     hex(key.follower.as_bytes()),
                     hex(id.as_bytes()),
-                    place(&DeliveryState::ALL, is),
-                    place(&DeliveryState::ALL, was)
+                    place(&DeliveryState::ALL, is)
                 ]));
             }
         }
         if values.is_empty() {
             return Ok(());
         }
-        // A message that two receipts of a batch concern stands in the scope twice, and moves once.
-        values.sort_by_cached_key(|value| value[2].as_str().map(str::to_owned));
-        values.dedup_by(|one, other| one[2] == other[2]);
         for row in self.returning(MESSAGES, rows(&values)?, now).await? {
-            let key = |state| {
-                Ok::<_, StoreError>(TallyKey::new(
-                    get(&row, 0)?,
-                    get(&row, 1)?,
-                    get(&row, 2)?,
-                    get(&row, 3)?,
-                    state,
-                ))
-            };
-            tally.add(key(get(&row, 4)?)?, -1);
-            tally.add(key(get(&row, 5)?)?, 1);
+            let id = MessageId::from_bytes(bytes16(&row, 5)?);
+            if let Some(was) = before.messages.get(&id) {
+                tally.moved(&row, *was, at_place(&DeliveryState::ALL, get(&row, 4)?)?)?;
+            }
         }
         Ok(())
     }
@@ -432,33 +420,8 @@ impl Run<'_, '_> {
             return Ok(());
         }
         for row in self.returning(WITHDRAWN, key_rows(followers)?, now).await? {
-            let key = |state| {
-                Ok::<_, StoreError>(TallyKey::new(
-                    get(&row, 0)?,
-                    get(&row, 1)?,
-                    get(&row, 2)?,
-                    get(&row, 3)?,
-                    state,
-                ))
-            };
-            tally.add(key(place(&DeliveryState::ALL, &DeliveryState::Queued))?, -1);
-            tally.add(key(place(&DeliveryState::ALL, &DeliveryState::Revoked))?, 1);
+            tally.moved(&row, DeliveryState::Queued, DeliveryState::Revoked)?;
         }
         Ok(())
-    }
-
-    async fn audit(&mut self, audits: &[Audit], now: Timestamp) -> Result<(), StoreError> {
-        if audits.is_empty() {
-            return Ok(());
-        }
-        let values: Vec<Value> = audits
-            .iter()
-            .map(|audit| {
-                let account = audit.key.as_ref().map(|key| key.account.as_str());
-                let follower = audit.key.as_ref().map(|key| hex(key.follower.as_bytes()));
-                json!([audit.company.as_str(), account, follower, audit.action, audit.detail])
-            })
-            .collect();
-        self.returning(AUDITS, rows(&values)?, now).await.map(drop)
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use musubi_domain::delivery::DeliveryState;
 use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use crate::{
     StoreError,
-    sqlite::{hex, rows},
+    sqlite::{get, hex, place, rows},
 };
 
-const MOVE: &str = "
+pub(super) const MOVE: &str = "
     INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET count = count + excluded.count";
@@ -46,6 +47,20 @@ impl Tally {
     /// So many more stand there, or fewer.
     pub(super) fn add(&mut self, key: TallyKey, count: i64) {
         *self.0.entry(key).or_default() += count;
+    }
+
+    /// A delivery came from one state to another; the row begins with its account, carrier, distribution and purpose.
+    pub(super) fn moved(
+        &mut self,
+        row: &SqliteRow,
+        was: DeliveryState,
+        is: DeliveryState,
+    ) -> Result<(), StoreError> {
+        for (state, count) in [(was, -1), (is, 1)] {
+            let state = place(&DeliveryState::ALL, &state);
+            self.add(TallyKey::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?, state), count);
+        }
+        Ok(())
     }
 
     /// Moves the counts.

@@ -1,1 +1,0 @@
-//! Facts about every information store.

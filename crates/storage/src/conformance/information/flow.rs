@@ -1,0 +1,341 @@
+//! Facts about what a unit of work concerns besides records: events, messages, guesses, dialogues and inquiries that are due.
+
+use musubi_domain::{
+    customer::GivenAccount,
+    delivery::{DeliveryState as D, Purpose, Signal, advance},
+    guess::{Axis, Count},
+    id::{InquiryId, MessageId},
+    identity::{AttestedIdentity, IdentityMethod},
+};
+
+use super::{
+    Bench, at, attempts, change, deliver, dialogue_id, distribute, follow, follower, key, keys, learn, load,
+    named, of, put, request, result, state_of, states, tie, unit,
+};
+use crate::information::{
+    FollowerKey,
+    delivery::{AttemptOutcome, Source},
+    flow::{Audit, GuessKey, Inquiry, Origin, Scope, Subscription, Work},
+};
+
+pub(crate) async fn a_follower_named_twice_is_loaded_once(store: &dyn Bench) {
+    let mut twice = follower(1);
+    twice.subscriptions.push(Subscription { carrier: named("beta"), following: false, change_time: at(3) });
+    put(store, vec![(key("bank", 1), twice.clone())]).await;
+    let loaded = load(store, vec![key("bank", 1), key("bank", 1), key("bank", 2)]).await;
+    assert!(loaded.len() == 1 && loaded[&key("bank", 1)] == twice);
+}
+
+fn events(carrier: &str, ids: &[&str]) -> Scope {
+    let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+    Scope { events: Some((named(carrier), ids)), ..Scope::default() }
+}
+
+/// Takes what was not taken before; gives it.
+async fn take(store: &dyn Bench, scope: &Scope) -> Vec<String> {
+    let mut taken = Vec::new();
+    unit(store, scope, |work| {
+        let (_, ids) = scope.events.as_ref().unwrap();
+        work.taken = ids.iter().filter(|id| !work.seen.contains(*id)).cloned().collect();
+        taken.clone_from(&work.taken);
+    })
+    .await;
+    taken
+}
+
+pub(crate) async fn taken_events_are_seen_next_time_at_their_carrier(store: &dyn Bench) {
+    assert_eq!(take(store, &events("alpha", &["1", "二"])).await, ["1", "二"]);
+    assert_eq!(take(store, &events("alpha", &["1", "二", "3"])).await, ["3"]);
+    assert_eq!(
+        take(store, &events("beta", &["1", "3"])).await,
+        ["1", "3"],
+        "another carrier's ids are its own"
+    );
+    assert_eq!(take(store, &events("alpha", &["1", "1"])).await, [""; 0]);
+}
+
+pub(crate) async fn forgotten_events_are_new_again(store: &dyn Bench) {
+    for (second, id) in [(0, "old"), (10, "new")] {
+        let mut edit = |work: &mut Work| work.taken = vec![id.to_owned()];
+        store.work("fact", &events("alpha", &[id]), at(second), &mut edit).await.unwrap();
+    }
+    assert_eq!(store.forget_events(at(10)).await.unwrap(), 1);
+    assert_eq!(store.forget_events(at(10)).await.unwrap(), 0);
+    assert_eq!(take(store, &events("alpha", &["old", "new"])).await, ["old"]);
+}
+
+pub(crate) async fn a_delivery_made_twice_exists_once(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let first = request(&key("bank", 1), 0);
+    let mut other = request(&key("bank", 1), 0);
+    (other.purpose, other.due_time, other.carrier) = (Purpose::Identity, at(500), named("beta"));
+    deliver(store, &[first.clone(), other.clone()]).await;
+    deliver(store, &[other, first.clone()]).await;
+    let attempts = attempts(store, Source::Dialogues, 0).await;
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].purpose, Purpose::Question, "the first one stands");
+    deliver(store, std::slice::from_ref(&first)).await;
+    assert_eq!(states(store, &[(first.key, first.message_id)]).await, [D::Sending]);
+}
+
+/// Takes receipts as an acquisition would: the messages that exist move forward.
+async fn receive(store: &dyn Bench, receipts: &[(FollowerKey, MessageId, Signal)]) {
+    let messages = receipts.iter().map(|(key, id, _)| (key.clone(), *id)).collect();
+    unit(store, &Scope { messages, ..Scope::default() }, |work| {
+        for (_, id, signal) in receipts {
+            if let Some(state) = work.messages.get_mut(id) {
+                *state = advance(*state, *signal);
+            }
+        }
+    })
+    .await;
+}
+
+pub(crate) async fn receipts_move_states_and_tally_forward(store: &dyn Bench) {
+    follow(store, "bank", 1..4).await;
+    let all: Vec<_> = keys("bank", 1..4).iter().map(|key| request(key, 0)).collect();
+    deliver(store, &all).await;
+    let ids: Vec<_> = all.iter().map(|new| (new.key.clone(), new.message_id)).collect();
+    let receipt = |index: usize, signal| (ids[index].0.clone(), ids[index].1, signal);
+    receive(
+        store,
+        &[
+            receipt(0, Signal::Delivered),
+            receipt(0, Signal::Displayed),
+            receipt(1, Signal::Displayed),
+            receipt(1, Signal::Delivered),
+            (key("bank", 3), MessageId::from_bytes([7; 16]), Signal::Delivered),
+        ],
+    )
+    .await;
+    assert_eq!(states(store, &ids).await, [D::Displayed, D::Displayed, D::Queued]);
+    receive(store, &[receipt(2, Signal::Delivered), receipt(0, Signal::Delivered)]).await;
+    let before = store.rows_written().await;
+    receive(store, &[receipt(2, Signal::Delivered), receipt(0, Signal::Expired)]).await;
+    assert_eq!(store.rows_written().await, before, "what they do twice is what they did once");
+    assert_eq!(states(store, &ids).await, [D::Displayed, D::Displayed, D::Delivered]);
+    assert!(attempts(store, Source::Dialogues, 0).await.is_empty(), "what the phone has is not sent");
+}
+
+pub(crate) async fn a_receipt_that_names_another_follower_moves_nothing(store: &dyn Bench) {
+    follow(store, "bank", 1..3).await;
+    follow(store, "power", [1]).await;
+    let mine = request(&key("bank", 1), 0);
+    deliver(store, std::slice::from_ref(&mine)).await;
+    for wrong in [key("bank", 2), key("power", 1)] {
+        receive(store, &[(wrong, mine.message_id, Signal::Displayed)]).await;
+    }
+    assert_eq!(states(store, &[(mine.key.clone(), mine.message_id)]).await, [D::Queued]);
+    // The wrong ones stand beside the right one in a batch, and don't take its place.
+    let receipt = |key: &FollowerKey| (key.clone(), mine.message_id, Signal::Delivered);
+    receive(store, &[receipt(&key("bank", 2)), receipt(&mine.key), receipt(&key("power", 1))]).await;
+    assert_eq!(states(store, &[(mine.key.clone(), mine.message_id)]).await, [D::Delivered]);
+}
+
+pub(crate) async fn withdrawing_revokes_what_no_carrier_has(store: &dyn Bench) {
+    follow(store, "bank", 1..3).await;
+    follow(store, "power", [1]).await;
+    let (mine, theirs, elsewhere) = (key("bank", 1), key("bank", 2), key("power", 1));
+    deliver(store, &[request(&mine, 0), request(&mine, 1)]).await;
+    let sending = attempts(store, Source::Dialogues, 0).await;
+    let accepted = AttemptOutcome::Known(Signal::Accepted);
+    learn(store, &[result(&sending[0], accepted)], 1).await;
+    let waiting = [&mine, &theirs, &elsewhere].map(|key| request(key, 2));
+    deliver(store, &waiting).await;
+    let distribution = distribute(store, "bank", 1, &[]).await;
+    unit(store, &Scope::default(), |work| work.withdrawn = vec![mine.clone(), mine.clone()]).await;
+    let of_mine: Vec<_> = sending.iter().map(|attempt| (mine.clone(), attempt.message_id)).collect();
+    assert_eq!(states(store, &of_mine).await, [D::Accepted, D::Sending]);
+    let waiting: Vec<_> = waiting.into_iter().map(|new| (new.key, new.message_id)).collect();
+    assert_eq!(states(store, &waiting).await, [D::Revoked, D::Queued, D::Queued]);
+    assert_eq!(state_of(store, distribution, &mine).await, D::Revoked);
+    assert_eq!(state_of(store, distribution, &theirs).await, D::Queued);
+}
+
+pub(crate) async fn what_is_made_in_the_unit_of_a_withdrawal_stays(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let (old, new) = (request(&key("bank", 1), 0), request(&key("bank", 1), 1));
+    deliver(store, std::slice::from_ref(&old)).await;
+    unit(store, &of(keys("bank", [1])), |work| {
+        work.withdrawn.push(key("bank", 1));
+        work.deliveries.push(new.clone());
+    })
+    .await;
+    let ids = [old, new].map(|new| (new.key, new.message_id));
+    assert_eq!(states(store, &ids).await, [D::Revoked, D::Queued]);
+}
+
+pub(crate) async fn a_follower_has_at_most_one_live_tie(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let key = key("bank", 1);
+    for customer in ["C1", "C2"] {
+        let tie = tie(&key, customer);
+        change(store, &key, |record| record.tie = Some(tie.clone())).await;
+        assert!(load(store, vec![key.clone()]).await[&key].tie.as_ref() == Some(&tie));
+    }
+    change(store, &key, |record| record.tie = None).await;
+    let untied = load(store, vec![key.clone()]).await;
+    assert!(untied[&key] == follower(1), "the tie is gone and nothing else");
+}
+
+pub(crate) async fn guesses_are_counted_apart(store: &dyn Bench) {
+    let guess = |company: &str, axis, subject: &[u8]| GuessKey {
+        company: named(company),
+        axis,
+        subject: subject.to_owned(),
+    };
+    let guesses = vec![
+        guess("bank", Axis::Follower, &[1; 16]),
+        guess("bank", Axis::Account, &[1; 16]),
+        guess("bank", Axis::Company, &[]),
+        guess("power", Axis::Follower, &[1; 16]),
+        guess("power", Axis::Company, &[]),
+    ];
+    let scope = Scope { guesses: guesses.clone(), ..Scope::default() };
+    for round in 1..3 {
+        unit(store, &scope, |work| {
+            for (guess, charged) in guesses.iter().zip(1..5) {
+                let window_end = (charged > 1).then(|| at(i64::from(charged)));
+                work.guesses.insert(guess.clone(), Count { charged: charged * round, window_end });
+            }
+        })
+        .await;
+        unit(store, &scope, |work| {
+            assert_eq!(work.guesses.len(), 4, "what was never charged has no count");
+            for (guess, charged) in guesses.iter().zip(1..5) {
+                assert_eq!(work.guesses[guess].charged, charged * round);
+                assert_eq!(work.guesses[guess].window_end, (charged > 1).then(|| at(i64::from(charged))));
+            }
+        })
+        .await;
+    }
+}
+
+/// The followers that are due now, and are not afterwards.
+async fn due(store: &dyn Bench, second: i64, limit: u32) -> Vec<FollowerKey> {
+    let mut found = Vec::new();
+    let mut edit = |work: &mut Work| {
+        found = work.followers.keys().cloned().collect();
+        for record in work.followers.values_mut() {
+            record.dialogue.as_mut().unwrap().due_time = None;
+        }
+    };
+    let count = store.work_due(at(second), limit, &mut edit).await.unwrap();
+    assert_eq!(count, u32::try_from(found.len()).unwrap());
+    found.sort();
+    found
+}
+
+pub(crate) async fn due_dialogues_come_in_order_up_to_the_limit(store: &dyn Bench) {
+    let waiting = |last: u8, due: Option<i64>| {
+        let mut record = follower(last);
+        record.dialogue.as_mut().unwrap().due_time = due.map(at);
+        record
+    };
+    let times = [Some(40), Some(10), None, Some(30), Some(20), Some(50)];
+    put(store, (0..).zip(times).map(|(last, due)| (key("bank", last), waiting(last, due))).collect()).await;
+    put(store, vec![(key("power", 0), waiting(0, Some(15)))]).await;
+    assert_eq!(due(store, 9, 10).await, []);
+    assert_eq!(due(store, 40, 2).await, [key("bank", 1), key("power", 0)], "whosever they are");
+    assert_eq!(due(store, 40, 2).await, [key("bank", 3), key("bank", 4)]);
+    assert_eq!(due(store, 40, 2).await, [key("bank", 0)]);
+    assert_eq!(due(store, 40, 2).await, []);
+    assert_eq!(due(store, 50, 2).await, [key("bank", 5)]);
+}
+
+fn inquiry(key: &FollowerKey, company: &str, due: i64) -> Inquiry {
+    Inquiry {
+        id: InquiryId::derive(dialogue_id(key), 0),
+        company: named(company),
+        account: GivenAccount { branch_number: None, account_number: "0012345".to_owned() },
+        identity: AttestedIdentity {
+            method: IdentityMethod::Carrier,
+            name: "山田 太郎".to_owned(),
+            name_kana: None,
+            birth_date: "1980-02-03".to_owned(),
+            address: "東京都".to_owned(),
+        },
+        due_time: at(due),
+    }
+}
+
+async fn inquire(store: &dyn Bench, account: &str, last: u8, company: &str, due: i64) -> Inquiry {
+    let (key, mut record) = (key(account, last), follower(last));
+    let inquiry = inquiry(&key, company, due);
+    record.inquiry = Some(inquiry.clone());
+    put(store, vec![(key, record)]).await;
+    inquiry
+}
+
+async fn claim_inquiries(
+    store: &dyn Bench,
+    company: &str,
+    second: i64,
+    limit: u32,
+) -> Vec<(FollowerKey, Inquiry)> {
+    store.claim_inquiries(&named(company), at(second), at(second + 60), limit).await.unwrap()
+}
+
+pub(crate) async fn a_claimed_inquiry_waits_for_its_lease_to_end(store: &dyn Bench) {
+    let mut asked = inquire(store, "bank", 1, "bank", 0).await;
+    assert!(claim_inquiries(store, "bank", -1, 10).await.is_empty(), "not due yet");
+    asked.due_time = at(60);
+    assert!(claim_inquiries(store, "bank", 0, 10).await == [(key("bank", 1), asked.clone())]);
+    assert!(claim_inquiries(store, "bank", 59, 10).await.is_empty());
+    asked.due_time = at(120);
+    assert!(claim_inquiries(store, "bank", 60, 10).await == [(key("bank", 1), asked.clone())]);
+    assert!(load(store, keys("bank", [1])).await[&key("bank", 1)].inquiry == Some(asked));
+    change(store, &key("bank", 1), |record| record.inquiry = None).await;
+    assert!(claim_inquiries(store, "bank", 1_000, 10).await.is_empty(), "a decided one is gone");
+}
+
+pub(crate) async fn inquiries_go_to_their_own_company(store: &dyn Bench) {
+    for (last, due) in [(1, 30), (2, 10), (3, 20)] {
+        inquire(store, "bank", last, "bank", due).await;
+    }
+    inquire(store, "power", 1, "power", 0).await;
+    let claimed = |claimed: Vec<(FollowerKey, Inquiry)>| {
+        let mut keys: Vec<_> = claimed.into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(
+        claimed(claim_inquiries(store, "bank", 40, 2).await),
+        keys("bank", [2, 3]),
+        "the longest due first"
+    );
+    assert_eq!(claimed(claim_inquiries(store, "bank", 40, 2).await), keys("bank", [1]));
+    assert_eq!(claimed(claim_inquiries(store, "power", 40, 2).await), keys("power", [1]));
+    assert_eq!(claimed(claim_inquiries(store, "rail", 40, 2).await), []);
+}
+
+pub(crate) async fn a_unit_tells_the_audit_and_the_acquisition(store: &dyn Bench) {
+    let line = |key: Option<FollowerKey>, action, detail: &str| Audit {
+        company: named("bank"),
+        key,
+        action,
+        detail: detail.to_owned(),
+    };
+    for _ in 0..2 {
+        unit(store, &Scope::default(), |work| {
+            work.audits = vec![line(Some(key("bank", 1)), "tied", "tie_1"), line(None, "list_promoted", "5")];
+            work.added = vec![
+                (key("bank", 1), named("alpha"), Origin::Event),
+                (key("bank", 2), named("alpha"), Origin::List),
+                (key("bank", 3), named("alpha"), Origin::List),
+                (key("bank", 3), named("beta"), Origin::Event),
+            ];
+        })
+        .await;
+    }
+    let tied = format!("bank bank {} tied tie_1", "01".repeat(16));
+    let lines = [tied, "bank - - list_promoted 5".to_owned()];
+    assert_eq!(store.audits().await, [lines.clone(), lines].concat());
+    let overview = store.overview(&[named("bank")]).await.unwrap();
+    let added: Vec<_> = overview
+        .acquisitions
+        .iter()
+        .map(|list| (list.carrier.as_str(), list.added_by_event, list.added_by_list))
+        .collect();
+    assert_eq!(added, [("alpha", 2, 4), ("beta", 2, 0)]);
+}

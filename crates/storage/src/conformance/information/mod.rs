@@ -1,0 +1,423 @@
+//! Facts about every information store.
+//!
+//! A file for each room; here are the suite and what its facts are told with. Surprising: whatever a fact does by [`unit`],
+//! [`claimed`] or [`learn`] is followed by a count of all deliveries, which must be what the tally says.
+
+mod custody;
+mod delivery;
+mod distribution;
+mod expansion;
+mod flow;
+mod follower;
+mod gate;
+mod list;
+mod records;
+mod restart;
+mod walk;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    dialogue::{Dialogue, Rules},
+    distribution::Command,
+    eligibility::Tie,
+    id::{DialogueId, DistributionId, FollowerId, MessageId, TieId},
+    identity::IdentityMethod,
+    phone_number::PhoneNumber,
+    template::{Template, Variable, VariableKind},
+};
+use uuid::Uuid;
+
+pub(crate) use self::{
+    custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*, list::*,
+    records::*, restart::*, walk::*,
+};
+use crate::information::{
+    FollowerKey, InformationStore,
+    delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, Source},
+    distribution::{NewDistribution, Templates},
+    flow::{FollowerRecord, Matched, NewDelivery, Scope, Subscription, TieRecord, Work},
+};
+
+/// What facts look at besides the store's own methods.
+#[async_trait]
+pub(crate) trait Bench: InformationStore {
+    /// The counts of deliveries as they are kept, and counted afresh; none that is zero.
+    async fn tallies(&self) -> [Vec<String>; 2];
+    /// How many rows were written since the store was opened.
+    async fn rows_written(&self) -> i64;
+    /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
+    async fn audits(&self) -> Vec<String>;
+}
+
+/// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
+macro_rules! information_store_suite {
+    ($open:expr) => {
+        crate::conformance::information::information_store_suite!($open;
+            records_read_back_as_they_were_written,
+            an_edit_that_changes_nothing_writes_nothing,
+            an_edit_writes_only_what_it_changed,
+            a_unit_whose_edit_panics_leaves_nothing,
+            a_unit_given_up_half_way_leaves_nothing_or_everything,
+            a_follower_named_twice_is_loaded_once,
+            taken_events_are_seen_next_time_at_their_carrier,
+            forgotten_events_are_new_again,
+            a_delivery_made_twice_exists_once,
+            receipts_move_states_and_tally_forward,
+            a_receipt_that_names_another_follower_moves_nothing,
+            withdrawing_revokes_what_no_carrier_has,
+            what_is_made_in_the_unit_of_a_withdrawal_stays,
+            a_follower_has_at_most_one_live_tie,
+            guesses_are_counted_apart,
+            due_dialogues_come_in_order_up_to_the_limit,
+            a_claimed_inquiry_waits_for_its_lease_to_end,
+            inquiries_go_to_their_own_company,
+            a_unit_tells_the_audit_and_the_acquisition,
+            confirmed_followers_with_values_get_the_individual_message,
+            on_any_doubt_the_first_attempt_is_uniform,
+            who_does_not_follow_gets_nothing,
+            an_individual_retry_goes_to_its_own_tie_or_not_at_all,
+            an_individual_retry_that_is_allowed_says_the_same,
+            a_uniform_retry_stays_uniform,
+            requests_leave_only_in_the_present_dialogue,
+            values_are_of_the_customer_of_the_tie,
+            a_distribution_that_does_not_run_yields_nothing,
+            a_claim_takes_what_is_due_in_order_up_to_its_limit,
+            a_claim_takes_only_its_own_carrier_and_source,
+            a_claimed_delivery_is_due_again_after_its_lease,
+            too_many_failures_are_dead,
+            throttling_is_no_failure,
+            a_delivery_past_its_time_expires,
+            unknown_outcomes_are_due_again_and_count,
+            results_of_an_earlier_attempt_move_states_but_not_leases,
+            a_receipt_may_come_before_the_acceptance,
+            results_are_recorded_once_and_in_their_order,
+            results_for_another_follower_change_nothing,
+            the_next_due_delivery_is_known,
+            accepted_deliveries_without_a_receipt_expire,
+            a_snapshot_is_compared_with_the_list,
+            a_quarantine_suspends_exactly_the_missing,
+            promotion_pages_are_exact,
+            a_promotion_resumes_the_ties_of_staged_numbers,
+            a_list_under_promotion_takes_no_other_snapshot,
+            snapshots_are_counted_and_leave_no_stage,
+            lists_of_accounts_and_carriers_never_mix,
+            whatever_happens_the_tally_is_the_count,
+            the_same_request_gives_the_same_draft_and_another_is_refused,
+            a_draft_that_would_have_expired_is_refused_but_not_its_repetition,
+            a_customer_whose_values_come_twice_counts_once,
+            only_drafts_take_values,
+            commands_are_obeyed_once_and_are_in_the_audit,
+            a_start_sets_the_times_once,
+            another_company_sees_no_distribution,
+            distributions_are_listed_newest_first,
+            templates_read_back_as_they_were_given,
+            a_preview_is_what_is_sent,
+            counts_tell_where_deliveries_stand,
+            every_follower_gets_one_delivery_over_their_carrier,
+            an_expansion_goes_on_where_it_stopped,
+            who_comes_behind_the_cursor_gets_the_next_one,
+            only_a_running_distribution_whose_time_has_come_is_expanded,
+            running_tells_what_is_live,
+            what_is_expanded_too_late_is_expired,
+            overdue_deliveries_expire_unless_an_attempt_is_under_way,
+            a_distribution_is_completed_when_nothing_of_it_is_live,
+            cancelling_withdraws_what_was_never_attempted,
+            what_a_carrier_may_have_is_asked_back_once,
+            an_attempt_under_way_is_waited_for,
+            a_receipt_between_asking_and_recording_wins,
+            customers_are_found_by_account_key_and_joint_accounts_both,
+            a_copy_answers_nothing_until_it_is_whole,
+            a_new_copy_replaces_the_one_before,
+            a_copy_whose_lease_is_over_answers_nothing_and_leaves_a_record,
+            a_purge_goes_in_batches_and_is_told_when_the_last_row_is_gone,
+            a_purge_that_is_asked_for_destroys_everything_and_may_be_repeated,
+            an_abandoned_copy_is_given_up,
+            a_copy_that_was_given_up_does_not_end_the_one_in_effect,
+            another_companys_copy_is_out_of_reach,
+            a_funnel_counts_every_follower_once,
+            messages_and_acquisitions_are_told_by_account_and_carrier,
+            pages_go_by_follower_and_end,
+            an_outcome_filters_what_is_listed,
+            a_follower_is_told_with_the_customer_and_the_reasons,
+            every_page_is_in_the_audit,
+        );
+    };
+    ($open:expr; $($fact:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $fact() {
+                let (store, _alive) = $open.await;
+                crate::conformance::information::$fact(&store).await;
+            }
+        )+
+    };
+}
+pub(crate) use information_store_suite;
+
+/// So many seconds after the facts begin.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+/// An id as configured: a company's, an account's, a carrier's, a customer's.
+pub(crate) fn named<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
+    name.parse().unwrap()
+}
+
+/// The account's follower with this id; the same number in another account is another follower with the same bytes.
+pub(crate) fn key(account: &str, last: u8) -> FollowerKey {
+    FollowerKey { account: named(account), follower: FollowerId::from_bytes([last; 16]) }
+}
+
+pub(crate) fn keys(account: &str, lasts: impl IntoIterator<Item = u8>) -> Vec<FollowerKey> {
+    lasts.into_iter().map(|last| key(account, last)).collect()
+}
+
+pub(crate) fn number(last: u8) -> PhoneNumber {
+    format!("+8190{last:08}").parse().unwrap()
+}
+
+/// The first dialogue with a follower.
+pub(crate) fn dialogue_id(key: &FollowerKey) -> DialogueId {
+    DialogueId::derive(key.follower, 0)
+}
+
+/// A follower on the list of carrier alpha since the beginning, whose dialogue waits.
+pub(crate) fn follower(last: u8) -> FollowerRecord {
+    let key = key("any", last);
+    FollowerRecord {
+        phone_number: number(last),
+        carrier: named("alpha"),
+        following: true,
+        follow_time: at(0),
+        subscriptions: vec![Subscription { carrier: named("alpha"), following: true, change_time: at(0) }],
+        dialogue: Some(Dialogue::begin(dialogue_id(&key), 0, &Rules::default(), at(0))),
+        matched: Matched::default(),
+        tie: None,
+        inquiry: None,
+    }
+}
+
+/// A live tie to this customer.
+pub(crate) fn tie(key: &FollowerKey, customer: &str) -> TieRecord {
+    let tie = Tie {
+        id: TieId::derive(dialogue_id(key)),
+        customer_id: named(customer),
+        suspended: false,
+        expire_time: at(1_000_000),
+    };
+    TieRecord { tie, method: IdentityMethod::Jpki, tie_time: at(0) }
+}
+
+/// The tally is what a count of all deliveries gives.
+pub(crate) async fn balanced(store: &dyn Bench) {
+    let [kept, counted] = store.tallies().await;
+    assert_eq!(kept, counted, "tally and deliveries differ");
+}
+
+/// A unit of work.
+pub(crate) async fn unit(store: &dyn Bench, scope: &Scope, mut edit: impl FnMut(&mut Work) + Send) {
+    store.work("fact", scope, at(0), &mut edit).await.unwrap();
+    balanced(store).await;
+}
+
+pub(crate) fn of(followers: Vec<FollowerKey>) -> Scope {
+    Scope { followers, ..Scope::default() }
+}
+
+/// Stores followers.
+pub(crate) async fn put(store: &dyn Bench, followers: Vec<(FollowerKey, FollowerRecord)>) {
+    let scope = of(followers.iter().map(|(key, _)| key.clone()).collect());
+    unit(store, &scope, |work| work.followers.extend(followers.clone())).await;
+}
+
+/// Stores plain followers of an account with these ids.
+pub(crate) async fn follow(store: &dyn Bench, account: &str, lasts: impl IntoIterator<Item = u8>) {
+    put(store, lasts.into_iter().map(|last| (key(account, last), follower(last))).collect()).await;
+}
+
+/// Ties followers of an account to customers.
+pub(crate) async fn tied(store: &dyn Bench, account: &str, ties: &[(u8, &str)]) {
+    for (last, customer) in ties {
+        let key = key(account, *last);
+        change(store, &key, |record| record.tie = Some(tie(&key, customer))).await;
+    }
+}
+
+/// Reads followers.
+pub(crate) async fn load(
+    store: &dyn InformationStore,
+    keys: Vec<FollowerKey>,
+) -> HashMap<FollowerKey, FollowerRecord> {
+    let mut loaded = HashMap::new();
+    let mut look = |work: &mut Work| loaded.clone_from(&work.followers);
+    store.work("look", &of(keys), at(0), &mut look).await.unwrap();
+    loaded
+}
+
+/// Changes a follower.
+pub(crate) async fn change(
+    store: &dyn Bench,
+    key: &FollowerKey,
+    mut edit: impl FnMut(&mut FollowerRecord) + Send,
+) {
+    unit(store, &of(vec![key.clone()]), |work| edit(work.followers.get_mut(key).unwrap())).await;
+}
+
+/// The `count`th message of a follower's dialogue.
+pub(crate) fn request(key: &FollowerKey, count: u32) -> NewDelivery {
+    NewDelivery {
+        key: key.clone(),
+        message_id: MessageId::of_dialogue(dialogue_id(key), count),
+        carrier: named("alpha"),
+        purpose: Purpose::Question,
+        dialogue: (dialogue_id(key), 1),
+        due_time: at(0),
+        expire_time: at(100_000),
+    }
+}
+
+/// Makes deliveries.
+pub(crate) async fn deliver(store: &dyn Bench, deliveries: &[NewDelivery]) {
+    unit(store, &Scope::default(), |work| work.deliveries = deliveries.to_vec()).await;
+}
+
+/// Where messages stand; those that don't exist are left out.
+pub(crate) async fn states(
+    store: &dyn InformationStore,
+    messages: &[(FollowerKey, MessageId)],
+) -> Vec<DeliveryState> {
+    let mut found = Vec::new();
+    for message in messages {
+        let scope = Scope { messages: vec![message.clone()], ..Scope::default() };
+        let mut look = |work: &mut Work| found.extend(work.messages.get(&message.1).copied());
+        store.work("look", &scope, at(0), &mut look).await.unwrap();
+    }
+    found
+}
+
+/// Where the distribution's message to this follower stands.
+pub(crate) async fn state_of(
+    store: &dyn InformationStore,
+    id: DistributionId,
+    key: &FollowerKey,
+) -> DeliveryState {
+    states(store, &[(key.clone(), MessageId::of_distribution(id, key.follower))]).await[0]
+}
+
+/// A draft of the bank's or whosever the account is, with values for these customers.
+pub(crate) async fn draft(
+    store: &dyn Bench,
+    account: &str,
+    id: u8,
+    values: &[(&str, &str)],
+    start: i64,
+) -> DistributionId {
+    let new = NewDistribution {
+        id: DistributionId::from_bytes([id; 16]),
+        company: named(account),
+        account: named(account),
+        request_id: Uuid::from_u128(u128::from(id)),
+        digest: [id; 32],
+        name: "名".to_owned(),
+        templates: Templates {
+            uniform: Template::parse("お知らせ", Vec::new(), Vec::new()).unwrap(),
+            individual: Some(
+                Template::parse(
+                    "{what}",
+                    Vec::new(),
+                    vec![Variable { name: "what".to_owned(), kind: VariableKind::Text }],
+                )
+                .unwrap(),
+            ),
+        },
+        start_time: Some(at(start)),
+        expire_time: Some(at(50_000)),
+        messages_per_second: 0,
+    };
+    store.create_distribution(&new, at(0)).await.unwrap();
+    let values: Vec<_> =
+        values.iter().map(|(customer, value)| (named(customer), vec![(*value).to_owned()])).collect();
+    store.put_values(&new.company, new.id, &values).await.unwrap();
+    new.id
+}
+
+/// A command of the company that the account belongs to: they bear the same name here.
+pub(crate) async fn command(store: &dyn Bench, account: &str, id: DistributionId, command: Command) {
+    store.command_distribution(&named(account), id, command, at(0)).await.unwrap();
+}
+
+/// A running distribution, with a delivery for every follower of the account.
+pub(crate) async fn distribute(
+    store: &dyn Bench,
+    account: &str,
+    id: u8,
+    values: &[(&str, &str)],
+) -> DistributionId {
+    let id = draft(store, account, id, values, 0).await;
+    command(store, account, id, Command::Start).await;
+    assert!(store.expand(id, 1_000, at(0)).await.unwrap().done);
+    balanced(store).await;
+    id
+}
+
+/// A claim over carrier alpha, with a lease of a minute and three attempts.
+pub(crate) fn claim(source: Source, second: i64) -> Claim {
+    Claim {
+        carrier: named("alpha"),
+        source,
+        limit: 1_000,
+        now: at(second),
+        lease_end: at(second + 60),
+        attempts_limit: 3,
+    }
+}
+
+pub(crate) async fn claimed(store: &dyn Bench, claim: &Claim) -> Claimed {
+    let claimed = store.claim(claim).await.unwrap();
+    balanced(store).await;
+    claimed
+}
+
+/// The attempts of a claim, by follower.
+pub(crate) async fn attempts(store: &dyn Bench, source: Source, second: i64) -> Vec<Attempt> {
+    let mut attempts = claimed(store, &claim(source, second)).await.attempts;
+    attempts.sort_by(|one, other| (&one.key, one.message_id).cmp(&(&other.key, other.message_id)));
+    attempts
+}
+
+pub(crate) fn result(attempt: &Attempt, outcome: AttemptOutcome) -> AttemptResult {
+    let Attempt { key, message_id, attempt, .. } = attempt.clone();
+    AttemptResult { key, message_id, attempt, outcome }
+}
+
+/// Records outcomes.
+pub(crate) async fn learn(store: &dyn Bench, results: &[AttemptResult], second: i64) {
+    store.record(results, at(second)).await.unwrap();
+    balanced(store).await;
+}
+
+/// Numbers that look random, the same in every run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// A number below `sides`.
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    pub(crate) fn flip(&mut self) -> bool {
+        self.roll(2) == 0
+    }
+
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.roll(from.len() as u64)).unwrap()].clone()
+    }
+}

@@ -1,0 +1,251 @@
+//! Facts about units of work: what an edit changed is stored, whole or not at all.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+};
+
+use musubi_domain::{
+    customer::GivenAccount,
+    dialogue::{Dialogue, Stage, State},
+    eligibility::Tie,
+    id::{DialogueId, InquiryId, TieId},
+    identity::{AttestedIdentity, IdentityMethod},
+};
+
+use super::{Bench, Dice, at, follow, follower, key, keys, load, named, of, put, request, states, tie, unit};
+use crate::information::{
+    FollowerKey,
+    flow::{FollowerRecord, Inquiry, Matched, Origin, Scope, Subscription, TieRecord, Work},
+};
+
+const TEXTS: [&str; 5] = ["山田　太郎", "O'Neil \"x\"\\", "", "0012", "🍣\n{}[]"];
+
+impl Dice {
+    fn instant(&mut self) -> jiff::Timestamp {
+        at(0) + jiff::SignedDuration::from_micros(self.roll(1 << 50).cast_signed())
+    }
+
+    fn text(&mut self) -> String {
+        self.pick(&TEXTS).to_owned()
+    }
+
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flip().then(|| make(self))
+    }
+
+    fn account(&mut self) -> GivenAccount {
+        let branch_number = self.maybe(|dice| format!("{:03}", dice.roll(1_000)));
+        GivenAccount { branch_number, account_number: format!("{:07}", self.roll(10_000_000)) }
+    }
+
+    fn dialogue(&mut self) -> Dialogue {
+        let small = |number: u64| u16::try_from(number).unwrap();
+        let tiny = |number: u64| u8::try_from(number).unwrap();
+        Dialogue {
+            id: DialogueId::from_bytes([tiny(self.roll(256)); 16]),
+            turn: u32::try_from(self.roll(1 << 32)).unwrap(),
+            state: self.pick(&State::ALL),
+            step: small(self.roll(1 << 16)),
+            messages: small(self.roll(1 << 16)),
+            reminders: tiny(self.roll(256)),
+            unreadable: tiny(self.roll(256)),
+            tries: tiny(self.roll(256)),
+            reached: self.pick(&Stage::ALL),
+            due_time: self.maybe(Self::instant),
+            state_time: self.instant(),
+            given: self.maybe(Self::account),
+        }
+    }
+
+    fn inquiry(&mut self) -> Inquiry {
+        Inquiry {
+            id: InquiryId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
+            company: self.pick(&["bank", "power"].map(named)),
+            account: self.account(),
+            identity: AttestedIdentity {
+                method: self.pick(&IdentityMethod::ALL),
+                name: self.text(),
+                name_kana: self.maybe(Self::text),
+                birth_date: "1980-02-03".to_owned(),
+                address: self.text(),
+            },
+            due_time: self.instant(),
+        }
+    }
+
+    fn tie(&mut self) -> TieRecord {
+        let tie = Tie {
+            id: TieId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
+            customer_id: self.pick(&["C1", "0007", "a'b\"c"].map(named)),
+            suspended: self.flip(),
+            expire_time: self.instant(),
+        };
+        TieRecord { tie, method: self.pick(&IdentityMethod::ALL), tie_time: self.instant() }
+    }
+
+    /// Anything that may come after `was`: a dialogue and a subscription are never removed.
+    fn record(&mut self, last: u8, was: Option<&FollowerRecord>) -> FollowerRecord {
+        let on = |carrier: &str| {
+            was.is_some_and(|was| was.subscriptions.iter().any(|s| s.carrier.as_str() == carrier))
+        };
+        let mut subscriptions = Vec::new();
+        for carrier in ["alpha", "beta", "gamma"] {
+            if on(carrier) || self.flip() {
+                let (following, change_time) = (self.flip(), self.instant());
+                subscriptions.push(Subscription { carrier: named(carrier), following, change_time });
+            }
+        }
+        let dialogue =
+            (was.is_some_and(|was| was.dialogue.is_some()) || self.flip()).then(|| self.dialogue());
+        let matched = Matched {
+            proposed_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),
+            reasons: (0..self.roll(3)).map(|_| self.text()).collect(),
+        };
+        FollowerRecord {
+            phone_number: super::number(last),
+            carrier: self.pick(&["alpha", "beta"].map(named)),
+            following: self.flip(),
+            follow_time: self.instant(),
+            subscriptions,
+            matched: if dialogue.is_some() { matched } else { Matched::default() },
+            dialogue,
+            tie: self.maybe(Self::tie),
+            inquiry: self.maybe(Self::inquiry),
+        }
+    }
+}
+
+pub(crate) async fn records_read_back_as_they_were_written(store: &dyn Bench) {
+    let mut dice = Dice(1);
+    let all: Vec<FollowerKey> = ["bank", "power"].iter().flat_map(|account| keys(account, 0..150)).collect();
+    let mut model: HashMap<FollowerKey, FollowerRecord> = HashMap::new();
+    for _ in 0..8 {
+        let mut next = HashMap::new();
+        for key in &all {
+            if dice.roll(3) > 0 {
+                next.insert(key.clone(), dice.record(key.follower.as_bytes()[0], model.get(key)));
+            }
+        }
+        unit(store, &of(next.keys().cloned().collect()), |work| {
+            for (key, record) in &next {
+                assert_eq!(work.followers.get(key), model.get(key), "what was loaded to be edited");
+                work.followers.insert(key.clone(), record.clone());
+            }
+        })
+        .await;
+        model.extend(next);
+        assert!(load(store, all.clone()).await == model, "seed 1: a record changed on its way");
+    }
+}
+
+pub(crate) async fn an_edit_that_changes_nothing_writes_nothing(store: &dyn Bench) {
+    let mut dice = Dice(2);
+    put(store, (0..20).map(|last| (key("bank", last), dice.record(last, None))).collect()).await;
+    super::deliver(store, &[request(&key("bank", 0), 0)]).await;
+    let scope = Scope {
+        followers: keys("bank", 0..30),
+        events: Some((named("alpha"), vec!["e".to_owned()])),
+        messages: vec![(key("bank", 0), request(&key("bank", 0), 0).message_id)],
+        guesses: Vec::new(),
+    };
+    let before = store.rows_written().await;
+    unit(store, &scope, |work| {
+        let same = work.followers.clone();
+        work.followers = same;
+    })
+    .await;
+    assert_eq!(store.rows_written().await, before);
+}
+
+pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
+    let mut whole = follower(1);
+    whole.tie = Some(tie(&key("bank", 1), "C1"));
+    put(store, vec![(key("bank", 1), whole), (key("bank", 2), follower(2))]).await;
+    let edits: [fn(&mut FollowerRecord); 5] = [
+        |record| record.following = false,
+        |record| record.subscriptions[0].following = false,
+        |record| record.dialogue.as_mut().unwrap().step = 9,
+        |record| record.tie.as_mut().unwrap().tie.suspended = true,
+        |record| record.tie = None,
+    ];
+    for edit in edits {
+        let before = store.rows_written().await;
+        unit(store, &of(keys("bank", 1..3)), |work| edit(work.followers.get_mut(&key("bank", 1)).unwrap()))
+            .await;
+        assert_eq!(store.rows_written().await - before, 1);
+    }
+    let left = load(store, keys("bank", 1..3)).await;
+    assert!(left[&key("bank", 2)] == follower(2), "nobody else was touched");
+}
+
+/// Changes something of every kind.
+fn change_everything(work: &mut Work) {
+    let new = key("bank", 9);
+    work.followers.insert(new.clone(), follower(9));
+    work.followers.get_mut(&key("bank", 1)).unwrap().tie = Some(tie(&key("bank", 1), "C1"));
+    work.taken.push("event".to_owned());
+    work.deliveries.push(request(&new, 0));
+    work.withdrawn.push(key("bank", 1));
+    work.added.push((new, named("alpha"), Origin::Event));
+}
+
+fn everything() -> Scope {
+    Scope { events: Some((named("alpha"), vec!["event".to_owned()])), ..of(keys("bank", [1, 9])) }
+}
+
+/// Whether all of it is stored; some of it must never be.
+async fn everything_is_stored(store: &dyn Bench) -> bool {
+    let mut signs = Vec::new();
+    unit(store, &everything(), |work| {
+        let tied = work.followers[&key("bank", 1)].tie.is_some();
+        signs = vec![tied, work.followers.contains_key(&key("bank", 9)), work.seen.contains("event")];
+    })
+    .await;
+    let new = key("bank", 9);
+    signs.push(!states(store, &[(new.clone(), request(&new, 0).message_id)]).await.is_empty());
+    assert!(signs.iter().all(|sign| *sign == signs[0]), "a part was stored: {signs:?}");
+    signs[0]
+}
+
+pub(crate) async fn a_unit_whose_edit_panics_leaves_nothing(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let scope = everything();
+    let mut edit = |work: &mut Work| {
+        change_everything(work);
+        panic!("in the edit");
+    };
+    let mut working = store.work("fact", &scope, at(0), &mut edit);
+    let panicked = std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| working.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(_)) => Poll::Ready(false),
+            Err(_) => Poll::Ready(true),
+        }
+    })
+    .await;
+    assert!(panicked);
+    drop(working);
+    assert!(!everything_is_stored(store).await);
+}
+
+/// Given up at every point at which it waits: before the last one nothing is stored, after it everything.
+pub(crate) async fn a_unit_given_up_half_way_leaves_nothing_or_everything(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let scope = everything();
+    let mut given_up = 0;
+    while !everything_is_stored(store).await {
+        given_up += 1;
+        let mut edit = change_everything;
+        let mut working = store.work("fact", &scope, at(0), &mut edit);
+        let mut left = given_up;
+        std::future::poll_fn(|context| {
+            left -= 1;
+            let done = working.as_mut().poll(context).map(Result::unwrap);
+            if left == 0 { Poll::Ready(()) } else { done }
+        })
+        .await;
+    }
+    assert!(given_up > 3, "a unit of work waits more than {given_up} times");
+}

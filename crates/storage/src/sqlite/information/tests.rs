@@ -1,0 +1,185 @@
+//! The conformance suite on SQLite, and what only SQLite can be asked: its plans, its files after a crash, a statement that
+//! fails.
+
+use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
+
+use super::{SqliteInformation, delivery, flow, list, load, save, tally};
+use crate::{
+    StoreError,
+    conformance::information::{self as facts, Bench as _},
+    information::flow::{Audit, FlowStore as _, Work},
+};
+
+#[async_trait]
+impl facts::Bench for SqliteInformation {
+    async fn tallies(&self) -> [Vec<String>; 2] {
+        const LINE: &str = "official_account || ' ' || carrier || ' ' || hex(distribution) || ' ' || purpose || ' ' || state";
+        let kept = format!("SELECT {LINE} || ' ' || count FROM delivery_tally WHERE count <> 0 ORDER BY 1");
+        let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
+        let reader = self.database.read();
+        [
+            sqlx::query_scalar(AssertSqlSafe(kept)).fetch_all(reader).await.unwrap(),
+            sqlx::query_scalar(AssertSqlSafe(counted)).fetch_all(reader).await.unwrap(),
+        ]
+    }
+
+    async fn rows_written(&self) -> i64 {
+        let mut tx = self.database.write("fact").await.unwrap();
+        sqlx::query_scalar("SELECT total_changes()").fetch_one(&mut *tx).await.unwrap()
+    }
+
+    async fn audits(&self) -> Vec<String> {
+        const AUDITS: &str = "
+            SELECT concat_ws(' ', company, coalesce(official_account, '-'), iif(follower IS NULL, '-', hex(follower)), action, detail)
+            FROM audit ORDER BY audit_id";
+        sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
+    }
+}
+
+async fn open() -> (SqliteInformation, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+    (store, folder)
+}
+
+facts::information_store_suite!(open());
+
+#[tokio::test]
+async fn everything_outlives_the_process() {
+    let (store, folder) = open().await;
+    facts::fill(&store).await;
+    store.close().await;
+    let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+    facts::everything_is_there(&store).await;
+}
+
+#[tokio::test]
+async fn everything_outlives_a_crash() {
+    let (store, folder) = open().await;
+    facts::fill(&store).await;
+    // What a killed process leaves: the file and its log, not written back.
+    let left = tempfile::tempdir().unwrap();
+    for name in ["information.db", "information.db-wal"] {
+        std::fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
+    }
+    let reopened = SqliteInformation::open(&left.path().join("information.db")).await.unwrap();
+    facts::everything_is_there(&reopened).await;
+}
+
+#[tokio::test]
+async fn a_unit_whose_last_statement_fails_leaves_nothing() {
+    let (store, _folder) = open().await;
+    facts::fill(&store).await;
+    let mut tx = store.database.write("fact").await.unwrap();
+    sqlx::query("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let before = store.rows_written().await;
+    let mut edit = |work: &mut Work| {
+        let key = facts::key("bank", 1);
+        work.followers.get_mut(&key).unwrap().tie = None;
+        work.deliveries = vec![facts::request(&key, 7)];
+        work.withdrawn = vec![key.clone()];
+        work.audits = vec![Audit {
+            company: facts::named("bank"),
+            key: Some(key),
+            action: "untied",
+            detail: String::new(),
+        }];
+    };
+    let failed = store.work("fact", &facts::of(facts::keys("bank", [1])), facts::at(5), &mut edit).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable { transaction: "fact", .. })));
+    assert!(store.rows_written().await > before, "it came as far as to write");
+    facts::everything_is_there(&store).await;
+}
+
+/// What a plan may read from end to end: the parameter, and the table with a row for each list.
+const SCANNED: [&str; 3] = ["SCAN k ", "SCAN json_each ", "SCAN subscriber_list"];
+
+#[tokio::test]
+async fn no_statement_reads_or_sorts_a_growing_table() {
+    let (store, _folder) = open().await;
+    for statement in [
+        flow::DUE,
+        flow::CLAIM_INQUIRIES,
+        flow::FORGET,
+        load::FOLLOWERS,
+        load::SUBSCRIPTIONS,
+        load::EVENTS,
+        load::MESSAGES,
+        load::GUESSES,
+        save::FOLLOWERS,
+        save::SUBSCRIPTIONS,
+        save::DIALOGUES,
+        save::TIES,
+        save::INQUIRIES,
+        save::END_TIES,
+        save::END_INQUIRIES,
+        save::TAKEN,
+        save::GUESSES,
+        save::DELIVERIES,
+        save::MESSAGES,
+        save::WITHDRAWN,
+        save::ADDED,
+        delivery::MAY_RUN,
+        delivery::DUE,
+        delivery::MOVE,
+        delivery::ATTEMPTED,
+        delivery::RECORD,
+        delivery::NEXT_DUE,
+        delivery::EXPIRE_UNCONFIRMED,
+        list::CLEAR,
+        list::STAGE,
+        list::COUNT_PRESENT,
+        list::COUNT_MISSING,
+        list::COUNT_STAGED,
+        list::QUARANTINE_TIME,
+        list::ENSURE,
+        list::COUNT_DISCARDED,
+        list::COUNT_QUARANTINED,
+        list::SUSPEND_MISSING,
+        list::PROMOTING,
+        list::BEGIN_PROMOTION,
+        list::PROMOTIONS,
+        list::STAGED_NEW,
+        list::STAGED_MISSING,
+        list::RESUME_STAGED,
+        list::FINISH,
+        tally::MOVE,
+    ] {
+        let steps = plan(&store, statement).await;
+        let scans =
+            |step: &String| step.starts_with("SCAN") && !SCANNED.iter().any(|known| step.starts_with(known));
+        let sorts = |step: &String| step.contains("TEMP B-TREE");
+        assert!(!steps.iter().any(|step| scans(step) || sorts(step)), "{statement}\n{steps:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_by_its_index() {
+    let (store, _folder) = open().await;
+    for (statement, access) in [
+        (flow::DUE, "dialogue USING COVERING INDEX dialogue_due (due_time<?)"),
+        (flow::CLAIM_INQUIRIES, "inquiry USING COVERING INDEX inquiry_due (company=? AND due_time<?)"),
+        (flow::FORGET, "inbox USING COVERING INDEX inbox_age (take_time<?)"),
+        (delivery::DUE, "m USING INDEX delivery_due (carrier=? AND distribution=? AND due_time<?)"),
+        (delivery::NEXT_DUE, "delivery USING INDEX delivery_due (carrier=? AND distribution=?)"),
+        (delivery::EXPIRE_UNCONFIRMED, "delivery USING COVERING INDEX delivery_unconfirmed (expire_time<?)"),
+        (list::STAGED_NEW, "g USING PRIMARY KEY (official_account=? AND carrier=? AND follower>?)"),
+        (list::STAGED_MISSING, "s USING PRIMARY KEY (official_account=? AND follower>?)"),
+    ] {
+        let steps = plan(&store, statement).await;
+        assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
+    }
+}
+
+/// How SQLite would run a statement.
+async fn plan(store: &SqliteInformation, statement: &str) -> Vec<String> {
+    let statement = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let steps: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(statement).fetch_all(store.database.read()).await.unwrap();
+    steps.into_iter().map(|step| step.3).collect()
+}
