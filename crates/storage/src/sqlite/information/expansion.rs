@@ -27,6 +27,10 @@ use crate::{
     sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
 };
 
+const WORK: &str = "
+    SELECT EXISTS (SELECT 1 FROM distribution INDEXED BY distribution_running WHERE state IN (1, 2))
+        OR EXISTS (SELECT 1 FROM revocation)";
+
 const RUNNING: &str = "
     SELECT d.distribution_id, d.company, d.official_account, d.messages_per_second, d.expire_time, d.expanded,
            coalesce((SELECT sum(t.count) FROM delivery_tally AS t
@@ -194,6 +198,9 @@ impl ExpansionStore for SqliteInformation {
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "expire_overdue";
         let failed = StoreError::during(TRANSACTION);
+        if !self.has_work(TRANSACTION).await? {
+            return Ok(0);
+        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(OVERDUE).bind(micros(now)).bind(limit);
         let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
@@ -205,6 +212,9 @@ impl ExpansionStore for SqliteInformation {
     async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError> {
         const TRANSACTION: &str = "complete_distributions";
         let failed = StoreError::during(TRANSACTION);
+        if !self.has_work(TRANSACTION).await? {
+            return Ok(Vec::new());
+        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
@@ -221,6 +231,9 @@ impl ExpansionStore for SqliteInformation {
     async fn withdraw(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "withdraw_cancelled";
         let failed = StoreError::during(TRANSACTION);
+        if !self.has_work(TRANSACTION).await? {
+            return Ok(0);
+        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(NEVER_ATTEMPTED).bind(limit).fetch_all(&mut *tx).await.map_err(&failed)?;
         settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
@@ -320,6 +333,16 @@ impl ExpansionStore for SqliteInformation {
         };
         walked.execute(&mut *tx).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
+    }
+}
+
+impl SqliteInformation {
+    /// Whether any distribution is under way. Asked before a sweep, so that an idle server doesn't keep its one writer busy.
+    async fn has_work(&self, transaction: &'static str) -> Result<bool, StoreError> {
+        sqlx::query_scalar(WORK)
+            .fetch_one(self.database.read())
+            .await
+            .map_err(StoreError::during(transaction))
     }
 }
 

@@ -1,0 +1,222 @@
+//! Facts about distributions as companies ask for them.
+
+use jiff::Timestamp;
+use musubi_domain::{
+    ErrorKind,
+    delivery::{DeliveryState, Purpose},
+    distribution::{Command, State},
+    id::{CustomerId, DistributionId},
+    template::{Template, Variable, VariableKind},
+};
+use uuid::Uuid;
+
+use super::{Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, tied};
+use crate::{
+    StoreError,
+    information::{
+        delivery::Source,
+        distribution::{Distribution, NewDistribution, Preview, Templates},
+    },
+};
+
+fn asked(id: u8, request: u128, digest: u8) -> NewDistribution {
+    let variables = vec![Variable { name: "due".to_owned(), kind: VariableKind::Yen }];
+    NewDistribution {
+        id: DistributionId::from_bytes([id; 16]),
+        company: named("bank"),
+        account: named("bank"),
+        request_id: Uuid::from_u128(request),
+        digest: [digest; 32],
+        name: "通知".to_owned(),
+        templates: Templates {
+            uniform: Template::parse("お知らせ", Vec::new(), Vec::new()).unwrap(),
+            individual: Some(Template::parse("{due} です", Vec::new(), variables).unwrap()),
+        },
+        start_time: None,
+        expire_time: None,
+        messages_per_second: 7,
+    }
+}
+
+fn refusal<T>(outcome: Result<T, StoreError>) -> (ErrorKind, String) {
+    match outcome {
+        Err(StoreError::Refused(error)) => (error.kind, error.field),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was not refused"),
+    }
+}
+
+fn value(customer: &str, value: &str) -> (CustomerId, Vec<String>) {
+    (named(customer), vec![value.to_owned()])
+}
+
+async fn get(store: &dyn Bench, id: DistributionId) -> Distribution {
+    store.get_distribution(&named("bank"), id).await.unwrap()
+}
+
+pub(crate) async fn the_same_request_gives_the_same_draft_and_another_is_refused(store: &dyn Bench) {
+    let made = store.create_distribution(&asked(1, 1, 1), at(0)).await.unwrap();
+    assert_eq!((made.id, made.state, made.create_time), (asked(1, 1, 1).id, State::Draft, at(0)));
+    let again = store.create_distribution(&asked(2, 1, 1), at(5)).await.unwrap();
+    assert_eq!(again, made);
+    let refused = refusal(store.create_distribution(&asked(3, 1, 2), at(5)).await);
+    assert_eq!(refused, (ErrorKind::AlreadyExists, "request_id".to_owned()));
+    let other_company = NewDistribution { company: named("power"), ..asked(4, 1, 2) };
+    assert_eq!(store.create_distribution(&other_company, at(5)).await.unwrap().id, other_company.id);
+    let created = |line: &&String| line.contains("distribution_created");
+    assert_eq!(store.audits().await.iter().filter(created).count(), 2);
+}
+
+pub(crate) async fn a_draft_that_would_have_expired_is_refused_but_not_its_repetition(store: &dyn Bench) {
+    let new = NewDistribution { expire_time: Some(at(10)), ..asked(1, 1, 1) };
+    let refused = refusal(store.create_distribution(&new, at(10)).await);
+    assert_eq!(refused, (ErrorKind::InvalidArgument, "expire_time".to_owned()));
+    let made = store.create_distribution(&new, at(9)).await.unwrap();
+    assert_eq!(store.create_distribution(&new, at(10)).await.unwrap(), made);
+    let started = store.command_distribution(&new.company, new.id, Command::Start, at(10)).await;
+    assert_eq!(refusal(started), (ErrorKind::FailedPrecondition, "expire_time".to_owned()));
+    assert_eq!(get(store, new.id).await.state, State::Draft);
+}
+
+pub(crate) async fn a_customer_whose_values_come_twice_counts_once(store: &dyn Bench) {
+    let new = asked(1, 1, 1);
+    store.create_distribution(&new, at(0)).await.unwrap();
+    let put =
+        |values: Vec<_>| async move { store.put_values(&named("bank"), new.id, &values).await.unwrap() };
+    assert_eq!(put(vec![value("C1", "1"), value("C2", "2"), value("C1", "3")]).await, 2);
+    assert_eq!(put(vec![value("C2", "4"), value("C3", "5")]).await, 3);
+    assert_eq!(put(Vec::new()).await, 3);
+    assert_eq!(get(store, asked(1, 1, 1).id).await.values, 3);
+    follow(store, "bank", 1..=3).await;
+    tied(store, "bank", &[(1, "C1"), (2, "C2"), (3, "C3")]).await;
+    let preview = store.preview_distribution(&named("bank"), asked(1, 1, 1).id, at(0)).await.unwrap();
+    assert!(preview.samples == [["3"], ["4"], ["5"]], "the last values stand");
+}
+
+pub(crate) async fn only_drafts_take_values(store: &dyn Bench) {
+    let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
+    for state in [Command::Start, Command::Pause, Command::Cancel] {
+        command(store, "bank", id, state).await;
+        let refused = refusal(store.put_values(&named("bank"), id, &[value("C2", "y")]).await);
+        assert_eq!(refused.0, ErrorKind::FailedPrecondition);
+    }
+    assert_eq!(get(store, id).await.values, 1);
+}
+
+pub(crate) async fn commands_are_obeyed_once_and_are_in_the_audit(store: &dyn Bench) {
+    let id = draft(store, "bank", 1, &[], 0).await;
+    for (given, state, word) in [
+        (Command::Start, State::Running, "distribution_started"),
+        (Command::Pause, State::Paused, "distribution_paused"),
+        (Command::Resume, State::Running, "distribution_resumed"),
+        (Command::Cancel, State::Cancelled, "distribution_cancelled"),
+    ] {
+        for _ in 0..2 {
+            let stands = store.command_distribution(&named("bank"), id, given, at(1)).await.unwrap();
+            assert_eq!(stands.state, state);
+            assert_eq!(stands, get(store, id).await, "what is told is what is stored");
+        }
+        assert_eq!(store.audits().await.iter().filter(|line| line.contains(word)).count(), 1, "{word}");
+    }
+    assert_eq!(get(store, id).await.end_time, Some(at(1)));
+    let refused = refusal(store.command_distribution(&named("bank"), id, Command::Start, at(1)).await);
+    assert_eq!(refused.0, ErrorKind::FailedPrecondition);
+}
+
+pub(crate) async fn a_start_sets_the_times_once(store: &dyn Bench) {
+    let new = asked(1, 1, 1);
+    store.create_distribution(&new, at(0)).await.unwrap();
+    let start = |second| store.command_distribution(&new.company, new.id, Command::Start, at(second));
+    let times = |stands: Distribution| (stands.start_time, stands.expire_time);
+    let day_later = |from: Timestamp| from + musubi_domain::distribution::DEFAULT_DURATION;
+    assert_eq!(times(start(5).await.unwrap()), (Some(at(5)), Some(day_later(at(5)))));
+    assert_eq!(times(start(9).await.unwrap()), (Some(at(5)), Some(day_later(at(5)))));
+}
+
+pub(crate) async fn another_company_sees_no_distribution(store: &dyn Bench) {
+    let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
+    let power = named("power");
+    let not_found = (ErrorKind::NotFound, "distribution_id".to_owned());
+    assert_eq!(refusal(store.get_distribution(&power, id).await), not_found);
+    assert_eq!(refusal(store.put_values(&power, id, &[value("C2", "y")]).await), not_found);
+    assert_eq!(refusal(store.preview_distribution(&power, id, at(0)).await), not_found);
+    for given in [Command::Start, Command::Pause, Command::Resume, Command::Cancel] {
+        assert_eq!(refusal(store.command_distribution(&power, id, given, at(0)).await), not_found);
+    }
+    assert_eq!(store.list_distributions(&power, None, 10).await.unwrap(), []);
+    let stands = get(store, id).await;
+    assert_eq!((stands.state, stands.values), (State::Draft, 1));
+}
+
+pub(crate) async fn distributions_are_listed_newest_first(store: &dyn Bench) {
+    for (id, account) in [(1, "bank"), (2, "other"), (3, "bank")] {
+        let new = NewDistribution { account: named(account), ..asked(id, u128::from(id), id) };
+        store.create_distribution(&new, at(0)).await.unwrap();
+    }
+    let list = |account: Option<&'static str>, limit| async move {
+        let account = account.map(named);
+        let found = store.list_distributions(&named("bank"), account.as_ref(), limit).await.unwrap();
+        found.iter().map(|distribution| distribution.id.as_bytes()[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, 10).await, [3, 2, 1]);
+    assert_eq!(list(None, 2).await, [3, 2]);
+    assert_eq!(list(Some("bank"), 10).await, [3, 1]);
+    assert!(list(Some("unknown"), 10).await.is_empty());
+}
+
+pub(crate) async fn templates_read_back_as_they_were_given(store: &dyn Bench) {
+    for (id, individual) in [(1, true), (2, false)] {
+        let mut new = asked(id, u128::from(id), id);
+        new.templates.individual = new.templates.individual.filter(|_| individual);
+        store.create_distribution(&new, at(0)).await.unwrap();
+        assert_eq!(store.get_templates(new.id).await.unwrap(), new.templates);
+    }
+    let unknown = store.get_templates(DistributionId::from_bytes([9; 16])).await;
+    assert_eq!(refusal(unknown).0, ErrorKind::NotFound);
+}
+
+pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
+    follow(store, "bank", 1..=9).await;
+    let ties = [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (6, "C6"), (8, "C1")];
+    tied(store, "bank", &ties).await;
+    change(store, &key("bank", 3), |record| record.following = false).await;
+    let edit_tie = |last, edit: fn(&mut crate::information::flow::TieRecord)| async move {
+        change(store, &key("bank", last), |record| record.tie.iter_mut().for_each(edit)).await;
+    };
+    edit_tie(4, |tie| tie.tie.suspended = true).await;
+    edit_tie(5, |tie| tie.tie.expire_time = at(0)).await;
+    follow(store, "power", [1]).await;
+    tied(store, "power", &[(1, "C9")]).await;
+    let values = [("C1", "x"), ("C2", "y"), ("C3", "n"), ("C4", "n"), ("C5", "n"), ("C7", "n"), ("C9", "n")];
+    let id = draft(store, "bank", 1, &values, 0).await;
+    let preview = store.preview_distribution(&named("bank"), id, at(0)).await.unwrap();
+    // Followers 1, 2 and 8 get theirs; 4 and 5 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
+    let expected = Preview {
+        individual: 3,
+        uniform: 5,
+        confirmed_without_values: 1,
+        values_without_follower: 3,
+        samples: vec![vec!["x".to_owned()], vec!["y".to_owned()], vec!["x".to_owned()]],
+    };
+    assert_eq!(preview, expected);
+    assert!(store.audits().await.iter().any(|line| line.contains("distribution_previewed")));
+
+    command(store, "bank", id, Command::Start).await;
+    assert_eq!(store.expand(id, 100, at(0)).await.unwrap().made, 8);
+    let sent = attempts(store, Source::Distribution(id), 0).await;
+    let said = |purpose| sent.iter().filter(|attempt| attempt.purpose == purpose).count() as u64;
+    assert_eq!((said(Purpose::Individual), said(Purpose::Uniform)), (preview.individual, preview.uniform));
+    let individual = sent.iter().filter(|attempt| attempt.purpose == Purpose::Individual);
+    assert!(individual.map(|attempt| attempt.values.clone()).collect::<Vec<_>>() == preview.samples);
+}
+
+pub(crate) async fn counts_tell_where_deliveries_stand(store: &dyn Bench) {
+    follow(store, "bank", 1..=4).await;
+    let (one, other) = (distribute(store, "bank", 1, &[]).await, distribute(store, "bank", 2, &[]).await);
+    attempts(store, Source::Distribution(one), 0).await;
+    assert_eq!(get(store, one).await.deliveries, [(Purpose::Uniform, DeliveryState::Sending, 4)]);
+    assert_eq!(get(store, other).await.deliveries, [(Purpose::Undecided, DeliveryState::Queued, 4)]);
+    let listed = store.list_distributions(&named("bank"), None, 10).await.unwrap();
+    assert_eq!(listed, [get(store, other).await, get(store, one).await]);
+    balanced(store).await;
+}
