@@ -1,5 +1,24 @@
-//! The program: a subcommand for each node, the demo, operator commands.
+//! The program: reads the command line and does what it says.
 
-mod population;
+use std::process::ExitCode;
 
-fn main() {}
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "musubi", version, about = "Ties the followers of official accounts to customers.")]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(musubi::demo::Args),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    match Program::parse().command {
+        Command::Demo(args) => musubi::demo::run(args).await,
+    }
+}
