@@ -2,3 +2,4 @@
 
 pub mod company;
 pub mod content;
+pub mod information;

@@ -1,0 +1,176 @@
+//! The words of `musubi.information.v1`: templates, where distributions and followers stand, purposes of messages.
+//!
+//! Surprising: reports know fewer purposes than the server does. A question that was asked again is a question, and whatever
+//! told a result is a result.
+
+use musubi_domain::{
+    Error,
+    content::Content,
+    delivery::Purpose,
+    distribution::State,
+    outcome::FollowerOutcome,
+    template::{Template, Variable, VariableKind},
+};
+
+use crate::{information::v1 as wire, r#type::v1 as word};
+
+impl TryFrom<wire::Template> for Template {
+    type Error = Error;
+
+    /// Checks the template; the error names the field by its path inside it.
+    fn try_from(template: wire::Template) -> Result<Self, Error> {
+        let variables = template.variables.into_iter().enumerate().map(|(index, variable)| {
+            let kind = variable.kind();
+            kind_from(kind, index).map(|kind| Variable { name: variable.name, kind })
+        });
+        let variables = variables.collect::<Result<_, _>>()?;
+        let content = word::Content { text: template.text, suggestions: template.suggestions };
+        let Content { text, suggestions } = content.try_into()?;
+        Self::parse(&text, suggestions, variables)
+    }
+}
+
+fn kind_from(kind: wire::VariableKind, index: usize) -> Result<VariableKind, Error> {
+    match kind {
+        wire::VariableKind::Unspecified => Err(Error::invalid(
+            format!("variables[{index}].kind"),
+            "no kind is said",
+            "name text, integer, yen or date",
+        )),
+        wire::VariableKind::Text => Ok(VariableKind::Text),
+        wire::VariableKind::Integer => Ok(VariableKind::Integer),
+        wire::VariableKind::Yen => Ok(VariableKind::Yen),
+        wire::VariableKind::Date => Ok(VariableKind::Date),
+    }
+}
+
+impl From<State> for wire::DistributionState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Draft => Self::Draft,
+            State::Running => Self::Running,
+            State::Paused => Self::Paused,
+            State::Completed => Self::Completed,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<FollowerOutcome> for wire::FollowerOutcome {
+    fn from(outcome: FollowerOutcome) -> Self {
+        match outcome {
+            FollowerOutcome::Waiting => Self::Waiting,
+            FollowerOutcome::Unanswered => Self::Unanswered,
+            FollowerOutcome::Underway => Self::Underway,
+            FollowerOutcome::Confirmed => Self::Confirmed,
+            FollowerOutcome::Rejected => Self::Rejected,
+            FollowerOutcome::Review => Self::Review,
+            FollowerOutcome::NoAccount => Self::NoAccount,
+            FollowerOutcome::Declined => Self::Declined,
+            FollowerOutcome::Abandoned => Self::Abandoned,
+            FollowerOutcome::Locked => Self::Locked,
+            FollowerOutcome::Unfollowed => Self::Unfollowed,
+        }
+    }
+}
+
+/// The outcome that a request names; none when it names none.
+///
+/// # Errors
+/// At `outcome` when the number is no outcome.
+pub fn outcome(number: i32) -> Result<Option<FollowerOutcome>, Error> {
+    let named = wire::FollowerOutcome::try_from(number).map_err(|_| {
+        Error::invalid("outcome", format!("{number} is no outcome"), "name a FollowerOutcome, or none")
+    })?;
+    Ok(match named {
+        wire::FollowerOutcome::Unspecified => None,
+        wire::FollowerOutcome::Waiting => Some(FollowerOutcome::Waiting),
+        wire::FollowerOutcome::Unanswered => Some(FollowerOutcome::Unanswered),
+        wire::FollowerOutcome::Underway => Some(FollowerOutcome::Underway),
+        wire::FollowerOutcome::Confirmed => Some(FollowerOutcome::Confirmed),
+        wire::FollowerOutcome::Rejected => Some(FollowerOutcome::Rejected),
+        wire::FollowerOutcome::Review => Some(FollowerOutcome::Review),
+        wire::FollowerOutcome::NoAccount => Some(FollowerOutcome::NoAccount),
+        wire::FollowerOutcome::Declined => Some(FollowerOutcome::Declined),
+        wire::FollowerOutcome::Abandoned => Some(FollowerOutcome::Abandoned),
+        wire::FollowerOutcome::Locked => Some(FollowerOutcome::Locked),
+        wire::FollowerOutcome::Unfollowed => Some(FollowerOutcome::Unfollowed),
+    })
+}
+
+/// The word for a message's purpose in reports.
+#[must_use]
+pub const fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Undecided
+        | Purpose::Individual
+        | Purpose::Uniform
+        | Purpose::Question
+        | Purpose::Identity => purpose.as_str(),
+        Purpose::Account | Purpose::AccountAgain => Purpose::Account.as_str(),
+        Purpose::Confirmed | Purpose::NotConfirmed => "result",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template() -> wire::Template {
+        let button = word::Suggestion { text: "見る".to_owned(), postback: "p".to_owned(), action: None };
+        let yen = wire::Variable { name: "due".to_owned(), kind: wire::VariableKind::Yen.into() };
+        wire::Template { text: "{due} です".to_owned(), suggestions: vec![button], variables: vec![yen] }
+    }
+
+    #[test]
+    fn a_template_comes_in_with_buttons_and_variables() {
+        let template = Template::try_from(template()).unwrap();
+        assert_eq!(template.text(), "{due} です");
+        assert_eq!(template.suggestions()[0].label, "見る");
+        assert_eq!(template.variables()[0].kind, VariableKind::Yen);
+    }
+
+    #[test]
+    fn a_bad_template_names_its_fault_by_path() {
+        let edits: [(fn(&mut wire::Template), &str); 5] = [
+            (|template| template.text.clear(), "text"),
+            (|template| template.text = "{other}".to_owned(), "text"),
+            (|template| template.suggestions[0].text.clear(), "suggestions[0].text"),
+            (|template| template.variables[0].name = "Due".to_owned(), "variables[0].name"),
+            (|template| template.variables[0].kind = 99, "variables[0].kind"),
+        ];
+        for (edit, field) in edits {
+            let mut bad = template();
+            edit(&mut bad);
+            assert_eq!(Template::try_from(bad).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn outcomes_survive_the_wire() {
+        for number in 1..=11 {
+            let known = outcome(number).unwrap().unwrap();
+            assert_eq!(i32::from(wire::FollowerOutcome::from(known)), number);
+        }
+        assert_eq!(outcome(0), Ok(None));
+        assert_eq!(outcome(99).unwrap_err().field, "outcome");
+    }
+
+    #[test]
+    fn states_of_distributions_keep_their_names() {
+        for state in State::ALL {
+            let name = wire::DistributionState::from(state).as_str_name();
+            assert_eq!(name.to_ascii_lowercase(), format!("distribution_state_{}", state.as_str()));
+        }
+    }
+
+    #[test]
+    fn reports_know_six_purposes_and_undecided() {
+        let mut words: Vec<_> = Purpose::ALL.into_iter().map(purpose).collect();
+        words.dedup();
+        assert_eq!(
+            words,
+            ["undecided", "individual", "uniform", "question", "account", "identity", "result"]
+        );
+    }
+}
