@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use musubi_domain::{Error, id::OfficialAccountId};
+use musubi_domain::{Error, id::OfficialAccountId, roster::ListDigest};
 use musubi_proto::{
     carrier::v1::{
         FetchSubscriberListRequest, FetchSubscriberListResponse, PutOfficialAccountRequest,
@@ -19,7 +19,6 @@ use musubi_runtime::{
     grpc::{auth, status::to_status},
 };
 use musubi_storage::carrier::{CarrierStore, Snapshot};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -87,7 +86,7 @@ async fn send_pages(
     snapshot: Snapshot,
     parts: &Parts,
 ) -> Result<(), Error> {
-    let (mut digest, mut count, mut page_number, mut after) = (Sha256::new(), 0_u64, 0, None);
+    let (mut digest, mut count, mut page_number, mut after) = (ListDigest::default(), 0_u64, 0, None);
     loop {
         let numbers = store.list_followers(account, snapshot, after).await?;
         let Some(last) = numbers.last() else {
@@ -97,7 +96,6 @@ async fn send_pages(
         let msisdns: Vec<String> = numbers.iter().map(|number| number.as_str().to_owned()).collect();
         for msisdn in &msisdns {
             digest.update(msisdn);
-            digest.update("\n");
             count += 1;
         }
         if send(parts, Part::Page(SubscriberListPage { page_number, msisdns })).await.is_none() {
@@ -105,7 +103,7 @@ async fn send_pages(
         }
         page_number += 1;
     }
-    let end = SubscriberListEnd { count, digest: digest.finalize().to_vec() };
+    let end = SubscriberListEnd { count, digest: digest.finish().to_vec() };
     send(parts, Part::End(end)).await.unwrap_or_default();
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Sending {
                     candidates.push(candidate);
                     otherwise
                 }
-                Err(nameless) => Verdict::Final(nameless),
+                Err(nameless) => Verdict::Given(nameless),
             })
             .collect();
         let enqueueing = self.store.enqueue_messages(&account, &candidates).await?;
@@ -90,8 +90,8 @@ impl Sending {
         }
         let mut outcomes = enqueueing.outcomes.into_iter();
         let verdicts = verdicts.into_iter().map(|verdict| match verdict {
-            Verdict::Final(verdict) => Some(verdict),
-            Verdict::Stored(otherwise) => Some(match outcomes.next()? {
+            Verdict::Given(verdict) => Some(verdict),
+            Verdict::IfUnwanted(otherwise) => Some(match outcomes.next()? {
                 Enqueued::Queued => decided(SendDecision::Accepted),
                 Enqueued::Seen => decided(SendDecision::Duplicate),
                 Enqueued::NotFollowing => decided(SendDecision::Unreachable),
@@ -119,7 +119,7 @@ impl Sending {
                 (Ok(_), Some(fault)) => (None, failed(fault)),
                 (Ok(message), None) => (Some(message), SendVerdict::default()),
             };
-        Ok((Candidate { message_id, message }, Verdict::Stored(otherwise)))
+        Ok((Candidate { message_id, message }, Verdict::IfUnwanted(otherwise)))
     }
 
     async fn revoke(&self, request: RevokeMessagesRequest) -> Result<Vec<bool>, Error> {
@@ -137,9 +137,9 @@ impl Sending {
 /// What is known about a message before the store is asked.
 enum Verdict {
     /// All.
-    Final(SendVerdict),
+    Given(SendVerdict),
     /// The verdict if it was neither seen before nor wanted now.
-    Stored(SendVerdict),
+    IfUnwanted(SendVerdict),
 }
 
 fn decided(decision: SendDecision) -> SendVerdict {
