@@ -6,7 +6,8 @@ use musubi_matching::{AccountFormat, MAX_INPUT_BYTES, account_key, parse_birth_d
 use musubi_proto::information::v1 as wire;
 
 /// The shortest and the longest lease.
-const LEASE: (SignedDuration, SignedDuration) = (SignedDuration::from_mins(1), SignedDuration::from_hours(24 * 30));
+const LEASE: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_mins(1), SignedDuration::from_hours(24 * 30));
 /// The most customers of one chunk.
 const CHUNK_LIMIT: usize = 1_000;
 
@@ -16,7 +17,11 @@ pub(super) fn lease(seconds: u64) -> Result<SignedDuration, Error> {
     if (LEASE.0..=LEASE.1).contains(&lease) {
         return Ok(lease);
     }
-    Err(Error::invalid("lease_seconds", format!("{seconds} seconds"), "give 60 to 2592000: 1 minute to 30 days"))
+    Err(Error::invalid(
+        "lease_seconds",
+        format!("{seconds} seconds"),
+        "give 60 to 2592000: 1 minute to 30 days",
+    ))
 }
 
 /// One chunk's customers; `chunk` counts from 1 and stands in errors.

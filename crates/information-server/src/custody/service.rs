@@ -58,7 +58,8 @@ impl Custody {
         while let Some((chunk, count)) = chunks.next().await {
             let chunk = chunk?;
             let now = self.clock.now();
-            let rows = parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?;
+            let rows =
+                parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?;
             let copy = match arriving {
                 Some((copy, _)) => copy,
                 None => {

@@ -36,9 +36,14 @@ pub(super) fn draft(
     let digest = Sha256::digest(request.encode_to_vec()).into();
     let length = request.name.chars().count();
     if length == 0 || length > NAME_LIMIT || request.name.chars().any(char::is_control) {
-        return Err(Error::invalid("name", shape(&request.name), "write 1 to 100 characters without control characters"));
+        return Err(Error::invalid(
+            "name",
+            shape(&request.name),
+            "write 1 to 100 characters without control characters",
+        ));
     }
-    let absent = || Error::invalid("uniform", "is absent", "give the message for followers who are not confirmed");
+    let absent =
+        || Error::invalid("uniform", "is absent", "give the message for followers who are not confirmed");
     let uniform = template(request.uniform.ok_or_else(absent)?, "uniform")?;
     if !uniform.variables().is_empty() {
         let remedy = "say the same to everybody, and put variables into the individual message";
@@ -53,7 +58,10 @@ pub(super) fn draft(
         name: request.name,
         templates: Templates {
             uniform,
-            individual: request.individual.map(|individual| template(individual, "individual")).transpose()?,
+            individual: request
+                .individual
+                .map(|individual| template(individual, "individual"))
+                .transpose()?,
         },
         start_time: optional(request.start_time, "start_time")?,
         expire_time: optional(request.expire_time, "expire_time")?,

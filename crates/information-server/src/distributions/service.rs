@@ -60,7 +60,12 @@ impl Distributions {
         Ok(self.store.create_distribution(&new, now).await?)
     }
 
-    async fn command(&self, company: &CompanyId, id: &str, command: Command) -> Result<wire::Distribution, Error> {
+    async fn command(
+        &self,
+        company: &CompanyId,
+        id: &str,
+        command: Command,
+    ) -> Result<wire::Distribution, Error> {
         let now = self.clock.now();
         let stands = self.store.command_distribution(company, parse_id(id)?, command, now).await?;
         self.signals.distributions.raise();
@@ -81,7 +86,8 @@ impl Distributions {
             let chunk = chunk?;
             let upload = match &mut upload {
                 Some(upload) => upload,
-                None => upload.insert(self.begin_upload(company, &chunk.distribution_id).await.map_err(to_status)?),
+                None => upload
+                    .insert(self.begin_upload(company, &chunk.distribution_id).await.map_err(to_status)?),
             };
             let values = upload.check(chunk, count).map_err(to_status)?;
             stored = self.store.put_values(company, upload.id, &values).await.map_err(to_status)?;
@@ -143,7 +149,11 @@ impl Upload {
     ) -> Result<Vec<(musubi_domain::id::CustomerId, Vec<String>)>, Error> {
         if parse_id(&chunk.distribution_id)? != self.id {
             let problem = format!("chunk {count} names another distribution than the first");
-            return Err(Error::invalid("distribution_id", problem, "upload values of one distribution in one stream"));
+            return Err(Error::invalid(
+                "distribution_id",
+                problem,
+                "upload values of one distribution in one stream",
+            ));
         }
         parse::values(chunk.customers, &self.template, count)
     }
@@ -265,6 +275,8 @@ impl DistributionService for Distributions {
             named => Some(&self.directory.own_account(&company, named).map_err(to_status)?.id),
         };
         let found = self.store.list_distributions(&company, account, LIST_LIMIT).await.map_err(to_status)?;
-        Ok(Response::new(wire::ListDistributionsResponse { distributions: found.into_iter().map(show).collect() }))
+        Ok(Response::new(wire::ListDistributionsResponse {
+            distributions: found.into_iter().map(show).collect(),
+        }))
     }
 }

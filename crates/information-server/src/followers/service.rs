@@ -54,7 +54,11 @@ impl Followers {
         })
     }
 
-    fn query(&self, company: CompanyId, request: &wire::ListFollowersRequest) -> Result<FollowerQuery, Error> {
+    fn query(
+        &self,
+        company: CompanyId,
+        request: &wire::ListFollowersRequest,
+    ) -> Result<FollowerQuery, Error> {
         let account = self.directory.own_account(&company, &request.official_account)?.id.clone();
         let limit = match request.page_size {
             0 => PAGE.0,
@@ -77,11 +81,16 @@ impl Followers {
 
 fn show_funnels(accounts: &[&Account], counted: Vec<Funnel>) -> Vec<wire::Funnel> {
     let open = accounts.iter().flat_map(|account| {
-        account.carriers.iter().map(|carrier| ((account.id.clone(), carrier.clone()), wire::Funnel {
-            official_account: account.id.to_string(),
-            carrier: carrier.to_string(),
-            ..wire::Funnel::default()
-        }))
+        account.carriers.iter().map(|carrier| {
+            (
+                (account.id.clone(), carrier.clone()),
+                wire::Funnel {
+                    official_account: account.id.to_string(),
+                    carrier: carrier.to_string(),
+                    ..wire::Funnel::default()
+                },
+            )
+        })
     });
     let mut funnels: BTreeMap<_, _> = open.collect();
     for funnel in counted {

@@ -1,0 +1,151 @@
+//! The service over a real store: what it refuses, and a copy from its first chunk to its end.
+
+use std::sync::Arc;
+
+use futures::stream;
+use jiff::SignedDuration;
+use musubi_domain::ErrorKind;
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{self as wire, custody_service_server::CustodyService as _},
+};
+use musubi_runtime::{Clock as _, Shutdown, grpc::status::to_status};
+use musubi_storage::information::custody::Custody as Record;
+use tonic::Status;
+
+use super::{Custody, Purger};
+use crate::distributions::fixture::{World, from, minute, refusal};
+
+fn service(world: &World) -> Custody {
+    Custody::new(world.store(), world.clock(), Arc::clone(&world.directory), world.signals.clone())
+}
+
+fn customer(id: &str) -> wire::EntrustedCustomer {
+    wire::EntrustedCustomer {
+        customer_id: id.to_owned(),
+        name: "山田　太郎".to_owned(),
+        name_kana: "ヤマダ タロウ".to_owned(),
+        birth_date: "1980-02-03".to_owned(),
+        address: "東京都".to_owned(),
+        branch_number: "001".to_owned(),
+        account_number: "12-34567".to_owned(),
+    }
+}
+
+fn chunk(lease_seconds: u64, customers: Vec<wire::EntrustedCustomer>) -> wire::EntrustCustomersRequest {
+    wire::EntrustCustomersRequest { lease_seconds, customers }
+}
+
+async fn entrust(
+    service: &Custody,
+    company: &str,
+    chunks: Vec<Result<wire::EntrustCustomersRequest, Status>>,
+) -> Result<Record, Status> {
+    service.entrust(&company.parse().unwrap(), stream::iter(chunks)).await
+}
+
+async fn custodies(service: &Custody, company: &str) -> Vec<wire::Custody> {
+    service.get_custody(from(company, wire::GetCustodyRequest {})).await.unwrap().into_inner().custodies
+}
+
+async fn found(world: &World) -> Option<usize> {
+    let bank = "bank".parse().unwrap();
+    let candidates = world.store().candidates(&bank, &["1234567"], world.clock.now()).await.unwrap();
+    candidates.map(|candidates| candidates.len())
+}
+
+#[tokio::test]
+async fn a_bad_customer_is_named_by_row_and_field_and_nothing_changes() {
+    type Edit = fn(&mut wire::EntrustedCustomer);
+    let edits: [(Edit, &str); 8] = [
+        (|customer| customer.customer_id.clear(), "customer_id"),
+        (|customer| customer.name = " ".to_owned(), "name"),
+        (|customer| customer.name = "あ".repeat(2_000), "name"),
+        (|customer| customer.address = "あ".repeat(2_000), "address"),
+        (|customer| customer.birth_date = "1980-02-30".to_owned(), "birth_date"),
+        (|customer| customer.birth_date.clear(), "birth_date"),
+        (|customer| customer.account_number = "12345678".to_owned(), "account_number"),
+        (|customer| customer.account_number = "none".to_owned(), "account_number"),
+    ];
+    let world = World::new().await;
+    let service = service(&world);
+    entrust(&service, "bank", vec![Ok(chunk(60, vec![customer("C1")]))]).await.unwrap();
+    for (edit, field) in edits {
+        let mut bad = customer("C2");
+        edit(&mut bad);
+        let chunks = vec![Ok(chunk(60, vec![customer("C2")])), Ok(chunk(0, vec![customer("C3"), bad]))];
+        let error = refusal(entrust(&service, "bank", chunks).await);
+        assert_eq!(error.kind, ErrorKind::InvalidArgument);
+        assert_eq!(error.field, format!("customers[1].{field}"));
+        assert!(error.problem.contains("chunk 2") && !error.to_string().contains("1980"), "{error}");
+    }
+    assert_eq!(found(&world).await, Some(1), "the copy before still answers");
+    assert_eq!(custodies(&service, "bank").await.len(), 1);
+}
+
+#[tokio::test]
+async fn bad_streams_are_refused() {
+    let world = World::new().await;
+    let service = service(&world);
+    let one = || vec![customer("C1")];
+    let broken = to_status(musubi_domain::Error::new(ErrorKind::Unavailable, "broken", ""));
+    for (company, chunks, kind, field) in [
+        ("bank", vec![Ok(chunk(59, one()))], ErrorKind::InvalidArgument, "lease_seconds"),
+        ("bank", vec![Ok(chunk(30 * 86_400 + 1, one()))], ErrorKind::InvalidArgument, "lease_seconds"),
+        ("bank", vec![Ok(chunk(u64::MAX, one()))], ErrorKind::InvalidArgument, "lease_seconds"),
+        ("bank", vec![], ErrorKind::InvalidArgument, "customers"),
+        ("bank", vec![Ok(chunk(60, vec![]))], ErrorKind::InvalidArgument, "customers"),
+        ("bank", vec![Ok(chunk(60, vec![customer("C1"); 1_001]))], ErrorKind::InvalidArgument, "customers"),
+        ("bank", vec![Ok(chunk(60, one())), Err(broken)], ErrorKind::Unavailable, ""),
+        ("power", vec![Ok(chunk(60, one()))], ErrorKind::FailedPrecondition, ""),
+    ] {
+        let error = refusal(entrust(&service, company, chunks).await);
+        assert_eq!((error.kind, error.field.as_str()), (kind, field));
+    }
+    assert_eq!(found(&world).await, None);
+    assert!(custodies(&service, "bank").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_lease_is_read_from_the_first_chunk_and_counts_from_the_end_of_the_stream() {
+    let world = World::new().await;
+    let service = service(&world);
+    let chunks = vec![Ok(chunk(30 * 86_400, vec![customer("C1")])), Ok(chunk(1, vec![customer("C2")]))];
+    let record = entrust(&service, "bank", chunks).await.unwrap();
+    assert_eq!((record.customers, record.entrust_time), (2, minute(0)));
+    assert_eq!(record.lease_end_time, minute(30 * 24 * 60));
+    let held = &custodies(&service, "bank").await[0];
+    assert!(held.purge_time.is_none() && held.purge_reason.is_empty());
+    assert!(custodies(&service, "power").await.is_empty());
+}
+
+#[tokio::test]
+async fn purging_destroys_and_may_be_repeated() {
+    let world = World::new().await;
+    let service = service(&world);
+    entrust(&service, "bank", vec![Ok(chunk(60, vec![customer("C1"), customer("C2")]))]).await.unwrap();
+    for expected in [2, 0] {
+        let purge = service.purge_customers(from("bank", wire::PurgeCustomersRequest {})).await;
+        assert_eq!(purge.unwrap().into_inner().purged, expected);
+    }
+    assert_eq!(found(&world).await, None);
+    let record = &custodies(&service, "bank").await[0];
+    assert!(record.purge_reason == "asked" && record.purge_time == Some(timestamp(minute(0))));
+}
+
+#[tokio::test]
+async fn the_purger_destroys_a_copy_whose_lease_is_over() {
+    let world = World::new().await;
+    let service = service(&world);
+    entrust(&service, "bank", vec![Ok(chunk(60, vec![customer("C1")]))]).await.unwrap();
+    world.clock.advance(SignedDuration::from_secs(60));
+    assert_eq!(found(&world).await, None);
+    let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
+    shutdown.spawn("purge", Purger::new(world.store(), world.clock()).run(shutdown.clone()));
+    while custodies(&service, "bank").await[0].purge_time.is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(custodies(&service, "bank").await[0].purge_reason, "lease_ended");
+    shutdown.begin();
+    shutdown.drained().await.unwrap();
+}

@@ -1,0 +1,148 @@
+//! What tests of the companies' services stand on: a store in a file, a clock that stands still, two companies.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use musubi_domain::{
+    Error,
+    dialogue::{Dialogue, Rules, Stage, State},
+    eligibility::Tie,
+    guess::Limits,
+    id::{DialogueId, FollowerId, TieId},
+    identity::IdentityMethod,
+};
+use musubi_matching::AccountFormat;
+use musubi_runtime::{
+    Clock, ManualClock,
+    grpc::{auth::Caller, status::from_status},
+};
+use musubi_storage::{
+    information::{
+        FollowerKey, InformationStore,
+        flow::{FlowStore as _, FollowerRecord, Matched, Scope, TieRecord, Work},
+    },
+    sqlite::information::SqliteInformation,
+};
+use tonic::{Request, Status};
+
+use crate::{
+    directory::{Account, Company, Directory, Matching, Texts},
+    signal::Signals,
+};
+
+/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked.
+pub(crate) struct World {
+    store: SqliteInformation,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) signals: Signals,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+        let company = |id: &str, matching| Company {
+            id: id.parse().unwrap(),
+            matching,
+            account_format: AccountFormat { account_digits: 7, branch_digits: 3 },
+            methods: vec![IdentityMethod::Jpki],
+            limits: Limits::default(),
+        };
+        let account = |id: &str| Account {
+            id: id.parse().unwrap(),
+            company: id.parse().unwrap(),
+            display_name: id.to_owned(),
+            carriers: vec!["kumo".parse().unwrap(), "nami".parse().unwrap()],
+            rules: Rules::default(),
+            texts: Texts::default(),
+            tie_days: 180,
+        };
+        let companies = vec![company("bank", Matching::Custody), company("power", Matching::Inquiry)];
+        Self {
+            store,
+            clock: Arc::new(ManualClock::new(start())),
+            directory: Arc::new(Directory::new(companies, vec![account("bank"), account("power")])),
+            signals: Signals::default(),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn InformationStore> {
+        Arc::new(self.store.clone())
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// Followers of an account on carrier kumo, from 1 on; those that have a customer are confirmed and tied to it.
+    pub(crate) async fn follow(&self, account: &str, customers: &[Option<&str>]) {
+        let mut edit = |work: &mut Work| {
+            for (last, customer) in (1_u8..).zip(customers) {
+                let key = FollowerKey { account: account.parse().unwrap(), follower: follower(last) };
+                work.followers.insert(key, record(last, *customer));
+            }
+        };
+        self.store.work("fixture", &Scope::default(), start(), &mut edit).await.unwrap();
+    }
+}
+
+/// When tests begin.
+pub(crate) fn start() -> Timestamp {
+    "2026-11-23T00:00:00Z".parse().unwrap()
+}
+
+/// So many minutes after the start.
+pub(crate) fn minute(count: i64) -> Timestamp {
+    start() + SignedDuration::from_mins(count)
+}
+
+pub(crate) fn follower(last: u8) -> FollowerId {
+    FollowerId::from_bytes([last; 16])
+}
+
+fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
+    let id = DialogueId::derive(follower(last), 0);
+    let mut dialogue = Dialogue::begin(id, 0, &Rules::default(), start());
+    if customer.is_some() {
+        (dialogue.state, dialogue.reached) = (State::Confirmed, Stage::Verified);
+    }
+    let tie = customer.map(|customer| TieRecord {
+        tie: Tie {
+            id: TieId::derive(id),
+            customer_id: customer.parse().unwrap(),
+            suspended: false,
+            expire_time: Timestamp::MAX,
+        },
+        method: IdentityMethod::Jpki,
+        tie_time: start(),
+    });
+    FollowerRecord {
+        phone_number: format!("+8190{last:08}").parse().unwrap(),
+        carrier: "kumo".parse().unwrap(),
+        following: true,
+        follow_time: start(),
+        subscriptions: Vec::new(),
+        dialogue: Some(dialogue),
+        matched: Matched::default(),
+        tie,
+        inquiry: None,
+    }
+}
+
+/// A request that came from this company.
+pub(crate) fn from<T>(company: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller::Company(company.parse().unwrap()));
+    request
+}
+
+/// The error that a call was refused with.
+pub(crate) fn refusal<T>(outcome: Result<T, Status>) -> Error {
+    match outcome {
+        Ok(_) => panic!("it was not refused"),
+        Err(status) => from_status(&status),
+    }
+}
