@@ -85,8 +85,11 @@ impl Config {
         load(DEFAULTS, file, "MUSUBI_CARRIER")
     }
 
-    /// What no single key can tell.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Checks what no single key can tell.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check(&self) -> Result<(), Error> {
         let MessagesConfig { time_to_live, expire_sweep } = self.messages;
         for (key, value) in [("time_to_live", time_to_live), ("expire_sweep", expire_sweep)] {
             if value.is_zero() {

@@ -1,8 +1,10 @@
-//! What the program does beyond one node: a whole cluster in one process, the demo that plays a population through it.
+//! What the program does: one node as a process, a whole cluster in one process, the demo that plays a population through it.
 //!
 //! Nodes are put together here and nowhere else; what a node does stays in its crate, and the demo speaks with nodes only as an
 //! outsider would, over gRPC. Surprising: the demo keeps its own account of who must get what, and never asks a node for it.
 
+pub mod cli;
 pub mod cluster;
 pub mod demo;
-mod population;
+pub mod node;
+pub mod population;

@@ -2,23 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-#[derive(Parser)]
-#[command(name = "musubi", version, about = "Ties the followers of official accounts to customers.")]
-struct Program {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Demo(musubi::demo::Args),
-}
+use clap::Parser as _;
+use musubi::cli::Program;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    match Program::parse().command {
-        Command::Demo(args) => musubi::demo::run(args).await,
-    }
+async fn main() -> ExitCode {
+    Program::parse().run().await
 }

@@ -1,0 +1,57 @@
+//! The command line. Each command is a room of its own; here they only get their names and their help.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{demo, node};
+
+/// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "musubi",
+    version,
+    after_help = "Begin here:\n  musubi demo                            everything in one process, played through and judged\n  musubi information --config FILE.toml  one node as a process of its own; see each node's --help"
+)]
+pub struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    /// Run a company server [10]: the customer master, and the operators' way in.
+    Company(node::Args),
+    /// Run the information-management server [20]: lists, dialogues, matching, distributions.
+    Information(node::Args),
+    /// Run a carrier RCS simulator [30]: official accounts, lists, messages, authorities.
+    Carrier(node::Args),
+    /// Run a consumer-terminal simulator [40]: a fleet of phones and scripted people.
+    Terminal(node::Args),
+}
+
+impl Program {
+    /// Does what the command line says; the exit code is 0 when it went well, 2 when nothing was begun.
+    pub async fn run(self) -> ExitCode {
+        match self.command {
+            Command::Demo(args) => demo::run(args).await.unwrap_or_else(|error| node::fail(1, &error)),
+            Command::Company(args) => node::company(&args).await,
+            Command::Information(args) => node::information(&args).await,
+            Command::Carrier(args) => node::carrier(&args).await,
+            Command::Terminal(args) => node::terminal(&args).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_whole() {
+        Program::command().debug_assert();
+    }
+}

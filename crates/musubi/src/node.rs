@@ -1,0 +1,78 @@
+//! One node as a process of its own: configuration, telemetry, the node, its drain.
+//!
+//! Whatever is wrong before the node works ends the process with one plain sentence and exit code 2, before anything is bound.
+//! SIGTERM and SIGINT drain; a second one doesn't wait.
+
+use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
+
+use musubi_runtime::{Clock, Shutdown, SystemClock, telemetry};
+
+/// How to run a node.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Every key with its default and its meaning stands in the commented samples in crates/musubi/config. \
+                        The environment wins over the file: MUSUBI_CARRIER__LISTEN is `listen` of a carrier.")]
+pub struct Args {
+    /// The configuration, a TOML file.
+    #[arg(long, value_name = "FILE.toml")]
+    config: PathBuf,
+    /// Only check the configuration, and say what is wrong with it.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Says what went wrong, in one line on standard error.
+pub(crate) fn fail(code: u8, error: &impl Display) -> ExitCode {
+    let _unwritten = writeln!(std::io::stderr(), "musubi: {error:#}");
+    ExitCode::from(code)
+}
+
+macro_rules! node {
+    ($(#[$doc:meta])* $name:ident, $node:ident, $config:ident, $check:expr, $drain:expr) => {
+        $(#[$doc])*
+        pub async fn $name(args: &Args) -> ExitCode {
+            let $config = match $node::Config::load(Some(&args.config)) {
+                Ok(config) => config,
+                Err(error) => return fail(2, &error),
+            };
+            if let Err(error) = $check {
+                return fail(2, &error);
+            }
+            if args.check {
+                return ExitCode::SUCCESS;
+            }
+            if let Err(error) = telemetry::init(&$config.telemetry) {
+                return fail(2, &error);
+            }
+            let shutdown = Shutdown::new($drain);
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let app = match $node::App::build($config, clock).await {
+                Ok(app) => app,
+                Err(error) => return fail(2, &error),
+            };
+            if let Err(error) = shutdown.on_signals() {
+                return fail(2, &error);
+            }
+            match app.run(shutdown).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(1, &error),
+            }
+        }
+    };
+}
+
+node!(
+    /// Runs a company server.
+    company, musubi_company_server, config, config.check(), config.drain
+);
+node!(
+    /// Runs the information-management server.
+    information, musubi_information_server, config, config.directory(), config.drain
+);
+node!(
+    /// Runs a carrier RCS simulator.
+    carrier, musubi_carrier_simulator, config, config.check(), config.drain
+);
+node!(
+    /// Runs a consumer-terminal simulator.
+    terminal, musubi_terminal_simulator, config, config.check(), config.shutdown.drain
+);
