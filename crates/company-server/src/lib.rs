@@ -1,1 +1,21 @@
 //! The company server [10]: keeps the customer master [120].
+//!
+//! It speaks with the information-management server only: answers its inquiries, entrusts it with a copy of the master when
+//! the company wants that, and passes its operators' calls on to it. It knows no follower, no phone number and no carrier.
+//! Surprising: it also serves two contracts that aren't its own, so that an operator needs one address and one token; see
+//! `proxy.rs` and docs/adr/0003-operators-speak-one-contract.md.
+
+mod app;
+mod config;
+pub mod csv_text;
+mod custody;
+mod customer_service;
+mod import;
+mod match_service;
+mod proxy;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use app::{App, BuildError};
+pub use config::{Config, DEFAULTS, Matching};

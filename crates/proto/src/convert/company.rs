@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_wrong_field_of_an_inquiry_is_named_and_not_shown() {
-        let cases: [(&str, fn(&mut wire::Inquiry)); 7] = [
+        type Spoil = fn(&mut wire::Inquiry);
+        let cases: [(&str, Spoil); 7] = [
             ("inquiry_id", |inquiry| inquiry.inquiry_id = "7".to_owned()),
             ("account_number", |inquiry| inquiry.account_number = "007-6317".to_owned()),
             ("account_number", |inquiry| inquiry.account_number.clear()),

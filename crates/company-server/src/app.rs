@@ -1,0 +1,129 @@
+//! The company server put together: the only place that chooses implementations.
+//!
+//! `Config -> App::build -> App::run`. Surprising: the port is bound in `build`, so that whoever started it knows the address
+//! before anything is served.
+
+use std::sync::Arc;
+
+use musubi_domain::Error;
+use musubi_proto::{
+    DESCRIPTORS,
+    company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
+    information::v1::{
+        distribution_service_server::DistributionServiceServer,
+        follower_service_server::FollowerServiceServer,
+    },
+};
+use musubi_runtime::{
+    Clock, Shutdown,
+    config::Endpoint,
+    grpc::{
+        MAX_MESSAGE_BYTES,
+        auth::Authenticator,
+        client::{ClientOptions, connect},
+        server::{Bound, Server, ServerError},
+    },
+    lifecycle::LifecycleError,
+};
+use musubi_storage::{StoreError, company::CompanyStore, sqlite::company::SqliteCompanyStore};
+use tonic::service::Routes;
+
+use crate::{
+    config::Config, custody::Custodian, customer_service::Customers, match_service::Matches, proxy::Proxy,
+};
+
+/// Why a company server can't be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration is wrong; nothing was opened or bound.
+    #[error("{0}")]
+    Config(Error),
+    /// The database can't be opened.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The address can't be taken.
+    #[error("listen: {0}")]
+    Server(#[from] ServerError),
+}
+
+/// A company server that has its database and its port, and serves nothing yet.
+pub struct App {
+    bound: Bound,
+    routes: Routes,
+    auth: Authenticator,
+    custodian: Arc<Custodian>,
+    store: SqliteCompanyStore,
+}
+
+impl App {
+    /// Checks the configuration, takes the port, opens the database. Connects to nobody.
+    ///
+    /// # Errors
+    /// One sentence that names the key at fault.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check().map_err(BuildError::Config)?;
+        let bound = Server::bind(config.listen).await?;
+        Self::build_at(bound, config, clock).await
+    }
+
+    /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
+    /// know one another's ports.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        config.check().map_err(BuildError::Config)?;
+        let auth = config.authenticator().map_err(BuildError::Config)?;
+        let channel =
+            connect(&config.information.endpoint, &config.information.token, ClientOptions::default())
+                .map_err(|error| BuildError::Config(error.at("information.token")))?;
+        let sqlite = SqliteCompanyStore::open(&config.database).await?;
+
+        let store: Arc<dyn CompanyStore> = Arc::new(sqlite.clone());
+        let custodian = Arc::new(Custodian::new(
+            Arc::clone(&store),
+            &channel,
+            Arc::clone(&clock),
+            config.matching,
+            config.custody,
+        ));
+        let customers = Customers::new(
+            Arc::clone(&store),
+            Arc::clone(&custodian),
+            Arc::clone(&clock),
+            config.account.into(),
+            config.import,
+        );
+        let matches = Matches::new(store, clock, config.account.into(), config.policy.into());
+        let proxy = Proxy::new(&channel);
+        let mut routes = Routes::builder();
+        routes
+            .add_service(CustomerServiceServer::new(customers).max_encoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(
+                FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
+        Ok(Self { bound, routes: routes.routes(), auth, custodian, store: sqlite })
+    }
+
+    /// Where it is called.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.bound.endpoint()
+    }
+
+    /// Serves until the shutdown has drained it, then closes the database.
+    ///
+    /// # Errors
+    /// When a task failed or didn't end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
+        let health = self.bound.health();
+        shutdown.spawn("grpc", self.bound.serve(self.routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
+        shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
+        health.serving().await;
+        let ended = shutdown.drained().await;
+        self.store.close().await;
+        ended
+    }
+}

@@ -1,0 +1,198 @@
+//! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use musubi_domain::{Error, id::CompanyId};
+use musubi_matching::{AccountFormat, Policy};
+use musubi_runtime::{
+    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    grpc::auth::{Authenticator, Caller},
+    telemetry::TelemetryConfig,
+};
+use serde::Deserialize;
+
+/// The compiled-in defaults, commented: also the documentation.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// The shortest and the longest time for which a copy may be entrusted.
+pub(crate) const LEASE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+
+/// Everything that a company server is told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which company.
+    pub company: CompanyId,
+    /// How its inquiries are decided.
+    pub matching: Matching,
+    /// Where it serves: an IP address and a port.
+    pub listen: ListenAddress,
+    /// The SQLite file that holds the master.
+    pub database: PathBuf,
+    /// How long work under way has to end once the process is told to stop.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// The information-management server.
+    pub information: InformationConfig,
+    /// Who may call.
+    pub callers: CallersConfig,
+    /// How long account numbers are.
+    pub account: AccountConfig,
+    /// What matching demands beyond its rules.
+    pub policy: PolicyConfig,
+    /// How large an import may be.
+    pub import: ImportConfig,
+    /// How the master is entrusted.
+    pub custody: CustodyConfig,
+    /// What the process says.
+    pub telemetry: TelemetryConfig,
+}
+
+/// How the information-management server decides for this company, as this side knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matching {
+    /// It asks this server.
+    Inquiry,
+    /// It decides by a copy of the master.
+    Custody,
+}
+
+/// `[information]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InformationConfig {
+    /// Where it is called.
+    pub endpoint: Endpoint,
+    /// This company's token there.
+    pub token: Secret,
+}
+
+/// `[callers]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallersConfig {
+    /// Tokens of the information-management server.
+    pub information: Vec<Secret>,
+    /// Tokens of the company's operators.
+    pub operators: Vec<Secret>,
+}
+
+/// `[account]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountConfig {
+    /// Digits of an account number.
+    pub account_digits: u8,
+    /// Digits of a branch number.
+    pub branch_digits: u8,
+}
+
+/// `[policy]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// Reject when no branch was typed.
+    pub branch_required: bool,
+    /// Review when an address is equal only because one side leaves a part out.
+    pub whole_address_required: bool,
+    /// Review when only the reading of a name is equal.
+    pub written_name_required: bool,
+}
+
+/// `[import]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportConfig {
+    /// The largest file, in MiB.
+    pub largest_file_mib: u64,
+    /// The most rows.
+    pub most_rows: u64,
+}
+
+/// `[custody]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodyConfig {
+    /// Entrust by itself: after an import that changed something, and before the lease ends.
+    pub automatic: bool,
+    /// For how long.
+    #[serde(with = "duration")]
+    pub lease: Duration,
+}
+
+impl Config {
+    /// Reads the configuration: the defaults, this file, then variables that begin with `MUSUBI_COMPANY__`.
+    ///
+    /// # Errors
+    /// One sentence that names the key, where it stands and the remedy.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        load(DEFAULTS, file, "MUSUBI_COMPANY")
+    }
+
+    /// Checks what the types don't, before anything is opened or bound.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check(&self) -> Result<(), Error> {
+        let number = |key: &str, digits: u8, least: u8| match (least..=20).contains(&digits) {
+            true => Ok(()),
+            false => Err(Error::invalid(key, format!("{digits} digits"), format!("write {least} to 20"))),
+        };
+        number("account.account_digits", self.account.account_digits, 1)?;
+        number("account.branch_digits", self.account.branch_digits, 0)?;
+        for (key, value) in [
+            ("import.largest_file_mib", self.import.largest_file_mib),
+            ("import.most_rows", self.import.most_rows),
+        ] {
+            if value == 0 || value > 1_000_000_000 {
+                return Err(Error::invalid(key, "it is 0, or more than 1000000000", "write a limit between"));
+            }
+        }
+        if !LEASE.contains(&self.custody.lease) {
+            return Err(Error::invalid("custody.lease", "it is too short or too long", "write 1m to 720h"));
+        }
+        for (key, tokens) in [
+            ("callers.information", &self.callers.information),
+            ("callers.operators", &self.callers.operators),
+        ] {
+            if tokens.is_empty() {
+                return Err(Error::invalid(
+                    key,
+                    "it is empty, so nobody could call",
+                    "write at least one token",
+                ));
+            }
+        }
+        self.authenticator().map(drop)
+    }
+
+    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
+        let of = |tokens: &[Secret], caller: Caller| -> Vec<_> {
+            tokens.iter().map(|token| (token.clone(), caller.clone())).collect()
+        };
+        let mut tokens = of(&self.callers.information, Caller::Information);
+        tokens.extend(of(&self.callers.operators, Caller::Operator));
+        Authenticator::new(tokens).map_err(|error| error.at("callers"))
+    }
+}
+
+impl From<AccountConfig> for AccountFormat {
+    fn from(config: AccountConfig) -> Self {
+        Self { account_digits: config.account_digits, branch_digits: config.branch_digits }
+    }
+}
+
+impl From<PolicyConfig> for Policy {
+    fn from(config: PolicyConfig) -> Self {
+        Self {
+            branch_required: config.branch_required,
+            whole_address_required: config.whole_address_required,
+            written_name_required: config.written_name_required,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Custody: the master entrusted to the information-management server for a limited time.
+//!
+//! A copy is made of one revision of the master or not at all. The keeper entrusts by itself, after an import and before a lease
+//! ends; it takes no input and looks at what the store says. Surprising: when an operator has taken the copy back, the keeper
+//! leaves it so until the master changes.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use jiff::{SignedDuration, Timestamp};
+use musubi_domain::{Error, ErrorKind, id::CustomerId};
+use musubi_proto::{
+    convert::content::instant,
+    information::v1::{
+        EntrustCustomersRequest, PurgeCustomersRequest, custody_service_client::CustodyServiceClient,
+    },
+};
+use musubi_runtime::{
+    Clock, entropy,
+    grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel, retry::Backoff},
+};
+use musubi_storage::company::{CompanyStore, CustodyEvent, MasterStatus};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    config::{CustodyConfig, LEASE, Matching},
+    proxy::{UPLOAD_DEADLINE, upstream},
+    upload::{guarded, upload},
+};
+
+/// Customers of one chunk.
+const CHUNK: u32 = 1000;
+/// How often the keeper looks, when nothing wakes it.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Entrusts and takes back.
+pub(crate) struct Custodian {
+    store: Arc<dyn CompanyStore>,
+    client: CustodyServiceClient<AuthorizedChannel>,
+    clock: Arc<dyn Clock>,
+    matching: Matching,
+    config: CustodyConfig,
+    turn: Mutex<()>,
+    master_changed: Notify,
+}
+
+impl Custodian {
+    pub(crate) fn new(
+        store: Arc<dyn CompanyStore>,
+        channel: &AuthorizedChannel,
+        clock: Arc<dyn Clock>,
+        matching: Matching,
+        config: CustodyConfig,
+    ) -> Self {
+        let client = CustodyServiceClient::new(channel.with_deadline(UPLOAD_DEADLINE))
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Self { store, client, clock, matching, config, turn: Mutex::new(()), master_changed: Notify::new() }
+    }
+
+    /// Entrusts the master as it stands.
+    ///
+    /// # Errors
+    /// `lease_seconds`; `FailedPrecondition` when the company matches by inquiry or the master is empty; `Unavailable` when the
+    /// master changed meanwhile or either side doesn't answer: the copy before stands.
+    pub(crate) async fn entrust(&self, lease: Duration) -> Result<CustodyEvent, Error> {
+        if !LEASE.contains(&lease) {
+            let problem = format!("{} seconds", lease.as_secs());
+            return Err(Error::invalid("lease_seconds", problem, "give 60 to 2592000, a minute to 30 days"));
+        }
+        if self.matching == Matching::Inquiry {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the company matches by inquiry, so no copy is entrusted",
+                "configure matching = \"custody\" on both sides first",
+            ));
+        }
+        let _turn = self.turn.lock().await;
+        let status = self.store.get_status().await?;
+        if status.customers == 0 {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the master is empty",
+                "import customers first",
+            ));
+        }
+        let chunks = chunks(Arc::clone(&self.store), status.revision, lease.as_secs());
+        let (chunks, failure) = guarded(chunks);
+        let mut client = self.client.clone();
+        let call = async move { client.entrust_customers(chunks).await.map_err(|status| upstream(&status)) };
+        let custody = upload(failure, call).await?.into_inner().custody.unwrap_or_default();
+        let event = CustodyEvent {
+            event_time: self.clock.now(),
+            revision: status.revision,
+            customers: custody.customers,
+            lease_end_time: Some(instant(custody.lease_end_time.as_ref(), "lease_end_time")?),
+        };
+        self.store.record_custody(event).await?;
+        info!(customers = event.customers, "the master is entrusted");
+        Ok(event)
+    }
+
+    /// Has the copy destroyed, and gives how many customers it had.
+    ///
+    /// # Errors
+    /// `Unavailable` when either side doesn't answer.
+    pub(crate) async fn purge(&self) -> Result<u64, Error> {
+        let _turn = self.turn.lock().await;
+        let purged = self.client.clone().purge_customers(PurgeCustomersRequest {}).await;
+        let customers = purged.map_err(|status| upstream(&status))?.into_inner().purged;
+        let revision = self.store.get_status().await?.revision;
+        let event_time = self.clock.now();
+        self.store
+            .record_custody(CustodyEvent { event_time, revision, customers, lease_end_time: None })
+            .await?;
+        info!(customers, "the entrusted copy is destroyed");
+        Ok(customers)
+    }
+
+    /// Tells the keeper to look now.
+    pub(crate) fn master_changed(&self) {
+        self.master_changed.notify_one();
+    }
+
+    /// Keeps a present copy entrusted until `stop`, when that is configured.
+    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) -> Result<(), Infallible> {
+        let backoff = Backoff { cap: Duration::from_secs(300), ..Backoff::default() };
+        let mut failures = 0_u32;
+        if self.matching == Matching::Inquiry || !self.config.automatic {
+            return Ok(());
+        }
+        loop {
+            let outcome = stop.run_until_cancelled(self.entrust_when_due()).await;
+            let wait = match outcome {
+                None => return Ok(()),
+                Some(Ok(())) => {
+                    failures = 0;
+                    LOOK
+                }
+                Some(Err(error)) => {
+                    failures += 1;
+                    let wait = backoff.wait(failures, entropy::number());
+                    warn!(failures, "the master could not be entrusted: {error}; again in {wait:?}");
+                    wait
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.master_changed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn entrust_when_due(&self) -> Result<(), Error> {
+        let status = self.store.get_status().await?;
+        if is_due(&status, self.clock.now()) {
+            self.entrust(self.config.lease).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a copy has to be entrusted: none ever was, another master stands, or three quarters of the lease have passed.
+fn is_due(status: &MasterStatus, now: Timestamp) -> bool {
+    if status.customers == 0 {
+        return false;
+    }
+    let Some(last) = status.custody else { return true };
+    if last.revision != status.revision {
+        return true;
+    }
+    last.lease_end_time.is_some_and(|end| {
+        let lease = end.duration_since(last.event_time).max(SignedDuration::ZERO);
+        now >= end - lease / 4
+    })
+}
+
+/// The master in chunks, all of this revision.
+fn chunks(
+    store: Arc<dyn CompanyStore>,
+    revision: u64,
+    lease_seconds: u64,
+) -> impl Stream<Item = Result<EntrustCustomersRequest, Error>> {
+    stream::try_unfold((store, None::<CustomerId>), move |(store, after)| async move {
+        let page = store.list_customers(after.as_ref(), CHUNK).await?;
+        if page.revision != revision {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the master changed while it was being entrusted",
+                "repeat it",
+            ));
+        }
+        let Some(last) = page.customers.last() else { return Ok(None) };
+        let after = Some(last.customer.customer_id.clone());
+        let customers = page.customers.into_iter().map(|stored| stored.customer.into()).collect();
+        Ok(Some((EntrustCustomersRequest { lease_seconds, customers }, (store, after))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_due_when_none_is_another_master_stands_or_the_lease_nears_its_end() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let entrusted =
+            CustodyEvent { event_time: at(0), revision: 2, customers: 3, lease_end_time: Some(at(100)) };
+        let purged = CustodyEvent { lease_end_time: None, ..entrusted };
+        let status = |revision, customers, custody| MasterStatus { revision, customers, custody };
+        for (status, second, due) in [
+            (status(0, 0, None), 0, false),
+            (status(1, 3, None), 0, true),
+            (status(2, 3, Some(entrusted)), 74, false),
+            (status(2, 3, Some(entrusted)), 75, true),
+            (status(2, 3, Some(entrusted)), 5000, true),
+            (status(3, 3, Some(entrusted)), 1, true),
+            (status(2, 3, Some(purged)), 5000, false),
+            (status(3, 3, Some(purged)), 1, true),
+        ] {
+            assert_eq!(is_due(&status, at(second)), due, "{status:?} at {second}");
+        }
+    }
+}

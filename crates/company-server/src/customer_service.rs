@@ -1,0 +1,195 @@
+//! The customer master for the company's operators.
+//!
+//! Parses at the door, calls the store, the import or the custodian. No one else than an operator comes in. Surprising: only
+//! one import runs at a time, and a second one is told so instead of waiting with its upload.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use musubi_domain::{Error, ErrorKind, id::CustomerId};
+use musubi_matching::AccountFormat;
+use musubi_proto::{
+    company::v1::{
+        EntrustMasterRequest, EntrustMasterResponse, GetCustomerRequest, GetCustomerResponse,
+        ImportCustomersRequest, ImportCustomersResponse, ListCustomersRequest, ListCustomersResponse,
+        PurgeMasterRequest, PurgeMasterResponse, RowError, customer_service_server::CustomerService,
+    },
+    convert::{company, content::timestamp},
+};
+use musubi_runtime::{
+    Clock,
+    grpc::{auth, status::to_status},
+};
+use musubi_storage::company::CompanyStore;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::info;
+
+use crate::{
+    config::ImportConfig,
+    custody::Custodian,
+    import::{ImportReport, import, receive},
+};
+
+/// Customers of a page, unless the request says otherwise, and at most.
+const PAGE: (u32, u32) = (100, 1000);
+
+/// The service.
+pub(crate) struct Customers {
+    store: Arc<dyn CompanyStore>,
+    custodian: Arc<Custodian>,
+    clock: Arc<dyn Clock>,
+    format: AccountFormat,
+    limits: ImportConfig,
+    import_turn: Semaphore,
+}
+
+impl Customers {
+    pub(crate) fn new(
+        store: Arc<dyn CompanyStore>,
+        custodian: Arc<Custodian>,
+        clock: Arc<dyn Clock>,
+        format: AccountFormat,
+        limits: ImportConfig,
+    ) -> Self {
+        Self { store, custodian, clock, format, limits, import_turn: Semaphore::new(1) }
+    }
+
+    async fn import(&self, parts: Streaming<ImportCustomersRequest>) -> Result<ImportReport, Error> {
+        let _turn = self.import_turn.try_acquire().map_err(|_taken| {
+            Error::new(
+                ErrorKind::FailedPrecondition,
+                "another import is under way",
+                "repeat when it has ended",
+            )
+        })?;
+        let (file, dry_run) = receive(parts, &self.limits).await?;
+        let now = self.clock.now();
+        let report = import(file, dry_run, self.format, &self.limits, &self.store, now).await?;
+        if let (Some(tally), false) = (report.tally, dry_run) {
+            info!(
+                rows = tally.rows,
+                added = tally.added,
+                changed = tally.changed,
+                removed = tally.removed,
+                "imported"
+            );
+            self.custodian.master_changed();
+        }
+        Ok(report)
+    }
+}
+
+#[tonic::async_trait]
+impl CustomerService for Customers {
+    async fn import_customers(
+        &self,
+        request: Request<Streaming<ImportCustomersRequest>>,
+    ) -> Result<Response<ImportCustomersResponse>, Status> {
+        auth::operator(&request)?;
+        let ImportReport { file, tally } = self.import(request.into_inner()).await.map_err(to_status)?;
+        let errors = file.faults.into_iter().map(|row| RowError {
+            line: row.line,
+            field: row.fault.field,
+            problem: row.fault.problem,
+            remedy: row.fault.remedy,
+        });
+        Ok(Response::new(ImportCustomersResponse {
+            rows: file.rows,
+            added: tally.map_or(0, |tally| tally.added),
+            changed: tally.map_or(0, |tally| tally.changed),
+            removed: tally.map_or(0, |tally| tally.removed),
+            errors: errors.collect(),
+            error_count: file.bad_rows,
+            encoding: file.encoding.as_str().to_owned(),
+        }))
+    }
+
+    async fn list_customers(
+        &self,
+        request: Request<ListCustomersRequest>,
+    ) -> Result<Response<ListCustomersResponse>, Status> {
+        auth::operator(&request)?;
+        let ListCustomersRequest { page_size, page_token } = request.into_inner();
+        let size = page_size_of(page_size).map_err(to_status)?;
+        let after = read_token(&page_token).map_err(to_status)?;
+        let page = self.store.list_customers(after.as_ref(), size).await.map_err(to_status)?;
+        let full = page.customers.len() == usize::try_from(size).unwrap_or(usize::MAX);
+        let last = page.customers.last().filter(|_| full).map(|last| token(&last.customer.customer_id));
+        let customers =
+            page.customers.into_iter().map(|stored| company::customer(stored.customer, stored.update_time));
+        Ok(Response::new(ListCustomersResponse {
+            customers: customers.collect(),
+            next_page_token: last.unwrap_or_default(),
+            total: page.total,
+        }))
+    }
+
+    async fn get_customer(
+        &self,
+        request: Request<GetCustomerRequest>,
+    ) -> Result<Response<GetCustomerResponse>, Status> {
+        auth::operator(&request)?;
+        let customer_id: CustomerId =
+            request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
+        let found = self.store.find_customer(&customer_id).await.map_err(to_status)?;
+        let stored = found.ok_or_else(|| {
+            let missing = Error::new(
+                ErrorKind::NotFound,
+                "the master has no such customer",
+                "see the list of customers",
+            );
+            to_status(missing.at("customer_id"))
+        })?;
+        let customer = company::customer(stored.customer, stored.update_time);
+        Ok(Response::new(GetCustomerResponse { customer: Some(customer) }))
+    }
+
+    async fn entrust_master(
+        &self,
+        request: Request<EntrustMasterRequest>,
+    ) -> Result<Response<EntrustMasterResponse>, Status> {
+        auth::operator(&request)?;
+        let lease = Duration::from_secs(request.into_inner().lease_seconds);
+        let entrusted = self.custodian.entrust(lease).await.map_err(to_status)?;
+        Ok(Response::new(EntrustMasterResponse {
+            customers: entrusted.customers,
+            lease_end_time: entrusted.lease_end_time.map(timestamp),
+        }))
+    }
+
+    async fn purge_master(
+        &self,
+        request: Request<PurgeMasterRequest>,
+    ) -> Result<Response<PurgeMasterResponse>, Status> {
+        auth::operator(&request)?;
+        let purged = self.custodian.purge().await.map_err(to_status)?;
+        Ok(Response::new(PurgeMasterResponse { purged }))
+    }
+}
+
+fn page_size_of(asked: u32) -> Result<u32, Error> {
+    let (usual, most) = PAGE;
+    match asked {
+        0 => Ok(usual),
+        size if size <= most => Ok(size),
+        size => Err(Error::invalid("page_size", size.to_string(), format!("ask for at most {most}"))),
+    }
+}
+
+/// Where a page ended: opaque to callers.
+fn token(last: &CustomerId) -> String {
+    URL_SAFE_NO_PAD.encode(last.as_str())
+}
+
+fn read_token(token: &str) -> Result<Option<CustomerId>, Error> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let last = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
+    let last = last.ok_or_else(|| {
+        Error::invalid("page_token", "no token of a page", "give next_page_token as it came")
+    })?;
+    Ok(Some(last))
+}

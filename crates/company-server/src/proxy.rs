@@ -1,0 +1,174 @@
+//! The information-management server's contracts for this company's operators, passed on unchanged.
+//!
+//! Only an operator is let through, and goes on under the company's own token. Nothing is decided, kept or rewritten here.
+//! Surprising: a refusal of *that* token is turned into another error, because the operator's own token was good.
+
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use musubi_domain::{Error, ErrorKind};
+use musubi_proto::information::v1::{
+    CancelDistributionRequest, CancelDistributionResponse, CreateDistributionRequest,
+    CreateDistributionResponse, GetDistributionRequest, GetDistributionResponse, GetFunnelRequest,
+    GetFunnelResponse, ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest,
+    ListFollowersResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
+    PreviewDistributionResponse, ResumeDistributionRequest, ResumeDistributionResponse,
+    StartDistributionRequest, StartDistributionResponse, UploadValuesRequest, UploadValuesResponse,
+    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
+    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
+};
+use musubi_runtime::grpc::{
+    MAX_MESSAGE_BYTES, auth,
+    client::AuthorizedChannel,
+    status::{from_status, to_status},
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::upload::{guarded, upload};
+
+/// How long an upload may take.
+pub(crate) const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Passes operators' calls on.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    followers: FollowerServiceClient<AuthorizedChannel>,
+    distributions: DistributionServiceClient<AuthorizedChannel>,
+    uploads: DistributionServiceClient<AuthorizedChannel>,
+}
+
+impl Proxy {
+    /// Over this channel, which calls as the company.
+    pub(crate) fn new(channel: &AuthorizedChannel) -> Self {
+        let distributions = |channel| {
+            DistributionServiceClient::new(channel)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        };
+        Self {
+            followers: FollowerServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            distributions: distributions(channel.clone()),
+            uploads: distributions(channel.with_deadline(UPLOAD_DEADLINE)),
+        }
+    }
+}
+
+/// The information-management server's refusal, as this server gives it on.
+pub(crate) fn upstream(status: &Status) -> Error {
+    let error = from_status(status);
+    match error.kind {
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => Error::new(
+            ErrorKind::FailedPrecondition,
+            "the information-management server does not accept this company's token",
+            "make information.token the token that it knows",
+        ),
+        ErrorKind::Unavailable => {
+            let problem = format!("calling the information-management server: {}", error.problem);
+            Error { problem, ..error }
+        }
+        ErrorKind::InvalidArgument
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::FailedPrecondition
+        | ErrorKind::ResourceExhausted
+        | ErrorKind::Internal => error,
+    }
+}
+
+macro_rules! pass_on {
+    ($client:expr, $method:ident, $request:ident) => {{
+        auth::operator(&$request)?;
+        let answer = $client.clone().$method($request.into_inner()).await;
+        answer.map(|answer| Response::new(answer.into_inner())).map_err(|status| to_status(upstream(&status)))
+    }};
+}
+
+#[tonic::async_trait]
+impl FollowerService for Proxy {
+    async fn get_funnel(
+        &self,
+        request: Request<GetFunnelRequest>,
+    ) -> Result<Response<GetFunnelResponse>, Status> {
+        pass_on!(self.followers, get_funnel, request)
+    }
+
+    async fn list_followers(
+        &self,
+        request: Request<ListFollowersRequest>,
+    ) -> Result<Response<ListFollowersResponse>, Status> {
+        pass_on!(self.followers, list_followers, request)
+    }
+}
+
+#[tonic::async_trait]
+impl DistributionService for Proxy {
+    async fn upload_values(
+        &self,
+        request: Request<Streaming<UploadValuesRequest>>,
+    ) -> Result<Response<UploadValuesResponse>, Status> {
+        auth::operator(&request)?;
+        let mut client = self.uploads.clone();
+        let parts = request.into_inner().map_err(|status| from_status(&status));
+        let (parts, failure) = guarded(parts);
+        let call = async move { client.upload_values(parts).await.map_err(|status| upstream(&status)) };
+        let stored = upload(failure, call).await.map_err(to_status)?;
+        Ok(Response::new(stored.into_inner()))
+    }
+
+    async fn create_distribution(
+        &self,
+        request: Request<CreateDistributionRequest>,
+    ) -> Result<Response<CreateDistributionResponse>, Status> {
+        pass_on!(self.distributions, create_distribution, request)
+    }
+
+    async fn preview_distribution(
+        &self,
+        request: Request<PreviewDistributionRequest>,
+    ) -> Result<Response<PreviewDistributionResponse>, Status> {
+        pass_on!(self.distributions, preview_distribution, request)
+    }
+
+    async fn start_distribution(
+        &self,
+        request: Request<StartDistributionRequest>,
+    ) -> Result<Response<StartDistributionResponse>, Status> {
+        pass_on!(self.distributions, start_distribution, request)
+    }
+
+    async fn pause_distribution(
+        &self,
+        request: Request<PauseDistributionRequest>,
+    ) -> Result<Response<PauseDistributionResponse>, Status> {
+        pass_on!(self.distributions, pause_distribution, request)
+    }
+
+    async fn resume_distribution(
+        &self,
+        request: Request<ResumeDistributionRequest>,
+    ) -> Result<Response<ResumeDistributionResponse>, Status> {
+        pass_on!(self.distributions, resume_distribution, request)
+    }
+
+    async fn cancel_distribution(
+        &self,
+        request: Request<CancelDistributionRequest>,
+    ) -> Result<Response<CancelDistributionResponse>, Status> {
+        pass_on!(self.distributions, cancel_distribution, request)
+    }
+
+    async fn get_distribution(
+        &self,
+        request: Request<GetDistributionRequest>,
+    ) -> Result<Response<GetDistributionResponse>, Status> {
+        pass_on!(self.distributions, get_distribution, request)
+    }
+
+    async fn list_distributions(
+        &self,
+        request: Request<ListDistributionsRequest>,
+    ) -> Result<Response<ListDistributionsResponse>, Status> {
+        pass_on!(self.distributions, list_distributions, request)
+    }
+}

@@ -1,0 +1,156 @@
+//! A company server over real gRPC, with a peer in the information-management server's place.
+
+mod custody;
+mod customers;
+mod matching;
+mod peer;
+mod proxied;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use musubi_proto::company::v1::{
+    ImportCustomersRequest, ImportCustomersResponse, customer_service_client::CustomerServiceClient,
+};
+use musubi_runtime::{
+    ManualClock, Shutdown,
+    config::{Endpoint, Secret},
+    grpc::{
+        MAX_MESSAGE_BYTES,
+        client::{AuthorizedChannel, ClientOptions, connect},
+    },
+};
+use tempfile::TempDir;
+use tonic::Status;
+
+use self::peer::Peer;
+use crate::{App, Config};
+
+const OPERATOR: &str = "token-of-an-operator";
+const INFORMATION: &str = "token-of-information";
+
+const HEADER: &str =
+    "customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification\n";
+const THREE: &str = "\
+B000001,宮本 真和,ミヤモト マナ,1948-05-04,神奈川県横浜市鶴見区駒岡五丁目5-15 サンライズ西305,760,0076317,drivers_licence:2017-02
+B000002,大森 千恵美,オオモリ チエミ,1940-12-15,東京都練馬区中村南二丁目29-9 サンライズ西305,230,0091500,passport:2018-11
+B000003,高橋 嗣織,タカハシ シオリ,1994-12-01,神奈川県川崎市宮前区宮崎一丁目5-23,005,8377835,my_number_card:2017-07
+";
+
+/// A company server that runs, and its peer.
+struct Company {
+    folder: TempDir,
+    peer: Peer,
+    settings: &'static str,
+    clock: Arc<ManualClock>,
+    endpoint: Endpoint,
+    shutdown: Shutdown,
+}
+
+impl Company {
+    /// With these settings beyond the necessary ones.
+    async fn start(settings: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new("2026-11-23T03:00:00Z".parse().unwrap()));
+        let peer = Peer::start().await;
+        let (endpoint, shutdown) = run(&folder, &peer, settings, &clock).await;
+        Self { folder, peer, settings, clock, endpoint, shutdown }
+    }
+
+    /// Stops it and starts it again on the same database.
+    async fn restart(&mut self) {
+        self.shutdown.begin();
+        self.shutdown.drained().await.unwrap();
+        (self.endpoint, self.shutdown) = run(&self.folder, &self.peer, self.settings, &self.clock).await;
+    }
+
+    fn channel(&self, token: &str) -> AuthorizedChannel {
+        connect(&self.endpoint, &Secret::new(token), ClientOptions::default()).unwrap()
+    }
+
+    fn customers(&self) -> CustomerServiceClient<AuthorizedChannel> {
+        CustomerServiceClient::new(self.channel(OPERATOR)).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    async fn import(&self, file: &[u8]) -> Result<ImportCustomersResponse, Status> {
+        self.upload(file, false).await
+    }
+
+    async fn upload(&self, file: &[u8], dry_run: bool) -> Result<ImportCustomersResponse, Status> {
+        let parts: Vec<_> = file
+            .chunks(100_000)
+            .map(|chunk| ImportCustomersRequest { dry_run, chunk: chunk.to_vec() })
+            .collect();
+        let mut client = CustomerServiceClient::new(
+            self.channel(OPERATOR).with_deadline(std::time::Duration::from_secs(300)),
+        );
+        Ok(client.import_customers(futures::stream::iter(parts)).await?.into_inner())
+    }
+
+    /// The master's ids, by pages of two.
+    async fn ids(&self) -> Vec<String> {
+        let (mut ids, mut page_token) = (vec![], String::new());
+        loop {
+            let request = musubi_proto::company::v1::ListCustomersRequest { page_size: 2, page_token };
+            let page = self.customers().list_customers(request).await.unwrap().into_inner();
+            ids.extend(page.customers.into_iter().map(|customer| customer.customer_id));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                assert_eq!(page.total, ids.len() as u64);
+                return ids;
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        musubi_runtime::Clock::now(&*self.clock)
+    }
+}
+
+async fn run(
+    folder: &TempDir,
+    peer: &Peer,
+    settings: &'static str,
+    clock: &Arc<ManualClock>,
+) -> (Endpoint, Shutdown) {
+    let app = App::build(config(folder, peer.endpoint.as_str(), settings), clock.clone()).await.unwrap();
+    let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
+    let endpoint = app.endpoint();
+    tokio::spawn(app.run(shutdown.clone()));
+    (endpoint, shutdown)
+}
+
+fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
+    let path = folder.path().join("company.toml");
+    let database = folder.path().join("company.db");
+    let file = format!(
+        "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[information]\n\
+         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\noperators = ['{OPERATOR}']\n",
+        database.display(),
+        peer::COMPANY,
+    );
+    std::fs::write(&path, file).unwrap();
+    Config::load(Some(&path)).unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
+    type Spoil = fn(&mut Config);
+    let cases: [(&str, Spoil); 6] = [
+        ("account.account_digits", |config| config.account.account_digits = 0),
+        ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
+        ("import.most_rows", |config| config.import.most_rows = 0),
+        ("callers.operators", |config| config.callers.operators.clear()),
+        ("callers", |config| config.callers.information = config.callers.operators.clone()),
+        ("information.token", |config| config.information.token = Secret::new("short")),
+    ];
+    for (field, spoil) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder, "http://127.0.0.1:1", "");
+        spoil(&mut config);
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let error = App::build(config, clock).await.err().unwrap().to_string();
+        assert!(error.starts_with(&format!("{field}: ")), "{error}");
+        assert!(!folder.path().join("company.db").exists());
+    }
+}

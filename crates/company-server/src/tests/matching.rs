@@ -1,0 +1,91 @@
+//! Inquiries over real gRPC.
+
+use musubi_domain::{
+    customer::{GivenAccount, MatchDecision, MatchOutcome},
+    id::InquiryId,
+    identity::{AttestedIdentity, IdentityMethod},
+};
+use musubi_proto::{
+    company::v1::{MatchCustomersRequest, match_service_client::MatchServiceClient},
+    convert::company::Inquiry,
+};
+use musubi_runtime::grpc::status::from_status;
+use musubi_storage::{company::CompanyStore as _, sqlite::company::SqliteCompanyStore};
+use tonic::Code;
+
+use super::*;
+
+fn inquiry(number: u8, account_number: &str, method: IdentityMethod) -> Inquiry {
+    Inquiry {
+        inquiry_id: InquiryId::from_bytes([number; 16]),
+        account: GivenAccount { branch_number: None, account_number: account_number.to_owned() },
+        identity: AttestedIdentity {
+            method,
+            name: "宮本 真和".to_owned(),
+            name_kana: Some("ミヤモト マナ".to_owned()),
+            birth_date: "1948-05-04".to_owned(),
+            address: "神奈川県横浜市鶴見区駒岡五丁目5-15 サンライズ西305".to_owned(),
+        },
+    }
+}
+
+async fn ask(company: &Company, token: &str, inquiries: Vec<Inquiry>) -> Result<Vec<MatchDecision>, Status> {
+    let mut client = MatchServiceClient::new(company.channel(token));
+    let inquiries = inquiries.into_iter().map(Into::into).collect();
+    let decisions = client.match_customers(MatchCustomersRequest { inquiries }).await?.into_inner().decisions;
+    Ok(decisions.into_iter().map(|decision| decision.try_into().unwrap()).collect())
+}
+
+async fn company() -> Company {
+    let company = Company::start("").await;
+    // A joint account beside the three.
+    let joint = THREE.lines().next().unwrap().replace("B000001", "B000004").replace("0076317", "5550000");
+    let rows = format!("{HEADER}{THREE}{joint}\n{}\n", joint.replace("B000004", "B000005"));
+    company.import(rows.as_bytes()).await.unwrap();
+    company
+}
+
+#[tokio::test]
+async fn a_batch_is_decided_in_order_and_each_decision_is_recorded() {
+    let company = company().await;
+    let batch = vec![
+        inquiry(1, "0076317", IdentityMethod::Jpki),
+        inquiry(2, "0091500", IdentityMethod::Carrier),
+        inquiry(3, "76317", IdentityMethod::Document),
+        inquiry(4, "5550000", IdentityMethod::Jpki),
+        inquiry(5, "11112222333344445555", IdentityMethod::Jpki),
+    ];
+    let decisions = ask(&company, INFORMATION, batch.clone()).await.unwrap();
+    let outcomes: Vec<_> = decisions.iter().map(|decision| decision.outcome).collect();
+    let [confirmed, review, rejected] =
+        [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected];
+    assert_eq!(outcomes, [confirmed, rejected, review, review, rejected]);
+    assert_eq!(decisions[0].customer_id.as_ref().unwrap().as_str(), "B000001");
+    assert!(decisions[3].reasons.contains(&"record.duplicate".to_owned()));
+    assert_eq!(decisions[4].reasons, ["account.none"]);
+    assert_eq!(ask(&company, INFORMATION, batch.clone()).await.unwrap(), decisions);
+    let store = SqliteCompanyStore::open(&company.folder.path().join("company.db")).await.unwrap();
+    for (inquiry, decision) in batch.iter().zip(decisions) {
+        assert_eq!(store.find_decision(inquiry.inquiry_id).await.unwrap(), Some((1, decision)));
+    }
+}
+
+#[tokio::test]
+async fn only_the_information_server_asks() {
+    let company = company().await;
+    let batch = vec![inquiry(1, "0076317", IdentityMethod::Jpki)];
+    assert_eq!(ask(&company, OPERATOR, batch.clone()).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(ask(&company, "a-token-nobody-knows", batch).await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_wrong_inquiry_is_named_by_its_place() {
+    let company = company().await;
+    let mut batch = vec![inquiry(1, "0076317", IdentityMethod::Jpki); 2];
+    batch[1].account.account_number = "7-6".to_owned();
+    let status = ask(&company, INFORMATION, batch).await.unwrap_err();
+    assert_eq!(from_status(&status).field, "inquiries[1].account_number");
+    let batch = vec![inquiry(1, "0076317", IdentityMethod::Jpki); 1001];
+    let status = ask(&company, INFORMATION, batch).await.unwrap_err();
+    assert_eq!((status.code(), from_status(&status).field.as_str()), (Code::InvalidArgument, "inquiries"));
+}

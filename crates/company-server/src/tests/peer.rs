@@ -1,0 +1,189 @@
+//! A peer in the information-management server's place: remembers what it is told, answers what a test needs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use musubi_domain::{Error, ErrorKind};
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{
+        custody_service_server::{CustodyService, CustodyServiceServer},
+        distribution_service_server::{DistributionService, DistributionServiceServer},
+        follower_service_server::{FollowerService, FollowerServiceServer},
+        *,
+    },
+};
+use musubi_runtime::{
+    Shutdown,
+    config::{Endpoint, ListenAddress, Secret},
+    grpc::{
+        auth::{self, Authenticator, Caller},
+        server::Server,
+        status::to_status,
+    },
+};
+use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+pub(super) const COMPANY: &str = "token-of-the-company";
+
+/// What the peer was told.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Customers of the copy that is in effect.
+    pub(super) entrusted: Option<Vec<EntrustedCustomer>>,
+    /// How many copies took effect.
+    pub(super) copies: u32,
+    /// The largest chunk of the last copy.
+    pub(super) largest_chunk: usize,
+    /// Values uploaded.
+    pub(super) values: Vec<CustomerValues>,
+    /// Names of the calls, with the company that called.
+    pub(super) calls: Vec<String>,
+}
+
+pub(super) struct Peer {
+    pub(super) endpoint: Endpoint,
+    pub(super) told: Arc<Mutex<Told>>,
+    _shutdown: Shutdown,
+}
+
+impl Peer {
+    pub(super) async fn start() -> Self {
+        let listen: ListenAddress = "127.0.0.1:0".parse().unwrap();
+        let bound = Server::bind(listen).await.unwrap();
+        let endpoint = bound.endpoint();
+        let told = Arc::new(Mutex::new(Told::default()));
+        let service = Service(Arc::clone(&told));
+        let mut routes = Routes::builder();
+        routes
+            .add_service(CustodyServiceServer::new(service.clone()))
+            .add_service(FollowerServiceServer::new(service.clone()))
+            .add_service(DistributionServiceServer::new(service));
+        let caller = Caller::Company("tf-bank".parse().unwrap());
+        let auth = Authenticator::new(vec![(Secret::new(COMPANY), caller)]).unwrap();
+        let shutdown = Shutdown::new(Duration::from_secs(1));
+        shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
+        Self { endpoint, told, _shutdown: shutdown }
+    }
+}
+
+#[derive(Clone)]
+struct Service(Arc<Mutex<Told>>);
+
+impl Service {
+    fn called<T>(&self, name: &str, request: &Request<T>) -> Result<(), Status> {
+        let company = auth::company(request)?;
+        self.0.lock().unwrap().calls.push(format!("{name} {company}"));
+        Ok(())
+    }
+}
+
+fn lease_end(seconds: u64) -> prost_types::Timestamp {
+    let start: jiff::Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
+    timestamp(start + jiff::SignedDuration::from_secs(seconds.cast_signed()))
+}
+
+#[tonic::async_trait]
+impl CustodyService for Service {
+    async fn entrust_customers(
+        &self,
+        request: Request<Streaming<EntrustCustomersRequest>>,
+    ) -> Result<Response<EntrustCustomersResponse>, Status> {
+        self.called("entrust", &request)?;
+        let mut chunks = request.into_inner();
+        let (mut customers, mut lease, mut largest) = (vec![], 0, 0);
+        while let Some(chunk) = chunks.message().await? {
+            lease = chunk.lease_seconds;
+            largest = largest.max(chunk.customers.len());
+            customers.extend(chunk.customers);
+        }
+        let custody = Custody {
+            customers: customers.len() as u64,
+            lease_end_time: Some(lease_end(lease)),
+            ..Custody::default()
+        };
+        let mut told = self.0.lock().unwrap();
+        told.entrusted = Some(customers);
+        told.copies += 1;
+        told.largest_chunk = largest;
+        Ok(Response::new(EntrustCustomersResponse { custody: Some(custody) }))
+    }
+
+    async fn purge_customers(
+        &self,
+        request: Request<PurgeCustomersRequest>,
+    ) -> Result<Response<PurgeCustomersResponse>, Status> {
+        self.called("purge", &request)?;
+        let purged = self.0.lock().unwrap().entrusted.take().map_or(0, |copy| copy.len() as u64);
+        Ok(Response::new(PurgeCustomersResponse { purged }))
+    }
+
+    async fn get_custody(
+        &self,
+        _: Request<GetCustodyRequest>,
+    ) -> Result<Response<GetCustodyResponse>, Status> {
+        Ok(Response::new(GetCustodyResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl FollowerService for Service {
+    async fn get_funnel(
+        &self,
+        request: Request<GetFunnelRequest>,
+    ) -> Result<Response<GetFunnelResponse>, Status> {
+        self.called("funnel", &request)?;
+        let official_account = request.into_inner().official_account;
+        let funnel = Funnel { official_account, followers: 7, ..Funnel::default() };
+        Ok(Response::new(GetFunnelResponse { funnels: vec![funnel], ..GetFunnelResponse::default() }))
+    }
+
+    async fn list_followers(
+        &self,
+        request: Request<ListFollowersRequest>,
+    ) -> Result<Response<ListFollowersResponse>, Status> {
+        self.called("followers", &request)?;
+        let unknown = Error::new(ErrorKind::NotFound, "no such official account", "see the configured ones");
+        Err(to_status(unknown.at("official_account")))
+    }
+}
+
+macro_rules! answers {
+    ($($method:ident: $request:ident => $response:ident,)+) => {
+        #[tonic::async_trait]
+        impl DistributionService for Service {
+            async fn upload_values(
+                &self,
+                request: Request<Streaming<UploadValuesRequest>>,
+            ) -> Result<Response<UploadValuesResponse>, Status> {
+                self.called("upload_values", &request)?;
+                let mut chunks = request.into_inner();
+                while let Some(chunk) = chunks.message().await? {
+                    self.0.lock().unwrap().values.extend(chunk.customers);
+                }
+                let values = self.0.lock().unwrap().values.len() as u64;
+                Ok(Response::new(UploadValuesResponse { values }))
+            }
+
+            $(
+                async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+                    self.called(stringify!($method), &request)?;
+                    Ok(Response::new($response::default()))
+                }
+            )+
+        }
+    };
+}
+
+answers! {
+    create_distribution: CreateDistributionRequest => CreateDistributionResponse,
+    preview_distribution: PreviewDistributionRequest => PreviewDistributionResponse,
+    start_distribution: StartDistributionRequest => StartDistributionResponse,
+    pause_distribution: PauseDistributionRequest => PauseDistributionResponse,
+    resume_distribution: ResumeDistributionRequest => ResumeDistributionResponse,
+    cancel_distribution: CancelDistributionRequest => CancelDistributionResponse,
+    get_distribution: GetDistributionRequest => GetDistributionResponse,
+    list_distributions: ListDistributionsRequest => ListDistributionsResponse,
+}

@@ -1,0 +1,95 @@
+//! The information-management server's contracts, through the company server.
+
+use musubi_proto::information::v1::{
+    CustomerValues, GetDistributionRequest, GetFunnelRequest, ListFollowersRequest, UploadValuesRequest,
+    distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
+};
+use musubi_runtime::grpc::status::from_status;
+use tonic::Code;
+
+use super::*;
+
+#[tokio::test]
+async fn operators_calls_go_on_as_the_company_and_answers_come_back_unchanged() {
+    let company = Company::start("").await;
+    let mut followers = FollowerServiceClient::new(company.channel(OPERATOR));
+    let request = GetFunnelRequest { official_account: "tf-bank".to_owned() };
+    let funnel = followers.get_funnel(request).await.unwrap().into_inner().funnels.remove(0);
+    assert_eq!((funnel.official_account.as_str(), funnel.followers), ("tf-bank", 7));
+    let mut distributions = DistributionServiceClient::new(company.channel(OPERATOR));
+    distributions.get_distribution(GetDistributionRequest::default()).await.unwrap();
+    assert_eq!(company.peer.told.lock().unwrap().calls, ["funnel tf-bank", "get_distribution tf-bank"]);
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_with_its_field_and_remedy() {
+    let company = Company::start("").await;
+    let mut followers = FollowerServiceClient::new(company.channel(OPERATOR));
+    let status = followers.list_followers(ListFollowersRequest::default()).await.err().unwrap();
+    let error = from_status(&status);
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(
+        (error.field.as_str(), error.remedy.as_str()),
+        ("official_account", "see the configured ones")
+    );
+}
+
+#[tokio::test]
+async fn uploads_go_through() {
+    let company = Company::start("").await;
+    let mut distributions = DistributionServiceClient::new(company.channel(OPERATOR));
+    let chunk = |from: u32| UploadValuesRequest {
+        distribution_id: "dst_1".to_owned(),
+        customers: (from..from + 1000)
+            .map(|number| CustomerValues { customer_id: format!("C{number}"), values: vec!["1".to_owned()] })
+            .collect(),
+    };
+    let chunks = futures::stream::iter([chunk(0), chunk(1000), chunk(2000)]);
+    assert_eq!(distributions.upload_values(chunks).await.unwrap().into_inner().values, 3000);
+    assert_eq!(company.peer.told.lock().unwrap().values[2999].customer_id, "C2999");
+}
+
+#[tokio::test]
+async fn only_operators_are_let_through() {
+    let company = Company::start("").await;
+    let mut followers = FollowerServiceClient::new(company.channel(INFORMATION));
+    let status = followers.get_funnel(GetFunnelRequest::default()).await.err().unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let mut distributions = DistributionServiceClient::new(company.channel(INFORMATION));
+    let status = distributions.get_distribution(GetDistributionRequest::default()).await.err().unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let upload = futures::stream::iter([UploadValuesRequest::default()]);
+    assert_eq!(distributions.upload_values(upload).await.err().unwrap().code(), Code::PermissionDenied);
+    assert_eq!(company.peer.told.lock().unwrap().calls, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_away_or_knows_us_not_is_told_to_the_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    let peer = Peer::start().await;
+    for (endpoint, token, code, problem) in [
+        ("http://127.0.0.1:1", peer::COMPANY, Code::Unavailable, "calling the information-management server"),
+        (
+            peer.endpoint.as_str(),
+            "a-token-nobody-knows",
+            Code::FailedPrecondition,
+            "the information-management server does not accept",
+        ),
+    ] {
+        let mut config = config(&folder, endpoint, "");
+        config.information.token = Secret::new(token);
+        let app = App::build(config, clock.clone()).await.unwrap();
+        let channel = connect(&app.endpoint(), &Secret::new(OPERATOR), ClientOptions::default()).unwrap();
+        let shutdown = Shutdown::new(std::time::Duration::from_secs(1));
+        let run = tokio::spawn(app.run(shutdown.clone()));
+        let status =
+            FollowerServiceClient::new(channel).get_funnel(GetFunnelRequest::default()).await.err().unwrap();
+        assert_eq!(status.code(), code);
+        let error = from_status(&status);
+        assert!(error.problem.starts_with(problem), "{error}");
+        assert!(!error.remedy.is_empty());
+        shutdown.begin();
+        run.await.unwrap().unwrap();
+    }
+}
