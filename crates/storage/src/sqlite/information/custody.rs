@@ -21,14 +21,15 @@ use crate::{
 /// Rows that one transaction of a purge destroys.
 const PURGE_BATCH: u32 = 10_000;
 
-const BEGIN: &str = "
+pub(super) const BEGIN: &str = "
     INSERT INTO custody (company, copy, state, chunk_time)
     SELECT ?1, coalesce(max(copy), 0) + 1, 0, ?2 FROM custody WHERE company = ?1
     RETURNING copy";
 
-const TOUCH: &str = "UPDATE custody SET chunk_time = ?3 WHERE company = ?1 AND copy = ?2 AND state = 0";
+pub(super) const TOUCH: &str =
+    "UPDATE custody SET chunk_time = ?3 WHERE company = ?1 AND copy = ?2 AND state = 0";
 
-const ADD: &str = "
+pub(super) const ADD: &str = "
     INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
         branch_number, account_number)
     SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
@@ -37,46 +38,46 @@ const ADD: &str = "
         name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
         address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number";
 
-const END: &str = "
+pub(super) const END: &str = "
     UPDATE custody SET state = 2, purge_reason = ?2 WHERE company = ?1 AND state = 1";
 
-const TAKE_EFFECT: &str = "
+pub(super) const TAKE_EFFECT: &str = "
     UPDATE custody SET state = 1, entrust_time = ?3, lease_end_time = ?4,
         customers = (SELECT count(*) FROM entrusted_customer AS e WHERE e.company = ?1 AND e.copy = ?2)
     WHERE company = ?1 AND copy = ?2 AND state = 0
     RETURNING customers, entrust_time, lease_end_time, purge_reason, purge_time";
 
-const END_LEASES: &str = "
+pub(super) const END_LEASES: &str = "
     UPDATE custody SET state = 2, purge_reason = ?2 WHERE state = 1 AND purge_time IS NULL AND lease_end_time <= ?1";
 
-const GIVE_UP: &str = "
+pub(super) const GIVE_UP: &str = "
     UPDATE custody SET state = 2 WHERE state = 0 AND purge_time IS NULL AND chunk_time <= ?1";
 
-const ANY_TO_PURGE: &str = "
+pub(super) const ANY_TO_PURGE: &str = "
     SELECT EXISTS (SELECT 1 FROM custody INDEXED BY custody_held WHERE purge_time IS NULL
         AND (state = 2 OR state = 1 AND lease_end_time <= ?1 OR state = 0 AND chunk_time <= ?2))";
 
-const DESTROY: &str = "
+pub(super) const DESTROY: &str = "
     DELETE FROM entrusted_customer WHERE (company, copy, account_key, customer_id) IN
         (SELECT e.company, e.copy, e.account_key, e.customer_id
          FROM custody AS c CROSS JOIN entrusted_customer AS e ON e.company = c.company AND e.copy = c.copy
          WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce(?1, c.company)
          LIMIT ?2)";
 
-const PURGED: &str = "
+pub(super) const PURGED: &str = "
     UPDATE custody SET state = 3, purge_time = ?1
     WHERE state = 2 AND purge_time IS NULL AND NOT EXISTS
         (SELECT 1 FROM entrusted_customer AS e WHERE e.company = custody.company AND e.copy = custody.copy)
     RETURNING company, copy, customers, coalesce(purge_reason, 'abandoned')";
 
-const LIST: &str = "
+pub(super) const LIST: &str = "
     SELECT customers, entrust_time, lease_end_time, purge_reason, purge_time FROM custody
     WHERE company = ?1 AND entrust_time IS NOT NULL ORDER BY copy DESC LIMIT 100";
 
-const IN_EFFECT: &str = "
+pub(super) const IN_EFFECT: &str = "
     SELECT copy FROM custody WHERE company = ?1 AND state = 1 AND lease_end_time > ?2";
 
-const CANDIDATES: &str = "
+pub(super) const CANDIDATES: &str = "
     SELECT account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number
     FROM entrusted_customer
     WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM json_each(?3))";
@@ -291,6 +292,7 @@ async fn destroy(
         .await
         .map_err(&failed)?
         .rows_affected();
+    sqlx::query("PRAGMA secure_delete = OFF").execute(&mut **tx).await.map_err(&failed)?;
     let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
     let mut lines = Vec::new();
     for row in &purged {

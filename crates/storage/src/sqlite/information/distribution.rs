@@ -24,52 +24,52 @@ use crate::{
     sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
 };
 
-const SAME_REQUEST: &str = "
+pub(super) const SAME_REQUEST: &str = "
     SELECT distribution_id, request_digest FROM distribution WHERE company = ?1 AND request_id = ?2";
 
-const INSERT: &str = "
+pub(super) const INSERT: &str = "
     INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
         individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, x'', 0, ?9, ?10, ?11, ?12)";
 
-const GET: &str = "
+pub(super) const GET: &str = "
     SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
     FROM distribution WHERE company = ?1 AND distribution_id = ?2";
 
-const LIST: &str = "
+pub(super) const LIST: &str = "
     SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
     FROM distribution INDEXED BY distribution_company
     WHERE company = ?1 AND official_account = coalesce(?2, official_account)
     ORDER BY distribution_id DESC LIMIT ?3";
 
-const TALLIES: &str = "
+pub(super) const TALLIES: &str = "
     SELECT distribution, purpose, state, sum(count) FROM delivery_tally
     WHERE distribution IN (SELECT unhex(value) FROM json_each(?1))
     GROUP BY distribution, purpose, state HAVING sum(count) > 0 ORDER BY distribution, purpose, state";
 
-const KNOWN_VALUES: &str = "
+pub(super) const KNOWN_VALUES: &str = "
     SELECT count(*) FROM json_each(?2) AS k
     CROSS JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = k.value ->> 0";
 
-const PUT_VALUES: &str = "
+pub(super) const PUT_VALUES: &str = "
     INSERT INTO distribution_value (distribution, customer_id, variables)
     SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
-const ADD_CUSTOMERS: &str = "
+pub(super) const ADD_CUSTOMERS: &str = "
     UPDATE distribution SET customers = customers + ?2 WHERE distribution_id = ?1 RETURNING customers";
 
-const MOVE: &str = "
+pub(super) const MOVE: &str = "
     UPDATE distribution SET state = ?2, start_time = ?3, expire_time = ?4, end_time = ?5 WHERE distribution_id = ?1";
 
-const OPEN_REVOCATIONS: &str = "
+pub(super) const OPEN_REVOCATIONS: &str = "
     INSERT INTO revocation (carrier, distribution, cursor)
     SELECT DISTINCT carrier, distribution, x'' FROM delivery_tally WHERE distribution = ?1 AND count > 0";
 
-const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = ?1";
+pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = ?1";
 
 // The followers of the account, each with its tie and with the values for its customer.
-const AUDIENCE: &str = "
+pub(super) const AUDIENCE: &str = "
     SELECT count(*),
            coalesce(sum(v.customer_id IS NOT NULL AND t.suspended = 0 AND t.expire_time > ?3), 0),
            coalesce(sum(t.customer_id IS NOT NULL AND v.customer_id IS NULL), 0),
@@ -79,7 +79,7 @@ const AUDIENCE: &str = "
     LEFT JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
     WHERE f.official_account = ?1 AND f.following = 1";
 
-const SAMPLES: &str = "
+pub(super) const SAMPLES: &str = "
     SELECT v.variables FROM follower AS f
     CROSS JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
     CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id

@@ -27,11 +27,11 @@ use crate::{
     sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
 };
 
-const WORK: &str = "
+pub(super) const WORK: &str = "
     SELECT EXISTS (SELECT 1 FROM distribution INDEXED BY distribution_running WHERE state IN (1, 2))
         OR EXISTS (SELECT 1 FROM revocation)";
 
-const RUNNING: &str = "
+pub(super) const RUNNING: &str = "
     SELECT d.distribution_id, d.company, d.official_account, d.messages_per_second, d.expire_time, d.expanded,
            coalesce((SELECT sum(t.count) FROM delivery_tally AS t
                      WHERE t.distribution = d.distribution_id AND t.state IN (0, 1)), 0)
@@ -39,48 +39,52 @@ const RUNNING: &str = "
     WHERE d.state IN (1, 2) AND d.state = 1 AND d.start_time <= ?1
     ORDER BY d.distribution_id";
 
-const EXPANDING: &str = "
+pub(super) const EXPANDING: &str = "
     SELECT official_account, cursor, expire_time FROM distribution
     WHERE distribution_id = ?1 AND state = 1 AND start_time <= ?2 AND expanded = 0";
 
-const NEXT_FOLLOWERS: &str = "
+pub(super) const NEXT_FOLLOWERS: &str = "
     SELECT follower, carrier FROM follower
     WHERE official_account = ?1 AND follower > ?2 AND following = 1
     ORDER BY follower LIMIT ?3";
 
-const DELIVER: &str = "
+pub(super) const DELIVER: &str = "
     INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
     SELECT ?1, unhex(value ->> 0), unhex(value ->> 1), value ->> 2, ?2, 0, ?3, 0, ?4, ?5, ?4 FROM json_each(?6)";
 
-const ADVANCE_CURSOR: &str = "
+pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
 
-const OVERDUE: &str = "
+pub(super) const OVERDUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
-    FROM (SELECT DISTINCT d.distribution_id, t.carrier
+    FROM (SELECT d.distribution_id, t.carrier
           FROM distribution AS d INDEXED BY distribution_running
           CROSS JOIN delivery_tally AS t ON t.distribution = d.distribution_id
-          WHERE d.state IN (1, 2) AND d.expire_time <= ?1 AND t.state IN (0, 1) AND t.count > 0) AS late
+          WHERE d.state IN (1, 2) AND d.expire_time <= ?1 AND t.state IN (0, 1) AND t.count > 0
+          UNION
+          SELECT r.distribution, r.carrier
+          FROM revocation AS r CROSS JOIN distribution AS d ON d.distribution_id = r.distribution
+          WHERE d.expire_time <= ?1) AS late
     CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = late.carrier AND m.distribution = late.distribution_id
     WHERE m.state IN (0, 1) AND (m.state = 0 OR m.due_time <= ?1)
     LIMIT ?2";
 
-const COMPLETE: &str = "
+pub(super) const COMPLETE: &str = "
     UPDATE distribution SET state = 3, end_time = ?1
     WHERE state IN (1, 2) AND state = 1 AND expanded = 1 AND NOT EXISTS
         (SELECT 1 FROM delivery_tally AS t
          WHERE t.distribution = distribution_id AND t.state IN (0, 1) AND t.count > 0)
     RETURNING distribution_id, company";
 
-const NEVER_ATTEMPTED: &str = "
+pub(super) const NEVER_ATTEMPTED: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
     FROM revocation AS r
     CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = r.carrier AND m.distribution = r.distribution
     WHERE m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0
     LIMIT ?1";
 
-const OPEN_REVOCATION: &str = "
+pub(super) const OPEN_REVOCATION: &str = "
     SELECT d.distribution_id, d.official_account, r.cursor, d.cursor
     FROM revocation AS r CROSS JOIN distribution AS d ON d.distribution_id = r.distribution
     WHERE r.carrier = ?1 AND NOT EXISTS
@@ -89,30 +93,30 @@ const OPEN_REVOCATION: &str = "
              AND m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0)
     ORDER BY r.distribution LIMIT 1";
 
-const NUMBERS: &str = "
+pub(super) const NUMBERS: &str = "
     SELECT follower, phone_number FROM follower
     WHERE official_account = ?1 AND follower > ?2 AND follower <= ?3
     ORDER BY follower LIMIT ?4";
 
-const AT_CARRIER: &str = "
+pub(super) const AT_CARRIER: &str = "
     SELECT m.follower, m.state, m.due_time FROM json_each(?3) AS k
     CROSS JOIN delivery AS m
         ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
     WHERE m.carrier = ?2 AND m.state IN (0, 1, 2)";
 
-const ASKED: &str = "
+pub(super) const ASKED: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
     FROM json_each(?2) AS k
     CROSS JOIN delivery AS m
         ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
     WHERE m.state IN (0, 1) OR k.value ->> 2";
 
-const WALKED: &str =
+pub(super) const WALKED: &str =
     "UPDATE revocation SET cursor = ?3 WHERE carrier = ?1 AND distribution = ?2 AND cursor < ?3";
 
-const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
+pub(super) const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
 
-const SETTLE: &str = "
+pub(super) const SETTLE: &str = "
     UPDATE delivery SET state = k.value ->> 3, change_time = ?2 FROM json_each(?1) AS k
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
         AND delivery.message_id = unhex(k.value ->> 2)";

@@ -25,24 +25,24 @@ use crate::{
 /// The number that stands for a follower without a dialogue.
 const NO_DIALOGUE: i64 = -1;
 
-const FUNNEL: &str = "
+pub(super) const FUNNEL: &str = "
     SELECT f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0), count(*)
     FROM follower AS f
     LEFT JOIN dialogue AS d ON d.official_account = f.official_account AND d.follower = f.follower
     WHERE f.official_account IN (SELECT value FROM json_each(?1))
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2";
 
-const MESSAGES: &str = "
+pub(super) const MESSAGES: &str = "
     SELECT official_account, carrier, purpose, state, sum(count) FROM delivery_tally
     WHERE official_account IN (SELECT value FROM json_each(?1))
     GROUP BY 1, 2, 3, 4 HAVING sum(count) > 0 ORDER BY 1, 2, 3, 4";
 
-const ACQUISITIONS: &str = "
+pub(super) const ACQUISITIONS: &str = "
     SELECT official_account, carrier, promoted, discarded, quarantined, generation, added_by_event, added_by_list,
         skipped, promote_time
     FROM subscriber_list WHERE official_account IN (SELECT value FROM json_each(?1)) ORDER BY 1, 2";
 
-const PAGE: &str = "
+pub(super) const PAGE: &str = "
     SELECT f.follower, f.phone_number, f.carrier, f.following, f.follow_time, coalesce(d.state, -1), d.state_time,
         coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, 0)
     FROM follower AS f

@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 
-use super::{SqliteInformation, delivery, flow, list, load, save, tally};
+use super::{
+    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, save, tally,
+};
 use crate::{
     StoreError,
     conformance::information::{self as facts, Bench as _},
@@ -170,6 +172,34 @@ async fn what_is_due_is_found_by_its_index() {
         (delivery::EXPIRE_UNCONFIRMED, "delivery USING COVERING INDEX delivery_unconfirmed (expire_time<?)"),
         (list::STAGED_NEW, "g USING PRIMARY KEY (official_account=? AND carrier=? AND follower>?)"),
         (list::STAGED_MISSING, "s USING PRIMARY KEY (official_account=? AND follower>?)"),
+    ] {
+        let steps = plan(&store, statement).await;
+        assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_companies_ask_for_is_found_by_its_index() {
+    let (store, _folder) = open().await;
+    for (statement, access) in [
+        (expansion::RUNNING, "d USING INDEX distribution_running (state=?)"),
+        (expansion::NEXT_FOLLOWERS, "follower USING PRIMARY KEY (official_account=? AND follower>?)"),
+        (expansion::OVERDUE, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
+        (expansion::COMPLETE, "distribution USING INDEX distribution_running (state=?)"),
+        (expansion::NEVER_ATTEMPTED, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
+        (expansion::OPEN_REVOCATION, "r USING PRIMARY KEY (carrier=?)"),
+        (expansion::NUMBERS, "follower USING PRIMARY KEY (official_account=? AND follower>? AND follower<?)"),
+        (expansion::AT_CARRIER, "m USING PRIMARY KEY (official_account=? AND follower=? AND message_id=?)"),
+        (expansion::ASKED, "m USING PRIMARY KEY (official_account=? AND follower=? AND message_id=?)"),
+        (distribution::LIST, "distribution USING INDEX distribution_company (company=?)"),
+        (distribution::TALLIES, "delivery_tally USING INDEX delivery_tally_distribution (distribution=?)"),
+        (distribution::KNOWN_VALUES, "v USING PRIMARY KEY (distribution=? AND customer_id=?)"),
+        (custody::DESTROY, "e USING PRIMARY KEY (company=? AND copy=?)"),
+        (
+            custody::CANDIDATES,
+            "entrusted_customer USING PRIMARY KEY (company=? AND copy=? AND account_key=?)",
+        ),
+        (follower::PAGE, "f USING PRIMARY KEY (official_account=? AND follower>?)"),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
