@@ -78,8 +78,8 @@ pub trait ExpansionStore: Send + Sync {
     /// time has come. When it has expired they are expired at once, so that the counts tell who was not reached.
     async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError>;
 
-    /// Deliveries of running and paused distributions past their expiry expire, unless an attempt is under way; at most
-    /// `limit`. Gives how many.
+    /// Deliveries of distributions past their expiry expire, unless an attempt is under way; at most `limit`. Gives how many.
+    /// Also those of cancelled ones that a carrier could not be asked about.
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;
 
     /// Running distributions with a delivery for every follower and none that is queued or sending are completed. Gives them.

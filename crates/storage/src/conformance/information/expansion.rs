@@ -245,6 +245,18 @@ pub(crate) async fn an_attempt_under_way_is_waited_for(store: &dyn Bench) {
     assert_eq!(stands(store, id).await.1, revoked);
 }
 
+pub(crate) async fn what_a_silent_carrier_may_have_of_a_cancelled_distribution_expires(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let id = distribute(store, "bank", 1, &[]).await;
+    attempts(store, Source::Distribution(id), 0).await;
+    command(store, "bank", id, Command::Cancel).await;
+    assert_eq!(store.expire_overdue(9, at(49_999)).await.unwrap(), 0);
+    assert_eq!(store.expire_overdue(9, at(50_000)).await.unwrap(), 1);
+    balanced(store).await;
+    assert_eq!(stands(store, id).await.1, [(Purpose::Uniform, DeliveryState::Expired, 1)]);
+    assert!(take_back(store, "alpha", 9, 50_000, &[]).await.is_empty());
+}
+
 pub(crate) async fn a_receipt_between_asking_and_recording_wins(store: &dyn Bench) {
     follow(store, "bank", [1]).await;
     let id = distribute(store, "bank", 1, &[]).await;

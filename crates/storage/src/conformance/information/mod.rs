@@ -128,6 +128,7 @@ macro_rules! information_store_suite {
             cancelling_withdraws_what_was_never_attempted,
             what_a_carrier_may_have_is_asked_back_once,
             an_attempt_under_way_is_waited_for,
+            what_a_silent_carrier_may_have_of_a_cancelled_distribution_expires,
             a_receipt_between_asking_and_recording_wins,
             customers_are_found_by_account_key_and_joint_accounts_both,
             a_copy_answers_nothing_until_it_is_whole,
