@@ -35,7 +35,7 @@ use tonic::service::Routes;
 
 use crate::{
     Config,
-    acquisition::Acquisition,
+    acquisition::{Acquisition, Moments},
     authority::{Authorities, KeyError, Verification},
     distribution::{Delivery, Fleets, Sending, sweep},
     faults::{PushFaults, SendFaults},
@@ -158,7 +158,8 @@ impl App {
         shutdown: &Shutdown,
     ) -> Routes {
         let (store, clock) = (|| Arc::clone(store), || Arc::clone(&self.clock));
-        let lists = ListGeneration { store: store(), clock: clock() };
+        let moments = Moments::new(clock());
+        let lists = ListGeneration { store: store(), moments: moments.clone() };
         let sending = Sending {
             store: store(),
             clock: clock(),
@@ -172,7 +173,7 @@ impl App {
         let handset = Handset {
             acquisition: Acquisition {
                 store: store(),
-                clock: clock(),
+                moments,
                 fleets: fleets.clone(),
                 events: events.clone(),
             },

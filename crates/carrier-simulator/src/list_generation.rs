@@ -14,23 +14,20 @@ use musubi_proto::{
     },
     convert::content::timestamp,
 };
-use musubi_runtime::{
-    Clock,
-    grpc::{auth, status::to_status},
-};
+use musubi_runtime::grpc::{auth, status::to_status};
 use musubi_storage::carrier::{CarrierStore, Snapshot};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::wire;
+use crate::{acquisition::Moments, wire};
 
 /// Pages that wait for a slow reader.
 const PAGES_AHEAD: usize = 2;
 
 pub(crate) struct ListGeneration {
     pub(crate) store: Arc<dyn CarrierStore>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) moments: Moments,
 }
 
 type Parts = mpsc::Sender<Result<FetchSubscriberListResponse, Status>>;
@@ -57,9 +54,11 @@ impl SubscriberListService for ListGeneration {
     ) -> Result<Response<Self::FetchSubscriberListStream>, Status> {
         auth::information(&request)?;
         let account: OfficialAccountId = request.into_inner().official_account.parse().map_err(to_status)?;
-        let as_of_time = timestamp(self.clock.now());
+        let (as_of, until_read) = self.moments.of_snapshot().await;
         let snapshot = self.store.get_snapshot(&account).await.map_err(to_status)?;
-        let header = SubscriberListHeader { generation: snapshot.generation, as_of_time: Some(as_of_time) };
+        drop(until_read);
+        let as_of_time = Some(timestamp(as_of));
+        let header = SubscriberListHeader { generation: snapshot.generation, as_of_time };
         let (parts, stream) = mpsc::channel(PAGES_AHEAD);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
