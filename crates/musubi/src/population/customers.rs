@@ -5,23 +5,23 @@ use std::io::Write;
 
 /// One row of a customer master file.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct CustomerRow {
+pub struct CustomerRow {
     /// The company's own id, such as `A000001`.
-    pub(crate) customer_id: String,
+    pub customer_id: String,
     /// Surname, a space and given name.
-    pub(crate) name: String,
+    pub name: String,
     /// The reading of the name in katakana.
-    pub(crate) name_kana: String,
+    pub name_kana: String,
     /// `YYYY-MM-DD`.
-    pub(crate) birth_date: String,
+    pub birth_date: String,
     /// The address on one line.
-    pub(crate) address: String,
+    pub address: String,
     /// Digits, or empty for a company without branches.
-    pub(crate) branch_number: String,
+    pub branch_number: String,
     /// Digits, unique in the master.
-    pub(crate) account_number: String,
+    pub account_number: String,
     /// How and when the company verified the customer: `drivers_licence:2017-02`.
-    pub(crate) identity_verification: String,
+    pub identity_verification: String,
 }
 
 impl fmt::Debug for CustomerRow {
@@ -34,7 +34,7 @@ impl fmt::Debug for CustomerRow {
 ///
 /// # Errors
 /// If the writer fails.
-pub(crate) fn write_customers(rows: &[CustomerRow], target: impl Write) -> Result<(), csv::Error> {
+pub fn write_customers(rows: &[CustomerRow], target: impl Write) -> Result<(), csv::Error> {
     let mut writer = csv::Writer::from_writer(target);
     writer.write_record([
         "customer_id",

@@ -5,8 +5,8 @@
 //!
 //! The surprising thing: a population starts from the people who hold the phones, and the customer masters are made
 //! around them, so that the right answer of every story is known before anything is spelt. What a row and an
-//! attested identity may differ in without being different people is in [`spelling`]; that two people who are to be
-//! different never look alike is in [`person`].
+//! attested identity may differ in without being different people is in `spelling`; that two people who are to be
+//! different never look alike is in `person`.
 
 mod account;
 mod customers;
@@ -23,61 +23,61 @@ use std::collections::HashSet;
 use musubi_terminal_simulator::story::{IdentityMethod, Reply, Story};
 
 use account::Company;
-pub(crate) use customers::{CustomerRow, write_customers};
+pub use customers::{CustomerRow, write_customers};
 use draw::Draw;
 use kind::Kind;
 use person::Person;
 
 /// What population to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Chooses one of the populations; the same seed gives the same one on every machine.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// How many stories. They are spread evenly over the official accounts.
-    pub(crate) followers: usize,
+    pub followers: usize,
     /// The official accounts, one company each.
-    pub(crate) official_accounts: Vec<OfficialAccountPlan>,
+    pub official_accounts: Vec<OfficialAccountPlan>,
     /// The carriers that share the phones.
-    pub(crate) carriers: Vec<String>,
+    pub carriers: Vec<String>,
 }
 
 /// A company and its official account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OfficialAccountPlan {
+pub struct OfficialAccountPlan {
     /// The official account's id.
-    pub(crate) id: String,
+    pub id: String,
     /// Digits of an account number; more are used when so few can't number all customers. Up to 7 digits with a
     /// branch is a bank account, whose branch may be typed before it; anything else is a customer number.
-    pub(crate) account_digits: u8,
+    pub account_digits: u8,
     /// Digits of a branch number; 0 leaves the branch empty.
-    pub(crate) branch_digits: u8,
+    pub branch_digits: u8,
     /// What customer ids begin with.
-    pub(crate) customer_prefix: String,
+    pub customer_prefix: String,
 }
 
 /// Customer masters and the stories of those who follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Population {
+pub struct Population {
     /// One master for each official account, in the order of the plan.
-    pub(crate) masters: Vec<Master>,
+    pub masters: Vec<Master>,
     /// All stories, shuffled. One in fourteen belongs to a phone that follows a second account.
-    pub(crate) stories: Vec<Story>,
+    pub stories: Vec<Story>,
 }
 
 /// The customer master of one company, about one and a half times as many rows as the account has followers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Master {
+pub struct Master {
     /// The official account's id.
-    pub(crate) official_account: String,
+    pub official_account: String,
     /// The customers, by customer id.
-    pub(crate) rows: Vec<CustomerRow>,
+    pub rows: Vec<CustomerRow>,
 }
 
 /// One phone in this many stories follows two accounts.
 const STORIES_PER_SHARED_PHONE: usize = 14;
 
 /// Makes the population of a plan. With no official account or no carrier it is empty.
-pub(crate) fn generate(plan: &Plan) -> Population {
+pub fn generate(plan: &Plan) -> Population {
     let mut draw = Draw::new(plan.seed);
     let mut companies: Vec<Company<'_>> = plan
         .official_accounts
