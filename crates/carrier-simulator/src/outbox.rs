@@ -29,6 +29,10 @@ use crate::faults::{Lost, PushFaults};
 /// How often the outbox is looked at although nobody said that there is something.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 
+/// Between tries; short at most, so that an information server that is back is told soon.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2), tries: None };
+
 /// Says that there is something in the outbox. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Wake(Arc<Notify>);
@@ -133,7 +137,7 @@ impl Pusher {
                 Some(Ok(_)) | None => debug!("a push was lost by the configured faults, it is repeated"),
             }
             failures = failures.saturating_add(1);
-            let wait = Backoff::default().wait(failures, entropy::number());
+            let wait = BACKOFF.wait(failures, entropy::number());
             stop.run_until_cancelled(tokio::time::sleep(wait)).await?;
         }
     }

@@ -9,7 +9,7 @@ use musubi_domain::{
 };
 use sqlx::SqliteConnection;
 
-use super::{corrupt, messages, msisdn, number, outbox};
+use super::{corrupt, messages, msisdn, number, outbox, unpack};
 use crate::{
     StoreError,
     carrier::{
@@ -180,16 +180,17 @@ async fn load_following(
     if rooms.is_empty() {
         return Ok(());
     }
-    let found: Vec<(AccountKey, i64, i64)> = sqlx::query_as(
-        "SELECT s.account_id, s.msisdn, s.followed_at
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(s.account_id, s.msisdn, s.followed_at))
          FROM json_each(?1) AS room
          CROSS JOIN subscriptions AS s
              ON s.msisdn = room.value ->> 1 AND s.account_id = room.value ->> 0 AND s.unfollowed_at IS NULL",
     )
     .bind(room_rows(rooms)?)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
     .map_err(StoreError::during(NAME))?;
+    let found: Vec<(AccountKey, i64, i64)> = unpack(&found)?;
     for (key, msisdn, since) in found {
         ledger.following.insert((key, number(msisdn)?), since);
     }

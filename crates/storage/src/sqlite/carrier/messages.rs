@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 use sqlx::SqliteConnection;
 
-use super::{account_key, corrupt, msisdn, number, outbox, unsigned};
+use super::{account_key, corrupt, msisdn, number, outbox, unpack, unsigned};
 use crate::{
     StoreError,
     carrier::{
@@ -64,17 +64,18 @@ async fn fleets_of_followers(
         .iter()
         .map(|candidate| candidate.message.as_ref().map(|message| msisdn(message.number)))
         .collect();
-    let found: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT asked.key, numbers.fleet_id
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(asked.key, numbers.fleet_id))
          FROM json_each(?2) AS asked
          CROSS JOIN subscriptions AS s ON s.msisdn = asked.value AND s.account_id = ?1 AND s.unfollowed_at IS NULL
          CROSS JOIN numbers ON numbers.msisdn = s.msisdn",
     )
     .bind(key)
     .bind(rows(&numbers)?)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
     .map_err(StoreError::during("enqueue_messages"))?;
+    let found: Vec<(i64, i64)> = unpack(&found)?;
     Ok(found.into_iter().collect())
 }
 
@@ -136,15 +137,16 @@ pub(super) async fn find(
         return Ok(HashMap::new());
     }
     let asked: Vec<_> = ids.iter().map(|(key, id)| (key, hex(id.as_bytes()))).collect();
-    let found: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT asked.key, m.sequence, m.msisdn, m.state
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(asked.key, m.sequence, m.msisdn, m.state))
          FROM json_each(?1) AS asked
          CROSS JOIN messages AS m ON m.account_id = asked.value ->> 0 AND m.message_id = unhex(asked.value ->> 1)",
     )
     .bind(rows(&asked)?)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
     .map_err(StoreError::during(transaction))?;
+    let found: Vec<(i64, i64, i64, i64)> = unpack(&found)?;
     let mut messages = HashMap::with_capacity(found.len());
     for (place, sequence, msisdn, state) in found {
         let id = usize::try_from(place).ok().and_then(|place| ids.get(place));

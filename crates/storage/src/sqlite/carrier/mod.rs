@@ -155,6 +155,12 @@ fn number(msisdn: i64) -> Result<PhoneNumber, StoreError> {
     format!("+{msisdn}").parse().map_err(|error| corrupt("a number", &error))
 }
 
+/// Many small rows that the database packed into one, because each row of its own costs a wake-up of another thread.
+fn unpack<T: serde::de::DeserializeOwned>(rows: &str) -> Result<Vec<T>, StoreError> {
+    serde_json::from_str(rows)
+        .map_err(|error| StoreError::Corrupt(format!("rows of the carrier can't be read: {error}")))
+}
+
 fn corrupt(what: &str, error: &Error) -> StoreError {
     StoreError::Corrupt(format!("{what} of the carrier: {}", error.problem))
 }
