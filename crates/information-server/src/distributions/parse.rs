@@ -76,8 +76,12 @@ fn template(template: wire::Template, field: &str) -> Result<Template, Error> {
     })
 }
 
+/// A time as stores keep it: whole microseconds, which the very last instants of the calendar don't have.
 fn optional(time: Option<prost_types::Timestamp>, field: &str) -> Result<Option<Timestamp>, Error> {
-    time.map(|time| instant(Some(&time), field)).transpose()
+    let Some(time) = time else { return Ok(None) };
+    Timestamp::from_microsecond(instant(Some(&time), field)?.as_microsecond())
+        .map(Some)
+        .map_err(|_| Error::invalid(field, "is too late for the calendar", "give an earlier time, or none"))
 }
 
 /// One chunk's values, checked against the template; `chunk` counts from 1 and stands in errors.

@@ -120,9 +120,18 @@ async fn a_bad_draft_names_its_field() {
         assert_eq!((error.kind, error.field.as_str()), (kind, field));
         assert!(!error.problem.is_empty() && !error.remedy.is_empty(), "{field} has problem and remedy");
     }
-    let endless = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
-    let bad = wire::CreateDistributionRequest { start_time: Some(endless), ..asked() };
-    assert_eq!(refusal(service.create_distribution(from("bank", bad)).await).field, "start_time");
+    for (seconds, nanos) in [(i64::MAX, 0), (jiff::Timestamp::MAX.as_second(), 999_999_999)] {
+        let endless = Some(prost_types::Timestamp { seconds, nanos });
+        for (field, bad) in [
+            (
+                "start_time",
+                wire::CreateDistributionRequest { start_time: endless, expire_time: None, ..asked() },
+            ),
+            ("expire_time", wire::CreateDistributionRequest { expire_time: endless, ..asked() }),
+        ] {
+            assert_eq!(refusal(service.create_distribution(from("bank", bad)).await).field, field);
+        }
+    }
     let list = service.list_distributions(from("bank", wire::ListDistributionsRequest::default())).await;
     assert!(list.unwrap().into_inner().distributions.is_empty(), "nothing was made");
 }
