@@ -1,4 +1,4 @@
-//! The acquisition unit [330]: takes in what people do, follows and unfollows before all.
+//! The acquisition unit \[330\]: takes in what people do, follows and unfollows before all.
 //!
 //! One batch is one transaction: the subscription changes, the messages that move and the events that tell of it. Only after
 //! it is anybody woken. Surprising: a snapshot waits for the batches under way, see [`Moments`].

@@ -1,8 +1,8 @@
-//! The carrier RCS simulator [30]: official accounts, subscriber lists, messages in flight.
+//! The carrier RCS simulator \[30\]: official accounts, subscriber lists, messages in flight.
 //!
-//! The patent's units keep their names: [`acquisition`] [330] takes in what people do, [`list_generation`] [331] offers
-//! subscriber lists, [`distribution`] [332] carries messages to terminals. Beside them [`authority`] verifies identities,
-//! [`outbox`] tells the information server, and [`faults`] lets things go wrong on purpose. No rule about companies or
+//! The patent's units keep their names: `acquisition` \[330\] takes in what people do, `list_generation` \[331\] offers
+//! subscriber lists, `distribution` \[332\] carries messages to terminals. Beside them `authority` verifies identities,
+//! `outbox` tells the information server, and [`faults`] lets things go wrong on purpose. No rule about companies or
 //! customers lives here. Surprising: nothing is kept in memory but who listens; a restart begins from the database alone.
 
 mod acquisition;

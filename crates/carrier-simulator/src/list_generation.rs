@@ -1,4 +1,4 @@
-//! The list generation unit [331]: `SubscriberListService`, official accounts and their subscriber lists [320] as snapshots.
+//! The list generation unit \[331\]: `SubscriberListService`, official accounts and their subscriber lists \[320\] as snapshots.
 //!
 //! A snapshot is of one generation however long it is read; each page is a read of its own, so that a slow reader holds
 //! nothing up. What goes over the wire is counted and digested as it goes.

@@ -1,4 +1,4 @@
-//! The distribution unit [332]: messages to terminals.
+//! The distribution unit \[332\]: messages to terminals.
 //!
 //! [`sending`] takes them from the information server, [`delivery`] hands them to fleets, [`expiry`] gives up those whose time
 //! is over. The database stands between: nothing goes from one to the other in memory but the word that there is something.

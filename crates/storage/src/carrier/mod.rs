@@ -1,6 +1,6 @@
 //! The store of the carrier node: what it must do, whatever the database.
 //!
-//! Accounts and their subscriber lists [320], messages in flight, the authorities' keys and persons, and the outbox to the
+//! Accounts and their subscriber lists \[320\], messages in flight, the authorities' keys and persons, and the outbox to the
 //! information server. What the wire carries is opaque here: payloads come in encoded, and events go out through the encoder
 //! that the store was opened with. Surprising: whatever changes something writes the events that tell of it in the same
 //! transaction, so no change is ever untold and none is told that didn't happen.

@@ -1,4 +1,4 @@
-//! Official accounts and their subscriber lists [320]. No transaction here lasts longer than a page.
+//! Official accounts and their subscriber lists \[320\]. No transaction here lasts longer than a page.
 
 use musubi_domain::{id::OfficialAccountId, phone_number::PhoneNumber};
 

@@ -1,7 +1,7 @@
 //! The carrier store on SQLite.
 //!
-//! A file for each part: [`lists`], [`messages`], [`actions`], [`authority`], [`outbox`]; here they are put together. No rule
-//! stands here; what actions do is decided by [`Ledger`](crate::carrier::ledger::Ledger). Surprising: payloads of a batch are
+//! A file for each part: `lists`, `messages`, `actions`, `authority`, `outbox`; here they are put together. No rule
+//! stands here; what actions do is decided by the ledger beside the trait. Surprising: payloads of a batch are
 //! bound as one blob that the statement cuts up, because a blob can't stand in the JSON that carries the rows.
 
 mod actions;
