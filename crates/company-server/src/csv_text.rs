@@ -4,10 +4,12 @@
 //! the CSV is taken apart, because else the lines that errors name would be off by one in files from Windows.
 
 use std::{
-    cell::Cell,
     fmt,
     io::{self, Read, Seek},
-    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use csv::StringRecord;
@@ -49,7 +51,7 @@ impl Encoding {
 pub struct CsvRows<F: Read> {
     reader: csv::Reader<Text<F>>,
     record: StringRecord,
-    budget: Rc<Cell<usize>>,
+    budget: Arc<AtomicUsize>,
     encoding: Encoding,
     columns: Vec<usize>,
 }
@@ -63,9 +65,9 @@ impl<F: Read + Seek> CsvRows<F> {
     /// `Unavailable` when it can't be read.
     pub fn open(mut file: F, columns: &[&str]) -> Result<Self, Error> {
         let encoding = detect(&mut file)?;
-        let budget = Rc::new(Cell::new(LONGEST_ROW));
+        let budget = Arc::new(AtomicUsize::new(LONGEST_ROW));
         file.rewind().map_err(unreadable)?;
-        let text = Text::new(file, encoding, Rc::clone(&budget));
+        let text = Text::new(file, encoding, Arc::clone(&budget));
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let record = StringRecord::new();
         let mut rows = Self { reader, record, budget, encoding, columns: vec![] };
@@ -95,7 +97,7 @@ impl<F: Read> CsvRows<F> {
     /// Reads a record and gives the line where it begins. The text ends every line with one line feed, so the lines behind
     /// are the record's own and its ending.
     fn read(&mut self) -> Result<Option<u64>, Error> {
-        self.budget.set(LONGEST_ROW);
+        self.budget.store(LONGEST_ROW, Relaxed);
         let before = self.reader.position().line();
         let found = self.reader.read_record(&mut self.record).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => fault(error, before),
@@ -190,7 +192,7 @@ fn detect(file: &mut (impl Read + Seek)) -> Result<Encoding, Error> {
     }
     let mut drain = |encoding| {
         file.rewind().map_err(unreadable)?;
-        let unbounded = Rc::new(Cell::new(usize::MAX));
+        let unbounded = Arc::new(AtomicUsize::new(usize::MAX));
         let mut text = Text::new(&mut *file, encoding, unbounded);
         io::copy(&mut text, &mut io::sink()).map(|_| encoding).map_err(|error| fault(error, 0))
     };
@@ -251,11 +253,11 @@ struct Text<F> {
     line: u64,
     after_return: bool,
     ended: bool,
-    budget: Rc<Cell<usize>>,
+    budget: Arc<AtomicUsize>,
 }
 
 impl<F: Read> Text<F> {
-    fn new(file: F, encoding: Encoding, budget: Rc<Cell<usize>>) -> Self {
+    fn new(file: F, encoding: Encoding, budget: Arc<AtomicUsize>) -> Self {
         Self {
             file,
             encoding,
@@ -312,13 +314,14 @@ impl<F: Read> Read for Text<F> {
             }
             self.fill()?;
         }
-        if self.budget.get() == 0 {
+        let budget = self.budget.load(Relaxed);
+        if budget == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, TextFault::Endless));
         }
         let count = buffer.len().min(self.ready.len() - self.given);
         buffer[..count].copy_from_slice(&self.ready[self.given..self.given + count]);
         self.given += count;
-        self.budget.set(self.budget.get().saturating_sub(count));
+        self.budget.store(budget.saturating_sub(count), Relaxed);
         Ok(count)
     }
 }

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, node};
+use crate::{demo, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
 #[command(
     name = "musubi",
     version,
-    after_help = "Begin here:\n  musubi demo                            everything in one process, played through and judged\n  musubi information --config FILE.toml  one node as a process of its own; see each node's --help"
+    after_help = "Begin here:\n  musubi demo                            everything in one process, played through and judged\n  musubi information --config FILE.toml  one node as a process of its own; see each node's --help\n  musubi customers import FILE.csv       an operator's command, to a running company server"
 )]
 pub struct Program {
     #[command(subcommand)]
@@ -29,10 +29,16 @@ enum Command {
     Carrier(node::Args),
     /// Run a consumer-terminal simulator [40]: a fleet of phones and scripted people.
     Terminal(node::Args),
+    /// Operators: import, see and entrust the customer master.
+    Customers(operator::Customers),
+    /// Operators: who follows, and how far each came.
+    Followers(operator::Followers),
+    /// Operators: make, start and watch distributions.
+    Distributions(operator::Distributions),
 }
 
 impl Program {
-    /// Does what the command line says; the exit code is 0 when it went well, 2 when nothing was begun.
+    /// Does what the command line says; the exit code is 0 when it went well, 1 when it didn't, 2 when nothing was begun.
     pub async fn run(self) -> ExitCode {
         match self.command {
             Command::Demo(args) => demo::run(args).await.unwrap_or_else(|error| node::fail(1, &error)),
@@ -40,6 +46,9 @@ impl Program {
             Command::Information(args) => node::information(&args).await,
             Command::Carrier(args) => node::carrier(&args).await,
             Command::Terminal(args) => node::terminal(&args).await,
+            Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Distributions(args) => operator::run(async |out| args.run(out).await).await,
         }
     }
 }

@@ -7,4 +7,5 @@ pub mod cli;
 pub mod cluster;
 pub mod demo;
 pub mod node;
+pub mod operator;
 pub mod population;

@@ -9,8 +9,10 @@ use musubi_runtime::{Clock, Shutdown, SystemClock, telemetry};
 
 /// How to run a node.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Every key with its default and its meaning stands in the commented samples in crates/musubi/config. \
-                        The environment wins over the file: MUSUBI_CARRIER__LISTEN is `listen` of a carrier.")]
+#[command(
+    after_help = "Every key with its default and its meaning stands in the commented samples in crates/musubi/config. \
+                        The environment wins over the file: MUSUBI_CARRIER__LISTEN is `listen` of a carrier."
+)]
 pub struct Args {
     /// The configuration, a TOML file.
     #[arg(long, value_name = "FILE.toml")]
@@ -76,3 +78,29 @@ node!(
     /// Runs a consumer-terminal simulator.
     terminal, musubi_terminal_simulator, config, config.check(), config.shutdown.drain
 );
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sample(name: &str) -> Args {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        Args { config, check: true }
+    }
+
+    #[tokio::test]
+    async fn every_sample_is_a_configuration() {
+        assert_eq!(company(&sample("company.toml")).await, ExitCode::SUCCESS);
+        assert_eq!(information(&sample("information.toml")).await, ExitCode::SUCCESS);
+        assert_eq!(carrier(&sample("carrier.toml")).await, ExitCode::SUCCESS);
+        assert_eq!(terminal(&sample("terminal.toml")).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn a_sample_of_another_node_is_refused_with_exit_code_2() {
+        assert_eq!(company(&sample("carrier.toml")).await, ExitCode::from(2));
+        assert_eq!(company(&sample("nowhere.toml")).await, ExitCode::from(2));
+    }
+}

@@ -1,0 +1,390 @@
+//! `musubi distributions`: what is sent to followers.
+//!
+//! Surprising: `create` sends nothing at all while anything in its files is wrong, and makes a draft that sends nothing until it
+//! is started.
+
+use std::{io::Write, path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use futures::stream;
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error,
+    template::{Template, VariableKind},
+};
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{
+        self as wire, CancelDistributionRequest, CreateDistributionRequest, Distribution, DistributionState,
+        GetDistributionRequest, ListDistributionsRequest, PauseDistributionRequest,
+        PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
+        StartDistributionRequest, UploadValuesRequest,
+        distribution_service_client::DistributionServiceClient,
+    },
+};
+use musubi_runtime::{
+    entropy,
+    grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel},
+};
+
+use super::{
+    Connection, Ending, UPLOAD_DEADLINE,
+    distribution_file::{Values, VariableArg, text},
+    listing::{Format, Listing},
+    progress, refused, unwritten,
+    words::{parse_time, show_time, state_word, thousands},
+};
+
+/// Customers of one chunk of values.
+const CHUNK: usize = 1000;
+/// How often a watched distribution is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// `musubi distributions`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  musubi distributions create --official-account tf-bank --name 'December points' \\
+      --uniform-text everybody.txt --individual-text yours.txt \\
+      --variable name:text --variable points:integer --values points.csv
+  musubi distributions preview dst_…      who would get which, with samples
+  musubi distributions start dst_…
+  musubi distributions watch dst_…        live counts until it ends; ctrl-c leaves it running
+
+A text holds its variables in braces: `{name}様、{points}ポイントです`. The values file is CSV with a column customer_id and one
+for each variable. MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+pub struct Distributions {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a draft. It sends nothing until it is started.
+    Create(Box<Create>),
+    /// Show who would get which message, with samples.
+    Preview(Which),
+    /// Start a draft, now or at its start time.
+    Start(Which),
+    /// Show where one stands.
+    Show(Which),
+    /// Hold one: no message leaves until it is resumed.
+    Pause(Which),
+    /// Go on where it was paused.
+    Resume(Which),
+    /// End one for ever.
+    Cancel(Which),
+    /// List distributions, newest first.
+    List {
+        /// Only this account's.
+        #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
+        official_account: String,
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show the counts as they change, until it ends; ctrl-c leaves it running.
+    Watch(Which),
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// dst_ and 32 hexadecimal digits.
+    distribution_id: String,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Whose followers.
+    #[arg(long, value_name = "ACCOUNT")]
+    official_account: String,
+    /// A name for people.
+    #[arg(long)]
+    name: String,
+    /// The text for everybody who is not confirmed or has no values; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    uniform_text: PathBuf,
+    /// The text for confirmed followers with values.
+    #[arg(long, value_name = "FILE", requires = "values")]
+    individual_text: Option<PathBuf>,
+    /// A variable of the individual text and its kind: text, integer, yen or date. Once for each.
+    #[arg(long = "variable", value_name = "NAME:KIND", requires = "individual_text")]
+    variables: Vec<VariableArg>,
+    /// The values: a CSV file, UTF-8 or Shift_JIS.
+    #[arg(long, value_name = "FILE.csv", requires = "individual_text")]
+    values: Option<PathBuf>,
+    /// Not before: 2026-12-01T09:00 in Japanese time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    start: Option<Timestamp>,
+    /// Not after; what is not sent by then expires.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    expire: Option<Timestamp>,
+    /// Messages a second at the most; 0 is the account's own limit.
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+}
+
+type Client = DistributionServiceClient<AuthorizedChannel>;
+
+/// Calls a method that takes an id and gives the distribution, and shows it.
+macro_rules! command {
+    ($client:ident.$method:ident($request:ident), $which:ident, $out:ident) => {{
+        let request = $request { distribution_id: $which.distribution_id };
+        let answer = $client.$method(request).await.map_err(refused)?.into_inner();
+        show(&answer.distribution.unwrap_or_default(), $out)?;
+    }};
+}
+
+impl Distributions {
+    /// Does it, and writes the answer.
+    pub(crate) async fn run(self, out: &mut dyn Write) -> Result<Ending, Error> {
+        let channel = self.connection.channel()?;
+        let mut client = Client::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        match self.command {
+            Command::Create(create) => {
+                let uploads = Client::new(channel.with_deadline(UPLOAD_DEADLINE));
+                return create.run(client, uploads, out).await;
+            }
+            Command::Preview(which) => {
+                let request = PreviewDistributionRequest { distribution_id: which.distribution_id };
+                preview(&client.preview_distribution(request).await.map_err(refused)?.into_inner(), out)?;
+            }
+            Command::Start(which) => {
+                command!(client.start_distribution(StartDistributionRequest), which, out)
+            }
+            Command::Show(which) => command!(client.get_distribution(GetDistributionRequest), which, out),
+            Command::Pause(which) => {
+                command!(client.pause_distribution(PauseDistributionRequest), which, out)
+            }
+            Command::Resume(which) => {
+                command!(client.resume_distribution(ResumeDistributionRequest), which, out)
+            }
+            Command::Cancel(which) => {
+                command!(client.cancel_distribution(CancelDistributionRequest), which, out)
+            }
+            Command::List { official_account, format } => {
+                let request = ListDistributionsRequest { official_account };
+                let answer = client.list_distributions(request).await.map_err(refused)?.into_inner();
+                list(answer.distributions, format, out)?;
+            }
+            Command::Watch(which) => {
+                tokio::select! {
+                    ended = watch(client, which.distribution_id, out) => ended?,
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+        }
+        Ok(Ending::Done)
+    }
+}
+
+impl Create {
+    async fn run(self, mut client: Client, uploads: Client, out: &mut dyn Write) -> Result<Ending, Error> {
+        let uniform = parsed(
+            "--uniform-text",
+            Template::parse(&text("--uniform-text", &self.uniform_text)?, vec![], vec![]),
+        )?;
+        let individual = self.individual()?;
+        let mut rows = 0;
+        if let (Some(template), Some(path)) = (&individual, &self.values) {
+            let checked = Values::open(path, template)?.check(template)?;
+            rows = checked.rows;
+            if checked.bad_rows > 0 {
+                let mut faults = Listing::new(&["line", "field", "problem", "remedy"]);
+                for fault in checked.faults {
+                    let Error { field, problem, remedy, kind: _ } = fault.error;
+                    faults.add([fault.line.to_string(), field, problem, remedy]);
+                }
+                faults.write(Format::Table, out)?;
+                let [rows, bad] = [checked.rows, checked.bad_rows].map(thousands);
+                writeln!(out, "{rows} rows; {bad} of them bad, so nothing was made").map_err(unwritten)?;
+                return Ok(Ending::Refused);
+            }
+        }
+        let request = CreateDistributionRequest {
+            request_id: uuid::Builder::from_random_bytes(entropy::bytes()).into_uuid().to_string(),
+            official_account: self.official_account,
+            name: self.name,
+            uniform: Some(template(&uniform)),
+            individual: individual.as_ref().map(template),
+            start_time: self.start.map(timestamp),
+            expire_time: self.expire.map(timestamp),
+            messages_per_second: self.rate,
+        };
+        let made = client.create_distribution(request).await.map_err(refused)?.into_inner();
+        let mut made = made.distribution.unwrap_or_default();
+        if let (Some(template), Some(path)) = (&individual, &self.values) {
+            let values = Values::open(path, template)?;
+            made.values = upload(uploads, made.distribution_id.clone(), values, rows).await?;
+        }
+        show(&made, out)?;
+        writeln!(out, "next: musubi distributions preview {}", made.distribution_id).map_err(unwritten)?;
+        Ok(Ending::Done)
+    }
+
+    fn individual(&self) -> Result<Option<Template>, Error> {
+        let Some(path) = &self.individual_text else { return Ok(None) };
+        let variables = self.variables.iter().map(|variable| variable.0.clone()).collect();
+        let parsed_text = Template::parse(&text("--individual-text", path)?, vec![], variables);
+        parsed("--individual-text", parsed_text).map(Some)
+    }
+}
+
+/// A template, or what is wrong with it, named by the argument.
+fn parsed(argument: &str, template: Result<Template, Error>) -> Result<Template, Error> {
+    template.map_err(|error| {
+        let field = format!("{argument}: {}", error.field);
+        error.at(field)
+    })
+}
+
+fn template(template: &Template) -> wire::Template {
+    let variable = |variable: &musubi_domain::template::Variable| wire::Variable {
+        name: variable.name.clone(),
+        kind: match variable.kind {
+            VariableKind::Text => wire::VariableKind::Text,
+            VariableKind::Integer => wire::VariableKind::Integer,
+            VariableKind::Yen => wire::VariableKind::Yen,
+            VariableKind::Date => wire::VariableKind::Date,
+        }
+        .into(),
+    };
+    wire::Template {
+        text: template.text().to_owned(),
+        suggestions: vec![],
+        variables: template.variables().iter().map(variable).collect(),
+    }
+}
+
+/// Sends all values, and gives how many customers have some.
+async fn upload(
+    mut client: Client,
+    distribution_id: String,
+    values: Values,
+    rows: u64,
+) -> Result<u64, Error> {
+    let bar = progress(rows, "{bar:40} {human_pos} of {human_len} customers");
+    let (chunks, sent) = tokio::sync::mpsc::channel(2);
+    let counted: ProgressBar = bar.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut values = values;
+        loop {
+            let customers = values.next_chunk(CHUNK)?;
+            let count = customers.len() as u64;
+            let chunk = UploadValuesRequest { distribution_id: distribution_id.clone(), customers };
+            if count == 0 || chunks.blocking_send(chunk).is_err() {
+                return Ok::<_, Error>(());
+            }
+            counted.inc(count);
+        }
+    });
+    let sent = stream::unfold(sent, |mut sent| async move { sent.recv().await.map(|chunk| (chunk, sent)) });
+    let stored = client.upload_values(sent).await.map_err(refused)?.into_inner().values;
+    bar.finish_and_clear();
+    let changed = || Error::invalid("--values", "the file changed while it was sent", "create it again");
+    reading.await.map_err(|_| changed())??;
+    if stored != rows {
+        return Err(changed());
+    }
+    Ok(stored)
+}
+
+fn show(distribution: &Distribution, out: &mut dyn Write) -> Result<(), Error> {
+    let mut listing = Listing::new(&["field", "value"]);
+    let mut add = |field: &str, value: String| {
+        if !value.is_empty() {
+            listing.add([field.to_owned(), value]);
+        }
+    };
+    add("distribution", distribution.distribution_id.clone());
+    add("name", distribution.name.clone());
+    add("official account", distribution.official_account.clone());
+    add("state", state_word(distribution.state()));
+    add("customers with values", thousands(distribution.values));
+    add("deliveries", thousands(distribution.created));
+    for delivery in &distribution.deliveries {
+        add(&format!("  {} {}", delivery.kind, delivery.state), thousands(delivery.count));
+    }
+    add("made", show_time(distribution.create_time.as_ref()));
+    add("not before", show_time(distribution.start_time.as_ref()));
+    add("not after", show_time(distribution.expire_time.as_ref()));
+    add("ended", show_time(distribution.end_time.as_ref()));
+    listing.write(Format::Table, out)
+}
+
+fn preview(preview: &PreviewDistributionResponse, out: &mut dyn Write) -> Result<(), Error> {
+    let mut listing = Listing::new(&["who", "followers"]);
+    for (who, count) in [
+        ("get the individual message", preview.individual),
+        ("get the uniform message", preview.uniform),
+        ("  of these confirmed, but without values", preview.confirmed_without_values),
+        ("values whose customer is no confirmed follower", preview.values_without_follower),
+    ] {
+        listing.add([who.to_owned(), thousands(count)]);
+    }
+    listing.write(Format::Table, out)?;
+    let samples = preview.individual_samples.iter().map(|sample| ("individual", sample));
+    for (kind, sample) in samples.chain(preview.uniform_sample.iter().map(|sample| ("uniform", sample))) {
+        writeln!(out, "--- {kind}\n{}", sample.text).map_err(unwritten)?;
+    }
+    Ok(())
+}
+
+fn list(distributions: Vec<Distribution>, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+    let mut listing = Listing::new(&[
+        "distribution_id",
+        "official_account",
+        "name",
+        "state",
+        "values",
+        "deliveries",
+        "create_time",
+    ]);
+    for distribution in distributions {
+        let state = state_word(distribution.state());
+        let create_time = show_time(distribution.create_time.as_ref());
+        listing.add([
+            distribution.distribution_id,
+            distribution.official_account,
+            distribution.name,
+            state,
+            distribution.values.to_string(),
+            distribution.created.to_string(),
+            create_time,
+        ]);
+    }
+    listing.write(format, out)
+}
+
+/// Writes a line whenever a count or the state changed, until it ends.
+async fn watch(mut client: Client, distribution_id: String, out: &mut dyn Write) -> Result<(), Error> {
+    let mut before = String::new();
+    loop {
+        let request = GetDistributionRequest { distribution_id: distribution_id.clone() };
+        let answer = client.get_distribution(request).await.map_err(refused)?.into_inner();
+        let distribution = answer.distribution.unwrap_or_default();
+        let now = counts(&distribution);
+        if now != before {
+            writeln!(out, "{now}").and_then(|()| out.flush()).map_err(unwritten)?;
+            before = now;
+        }
+        match distribution.state() {
+            DistributionState::Completed | DistributionState::Cancelled => return Ok(()),
+            DistributionState::Unspecified
+            | DistributionState::Draft
+            | DistributionState::Running
+            | DistributionState::Paused => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+fn counts(distribution: &Distribution) -> String {
+    let mut line =
+        format!("{}: {} deliveries", state_word(distribution.state()), thousands(distribution.created));
+    for delivery in &distribution.deliveries {
+        line.push_str(&format!(", {} {} {}", thousands(delivery.count), delivery.kind, delivery.state));
+    }
+    line
+}

@@ -1,0 +1,190 @@
+//! `musubi followers`: who follows, and how far each came.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use musubi_domain::{Error, outcome::FollowerOutcome};
+use musubi_proto::information::v1::{
+    self as wire, Follower, Funnel, GetFunnelRequest, GetFunnelResponse, ListFollowersRequest,
+    follower_service_client::FollowerServiceClient,
+};
+use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel};
+
+use super::{
+    Connection, Ending,
+    listing::{Format, Listing},
+    refused, unwritten,
+    words::{outcome_word, parse_outcome, show_time, thousands},
+};
+
+/// Followers of a page.
+const PAGE: u32 = 1000;
+/// The width of a full bar.
+const BAR: u64 = 30;
+
+/// `musubi followers`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  musubi followers funnel
+  musubi followers list --official-account tf-bank --outcome review
+  musubi followers list --official-account tf-bank --format csv
+
+MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+pub struct Followers {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show how many followers reached each stage.
+    Funnel {
+        /// Only this account's.
+        #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
+        official_account: String,
+    },
+    /// List followers. Phone numbers are shown whole.
+    List {
+        /// Whose.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        /// Only those who stand there: confirmed, review, rejected, declined, …
+        #[arg(long, value_parser = parse_outcome)]
+        outcome: Option<FollowerOutcome>,
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+impl Followers {
+    /// Does it, and writes the answer.
+    pub(crate) async fn run(self, out: &mut dyn Write) -> Result<Ending, Error> {
+        let mut client = FollowerServiceClient::new(self.connection.channel()?)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        match self.command {
+            Command::Funnel { official_account } => {
+                let request = GetFunnelRequest { official_account };
+                funnel(&client.get_funnel(request).await.map_err(refused)?.into_inner(), out)?;
+            }
+            Command::List { official_account, outcome, format } => {
+                list(client, official_account, outcome, format, out).await?;
+            }
+        }
+        Ok(Ending::Done)
+    }
+}
+
+fn funnel(answer: &GetFunnelResponse, out: &mut dyn Write) -> Result<(), Error> {
+    for funnel in &answer.funnels {
+        writeln!(out, "{} over {}", funnel.official_account, funnel.carrier).map_err(unwritten)?;
+        let mut stages = Listing::new(&["stage", "followers", "", "%"]);
+        for (name, count) in rows(funnel) {
+            let share = |whole: u64| (count * whole).checked_div(funnel.followers).unwrap_or_default();
+            let tenths = share(1000);
+            let bar = "█".repeat(usize::try_from(share(BAR)).unwrap_or_default());
+            stages.add([name, thousands(count), bar, format!("{}.{}", tenths / 10, tenths % 10)]);
+        }
+        stages.write(Format::Table, out)?;
+    }
+    if answer.funnels.is_empty() {
+        writeln!(out, "no followers yet").map_err(unwritten)?;
+    }
+    if !answer.acquisitions.is_empty() {
+        let mut lists =
+            Listing::new(&["account", "carrier", "promoted", "discarded", "quarantined", "last promoted"]);
+        for list in &answer.acquisitions {
+            let [promoted, discarded, quarantined] =
+                [list.promoted, list.discarded, list.quarantined].map(thousands);
+            let last = show_time(list.promote_time.as_ref());
+            lists.add([
+                list.official_account.clone(),
+                list.carrier.clone(),
+                promoted,
+                discarded,
+                quarantined,
+                last,
+            ]);
+        }
+        writeln!(out, "subscriber lists").map_err(unwritten)?;
+        lists.write(Format::Table, out)?;
+    }
+    Ok(())
+}
+
+fn rows(funnel: &Funnel) -> Vec<(String, u64)> {
+    let stages = [
+        ("followers", funnel.followers),
+        ("asked", funnel.asked),
+        ("answered", funnel.answered),
+        ("wants personal information", funnel.wants),
+        ("gave an account number", funnel.account_given),
+        ("identity verified", funnel.verified),
+    ];
+    let outcomes = funnel.outcomes.iter().map(|it| (format!("now {}", outcome_word(it.outcome())), it.count));
+    stages.into_iter().map(|(name, count)| (name.to_owned(), count)).chain(outcomes).collect()
+}
+
+const COLUMNS: &[&str] = &[
+    "follower_id",
+    "phone_number",
+    "carrier",
+    "outcome",
+    "customer_id",
+    "reasons",
+    "follow_time",
+    "outcome_time",
+    "suspended",
+];
+
+fn row(follower: Follower) -> [String; 9] {
+    let outcome = outcome_word(follower.outcome());
+    let [follow_time, outcome_time] =
+        [&follower.follow_time, &follower.outcome_time].map(|time| show_time(time.as_ref()));
+    let suspended = if follower.suspended { "yes" } else { "" };
+    [
+        follower.follower_id,
+        follower.phone_number,
+        follower.carrier,
+        outcome,
+        follower.customer_id,
+        follower.reasons.join(" "),
+        follow_time,
+        outcome_time,
+        suspended.to_owned(),
+    ]
+}
+
+async fn list(
+    mut client: FollowerServiceClient<AuthorizedChannel>,
+    official_account: String,
+    outcome: Option<FollowerOutcome>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut listing = Listing::new(COLUMNS);
+    let mut page_token = String::new();
+    let mut count = 0;
+    loop {
+        let request = ListFollowersRequest {
+            official_account: official_account.clone(),
+            outcome: outcome.map(wire::FollowerOutcome::from).unwrap_or_default().into(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = client.list_followers(request).await.map_err(refused)?.into_inner();
+        count += page.followers.len() as u64;
+        page.followers.into_iter().for_each(|follower| listing.add(row(follower)));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    listing.write(format, out)?;
+    if format == Format::Table {
+        writeln!(out, "{} followers", thousands(count)).map_err(unwritten)?;
+    }
+    Ok(())
+}

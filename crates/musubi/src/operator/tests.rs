@@ -1,0 +1,405 @@
+//! Operators' commands against a running company server; followers and distributions against a peer of the same contract.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use clap::Parser;
+use musubi_domain::{Error, ErrorKind};
+use musubi_proto::{
+    convert::content::timestamp,
+    information::v1::{
+        distribution_service_server::{DistributionService, DistributionServiceServer},
+        follower_service_server::{FollowerService, FollowerServiceServer},
+        *,
+    },
+    r#type::v1::Content,
+};
+use musubi_runtime::{
+    Shutdown, SystemClock,
+    config::{Endpoint, ListenAddress, Secret},
+    grpc::{
+        auth::{Authenticator, Caller},
+        server::Server,
+        status::to_status,
+    },
+};
+use tempfile::TempDir;
+use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+use super::*;
+
+const TOKEN: &str = "token-of-an-operator";
+
+#[derive(Parser)]
+enum Command {
+    Customers(Customers),
+    Followers(Followers),
+    Distributions(Distributions),
+}
+
+/// Files, and a server to call.
+struct Desk {
+    folder: TempDir,
+    server: Endpoint,
+    _shutdown: Shutdown,
+}
+
+impl Desk {
+    /// At a company server.
+    async fn at_company() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("company.toml");
+        let database = folder.path().join("company.db");
+        let settings = format!(
+            "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n[information]\ntoken = 'token-of-the-company'\n\
+             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = ['{TOKEN}']\n",
+            database.display()
+        );
+        std::fs::write(&config, settings).unwrap();
+        let config = musubi_company_server::Config::load(Some(&config)).unwrap();
+        let app = musubi_company_server::App::build(config, Arc::new(SystemClock)).await.unwrap();
+        let (server, shutdown) = (app.endpoint(), Shutdown::new(Duration::from_secs(1)));
+        tokio::spawn(app.run(shutdown.clone()));
+        Self { folder, server, _shutdown: shutdown }
+    }
+
+    /// At a peer that answers for followers and distributions.
+    async fn at_peer() -> (Self, Peer) {
+        let peer = Peer::default();
+        let listen: ListenAddress = "127.0.0.1:0".parse().unwrap();
+        let bound = Server::bind(listen).await.unwrap();
+        let server = bound.endpoint();
+        let mut routes = Routes::builder();
+        routes
+            .add_service(FollowerServiceServer::new(peer.clone()))
+            .add_service(DistributionServiceServer::new(peer.clone()));
+        let auth = Authenticator::new(vec![(Secret::new(TOKEN), Caller::Operator)]).unwrap();
+        let shutdown = Shutdown::new(Duration::from_secs(1));
+        shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
+        (Self { folder: tempfile::tempdir().unwrap(), server, _shutdown: shutdown }, peer)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path: PathBuf = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    }
+
+    /// Runs `musubi` with these arguments, and gives what it wrote.
+    async fn run(&self, arguments: &[&str]) -> (Result<Ending, Error>, String) {
+        let token = self.file("token", format!("{TOKEN}\n").as_bytes());
+        let connection = ["--server", self.server.as_str(), "--token-file", &token];
+        let command = Command::try_parse_from(["musubi"].iter().chain(arguments).chain(&connection)).unwrap();
+        let mut out = Vec::new();
+        let ending = match command {
+            Command::Customers(command) => command.run(&mut out).await,
+            Command::Followers(command) => command.run(&mut out).await,
+            Command::Distributions(command) => command.run(&mut out).await,
+        };
+        (ending, String::from_utf8(out).unwrap())
+    }
+}
+
+const MASTER: &str = "\
+customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification
+B1,宮本 真和,ミヤモト マナ,1948-05-04,神奈川県横浜市,760,0076317,passport:2018-11
+B2,大森 千恵美,オオモリ チエミ,1940-12-15,東京都練馬区,230,0091500,
+";
+
+#[tokio::test]
+async fn a_master_is_imported_listed_and_shown() {
+    let desk = Desk::at_company().await;
+    let file = desk.file("master.csv", &encoding_rs::SHIFT_JIS.encode(MASTER).0);
+    let (ending, text) = desk.run(&["customers", "import", &file, "--dry-run"]).await;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert_eq!(text, "2 rows (Shift_JIS); an import would bring 2 new, 0 changed, 0 removed\n");
+    let (_, text) = desk.run(&["customers", "import", &file]).await;
+    assert_eq!(text, "2 rows (Shift_JIS); imported: 2 new, 0 changed, 0 removed\n");
+    let (_, text) = desk.run(&["customers", "list", "--page-size", "1"]).await;
+    assert!(
+        text.contains("B1") && !text.contains("B2") && text.contains("1 of 2 customers; --all"),
+        "{text}"
+    );
+    let (_, text) = desk.run(&["customers", "list", "--page-size", "1", "--all", "--format", "csv"]).await;
+    assert_eq!(text.lines().count(), 3);
+    let (_, text) = desk.run(&["customers", "show", "B2"]).await;
+    assert!(text.contains("大森 千恵美"), "{text}");
+}
+
+#[tokio::test]
+async fn bad_rows_are_a_table_by_line_and_field() {
+    let desk = Desk::at_company().await;
+    let file = desk.file("master.csv", MASTER.replace("1940-12-15", "1940-02-30").as_bytes());
+    let (ending, text) = desk.run(&["customers", "import", &file]).await;
+    assert_eq!(ending, Ok(Ending::Refused));
+    let row = text.lines().find(|line| line.contains("birth_date")).unwrap();
+    assert!(row.trim_start().starts_with('3') && !text.contains("1940"), "{text}");
+    assert!(text.ends_with("2 rows (UTF-8); 1 of them bad, so nothing was imported\n"), "{text}");
+}
+
+#[tokio::test]
+async fn refusals_are_shown_as_field_problem_and_remedy() {
+    let desk = Desk::at_company().await;
+    let (ending, _) = desk.run(&["customers", "show", "B7"]).await;
+    let text = described(&ending.unwrap_err());
+    assert_eq!(
+        text,
+        "field    customer_id\nproblem  the master has no such customer\nremedy   see the list of customers\n"
+    );
+    let (ending, _) = desk.run(&["customers", "entrust", "--lease", "30d"]).await;
+    assert_eq!(ending.unwrap_err().kind, ErrorKind::FailedPrecondition);
+    let (ending, _) = desk.run(&["customers", "import", "nowhere.csv"]).await;
+    assert_eq!(ending.unwrap_err().field, "FILE");
+}
+
+#[tokio::test]
+async fn a_missing_server_or_token_is_named() {
+    for (arguments, field) in [
+        (&["musubi", "customers", "purge", "--token-file", "x"][..], "--server"),
+        (
+            &["musubi", "customers", "purge", "--server", "http://127.0.0.1:1", "--token-file", "/nowhere"][..],
+            "--token-file",
+        ),
+    ] {
+        let Ok(Command::Customers(command)) = Command::try_parse_from(arguments) else { panic!("{field}") };
+        assert_eq!(command.run(&mut Vec::new()).await.unwrap_err().field, field);
+    }
+}
+
+#[tokio::test]
+async fn the_funnel_has_bars_and_followers_come_in_pages() {
+    let (desk, _) = Desk::at_peer().await;
+    let (_, text) = desk.run(&["followers", "funnel"]).await;
+    assert!(text.contains("tf-bank over kumo") && text.contains("now confirmed"), "{text}");
+    let bar = |stage: &str| text.lines().find(|line| line.contains(stage)).unwrap().matches('█').count();
+    assert_eq!((bar("1,000"), bar("asked"), bar("now confirmed")), (30, 15, 3), "{text}");
+    let (_, text) = desk
+        .run(&[
+            "followers",
+            "list",
+            "--official-account",
+            "tf-bank",
+            "--outcome",
+            "confirmed",
+            "--format",
+            "csv",
+        ])
+        .await;
+    let ids: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(ids, ["flw_1", "flw_2"]);
+    assert!(text.contains(",confirmed,B1,"), "{text}");
+}
+
+fn create(texts: [&str; 3]) -> Vec<&str> {
+    let [uniform, individual, values] = texts;
+    let head =
+        ["distributions", "create", "--official-account", "tf-bank", "--name", "points", "--uniform-text"];
+    let tail = ["--variable", "name:text", "--variable", "points:integer", "--values", values];
+    head.into_iter().chain([uniform, "--individual-text", individual]).chain(tail).collect()
+}
+
+#[tokio::test]
+async fn a_distribution_is_made_with_its_values() {
+    let (desk, peer) = Desk::at_peer().await;
+    let uniform = desk.file("uniform.txt", "みなさまへ\n".as_bytes());
+    let individual = desk.file("individual.txt", "{name}様、{points}ポイントです\n".as_bytes());
+    let rows: String = (0..2500).map(|row| format!("{row},B{row},宮本\n")).collect();
+    let values = desk.file("values.csv", format!("points,customer_id,name\n{rows}").as_bytes());
+    let (ending, text) = desk.run(&create([&uniform, &individual, &values])).await;
+    assert_eq!(ending, Ok(Ending::Done), "{text}");
+    assert!(text.contains("2,500") && text.contains("musubi distributions preview dst_1"), "{text}");
+    let told = peer.0.lock().unwrap();
+    assert_eq!(told.request.as_ref().unwrap().uniform.as_ref().unwrap().text, "みなさまへ");
+    assert_eq!((told.values.len(), told.largest_chunk), (2500, 1000));
+    assert_eq!(told.values[7].values, ["宮本", "7"]);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_a_text_or_a_value_is_wrong() {
+    let (desk, peer) = Desk::at_peer().await;
+    let uniform = desk.file("uniform.txt", b"hello");
+    let individual = desk.file("individual.txt", "{name}様、{points}ポイントです".as_bytes());
+    let values = desk.file("values.csv", "customer_id,name,points\nB1,宮本,7\nB2,大森,many\n".as_bytes());
+    let (ending, text) = desk.run(&create([&uniform, &individual, &values])).await;
+    assert_eq!(ending, Ok(Ending::Refused));
+    let row = text.lines().find(|line| line.contains("values[points]")).unwrap();
+    assert!(row.trim_start().starts_with('3') && text.contains("1 of them bad"), "{text}");
+    let other = desk.file("other.txt", "{nam}様".as_bytes());
+    let (ending, _) = desk.run(&create([&uniform, &other, &values])).await;
+    assert!(ending.unwrap_err().field.starts_with("--individual-text: "));
+    let (ending, _) = desk.run(&create([&individual, &individual, &values])).await;
+    assert!(ending.unwrap_err().field.starts_with("--uniform-text: "));
+    assert!(peer.0.lock().unwrap().request.is_none());
+}
+
+#[tokio::test]
+async fn a_watched_distribution_is_followed_to_its_end() {
+    let (desk, _) = Desk::at_peer().await;
+    let (ending, text) = desk.run(&["distributions", "watch", "dst_1"]).await;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert_eq!(
+        text,
+        "running: 3 deliveries, 3 individual queued\ncompleted: 3 deliveries, 3 individual delivered\n"
+    );
+}
+
+#[tokio::test]
+async fn distributions_are_shown_commanded_and_previewed() {
+    let (desk, peer) = Desk::at_peer().await;
+    for command in ["start", "pause", "resume", "cancel", "show"] {
+        let (ending, text) = desk.run(&["distributions", command, "dst_1"]).await;
+        assert_eq!(ending, Ok(Ending::Done));
+        assert!(text.contains("dst_1"), "{text}");
+    }
+    assert_eq!(peer.0.lock().unwrap().commands, ["start", "pause", "resume", "cancel"]);
+    let (_, text) = desk.run(&["distributions", "preview", "dst_1"]).await;
+    assert!(text.contains("宮本様、1,200ポイントです") && text.contains("--- uniform"), "{text}");
+    let (_, text) = desk.run(&["distributions", "list", "--format", "json"]).await;
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list[0]["state"], "draft");
+}
+
+#[derive(Default)]
+struct Told {
+    request: Option<CreateDistributionRequest>,
+    values: Vec<CustomerValues>,
+    largest_chunk: usize,
+    commands: Vec<&'static str>,
+    looks: u32,
+}
+
+/// A server in the company server's place.
+#[derive(Clone, Default)]
+struct Peer(Arc<Mutex<Told>>);
+
+fn distribution(state: DistributionState, delivered: &str) -> Option<Distribution> {
+    let delivery = DeliveryCount { kind: "individual".to_owned(), state: delivered.to_owned(), count: 3 };
+    Some(Distribution {
+        distribution_id: "dst_1".to_owned(),
+        state: state.into(),
+        created: 3,
+        deliveries: vec![delivery],
+        create_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
+        ..Distribution::default()
+    })
+}
+
+#[tonic::async_trait]
+impl FollowerService for Peer {
+    async fn get_funnel(&self, _: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
+        let outcome = OutcomeCount { outcome: FollowerOutcome::Confirmed.into(), count: 100 };
+        let funnel = Funnel {
+            official_account: "tf-bank".to_owned(),
+            carrier: "kumo".to_owned(),
+            followers: 1000,
+            asked: 500,
+            outcomes: vec![outcome],
+            ..Funnel::default()
+        };
+        Ok(Response::new(GetFunnelResponse { funnels: vec![funnel], ..GetFunnelResponse::default() }))
+    }
+
+    async fn list_followers(
+        &self,
+        request: Request<ListFollowersRequest>,
+    ) -> Result<Response<ListFollowersResponse>, Status> {
+        let request = request.into_inner();
+        let (number, next) = if request.page_token.is_empty() { (1, "more") } else { (2, "") };
+        let follower = Follower {
+            follower_id: format!("flw_{number}"),
+            phone_number: "+818000000000".to_owned(),
+            carrier: "kumo".to_owned(),
+            outcome: request.outcome,
+            customer_id: format!("B{number}"),
+            ..Follower::default()
+        };
+        Ok(Response::new(ListFollowersResponse {
+            followers: vec![follower],
+            next_page_token: next.to_owned(),
+        }))
+    }
+}
+
+macro_rules! commands {
+    ($($method:ident $word:literal: $request:ident => $response:ident,)+) => {
+        #[tonic::async_trait]
+        impl DistributionService for Peer {
+            $(
+                async fn $method(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
+                    self.0.lock().unwrap().commands.push($word);
+                    Ok(Response::new($response { distribution: distribution(DistributionState::Running, "queued") }))
+                }
+            )+
+
+            async fn create_distribution(
+                &self,
+                request: Request<CreateDistributionRequest>,
+            ) -> Result<Response<CreateDistributionResponse>, Status> {
+                let request = request.into_inner();
+                if request.request_id.len() != 36 {
+                    return Err(to_status(Error::invalid("request_id", "no UUID", "")));
+                }
+                self.0.lock().unwrap().request = Some(request);
+                Ok(Response::new(CreateDistributionResponse { distribution: distribution(DistributionState::Draft, "queued") }))
+            }
+
+            async fn upload_values(
+                &self,
+                request: Request<Streaming<UploadValuesRequest>>,
+            ) -> Result<Response<UploadValuesResponse>, Status> {
+                let mut chunks = request.into_inner();
+                while let Some(chunk) = chunks.message().await? {
+                    let mut told = self.0.lock().unwrap();
+                    told.largest_chunk = told.largest_chunk.max(chunk.customers.len());
+                    told.values.extend(chunk.customers);
+                }
+                let values = self.0.lock().unwrap().values.len() as u64;
+                Ok(Response::new(UploadValuesResponse { values }))
+            }
+
+            async fn preview_distribution(
+                &self,
+                _: Request<PreviewDistributionRequest>,
+            ) -> Result<Response<PreviewDistributionResponse>, Status> {
+                let content = |text: &str| Content { text: text.to_owned(), suggestions: vec![] };
+                Ok(Response::new(PreviewDistributionResponse {
+                    individual: 1,
+                    individual_samples: vec![content("宮本様、1,200ポイントです")],
+                    uniform_sample: Some(content("みなさまへ")),
+                    ..PreviewDistributionResponse::default()
+                }))
+            }
+
+            async fn get_distribution(
+                &self,
+                _: Request<GetDistributionRequest>,
+            ) -> Result<Response<GetDistributionResponse>, Status> {
+                let mut told = self.0.lock().unwrap();
+                told.looks += 1;
+                let distribution = match told.looks {
+                    1 => distribution(DistributionState::Running, "queued"),
+                    _ => distribution(DistributionState::Completed, "delivered"),
+                };
+                Ok(Response::new(GetDistributionResponse { distribution }))
+            }
+
+            async fn list_distributions(
+                &self,
+                _: Request<ListDistributionsRequest>,
+            ) -> Result<Response<ListDistributionsResponse>, Status> {
+                let distributions = distribution(DistributionState::Draft, "queued").into_iter().collect();
+                Ok(Response::new(ListDistributionsResponse { distributions }))
+            }
+        }
+    };
+}
+
+commands! {
+    start_distribution "start": StartDistributionRequest => StartDistributionResponse,
+    pause_distribution "pause": PauseDistributionRequest => PauseDistributionResponse,
+    resume_distribution "resume": ResumeDistributionRequest => ResumeDistributionResponse,
+    cancel_distribution "cancel": CancelDistributionRequest => CancelDistributionResponse,
+}
