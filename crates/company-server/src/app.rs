@@ -79,6 +79,8 @@ impl App {
                 .map_err(|error| BuildError::Config(error.at("information.token")))?;
         let sqlite = SqliteCompanyStore::open(&config.database).await?;
 
+        // What an import that was killed left staged is people's data, and of no use.
+        sqlite.begin_import().await?;
         let store: Arc<dyn CompanyStore> = Arc::new(sqlite.clone());
         let custodian = Arc::new(Custodian::new(
             Arc::clone(&store),
