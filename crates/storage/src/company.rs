@@ -1,6 +1,6 @@
 //! The store of the company server: what it must do, whatever the database.
 //!
-//! It holds the customer master [120], the file that is being imported, and the records of imports, custody and decisions.
+//! It holds the customer master \[120\], the file that is being imported, and the records of imports, custody and decisions.
 //! It never decides a match. Surprising: every change of the master gives it a new *revision*, and whoever reads customers
 //! in pages is told the revision with each page, so that a copy made of two masters is noticed.
 
