@@ -33,7 +33,7 @@ pub struct Claim {
     pub now: Timestamp,
     /// When a claimed delivery is due again, should nothing be recorded.
     pub lease_end: Timestamp,
-    /// A delivery with so many attempts is dead.
+    /// A delivery with so many attempts is dead; those that were throttled don't count.
     pub attempts_limit: u32,
 }
 

@@ -22,7 +22,8 @@ use musubi_domain::{
 use super::FollowerKey;
 use crate::StoreError;
 
-/// A follower with all that belongs to it.
+/// A follower with all that belongs to it. Subscriptions come in order of carrier; they and the dialogue change, and are never
+/// removed. Instants are kept to the microsecond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowerRecord {
     /// E.164.
@@ -37,7 +38,7 @@ pub struct FollowerRecord {
     pub subscriptions: Vec<Subscription>,
     /// The present dialogue.
     pub dialogue: Option<Dialogue>,
-    /// What the last match decided, besides the tie.
+    /// What the last match decided, besides the tie; kept with the dialogue.
     pub matched: Matched,
     /// The live tie.
     pub tie: Option<TieRecord>,
@@ -130,7 +131,7 @@ pub struct Work {
     pub taken: Vec<String>,
     /// Deliveries made now.
     pub deliveries: Vec<NewDelivery>,
-    /// Followers whose deliveries that no carrier has yet are revoked.
+    /// Followers whose deliveries that no carrier has yet are revoked; those made now stay.
     pub withdrawn: Vec<FollowerKey>,
     /// Followers that an event brought, and that a list brought, for the record of acquisition.
     pub added: Vec<(FollowerKey, CarrierId, Origin)>,
@@ -203,7 +204,7 @@ pub trait FlowStore: Send + Sync {
     /// [`StoreError::Unavailable`]: nothing was stored.
     async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError>;
 
-    /// Inquiries of a company that are due, at most `limit`; they are due again at `lease_end`.
+    /// Inquiries of a company that are due, at most `limit`, in no order; they are due again at `lease_end`, as each says.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -34,7 +34,7 @@ pub struct Comparison {
 /// Subscriber lists while they arrive.
 #[async_trait]
 pub trait ListStore: Send + Sync {
-    /// Empties the stage for a new snapshot.
+    /// Empties the stage for a new snapshot. Whatever empties a stage gives up its promotion.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -81,7 +81,8 @@ pub trait ListStore: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn promotions(&self) -> Result<Vec<(ListKey, Timestamp)>, StoreError>;
 
-    /// Staged numbers that the list lacks, in order of follower, from behind `after`.
+    /// Staged numbers that the list lacks, in order of follower, from behind `after`. None unless the promotion of the
+    /// snapshot of that moment is under way.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -93,7 +94,8 @@ pub trait ListStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError>;
 
-    /// Numbers of the list that the stage lacks, in order of follower, from behind `after`.
+    /// Numbers of the list that the stage lacks, in order of follower, from behind `after`. None unless the promotion of
+    /// the snapshot of that moment is under way.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -106,7 +108,7 @@ pub trait ListStore: Send + Sync {
     ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError>;
 
     /// The promotion is done: ties of staged numbers are suspended no longer, the snapshot is counted, the stage emptied.
-    /// `skipped` is how many of its numbers were known.
+    /// `skipped` is how many of its numbers were known. Does nothing when no promotion is under way.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -102,7 +102,7 @@ macro_rules! information_store_suite {
             a_quarantine_suspends_exactly_the_missing,
             promotion_pages_are_exact,
             a_promotion_resumes_the_ties_of_staged_numbers,
-            a_list_under_promotion_takes_no_other_snapshot,
+            an_emptied_stage_promotes_nothing,
             snapshots_are_counted_and_leave_no_stage,
             lists_of_accounts_and_carriers_never_mix,
             whatever_happens_the_tally_is_the_count,

@@ -3,7 +3,7 @@
 //! Surprising: the claim reads a delivery together with its follower's standing and calls the domain's gate on each, inside the
 //! transaction that starts the attempts. There is no other way to an attempt.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -396,7 +396,7 @@ async fn record(
         .await
         .map_err(StoreError::during(transaction))?;
     let mut accounts = Interned::default();
-    let mut attempted = HashMap::with_capacity(loaded.len());
+    let mut attempted = BTreeMap::new();
     for row in loaded {
         let account = accounts.account(get(&row, 0)?)?;
         let key = FollowerKey { account, follower: FollowerId::from_bytes(bytes16(&row, 6)?) };

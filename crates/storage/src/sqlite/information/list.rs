@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
     id::{FollowerId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
@@ -56,8 +55,8 @@ pub(super) const SUSPEND_MISSING: &str = "
              (SELECT 1 FROM staged_subscriber AS g
               WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower))";
 
-pub(super) const PROMOTING: &str = "
-    SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting IS NOT NULL";
+pub(super) const ABANDON: &str = "
+    UPDATE subscriber_list SET promoting = NULL, promoting_generation = NULL WHERE official_account = ?1 AND carrier = ?2";
 
 pub(super) const BEGIN_PROMOTION: &str = "
     UPDATE subscriber_list SET promoting = ?3, promoting_generation = ?4 WHERE official_account = ?1 AND carrier = ?2";
@@ -70,6 +69,7 @@ pub(super) const STAGED_NEW: &str = "
     LEFT JOIN subscription AS s ON s.official_account = ?1 AND s.follower = g.follower AND s.carrier = ?2
     WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower > ?4
         AND (s.follower IS NULL OR (s.following = 0 AND s.change_time <= ?3))
+        AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
     ORDER BY g.follower LIMIT ?5";
 
 pub(super) const STAGED_MISSING: &str = "
@@ -78,6 +78,7 @@ pub(super) const STAGED_MISSING: &str = "
     WHERE s.official_account = ?1 AND s.follower > ?4 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3
         AND NOT EXISTS (SELECT 1 FROM staged_subscriber AS g
             WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower)
+        AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
     ORDER BY s.follower LIMIT ?5";
 
 pub(super) const RESUME_STAGED: &str = "
@@ -95,7 +96,7 @@ impl ListStore for SqliteInformation {
     async fn begin_list(&self, list: &ListKey) -> Result<(), StoreError> {
         let mut step = self.step("begin_list", list).await?;
         step.run(ENSURE).await?;
-        step.run(CLEAR).await?;
+        step.empty().await?;
         step.commit().await
     }
 
@@ -141,7 +142,7 @@ impl ListStore for SqliteInformation {
         let mut step = self.step("discard_list", list).await?;
         step.run(ENSURE).await?;
         step.run(COUNT_DISCARDED).await?;
-        step.run(CLEAR).await?;
+        step.empty().await?;
         step.commit().await
     }
 
@@ -149,7 +150,7 @@ impl ListStore for SqliteInformation {
         let mut step = self.step("quarantine_list", list).await?;
         let suspended = step.run_at(SUSPEND_MISSING, micros(as_of)).await?;
         step.run_at(COUNT_QUARANTINED, micros(now)).await?;
-        step.run(CLEAR).await?;
+        step.empty().await?;
         step.commit().await?;
         Ok(suspended)
     }
@@ -206,42 +207,26 @@ impl ListStore for SqliteInformation {
     }
 
     async fn finish_promotion(&self, list: &ListKey, skipped: u64, now: Timestamp) -> Result<(), StoreError> {
-        const TRANSACTION: &str = "finish_promotion";
-        let mut step = Step { tx: self.database.write(TRANSACTION).await?, name: TRANSACTION, list };
-        step.run(RESUME_STAGED).await?;
-        sqlx::query(FINISH)
+        let mut step = self.step("finish_promotion", list).await?;
+        let finished = sqlx::query(FINISH)
             .bind(list.account.as_str())
             .bind(list.carrier.as_str())
             .bind(i64::try_from(skipped).unwrap_or(i64::MAX))
             .bind(micros(now))
             .execute(&mut *step.tx)
             .await
-            .map_err(StoreError::during(TRANSACTION))?;
-        step.run(CLEAR).await?;
+            .map_err(StoreError::during(step.name))?;
+        if finished.rows_affected() > 0 {
+            step.run(RESUME_STAGED).await?;
+            step.run(CLEAR).await?;
+        }
         step.commit().await
     }
 }
 
 impl SqliteInformation {
-    /// Begins a transaction that touches the stage: refused while the stage is being promoted, because a list promoted from
-    /// an emptied stage would lose everybody.
     async fn step<'a>(&self, name: &'static str, list: &'a ListKey) -> Result<Step<'a>, StoreError> {
-        let mut tx = self.database.write(name).await?;
-        let promoting = sqlx::query(PROMOTING)
-            .bind(list.account.as_str())
-            .bind(list.carrier.as_str())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(StoreError::during(name))?;
-        match promoting {
-            None => Ok(Step { tx, name, list }),
-            Some(_) => Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                "a snapshot of this list is being promoted",
-                "finish its promotion first",
-            )
-            .into()),
-        }
+        Ok(Step { tx: self.database.write(name).await?, name, list })
     }
 
     async fn numbers(
@@ -287,6 +272,12 @@ impl Step<'_> {
         }
         let done = query.execute(&mut *self.tx).await.map_err(StoreError::during(self.name))?;
         Ok(done.rows_affected())
+    }
+
+    /// Empties the stage, and with it gives up its promotion: a list promoted from an emptied stage would lose everybody.
+    async fn empty(&mut self) -> Result<(), StoreError> {
+        self.run(ABANDON).await?;
+        self.run(CLEAR).await.map(drop)
     }
 
     async fn commit(self) -> Result<(), StoreError> {

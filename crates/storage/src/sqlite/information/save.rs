@@ -1,7 +1,7 @@
 //! Stores what a unit of work changed: compares with what was loaded and writes the difference, a statement for each kind of
 //! thing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use musubi_domain::{
@@ -198,7 +198,10 @@ struct Changed {
 impl Changed {
     fn of(before: &Before, work: &Work) -> Result<Self, StoreError> {
         let mut changed = Self::default();
-        for (key, record) in &work.followers {
+        // In the order of the tables: neighbours share pages.
+        let mut followers: Vec<_> = work.followers.iter().collect();
+        followers.sort_unstable_by_key(|(key, _)| *key);
+        for (key, record) in followers {
             changed.compare(key, before.followers.get(key), record)?;
         }
         Ok(changed)
@@ -385,7 +388,7 @@ impl Run<'_, '_> {
         tally: &mut Tally,
     ) -> Result<(), StoreError> {
         // Two receipts of a batch may concern one message; it moves once.
-        let messages: HashSet<&(FollowerKey, MessageId)> = scope.messages.iter().collect();
+        let messages: BTreeSet<&(FollowerKey, MessageId)> = scope.messages.iter().collect();
         let mut values = Vec::new();
         for (key, id) in messages {
             let (Some(was), Some(is)) = (before.messages.get(id), work.messages.get(id)) else { continue };

@@ -2,6 +2,7 @@
 //! fails.
 
 use async_trait::async_trait;
+use musubi_domain::delivery::DeliveryState;
 use sqlx::AssertSqlSafe;
 
 use super::{
@@ -10,7 +11,10 @@ use super::{
 use crate::{
     StoreError,
     conformance::information::{self as facts, Bench as _},
-    information::flow::{Audit, FlowStore as _, Work},
+    information::{
+        delivery::Source,
+        flow::{Audit, FlowStore as _, Work},
+    },
 };
 
 #[async_trait]
@@ -143,7 +147,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         list::COUNT_DISCARDED,
         list::COUNT_QUARANTINED,
         list::SUSPEND_MISSING,
-        list::PROMOTING,
+        list::ABANDON,
         list::BEGIN_PROMOTION,
         list::PROMOTIONS,
         list::STAGED_NEW,
@@ -212,4 +216,18 @@ async fn plan(store: &SqliteInformation, statement: &str) -> Vec<String> {
     let steps: Vec<(i64, i64, i64, String)> =
         sqlx::query_as(statement).fetch_all(store.database.read()).await.unwrap();
     steps.into_iter().map(|step| step.3).collect()
+}
+
+#[tokio::test]
+async fn an_individual_retry_whose_values_are_gone_does_not_leave() {
+    let (store, _folder) = open().await;
+    facts::follow(&store, "bank", [1]).await;
+    facts::tied(&store, "bank", &[(1, "C1")]).await;
+    let id = facts::distribute(&store, "bank", 1, &[("C1", "一")]).await;
+    assert_eq!(facts::attempts(&store, Source::Distribution(id), 0).await.len(), 1);
+    let mut tx = store.database.write("fact").await.unwrap();
+    sqlx::query("DELETE FROM distribution_value").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(facts::attempts(&store, Source::Distribution(id), 60).await, []);
+    assert_eq!(facts::state_of(&store, id, &facts::key("bank", 1)).await, DeliveryState::Revoked);
 }
