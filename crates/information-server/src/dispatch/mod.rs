@@ -90,7 +90,9 @@ impl Dispatcher {
             match self.send_due(&mut paces).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => warn!(carrier = %self.gateway.carrier(), %error, "deliveries could not be sent"),
+                Err(error) => {
+                    warn!(carrier = %self.gateway.carrier(), %error, "deliveries could not be sent")
+                }
             }
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS_BETWEEN_SWEEPS) {
@@ -197,6 +199,10 @@ impl Dispatcher {
                     });
                     sent.push(attempt);
                 }
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    let due = retry_time(self.clock.now(), attempt.attempt);
+                    results.push(result(attempt, AttemptOutcome::Unknown(due)));
+                }
                 Err(error) => {
                     error!(message = %attempt.message_id, %error, "a message could not be made");
                     results.push(result(attempt, AttemptOutcome::Known(Signal::Rejected)));
@@ -220,8 +226,7 @@ impl Dispatcher {
             Err(failed) => {
                 warn!(carrier = %self.gateway.carrier(), error = %failed, "a batch has no known outcome");
                 results.extend(sent.into_iter().map(|attempt| {
-                    let (base, cap) = BACKOFF;
-                    let due = later(now, full_jitter(attempt.attempt, base, cap, entropy::number()));
+                    let due = retry_time(now, attempt.attempt);
                     let outcome = if failed.kind == ErrorKind::ResourceExhausted {
                         AttemptOutcome::Throttled(due)
                     } else {
@@ -238,8 +243,7 @@ impl Dispatcher {
             return self.renderer.content(id, attempt.purpose, &attempt.values).await;
         }
         let lost = || Error::new(ErrorKind::Internal, "a dialogue's message without its dialogue", "");
-        let (account, company) =
-            self.directory.account_and_company(&attempt.key.account).ok_or_else(lost)?;
+        let (account, company) = self.directory.account_and_company(&attempt.key.account).ok_or_else(lost)?;
         let (dialogue, step) = attempt.dialogue.ok_or_else(lost)?;
         let verifiers = self.verifiers.get(self.gateway.carrier()).ok_or_else(lost)?;
         let step = Step { account, company, dialogue, step };
@@ -274,6 +278,11 @@ fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
+fn retry_time(now: Timestamp, attempt: u32) -> Timestamp {
+    let (base, cap) = BACKOFF;
+    later(now, full_jitter(attempt, base, cap, entropy::number()))
+}
+
 fn result(attempt: Attempt, outcome: AttemptOutcome) -> AttemptResult {
     AttemptResult { key: attempt.key, message_id: attempt.message_id, attempt: attempt.attempt, outcome }
 }
@@ -290,4 +299,3 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::NotConfirmed => Traffic::ServiceRequest,
     }
 }
-

@@ -14,9 +14,9 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Decode, Row as _, Sqlite, SqlitePool, Transaction, Type,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
 use crate::StoreError;
@@ -41,6 +41,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
+            // A batch's rows cross from the driver's thread in one go.
+            .row_buffer_size(1_000)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "MEMORY")
             .pragma("wal_autocheckpoint", "4000");
@@ -88,9 +90,12 @@ pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))
 }
 
+/// The last instant that stores keep: the calendar's last one doesn't survive the way to microseconds and back.
+const LAST_MICROS: i64 = 253_402_207_200_000_000;
+
 /// An instant as stores keep it: microseconds since 1970.
 pub(crate) fn micros(time: Timestamp) -> i64 {
-    time.as_microsecond()
+    time.as_microsecond().min(LAST_MICROS)
 }
 
 /// An instant that a store kept.
@@ -107,4 +112,52 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
         .map(char::from)
         .collect()
+}
+
+/// A column's value.
+pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, StoreError>
+where
+    T: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    row.try_get(column).map_err(|error| StoreError::Corrupt(format!("column {column}: {error}")))
+}
+
+/// A column's 16 bytes.
+pub(crate) fn bytes16(row: &SqliteRow, column: usize) -> Result<[u8; 16], StoreError> {
+    let bytes: &[u8] = get(row, column)?;
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::Corrupt(format!("column {column}: {} bytes, not 16", bytes.len())))
+}
+
+/// A small number that a column holds as a large one.
+pub(crate) fn small<T: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<T, StoreError> {
+    let number: i64 = get(row, column)?;
+    T::try_from(number).map_err(|_| StoreError::Corrupt(format!("column {column}: {number} is out of range")))
+}
+
+/// An enum's number in stores: its place among all of them.
+pub(crate) fn place<T: PartialEq>(all: &[T], value: &T) -> i64 {
+    all.iter().position(|known| known == value).and_then(|place| i64::try_from(place).ok()).unwrap_or(-1)
+}
+
+/// The enum that a store's number stands for.
+pub(crate) fn at_place<T: Copy>(all: &[T], place: i64) -> Result<T, StoreError> {
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| all.get(place).copied())
+        .ok_or_else(|| StoreError::Corrupt(format!("{place} is no known state")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_instants_read_back() {
+        for time in [Timestamp::MAX, Timestamp::UNIX_EPOCH, Timestamp::MIN] {
+            let kept = micros(time);
+            assert_eq!(micros(instant(kept).unwrap()), kept);
+        }
+    }
 }
