@@ -118,10 +118,12 @@ impl Evidence {
                 "answers",
                 sum(|it| it.answered),
                 format!(
-                    "{} want it, {} have no account, {} decline",
+                    "{} want it, {} have no account, {} decline; {} taps and {} texts in all",
                     sum(|it| it.wants),
                     sum(|it| it.no_account),
-                    sum(|it| it.declined)
+                    sum(|it| it.declined),
+                    progress.tapped,
+                    progress.typed
                 ),
             ),
             self.messages(
@@ -134,7 +136,7 @@ impl Evidence {
                 "S19",
                 "identity messages (fig. 9)",
                 "identity",
-                &format!("{} pages opened, {} verified", progress.pages, sum(|it| it.verified)),
+                &format!("{} verified", sum(|it| it.verified)),
             ),
             count(
                 "S20",

@@ -47,7 +47,10 @@ use self::{
     report::{Report, StoryEnd, Summary, Timing},
     screen::Screen,
 };
-use crate::cluster::{self, Cluster, Matching};
+use crate::{
+    cluster::{self, Cluster, Matching},
+    node,
+};
 
 /// Ended by a signal, as shells count it.
 const INTERRUPTED: u8 = 130;
@@ -170,8 +173,7 @@ pub async fn run_to(args: Args, output: &mut impl Write) -> anyhow::Result<ExitC
             Ok(ExitCode::from(INTERRUPTED))
         }
         Err(error) if error.is::<MaterialError>() || error.is::<BadMaster>() || error.is::<Occupied>() => {
-            screen::line(&format!("error: {error}"));
-            Ok(ExitCode::from(2))
+            Ok(node::fail(2, &error.to_string()))
         }
         Err(error) => Err(error),
     }

@@ -31,6 +31,9 @@ const DRAWN: [&[Expected]; 3] = [
     &[Expected::Declined, Expected::NoAccount],
 ];
 
+/// The step of a phone whose person has done all that the story says.
+const FINISHED: &str = "finished";
+
 /// Where each story stands in the list, by official account and phone number.
 struct Index<'a>(HashMap<(&'a str, &'a str), usize>);
 
@@ -85,6 +88,10 @@ pub(super) async fn read<'a>(
             let index = index.of(&room.official_account, &room.phone_number)?;
             let notice = notices.get(room.official_account.as_str()).context("a talk room of no account")?;
             count(&room, notice, standings[index].tied_to(), &mut received[index]);
+            if room.step != FINISHED {
+                let reasons = &mut standings[index].reasons;
+                *reasons = format!("{reasons} (phone: {})", room.step).into();
+            }
         }
     }
     stage.end("followers and talk rooms read");

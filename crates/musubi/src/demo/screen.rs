@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -38,7 +38,14 @@ impl Screen {
             bar
         });
         let begun = Instant::now();
-        Stage { screen: self, name, total, bar, begun, said: Mutex::new((0, begun)) }
+        Stage {
+            screen: self,
+            name,
+            total,
+            bar,
+            begun,
+            said: Mutex::new(Said { position: 0, moved: begun, written: begun }),
+        }
     }
 
     /// Ends what the bars left on the terminal.
@@ -62,27 +69,36 @@ pub(super) struct Stage<'a> {
     total: u64,
     bar: Option<ProgressBar>,
     begun: Instant,
-    /// The position last shown, and when a line was last written.
-    said: Mutex<(u64, Instant)>,
+    said: Mutex<Said>,
+}
+
+/// What a stage said last.
+struct Said {
+    position: u64,
+    moved: Instant,
+    written: Instant,
 }
 
 impl Stage<'_> {
     /// Says how far it is.
     pub(super) fn at(&self, position: u64, note: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.0 = position;
+        let mut said = self.said();
+        if position != said.position {
+            said.position = position;
+            said.moved = Instant::now();
+        }
         if let Some(bar) = &self.bar {
             bar.set_position(position);
             bar.set_message(note.to_owned());
-        } else if !self.screen.headless && said.1.elapsed() >= EVERY {
-            said.1 = Instant::now();
+        } else if !self.screen.headless && said.written.elapsed() >= EVERY {
+            said.written = Instant::now();
             line(&format!("{:15} {position}/{} {note}", self.name, self.total));
         }
     }
 
     /// Says that it is so much further.
     pub(super) fn advance(&self, by: u64) {
-        let position = self.said.lock().unwrap_or_else(PoisonError::into_inner).0 + by;
+        let position = self.said().position + by;
         self.at(position, "");
     }
 
@@ -91,15 +107,22 @@ impl Stage<'_> {
         self.begun.elapsed()
     }
 
-    /// Ends it where it is and gives its seconds.
+    /// Ends it where it is and gives the seconds until it last moved.
     pub(super) fn end(self, note: &str) -> f64 {
-        let seconds = self.begun.elapsed().as_secs_f64();
-        let (position, _) = *self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let Said { position, moved, .. } = *self.said();
+        let seconds = (moved - self.begun).as_secs_f64();
         match &self.bar {
             Some(bar) => bar.abandon_with_message(note.to_owned()),
-            None => line(&format!("{:15} {position}/{} {note} ({seconds:.1} s)", self.name, self.total)),
+            None => {
+                let spaced = if note.is_empty() { String::new() } else { format!(" {note}") };
+                line(&format!("{:15} {position}/{}{spaced} ({seconds:.1} s)", self.name, self.total));
+            }
         }
         seconds
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
