@@ -52,7 +52,7 @@ pub enum BuildError {
     #[error("configuration: {0}")]
     Config(#[from] Error),
     /// The database can't be opened.
-    #[error("database: {0}")]
+    #[error("database: {0}; name a file that can be opened or made")]
     Store(#[from] StoreError),
     /// The authorities have no keys.
     #[error(transparent)]

@@ -39,7 +39,7 @@ pub enum BuildError {
     #[error("{0}")]
     Config(Error),
     /// The database can't be opened.
-    #[error("database: {0}")]
+    #[error("database: {0}; name a file that can be opened or made")]
     Store(#[from] StoreError),
     /// The address can't be taken.
     #[error("listen: {0}")]

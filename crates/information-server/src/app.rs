@@ -54,7 +54,7 @@ pub enum BuildError {
     #[error("configuration: {0}")]
     Config(#[from] Error),
     /// The database can't be opened.
-    #[error("database: {0}")]
+    #[error("database: {0}; name a file that can be opened or made")]
     Store(#[from] StoreError),
     /// The address can't be listened on.
     #[error(transparent)]
@@ -93,14 +93,10 @@ impl App {
     /// As [`App::build`].
     pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
-        let companies = config
-            .company
-            .iter()
-            .map(|company| (company.token.clone(), Caller::Company(company.id.clone())));
-        let carriers = config
-            .carrier
-            .iter()
-            .map(|carrier| (carrier.token.clone(), Caller::Carrier(carrier.id.clone())));
+        let companies =
+            config.company.iter().map(|company| (company.token.clone(), Caller::Company(company.id.clone())));
+        let carriers =
+            config.carrier.iter().map(|carrier| (carrier.token.clone(), Caller::Carrier(carrier.id.clone())));
         let authenticator = Authenticator::new(companies.chain(carriers).collect())?;
         let keyring = FollowerKeyring::new(config.keys.follower.expose().as_bytes())?;
         let tokens = TokenKey::new(config.keys.token.expose().as_bytes())?;

@@ -36,7 +36,7 @@ pub enum BuildError {
     #[error("{0}")]
     Config(Error),
     /// The database can't be opened.
-    #[error("database.path: {0}")]
+    #[error("database.path: {0}; name a file that can be opened or made")]
     Store(#[from] StoreError),
     /// The database can't be read.
     #[error("database.path: {0}")]
