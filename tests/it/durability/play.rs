@@ -1,0 +1,275 @@
+//! What is played while nodes die: a population of a few hundred stories, from the masters to a distribution in each company.
+//!
+//! It calls the company servers and the terminals, and nobody else, and repeats every call until it is answered, which the
+//! contracts say is safe. Surprising: it takes its time on purpose, so that there is always something under way to be killed.
+
+use std::{fmt::Write as _, time::Duration};
+
+use futures::{StreamExt as _, future::join_all, stream};
+use musubi::population::{self, OfficialAccountPlan, Plan, Population, write_customers};
+use musubi_proto::{
+    company::v1::{
+        EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
+    },
+    information::v1::{
+        CreateDistributionRequest, CustomerValues, Distribution, Follower, GetDistributionRequest,
+        GetFunnelRequest, ListFollowersRequest, MessageTally, StartDistributionRequest, Template,
+        UploadValuesRequest, Variable, VariableKind, distribution_service_client::DistributionServiceClient,
+        follower_service_client::FollowerServiceClient,
+    },
+    terminal::v1::{
+        GetProgressRequest, GetProgressResponse, ListTalkRoomsRequest, PlayStoriesRequest, TalkRoom,
+        terminal_service_client::TerminalServiceClient,
+    },
+};
+use musubi_runtime::{
+    Shutdown,
+    grpc::{
+        client::AuthorizedChannel,
+        retry::{Backoff, with_retry},
+    },
+};
+use musubi_tests::processes::{CARRIERS, COMPANIES, System};
+use tokio::time::{Instant, sleep};
+
+use super::judge;
+
+/// Between two tries of a call, and how many there are: half a minute.
+const AGAIN: Backoff =
+    Backoff { first: Duration::from_millis(20), cap: Duration::from_millis(300), tries: Some(200) };
+/// How long a stage may take once nobody is killed any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// A master comes in parts of so many bytes, stories and values in batches of so many, each after a while.
+const PART: (usize, Duration) = (2_048, Duration::from_millis(50));
+const STORIES: (usize, Duration) = (10, Duration::from_millis(150));
+const VALUES: (usize, Duration) = (25, Duration::from_millis(50));
+/// The rate of the distributions.
+const MESSAGES_PER_SECOND: u32 = 20;
+/// The most that a page of followers or talk rooms may hold.
+const PAGE: u32 = 1_000;
+
+/// Calls until it is answered.
+macro_rules! ask {
+    ($client:expr, $method:ident, $request:expr) => {{
+        let (client, never) = ($client.clone(), Shutdown::new(Duration::ZERO));
+        let answer = with_retry(stringify!($method), AGAIN, &never, || {
+            let (mut client, request) = (client.clone(), $request);
+            async move { client.$method(request).await }
+        });
+        answer.await.unwrap_or_else(|status| panic!("{} failed: {status}", stringify!($method))).into_inner()
+    }};
+}
+
+/// The doors of one company server.
+struct CompanyDoors {
+    id: &'static str,
+    in_custody: bool,
+    customers: CustomerServiceClient<AuthorizedChannel>,
+    followers: FollowerServiceClient<AuthorizedChannel>,
+    distributions: DistributionServiceClient<AuthorizedChannel>,
+}
+
+/// A population and the doors through which it is played.
+pub(super) struct Play {
+    population: Population,
+    companies: Vec<CompanyDoors>,
+    terminal: TerminalServiceClient<AuthorizedChannel>,
+}
+
+/// What is seen from outside.
+pub(super) struct Sight {
+    /// Of both companies, with the official account.
+    pub(super) followers: Vec<(&'static str, Follower)>,
+    /// Messages by purpose and state.
+    pub(super) messages: Vec<MessageTally>,
+    /// How far the stories are.
+    pub(super) progress: GetProgressResponse,
+}
+
+impl Play {
+    /// So many stories, the same for the same seed.
+    pub(super) fn new(system: &System, seed: u64, stories: usize) -> Self {
+        let account = |company: &musubi_tests::processes::Company| OfficialAccountPlan {
+            id: company.id.to_owned(),
+            account_digits: company.account_digits,
+            branch_digits: company.branch_digits,
+            customer_prefix: company.id[..1].to_uppercase(),
+        };
+        let plan = Plan {
+            seed,
+            followers: stories,
+            official_accounts: COMPANIES.iter().map(account).collect(),
+            carriers: CARRIERS.map(str::to_owned).to_vec(),
+        };
+        let doors = |company: &musubi_tests::processes::Company| {
+            let channel = system.channel(company.id);
+            CompanyDoors {
+                id: company.id,
+                in_custody: company.matching == "custody",
+                customers: CustomerServiceClient::new(channel.clone()),
+                followers: FollowerServiceClient::new(channel.clone()),
+                distributions: DistributionServiceClient::new(channel),
+            }
+        };
+        Self {
+            population: population::generate(&plan),
+            companies: COMPANIES.iter().map(doors).collect(),
+            terminal: TerminalServiceClient::new(system.channel("phones")),
+        }
+    }
+
+    /// Imports both masters and entrusts the one that is matched in custody (S10).
+    pub(super) async fn import_masters(&self) {
+        let imports =
+            self.companies.iter().zip(&self.population.masters).map(|(company, master)| async move {
+                let mut file = Vec::new();
+                write_customers(&master.rows, &mut file).unwrap();
+                let (size, pause) = PART;
+                let parts = file
+                    .chunks(size)
+                    .map(|chunk| ImportCustomersRequest { dry_run: false, chunk: chunk.to_vec() });
+                let parts: Vec<_> = parts.collect();
+                let slowly = || {
+                    stream::iter(parts.clone()).then(move |part| async move {
+                        sleep(pause).await;
+                        part
+                    })
+                };
+                let answer = ask!(company.customers, import_customers, slowly());
+                assert_eq!((answer.rows, answer.error_count), (master.rows.len() as u64, 0));
+                if company.in_custody {
+                    let request = EntrustMasterRequest { lease_seconds: 3_600 };
+                    let answer = ask!(company.customers, entrust_master, request);
+                    assert_eq!(answer.customers, master.rows.len() as u64);
+                }
+            });
+        join_all(imports).await;
+    }
+
+    /// Hands the stories to the terminals (S11).
+    pub(super) async fn hand_out_stories(&self) {
+        let (size, pause) = STORIES;
+        for batch in self.population.stories.chunks(size) {
+            let stories = || batch.iter().map(Into::into).collect();
+            ask!(self.terminal, play_stories, PlayStoriesRequest { stories: stories() });
+            sleep(pause).await;
+        }
+    }
+
+    /// Waits until everybody is where the story says (S12 to S23).
+    pub(super) async fn until_dialogues_end(&self) {
+        let stories = &self.population.stories;
+        self.until("dialogues", async || judge::dialogues(stories, &self.look().await)).await;
+    }
+
+    /// Sends one distribution to the followers of each company (claim 4).
+    pub(super) async fn distribute(&self) -> Vec<String> {
+        let sent = self.companies.iter().zip(&self.population.masters).map(|(company, master)| async move {
+            let request = CreateDistributionRequest {
+                request_id: format!("00000000-0000-4000-8000-{:012x}", master.rows.len()),
+                official_account: company.id.to_owned(),
+                name: "durability".to_owned(),
+                uniform: Some(Template { text: judge::UNIFORM.to_owned(), ..Template::default() }),
+                individual: Some(Template {
+                    text: judge::INDIVIDUAL.to_owned(),
+                    variables: vec![Variable {
+                        name: "customer".to_owned(),
+                        kind: VariableKind::Text.into(),
+                    }],
+                    ..Template::default()
+                }),
+                messages_per_second: MESSAGES_PER_SECOND,
+                ..CreateDistributionRequest::default()
+            };
+            let created = ask!(company.distributions, create_distribution, request.clone());
+            let distribution_id = created.distribution.unwrap().distribution_id;
+            let (size, pause) = VALUES;
+            for rows in master.rows.chunks(size) {
+                let values =
+                    |id: &String| CustomerValues { customer_id: id.clone(), values: vec![id.clone()] };
+                let customers = rows.iter().map(|row| values(&row.customer_id)).collect();
+                let chunk = UploadValuesRequest { distribution_id: distribution_id.clone(), customers };
+                ask!(company.distributions, upload_values, stream::iter([chunk.clone()]));
+                sleep(pause).await;
+            }
+            let request = StartDistributionRequest { distribution_id: distribution_id.clone() };
+            ask!(company.distributions, start_distribution, request.clone());
+            distribution_id
+        });
+        join_all(sent).await
+    }
+
+    /// Waits until everybody has seen the message of the distribution.
+    pub(super) async fn until_delivered(&self, distributions: &[String]) {
+        let stories = &self.population.stories;
+        self.until("distributions", async || {
+            let mut faults = judge::dialogues(stories, &self.look().await);
+            for (company, id) in self.companies.iter().zip(distributions) {
+                let distribution = self.distribution(company, id).await;
+                faults.extend(judge::deliveries(stories, company.id, &distribution));
+            }
+            faults
+        })
+        .await;
+    }
+
+    /// What is wrong in the talk rooms; `distributed` says whether the distributions were sent.
+    pub(super) async fn faults_of_talk_rooms(&self) -> Vec<String> {
+        let (mut rooms, mut page_token) = (Vec::<TalkRoom>::new(), String::new());
+        loop {
+            let request = ListTalkRoomsRequest { page_token, ..ListTalkRoomsRequest::default() };
+            let page = ask!(self.terminal, list_talk_rooms, request.clone());
+            rooms.extend(page.talk_rooms);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return judge::talk_rooms(&self.population.stories, &rooms);
+            }
+        }
+    }
+
+    async fn distribution(&self, company: &CompanyDoors, id: &str) -> Distribution {
+        let request = GetDistributionRequest { distribution_id: id.to_owned() };
+        ask!(company.distributions, get_distribution, request.clone()).distribution.unwrap()
+    }
+
+    async fn look(&self) -> Sight {
+        let progress = ask!(self.terminal, get_progress, GetProgressRequest {});
+        let (mut followers, mut messages) = (Vec::new(), Vec::new());
+        for company in &self.companies {
+            let request = ListFollowersRequest {
+                official_account: company.id.to_owned(),
+                page_size: PAGE,
+                ..ListFollowersRequest::default()
+            };
+            let page = ask!(company.followers, list_followers, request.clone());
+            assert_eq!(page.next_page_token, "", "more followers than a page holds");
+            followers.extend(page.followers.into_iter().map(|follower| (company.id, follower)));
+            messages.extend(ask!(company.followers, get_funnel, GetFunnelRequest::default()).messages);
+        }
+        Sight { followers, messages, progress }
+    }
+
+    /// Looks until nothing is wrong any more.
+    async fn until(&self, stage: &str, look: impl AsyncFn() -> Vec<String>) {
+        let since = Instant::now();
+        loop {
+            let faults = look().await;
+            if faults.is_empty() {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "{stage} do not end:\n{}", listed(&faults));
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// The first faults, one on a line.
+pub(super) fn listed(faults: &[String]) -> String {
+    let mut text = format!("{} faults", faults.len());
+    for fault in faults.iter().take(20) {
+        let _infallible = write!(text, "\n  {fault}");
+    }
+    text
+}

@@ -1,0 +1,182 @@
+//! Who there is, and the configuration file of each: two companies, one of them in custody, the information-management
+//! server, two carriers, one fleet of terminals.
+//!
+//! Only what has no default or what a short play needs otherwise. Surprising: subscriber lists are fetched every two seconds, so
+//! that nodes die in the middle of that, too.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use musubi_runtime::config::Endpoint;
+
+use super::{
+    ports::free_ports,
+    process::{Kind, Process},
+};
+
+/// A company; its official account has the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct Company {
+    /// Its id.
+    pub id: &'static str,
+    /// How it is matched.
+    pub matching: &'static str,
+    /// Digits of its account numbers.
+    pub account_digits: u8,
+    /// Digits of its branch numbers.
+    pub branch_digits: u8,
+}
+
+/// The companies.
+pub const COMPANIES: [Company; 2] = [
+    Company { id: "aoba-bank", matching: "inquiry", account_digits: 7, branch_digits: 3 },
+    Company { id: "hinata-gas", matching: "custody", account_digits: 10, branch_digits: 3 },
+];
+/// The carriers.
+pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
+const INFORMATION: &str = "information";
+const TERMINAL: &str = "phones";
+
+/// Where every node's files are and where it listens.
+#[derive(Debug)]
+pub struct Layout {
+    folder: PathBuf,
+    ports: [u16; 6],
+}
+
+impl Layout {
+    /// Files in this folder, ports that are free now.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ports: free_ports() }
+    }
+
+    /// Every node, each with its configuration file, none started.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        let companies = COMPANIES.iter().map(|company| (Kind::Company, company.id, self.company(company)));
+        let carriers = CARRIERS.iter().map(|carrier| (Kind::Carrier, *carrier, self.carrier(carrier)));
+        let rest = [
+            (Kind::Information, INFORMATION, self.information()),
+            (Kind::Terminal, TERMINAL, self.terminal()),
+        ];
+        let process = |(kind, name, configuration): (Kind, &'static str, String)| {
+            let file = self.folder.join(format!("{name}.toml"));
+            std::fs::write(&file, configuration).unwrap();
+            Process::new(kind, name, file, self.address(name))
+        };
+        companies.chain(carriers).chain(rest).map(process).collect()
+    }
+
+    /// Where a company server or the terminals are called.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        Endpoint::local(self.address(name))
+    }
+
+    /// What those who operate a node show there.
+    #[must_use]
+    pub fn operators_token(name: &str) -> String {
+        token("operators", name)
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let names = [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
+        let place = names.iter().position(|known| *known == name).unwrap();
+        (Ipv4Addr::LOCALHOST, self.ports[place]).into()
+    }
+
+    fn database(&self, name: &str) -> String {
+        self.folder.join(format!("{name}.db")).display().to_string()
+    }
+
+    fn company(&self, company: &Company) -> String {
+        let Company { id, matching, account_digits, branch_digits } = company;
+        format!(
+            "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = '{}'\n\
+             [information]\nendpoint = '{}'\ntoken = '{}'\n\
+             [callers]\ninformation = ['{}']\noperators = ['{}']\n\
+             [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
+            self.address(id),
+            self.database(id),
+            self.endpoint(INFORMATION),
+            token(id, INFORMATION),
+            token(INFORMATION, id),
+            Self::operators_token(id),
+        )
+    }
+
+    fn carrier(&self, id: &str) -> String {
+        format!(
+            "carrier = '{id}'\nlisten = '{}'\ndatabase = '{}'\n\
+             [information]\nendpoint = '{}'\ntoken = '{}'\n\
+             [callers]\ninformation = '{}'\nterminal = '{}'\n",
+            self.address(id),
+            self.database(id),
+            self.endpoint(INFORMATION),
+            token(id, INFORMATION),
+            token(INFORMATION, id),
+            token(TERMINAL, id),
+        )
+    }
+
+    fn information(&self) -> String {
+        let mut text = format!(
+            "listen = '{}'\ndatabase = '{}'\nlists.every = '2s'\n\
+             keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n",
+            self.address(INFORMATION),
+            self.database(INFORMATION),
+        );
+        for Company { id, matching, account_digits, branch_digits } in COMPANIES {
+            text.push_str(&format!(
+                "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
+                 token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
+                 [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n",
+                self.endpoint(id),
+                token(INFORMATION, id),
+                token(id, INFORMATION),
+            ));
+        }
+        for id in CARRIERS {
+            text.push_str(&format!(
+                "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
+                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n",
+                self.endpoint(id),
+                token(INFORMATION, id),
+                token(id, INFORMATION),
+            ));
+        }
+        text
+    }
+
+    fn terminal(&self) -> String {
+        let mut text = format!(
+            "server.listen = '{}'\ndatabase.path = '{}'\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
+             [thinking]\nmin = '50ms'\nmax = '600ms'\n",
+            self.address(TERMINAL),
+            self.database(TERMINAL),
+            Self::operators_token(TERMINAL),
+        );
+        for id in CARRIERS {
+            text.push_str(&format!(
+                "[[carrier]]\nid = '{id}'\nendpoint = '{}'\ntoken = '{}'\n",
+                self.endpoint(id),
+                token(TERMINAL, id),
+            ));
+        }
+        text
+    }
+}
+
+/// What one node shows another; long enough, and each pair's and direction's own.
+fn token(from: &str, to: &str) -> String {
+    format!("the-token-of-{from}-at-{to}")
+}
