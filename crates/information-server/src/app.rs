@@ -31,6 +31,7 @@ use tonic::service::Routes;
 use crate::{
     Config,
     acquisition::{events::Events, lists::Lists},
+    config::signed,
     confirmation::{
         assertions::{Assertions, KeyCache},
         matcher::{ByCustody, ByInquiry, Matcher, Matching},
@@ -190,6 +191,7 @@ impl App {
                 messages: RequestMessages::new(tokens.clone()),
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),
+                lease: signed(config.leases.delivery),
             };
             shutdown.spawn("dispatch", dispatcher.run(shutdown.clone()));
         }
@@ -202,6 +204,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
                 keyring: keyring.clone(),
+                lease: signed(config.leases.inquiry),
             };
             shutdown.spawn("matching", matching.run(shutdown.clone()));
         }

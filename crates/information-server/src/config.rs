@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashSet,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,6 +32,9 @@ use crate::directory::{Account, Company, Directory, Matching, Texts};
 
 const DEFAULTS: &str = include_str!("config.default.toml");
 
+/// The shortest and the longest lease.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +50,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// Subscriber lists.
     pub lists: ListsConfig,
+    /// When begun work is begun again.
+    pub leases: LeasesConfig,
     /// What the process says.
     pub telemetry: TelemetryConfig,
     /// Companies.
@@ -83,6 +89,18 @@ pub struct ListsConfig {
     /// Until a second snapshot is believed.
     #[serde(with = "duration")]
     pub confirm_after: Duration,
+}
+
+/// When begun work is begun again.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeasesConfig {
+    /// The sending of a message.
+    #[serde(with = "duration")]
+    pub delivery: Duration,
+    /// The matching of an identity.
+    #[serde(with = "duration")]
+    pub inquiry: Duration,
 }
 
 /// A company.
@@ -197,6 +215,12 @@ impl Config {
         distinct("company.id", self.company.iter().map(|company| &company.id))?;
         distinct("official_account.id", self.official_account.iter().map(|account| &account.id))?;
         distinct("carrier.id", self.carrier.iter().map(|carrier| &carrier.id))?;
+        let LeasesConfig { delivery, inquiry } = self.leases;
+        for (key, lease) in [("leases.delivery", delivery), ("leases.inquiry", inquiry)] {
+            if !LEASE.contains(&lease) {
+                return Err(Error::invalid(key, "is too short or too long", "write 1s to 1h"));
+            }
+        }
         for carrier in &self.carrier {
             let probe = carrier.verification_url.replace("{method}", "jpki");
             if probe == carrier.verification_url || !probe.starts_with("https://") || probe.contains('?') {
@@ -335,7 +359,7 @@ fn distinct<T: std::hash::Hash + Eq + std::fmt::Display>(
     Ok(())
 }
 
-fn signed(duration: Duration) -> SignedDuration {
+pub(crate) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
@@ -380,4 +404,27 @@ const fn ninety_days() -> Duration {
 }
 const fn a_year() -> Duration {
     Duration::from_secs(365 * 24 * 3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_out_of_its_bounds_is_refused_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("information.toml");
+        std::fs::write(
+            &file,
+            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'",
+        )
+        .unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        config.directory().unwrap();
+        for (delivery, inquiry, field) in [(0, 15, "leases.delivery"), (30, 3601, "leases.inquiry")] {
+            let [delivery, inquiry] = [delivery, inquiry].map(Duration::from_secs);
+            let spoilt = Config { leases: LeasesConfig { delivery, inquiry }, ..config.clone() };
+            assert_eq!(spoilt.directory().unwrap_err().field, field);
+        }
+    }
 }

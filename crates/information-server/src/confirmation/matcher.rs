@@ -34,8 +34,6 @@ use crate::{directory::Directory, scene::Scene, signal::Signals};
 const BATCH: u32 = 1_000;
 /// How often to look without a signal.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
-/// When an inquiry is tried again that got no decision.
-const LEASE: SignedDuration = SignedDuration::from_secs(15);
 /// How long to leave a company's server alone that failed.
 const REST: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -201,6 +199,8 @@ pub struct Matching {
     pub signals: Signals,
     /// What tries are counted by.
     pub keyring: FollowerKeyring,
+    /// When an inquiry is tried again that got no decision.
+    pub lease: SignedDuration,
 }
 
 impl Matching {
@@ -230,7 +230,7 @@ impl Matching {
 
     async fn decide_due(&self) -> Result<u32, Error> {
         let now = self.clock.now();
-        let lease_end = now.checked_add(LEASE).unwrap_or(now);
+        let lease_end = now.checked_add(self.lease).unwrap_or(now);
         let claimed = self.store.claim_inquiries(&self.company, now, lease_end, BATCH).await?;
         if claimed.is_empty() {
             return Ok(0);

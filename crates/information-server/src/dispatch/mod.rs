@@ -44,8 +44,6 @@ const BATCH: u32 = 1_000;
 const BATCHES_UNDER_WAY: usize = 2;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// When an attempt is made again whose outcome was never recorded.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// How many attempts a delivery gets.
 const ATTEMPTS: u32 = 20;
 /// The waits between attempts.
@@ -74,6 +72,8 @@ pub struct Dispatcher {
     pub verifiers: Arc<HashMap<CarrierId, Verifiers>>,
     /// Makes the distributions' contents.
     pub renderer: Arc<Renderer>,
+    /// When an attempt is made again whose outcome was never recorded.
+    pub lease: SignedDuration,
 }
 
 impl Dispatcher {
@@ -156,7 +156,7 @@ impl Dispatcher {
             source,
             limit,
             now,
-            lease_end: now.checked_add(LEASE).unwrap_or(Timestamp::MAX),
+            lease_end: now.checked_add(self.lease).unwrap_or(Timestamp::MAX),
             attempts_limit: ATTEMPTS,
         };
         let claimed = self.store.claim(&claim).await?;
