@@ -1,4 +1,4 @@
-//! A row of the customer master [120].
+//! A row of the customer master \[120\].
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Normalise, compare, decide: whether a follower is a customer. Pure.
 //!
 //! A company finds every master row whose account number has the typed text's normal form ([`parse_account_text`],
-//! [`account_key`]) and asks [`decide`] what to make of them and of the attested identity. Names, addresses and birth
+//! [`account_key`]) and asks [`decide()`] what to make of them and of the attested identity. Names, addresses and birth
 //! dates are compared as structured normal forms: a part that is missing is neutral, a part that contradicts is
 //! different, and **similarity never decides**.
 //!

@@ -21,13 +21,13 @@ pub struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
-    /// Run a company server [10]: the customer master, and the operators' way in.
+    /// Run a company server: the customer master, and the operators' way in.
     Company(node::Args),
-    /// Run the information-management server [20]: lists, dialogues, matching, distributions.
+    /// Run the information-management server: lists, dialogues, matching, distributions.
     Information(node::Args),
-    /// Run a carrier RCS simulator [30]: official accounts, lists, messages, authorities.
+    /// Run a carrier RCS simulator: official accounts, lists, messages, authorities.
     Carrier(node::Args),
-    /// Run a consumer-terminal simulator [40]: a fleet of phones and scripted people.
+    /// Run a consumer-terminal simulator: a fleet of phones and scripted people.
     Terminal(node::Args),
     /// Operators: import, see and entrust the customer master.
     Customers(operator::Customers),
