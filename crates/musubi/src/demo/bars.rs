@@ -13,8 +13,11 @@ use musubi_terminal_simulator::story::{Reply, Story, UnfollowAfter};
 
 use super::screen::{Screen, Stage};
 
-/// The stages by name, with the count that each shows.
-const STAGES: [(&str, fn(&Funnel) -> u64); 5] = [
+/// The name of a stage and the count that it shows.
+type Stretch = (&'static str, fn(&Funnel) -> u64);
+
+/// The stages.
+const STAGES: [Stretch; 5] = [
     ("S11-14 follow", |it| it.followers),
     ("S15-16 asked", |it| it.asked),
     ("S17 answered", |it| it.answered),

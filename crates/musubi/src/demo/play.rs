@@ -241,7 +241,7 @@ fn refuse_bad_rows(account: &AccountMaterial, answer: &ImportCustomersResponse) 
         format!("\n  line {}: {}: {}; {}", error.line, error.field, error.problem, error.remedy)
     });
     let rows: String = rows.collect();
-    Err(BadMaster(format!("{}: {} bad rows{rows}", account.master.display(), answer.error_count)))
+    Err(BadMaster(format!("{}: bad rows: {}{rows}", account.master.display(), answer.error_count)))
 }
 
 fn handed_out(story: &Story) -> terminal::Story {

@@ -77,17 +77,20 @@ fn steps(report: &Report<'_>) -> Table {
     table
 }
 
-const FUNNEL: [(&str, fn(&Funnel) -> u64); 14] = [
+/// A column of the funnel: its name and its count.
+type Column = (&'static str, fn(&Funnel) -> u64);
+
+const FUNNEL: [Column; 14] = [
     ("followers", |it| it.followers),
     ("asked", |it| it.asked),
     ("answered", |it| it.answered),
-    ("wants it", |it| it.wants),
-    ("account", |it| it.account_given),
+    ("wants\nit", |it| it.wants),
+    ("account\ngiven", |it| it.account_given),
     ("verified", |it| it.verified),
     ("confirmed", |it| it.confirmed),
     ("review", |it| it.review),
     ("rejected", |it| it.rejected),
-    ("no account", |it| it.no_account),
+    ("no\naccount", |it| it.no_account),
     ("declined", |it| it.declined),
     ("silent", |it| it.unanswered),
     ("left", |it| it.unfollowed),
@@ -103,6 +106,10 @@ fn funnels(funnels: &[Funnel]) -> Table {
     }
     let total = FUNNEL.map(|(_, count)| number(funnels.iter().map(count).sum::<u64>()));
     table.add_row([Cell::new("all"), Cell::new("")].into_iter().chain(total));
+    // As it is, the table is wider than many a terminal.
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 0));
+    });
     table
 }
 
