@@ -20,6 +20,8 @@ pub mod gateway;
 pub mod request;
 pub mod scene;
 pub mod signal;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use app::{App, BuildError};
 pub use config::Config;

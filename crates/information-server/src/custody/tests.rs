@@ -14,7 +14,7 @@ use musubi_storage::information::custody::Custody as Record;
 use tonic::Status;
 
 use super::{Custody, Purger};
-use crate::distributions::fixture::{World, from, minute, refusal};
+use crate::tests::{World, from, minute, refusal};
 
 fn service(world: &World) -> Custody {
     Custody::new(world.store(), world.clock(), Arc::clone(&world.directory), world.signals.clone())

@@ -5,8 +5,6 @@
 //! the claim that starts the first attempt.
 
 mod expander;
-#[cfg(test)]
-pub(crate) mod fixture;
 mod parse;
 mod renderer;
 mod service;

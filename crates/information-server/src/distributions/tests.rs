@@ -14,10 +14,8 @@ use musubi_runtime::grpc::auth::Caller;
 use musubi_storage::information::delivery::{Claim, Source};
 use tonic::Request;
 
-use super::{
-    Distributions, Expander, Renderer,
-    fixture::{World, from, minute, refusal, start},
-};
+use super::{Distributions, Expander, Renderer};
+use crate::tests::{World, from, minute, refusal, start};
 
 fn service(world: &World) -> Distributions {
     Distributions::new(world.store(), world.clock(), Arc::clone(&world.directory), world.signals.clone())

@@ -6,7 +6,7 @@ use musubi_domain::ErrorKind;
 use musubi_proto::information::v1::{self as wire, follower_service_server::FollowerService as _};
 
 use super::Followers;
-use crate::distributions::fixture::{World, follower, from, refusal};
+use crate::tests::{World, follower, from, refusal};
 
 fn service(world: &World) -> Followers {
     Followers::new(world.store(), world.clock(), Arc::clone(&world.directory))
