@@ -154,7 +154,8 @@ fn count(most: u64) -> RangedU64ValueParser<usize> {
 /// # Errors
 /// When the demo itself fails: a node doesn't start or dies, the report or the standard output can't be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let telemetry = TelemetryConfig { format: Format::Text, filter: "warn".to_owned() };
+    // A loaded machine makes statements wait; that is no news beside the progress.
+    let telemetry = TelemetryConfig { format: Format::Text, filter: "warn,sqlx::pool=error".to_owned() };
     telemetry::init(&telemetry)?;
     run_to(args, &mut io::stdout()).await
 }
