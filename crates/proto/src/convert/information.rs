@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_bad_template_names_its_fault_by_path() {
-        let edits: [(fn(&mut wire::Template), &str); 5] = [
+        type Edit = fn(&mut wire::Template);
+        let edits: [(Edit, &str); 5] = [
             (|template| template.text.clear(), "text"),
             (|template| template.text = "{other}".to_owned(), "text"),
             (|template| template.suggestions[0].text.clear(), "suggestions[0].text"),
