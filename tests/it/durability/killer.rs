@@ -31,14 +31,16 @@ impl<'a> Killer<'a> {
     /// Kills so often.
     pub(super) async fn strike(&mut self, times: usize) {
         for _ in 0..times {
-            sleep(self.next_moment()).await;
+            let moment = self.next_moment();
+            sleep(moment).await;
+            eprintln!("{} dies after {moment:?}", self.process.name());
             self.process.kill();
             self.process.start();
         }
     }
 
     fn next_moment(&mut self) -> Duration {
-        let (first, last) = if self.chance.next_u32() % 4 == 0 { RECOVERING } else { WORKING };
+        let (first, last) = if self.chance.next_u32().is_multiple_of(4) { RECOVERING } else { WORKING };
         Duration::from_millis(first + self.chance.next_u64() % (last - first + 1))
     }
 }

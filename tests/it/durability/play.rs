@@ -37,14 +37,16 @@ use super::judge;
 /// Between two tries of a call, and how many there are: half a minute.
 const AGAIN: Backoff =
     Backoff { first: Duration::from_millis(20), cap: Duration::from_millis(300), tries: Some(200) };
-/// How long a stage may take once nobody is killed any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a stage may take once nobody is killed any more: a few seconds, and much longer on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// A master comes in parts of so many bytes, stories and values in batches of so many, each after a while.
 const PART: (usize, Duration) = (2_048, Duration::from_millis(50));
 const STORIES: (usize, Duration) = (10, Duration::from_millis(150));
 const VALUES: (usize, Duration) = (25, Duration::from_millis(50));
+/// The same in both companies, which must not meet.
+const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000001";
 /// The rate of the distributions.
 const MESSAGES_PER_SECOND: u32 = 20;
 /// The most that a page of followers or talk rooms may hold.
@@ -168,7 +170,7 @@ impl Play {
     pub(super) async fn distribute(&self) -> Vec<String> {
         let sent = self.companies.iter().zip(&self.population.masters).map(|(company, master)| async move {
             let request = CreateDistributionRequest {
-                request_id: format!("00000000-0000-4000-8000-{:012x}", master.rows.len()),
+                request_id: REQUEST_ID.to_owned(),
                 official_account: company.id.to_owned(),
                 name: "durability".to_owned(),
                 uniform: Some(Template { text: judge::UNIFORM.to_owned(), ..Template::default() }),
@@ -215,7 +217,7 @@ impl Play {
         .await;
     }
 
-    /// What is wrong in the talk rooms; `distributed` says whether the distributions were sent.
+    /// What is wrong in the talk rooms, once the distributions were sent.
     pub(super) async fn faults_of_talk_rooms(&self) -> Vec<String> {
         let (mut rooms, mut page_token) = (Vec::<TalkRoom>::new(), String::new());
         loop {

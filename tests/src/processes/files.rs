@@ -130,7 +130,7 @@ impl Layout {
 
     fn information(&self) -> String {
         let mut text = format!(
-            "listen = '{}'\ndatabase = '{}'\nlists.every = '2s'\n\
+            "listen = '{}'\ndatabase = '{}'\nlists.every = '2s'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n",
             self.address(INFORMATION),
             self.database(INFORMATION),
