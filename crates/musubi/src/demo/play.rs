@@ -27,7 +27,7 @@ use super::{
     notice::Notice,
     report::Timing,
     screen::{Screen, Stage},
-    settle::{Phase, Sight, Watch, expected_ends},
+    settle::{Phase, Sight, Watch, expected_ends, is_idle},
 };
 use crate::cluster::{Doors, Matching};
 
@@ -35,6 +35,8 @@ use crate::cluster::{Doors, Matching};
 const BATCH: usize = 1_000;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
+/// A funnel counts every follower; while phones are busy it is asked for one part in so many of the time.
+const SPARING: u32 = 20;
 
 /// A company's operators, and what they have to say.
 pub(super) struct Voice<'a> {
@@ -141,9 +143,14 @@ impl<'a> Play<'a> {
         }
         let mut watch = Watch::default();
         let ends = expected_ends(stories);
+        let (mut funnels, mut due) = (Vec::new(), Duration::ZERO);
         let stuck = loop {
-            let looks = try_join_all(self.voices.iter().map(|voice| voice.client.funnel()));
-            let (progress, funnels) = try_join(self.terminal.progress(), looks).await?;
+            let progress = self.terminal.progress().await?;
+            let begun = bars.elapsed();
+            if begun >= due || is_idle(&progress) {
+                funnels = try_join_all(self.voices.iter().map(|voice| voice.client.funnel())).await?;
+                due = bars.elapsed() + (bars.elapsed() - begun) * SPARING;
+            }
             bars.show(&progress, &funnels);
             match watch.look(Sight::of_dialogues(&progress, &funnels, &ends), bars.elapsed()) {
                 Phase::Moving => tokio::time::sleep(LOOK).await,

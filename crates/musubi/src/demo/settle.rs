@@ -61,7 +61,7 @@ impl Sight {
         }
         let messages = || funnels.iter().flat_map(|answer| &answer.messages);
         let open = messages().any(|tally| tally.count > 0 && OPEN_STATES.contains(&&*tally.state));
-        let quiet = progress.finished == progress.stories && progress.pending_actions == 0 && moving == 0;
+        let quiet = is_idle(progress) && moving == 0;
         let counts = ends.values().copied().chain(messages().map(|tally| tally.count));
         let counters = of_progress(progress).chain(counts).collect();
         Self { quiet, complete: quiet && !open && ends == *expected, counters }
@@ -77,6 +77,11 @@ impl Sight {
         let counters = of_progress(progress).chain(counts).collect();
         Self { quiet, complete: quiet && !any(&["delivered"]), counters }
     }
+}
+
+/// Whether every person has done all that the story says, and every carrier knows.
+pub(super) const fn is_idle(progress: &GetProgressResponse) -> bool {
+    progress.finished == progress.stories && progress.pending_actions == 0
 }
 
 fn of_progress(progress: &GetProgressResponse) -> impl Iterator<Item = u64> {
