@@ -6,7 +6,7 @@ use crate::finding::Finding;
 
 const THIS_FILE: &str = "crates/xtask/src/tidy/text.rs";
 const NOTES: [&str; 3] = ["TODO", "FIXME", "XXX"];
-const MACHINE: [&str; 4] = ["/home/", "/root/", "/Users/", "/work/"];
+const MACHINE: [&str; 3] = ["/home/", "/root/", "/Users/"];
 const MIRRORS: [&str; 7] =
     ["artifactory", "index.crates.io", "static.crates.io", "jfrog", "/nexus/", "replace-with", "sonatype"];
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
