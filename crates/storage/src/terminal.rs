@@ -164,10 +164,11 @@ pub trait TerminalStore: Send + Sync {
     /// When one of them is there already: nothing is added.
     async fn add_talk_rooms(&self, talk_rooms: &[TalkRoom], batches: &[NewBatch]) -> Result<i64, StoreError>;
 
-    /// At most `limit` talk rooms after (number, account), in that order; only this number's, if one is given.
+    /// At most `limit` talk rooms with greater numbers than `after`, in the order of these, which is the order of coming: so a
+    /// page's lines lie together, too. Only this phone's, if one is given.
     async fn list_talk_rooms(
         &self,
-        after: Option<(&PhoneNumber, &OfficialAccountId)>,
+        after: i64,
         only: Option<&PhoneNumber>,
         limit: u32,
     ) -> Result<Vec<TalkRoom>, StoreError>;

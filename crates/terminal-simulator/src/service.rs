@@ -4,8 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use musubi_domain::{Error, ErrorKind, id::OfficialAccountId, phone_number::PhoneNumber};
+use musubi_domain::{Error, ErrorKind, phone_number::PhoneNumber};
 use musubi_proto::terminal::v1 as wire;
 use musubi_runtime::{
     Clock,
@@ -52,7 +51,6 @@ impl Terminals {
             number => Some(number.parse()?),
         };
         let after = parse_token(&request.page_token)?;
-        let after = after.as_ref().map(|(number, account)| (number, account));
         let store = self.fleet.store();
         let mut rooms = store.list_talk_rooms(after, only.as_ref(), limit + 1).await?;
         let mut whole = rooms.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
@@ -82,8 +80,8 @@ impl Terminals {
                 talk_rooms.push(room);
             }
         }
-        let next_page_token = match talk_rooms.last() {
-            Some(last) if !whole => token(last),
+        let next_page_token = match talk_rooms.len().checked_sub(1).and_then(|last| rooms.get(last)) {
+            Some(last) if !whole => last.talk_room.to_string(),
             Some(_) | None => String::new(),
         };
         Ok(wire::ListTalkRoomsResponse { talk_rooms, next_page_token })
@@ -113,23 +111,14 @@ fn talk_room(room: &TalkRoom, display_name: String, lines: Vec<wire::Line>) -> R
     })
 }
 
-/// The token of the page after this talk room.
-fn token(last: &wire::TalkRoom) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{} {}", last.phone_number, last.official_account))
-}
-
-fn parse_token(token: &str) -> Result<Option<(PhoneNumber, OfficialAccountId)>, Error> {
+/// The number of the talk room before the page; 0 before the first.
+fn parse_token(token: &str) -> Result<i64, Error> {
     if token.is_empty() {
-        return Ok(None);
+        return Ok(0);
     }
-    let last = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    last.as_deref()
-        .and_then(|last| last.split_once(' '))
-        .and_then(|(number, account)| Some((number.parse().ok()?, account.parse().ok()?)))
-        .map(Some)
-        .ok_or_else(|| {
-            Error::invalid("page_token", "is none that a page gave", "give it as the page before gave it")
-        })
+    token.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+        Error::invalid("page_token", "is none that a page gave", "give it as the page before gave it")
+    })
 }
 
 #[tonic::async_trait]

@@ -25,6 +25,9 @@ use crate::{
     signal::Signals,
 };
 
+/// How many chunks one transaction stores at most.
+const CHUNKS_AT_ONCE: usize = 10;
+
 /// What companies ask of custody.
 pub struct Custody {
     store: Arc<dyn InformationStore>,
@@ -45,30 +48,34 @@ impl Custody {
         Self { store, clock, directory, signals }
     }
 
-    /// Takes a copy in: each chunk is stored before the next is read, and the last one's end puts it into effect.
+    /// Takes a copy in: the chunks that are there are stored before more are read, and the last one's end puts it into effect.
     pub(super) async fn entrust(
         &self,
         company: &CompanyId,
         chunks: impl Stream<Item = Result<wire::EntrustCustomersRequest, Status>>,
     ) -> Result<Record, Status> {
         let company = self.entruster(company).map_err(to_status)?;
-        let mut chunks = std::pin::pin!(chunks.zip(futures::stream::iter(1..)));
+        let chunks = chunks.zip(futures::stream::iter(1..));
+        let mut groups = std::pin::pin!(chunks.ready_chunks(CHUNKS_AT_ONCE));
         let mut arriving: Option<(CopyNumber, SignedDuration)> = None;
         let mut customers = 0;
-        while let Some((chunk, count)) = chunks.next().await {
-            let chunk = chunk?;
+        while let Some(group) = groups.next().await {
             let now = self.clock.now();
-            let rows =
-                parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?;
-            let copy = match arriving {
-                Some((copy, _)) => copy,
-                None => {
+            let mut rows = Vec::new();
+            for (chunk, count) in group {
+                let chunk = chunk?;
+                rows.extend(
+                    parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?,
+                );
+                if arriving.is_none() {
                     let lease = parse::lease(chunk.lease_seconds).map_err(to_status)?;
                     let copy = self.store.begin_copy(&company.id, now).await.map_err(to_status)?;
-                    arriving.insert((copy, lease)).0
+                    arriving = Some((copy, lease));
                 }
-            };
-            self.store.add_customers(&company.id, copy, &rows, now).await.map_err(to_status)?;
+            }
+            if let Some((copy, _)) = arriving {
+                self.store.add_customers(&company.id, copy, &rows, now).await.map_err(to_status)?;
+            }
             customers += rows.len();
         }
         let whole = arriving.filter(|_| customers > 0).ok_or_else(|| {

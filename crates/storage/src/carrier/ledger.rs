@@ -12,7 +12,7 @@ use musubi_domain::{
     id::{MessageId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::{Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction};
 
@@ -215,7 +215,18 @@ impl Ledger {
     }
 
     fn tell(&mut self, account: &OfficialAccountId, number: PhoneNumber, kind: EventKind) {
-        let id = Uuid::new_v5(&self.batch_id, format!("event/{}", self.events.len()).as_bytes());
+        let id = event_id(self.batch_id, self.events.len());
         self.events.push(Event { id, account: account.clone(), number, time: self.now, kind });
     }
 }
+
+/// The id of a batch's `place`th event: the same whenever the batch is applied again, and sorted by the batch's time, as its
+/// own id is, so that whoever remembers events remembers those of one time in one place.
+fn event_id(batch_id: Uuid, place: usize) -> Uuid {
+    let mut bytes = Uuid::new_v5(&batch_id, format!("event/{place}").as_bytes()).into_bytes();
+    bytes[..TIME_BYTES].copy_from_slice(&batch_id.as_bytes()[..TIME_BYTES]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// How many bytes of a UUID of version 7 are its time.
+const TIME_BYTES: usize = 6;

@@ -10,7 +10,7 @@ use crate::terminal::{
 macro_rules! terminal_store_suite {
     ($open:expr) => {
         crate::conformance::terminal::terminal_store_suite!($open;
-            talk_rooms_are_listed_by_number_and_account,
+            talk_rooms_are_listed_as_they_came,
             a_talk_room_that_is_there_keeps_its_story_and_nothing_of_its_batch_is_added,
             lines_stand_in_the_order_shown,
             a_message_is_shown_once_in_a_talk_room,
@@ -75,7 +75,7 @@ async fn three_rooms(store: &dyn TerminalStore) -> i64 {
 }
 
 async fn steps(store: &dyn TerminalStore) -> Vec<(i64, u8)> {
-    let rooms = store.list_talk_rooms(None, None, 100).await.unwrap();
+    let rooms = store.list_talk_rooms(0, None, 100).await.unwrap();
     rooms.iter().map(|room| (room.talk_room, room.step)).collect()
 }
 
@@ -90,23 +90,21 @@ async fn sent(store: &dyn TerminalStore, carrier: &str, now: Timestamp) -> Optio
     }
 }
 
-pub(crate) async fn talk_rooms_are_listed_by_number_and_account(store: &dyn TerminalStore) {
+pub(crate) async fn talk_rooms_are_listed_as_they_came(store: &dyn TerminalStore) {
     let first = three_rooms(store).await;
-    let all = store.list_talk_rooms(None, None, 100).await.unwrap();
+    let all = store.list_talk_rooms(0, None, 100).await.unwrap();
     let due = [
-        TalkRoom { talk_room: first + 2, ..room("+818000000001", "bank") },
-        TalkRoom { talk_room: first + 1, ..room("+818000000001", "shop") },
         TalkRoom { talk_room: first, ..room("+818000000002", "bank") },
+        TalkRoom { talk_room: first + 1, ..room("+818000000001", "shop") },
+        TalkRoom { talk_room: first + 2, ..room("+818000000001", "bank") },
     ];
     assert_eq!(all, due);
-    assert_eq!(store.list_talk_rooms(None, None, 2).await.unwrap(), due[..2]);
-    let after = Some((&due[1].phone_number, &due[1].official_account));
-    assert_eq!(store.list_talk_rooms(after, None, 2).await.unwrap(), due[2..]);
-    let only = Some(&due[0].phone_number);
-    assert_eq!(store.list_talk_rooms(None, only, 100).await.unwrap(), due[..2]);
-    assert_eq!(store.list_talk_rooms(after, only, 100).await.unwrap(), []);
-    let second = Some(&due[2].phone_number);
-    assert_eq!(store.list_talk_rooms(after, second, 100).await.unwrap(), due[2..], "a token of another list");
+    assert_eq!(store.list_talk_rooms(0, None, 2).await.unwrap(), due[..2]);
+    assert_eq!(store.list_talk_rooms(first + 1, None, 2).await.unwrap(), due[2..]);
+    let only = Some(&due[1].phone_number);
+    assert_eq!(store.list_talk_rooms(0, only, 100).await.unwrap(), due[1..]);
+    assert_eq!(store.list_talk_rooms(first + 1, only, 100).await.unwrap(), due[2..]);
+    assert_eq!(store.list_talk_rooms(first + 2, only, 100).await.unwrap(), []);
     let next = store.add_talk_rooms(&[room("+818000000003", "bank")], &[]).await.unwrap();
     assert_eq!(next, first + 3);
 }
@@ -118,9 +116,9 @@ pub(crate) async fn a_talk_room_that_is_there_keeps_its_story_and_nothing_of_its
     let other = TalkRoom { story: bytes("another"), ..room("+818000000001", "bank") };
     let refused = store.add_talk_rooms(&[room("+818000000009", "bank"), other], &[batch("kumo", "a")]).await;
     assert!(refused.is_err());
-    let rooms = store.list_talk_rooms(None, None, 100).await.unwrap();
+    let rooms = store.list_talk_rooms(0, None, 100).await.unwrap();
     assert_eq!(rooms.len(), 3);
-    assert_eq!(rooms[0].story, room("+818000000001", "bank").story);
+    assert_eq!(rooms[2].story, room("+818000000001", "bank").story);
     assert_eq!(sent(store, "kumo", at(0)).await, None);
 }
 
@@ -181,7 +179,7 @@ pub(crate) async fn a_reception_is_recorded_whole_or_not_at_all(store: &dyn Term
     };
     assert!(store.receive(&torn).await.is_err());
     assert_eq!(store.list_lines(&[first]).await.unwrap(), whole.lines);
-    assert_eq!(steps(store).await, [(first + 2, 0), (first + 1, 0), (first, 12)]);
+    assert_eq!(steps(store).await, [(first, 12), (first + 1, 0), (first + 2, 0)]);
     assert_eq!(store.list_senders().await.unwrap(), [name]);
     assert_eq!(store.get_tally().await.unwrap(), (whole.tally, 6));
     assert_eq!(sent(store, "kumo", at(0)).await, Some(bytes("a")));
@@ -239,7 +237,7 @@ pub(crate) async fn a_batch_that_is_taken_out_advances_its_stories_once(store: &
     };
     store.finish_batch(next.batch, &[Advance { talk_room: first, step: 4 }], 2).await.unwrap();
     store.finish_batch(next.batch, &[Advance { talk_room: first, step: 8 }], 2).await.unwrap();
-    assert_eq!(steps(store).await, [(first + 2, 0), (first + 1, 0), (first, 4)]);
+    assert_eq!(steps(store).await, [(first, 4), (first + 1, 0), (first + 2, 0)]);
     assert_eq!(store.get_tally().await.unwrap(), (Tally { refused: 2, ..Tally::default() }, 0));
     let batches = vec![batch("kumo", "b")];
     store.receive(&Reception { batches, ..Reception::default() }).await.unwrap();

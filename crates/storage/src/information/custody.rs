@@ -65,7 +65,7 @@ pub trait CustodyStore: Send + Sync {
     /// Begins a copy, empty and not in effect.
     async fn begin_copy(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError>;
 
-    /// Adds at most 1,000 customers, by account key and customer id; the last of one stands.
+    /// Adds at most 10,000 customers, by account key and customer id; the last of one stands.
     ///
     /// # Errors
     /// Refused as `FailedPrecondition` when the copy doesn't arrive any more.

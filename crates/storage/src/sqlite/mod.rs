@@ -23,6 +23,10 @@ use crate::StoreError;
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
+/// What the connection that writes keeps of the file in memory at most, in KiB: it finds again what its last batches touched.
+const WRITER_CACHE: &str = "-262144";
+/// The same for each that reads, which forgets everything whenever something was written.
+const READER_CACHE: &str = "-16384";
 
 /// One node's database.
 #[derive(Clone)]
@@ -43,13 +47,12 @@ impl Database {
             .busy_timeout(Duration::from_secs(10))
             // A batch's rows cross from the driver's thread in one go.
             .row_buffer_size(1_000)
-            .pragma("cache_size", "-65536")
             .pragma("temp_store", "MEMORY")
             .pragma("wal_autocheckpoint", "4000");
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(60))
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
             .await
             .map_err(StoreError::during("open"))?;
         migrations
@@ -58,7 +61,7 @@ impl Database {
             .map_err(|error| StoreError::Unavailable { transaction: "migrate", source: error.into() })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true).create_if_missing(false))
+            .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
             .await
             .map_err(StoreError::during("open"))?;
         Ok(Self { writer, reader })
@@ -75,6 +78,12 @@ impl Database {
     /// Connections that read.
     pub(crate) const fn read(&self) -> &SqlitePool {
         &self.reader
+    }
+
+    /// The connection that writes, to read with what workers ask for all the time and what was written a moment ago: its cache
+    /// has it, while every write empties those of the others. For short questions only; writes wait meanwhile.
+    pub(crate) const fn read_fresh(&self) -> &SqlitePool {
+        &self.writer
     }
 
     /// Writes the log back into the file and closes it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    id::{CarrierId, OfficialAccountId},
+    id::CarrierId,
     phone_number::PhoneNumber,
 };
 use sqlx::SqliteConnection;
@@ -21,6 +21,14 @@ use crate::{
         TerminalStore,
     },
 };
+
+const ROOMS: &str = "
+    SELECT talk_room, phone_number, official_account, carrier, step, story FROM talk_rooms
+    WHERE talk_room > ?1 ORDER BY talk_room LIMIT ?2";
+
+const ROOMS_OF_A_PHONE: &str = "
+    SELECT talk_room, phone_number, official_account, carrier, step, story FROM talk_rooms
+    WHERE phone_number = ?3 AND talk_room > ?1 ORDER BY talk_room LIMIT ?2";
 
 /// The terminal store in one SQLite file.
 #[derive(Clone)]
@@ -92,29 +100,18 @@ impl TerminalStore for SqliteTerminalStore {
 
     async fn list_talk_rooms(
         &self,
-        after: Option<(&PhoneNumber, &OfficialAccountId)>,
+        after: i64,
         only: Option<&PhoneNumber>,
         limit: u32,
     ) -> Result<Vec<TalkRoom>, StoreError> {
-        let (number, account) =
-            after.map_or(("", ""), |(number, account)| (number.as_str(), account.as_str()));
-        let only = only.map_or("", PhoneNumber::as_str);
-        // A number begins with a plus sign, and everything that does comes before a comma.
-        let last = if only.is_empty() { "," } else { only };
-        let found: Vec<(i64, String, String, String, u8, Vec<u8>)> = sqlx::query_as(
-            "SELECT talk_room, phone_number, official_account, carrier, step, story FROM talk_rooms \
-             WHERE (phone_number, official_account) > (max(?1, ?3), CASE WHEN ?1 < ?3 THEN '' ELSE ?2 END) \
-               AND phone_number <= ?4 \
-             ORDER BY phone_number, official_account LIMIT ?5",
-        )
-        .bind(number)
-        .bind(account)
-        .bind(only)
-        .bind(last)
-        .bind(limit)
-        .fetch_all(self.database.read())
-        .await
-        .map_err(StoreError::during("list_talk_rooms"))?;
+        let query = match only {
+            Some(number) => sqlx::query_as(ROOMS_OF_A_PHONE).bind(after).bind(limit).bind(number.as_str()),
+            None => sqlx::query_as(ROOMS).bind(after).bind(limit),
+        };
+        let found: Vec<(i64, String, String, String, u8, Vec<u8>)> = query
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_talk_rooms"))?;
         found
             .into_iter()
             .map(|(talk_room, phone_number, official_account, carrier, step, story)| {
@@ -169,7 +166,7 @@ impl TerminalStore for SqliteTerminalStore {
              CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1",
         )
         .bind(rows(messages)?)
-        .fetch_all(self.database.read())
+        .fetch_all(self.database.read_fresh())
         .await
         .map_err(StoreError::during("find_shown"))?;
         Ok(found.into_iter().filter_map(|place| usize::try_from(place).ok()).collect())
@@ -206,7 +203,7 @@ impl TerminalStore for SqliteTerminalStore {
         )
         .bind(carrier.as_str())
         .bind(micros(now))
-        .fetch_optional(self.database.read())
+        .fetch_optional(self.database.read_fresh())
         .await
         .map_err(&failed)?;
         if let Some((batch, kind, actions, request)) = due {
@@ -214,7 +211,7 @@ impl TerminalStore for SqliteTerminalStore {
         }
         let later: Option<i64> = sqlx::query_scalar("SELECT min(due_time) FROM outbox WHERE carrier = ?1")
             .bind(carrier.as_str())
-            .fetch_one(self.database.read())
+            .fetch_one(self.database.read_fresh())
             .await
             .map_err(&failed)?;
         later.map_or(Ok(Outbox::Empty), |later| instant(later).map(Outbox::Later))
@@ -334,6 +331,8 @@ async fn add_tally(
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::*;
 
     async fn open() -> (SqliteTerminalStore, tempfile::TempDir) {
@@ -348,21 +347,20 @@ mod tests {
     async fn nothing_is_searched_row_by_row() {
         let (store, _folder) = open().await;
         for query in [
-            "EXPLAIN QUERY PLAN UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new \
+            "UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new \
              WHERE talk_room = new.value ->> 0",
-            "EXPLAIN QUERY PLAN SELECT asked.key FROM json_each(?1) AS asked \
+            "SELECT asked.key FROM json_each(?1) AS asked \
              CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1",
-            "EXPLAIN QUERY PLAN SELECT l.talk_room FROM json_each(?1) AS asked \
+            "SELECT l.talk_room FROM json_each(?1) AS asked \
              CROSS JOIN lines AS l ON l.talk_room = asked.value ORDER BY l.talk_room, l.line",
-            "EXPLAIN QUERY PLAN SELECT story FROM talk_rooms \
-             WHERE (phone_number, official_account) > (max(?1, ?1), CASE WHEN ?1 < ?1 THEN '' ELSE ?1 END) \
-               AND phone_number <= ?1 ORDER BY phone_number, official_account LIMIT 1",
-            "EXPLAIN QUERY PLAN SELECT request FROM outbox \
+            ROOMS,
+            ROOMS_OF_A_PHONE,
+            "SELECT request FROM outbox \
              WHERE carrier = ?1 AND due_time <= ?1 ORDER BY batch LIMIT 1",
-            "EXPLAIN QUERY PLAN SELECT min(due_time) FROM outbox WHERE carrier = ?1",
+            "SELECT min(due_time) FROM outbox WHERE carrier = ?1",
         ] {
             let plan: Vec<(i64, i64, i64, String)> =
-                sqlx::query_as(query).bind("[]").fetch_all(store.database.read()).await.unwrap();
+                sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).bind("[]").fetch_all(store.database.read()).await.unwrap();
             let scans =
                 plan.iter().filter(|step| step.3.starts_with("SCAN") && !step.3.contains("VIRTUAL TABLE"));
             assert_eq!(scans.count(), 0, "{query}: {plan:?}");

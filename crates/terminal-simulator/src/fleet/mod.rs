@@ -121,10 +121,9 @@ impl Fleet {
             let place = carriers.iter().position(|known| known == carrier);
             place.and_then(|place| u16::try_from(place).ok())
         };
-        let mut last: Option<TalkRoom> = None;
+        let mut last = 0;
         loop {
-            let after = last.as_ref().map(|room| (&room.phone_number, &room.official_account));
-            let mut page = store.list_talk_rooms(after, None, 10_000).await?;
+            let page = store.list_talk_rooms(last, None, 10_000).await?;
             for room in &page {
                 let carrier =
                     place(&room.carrier).ok_or_else(|| LoadError::UnknownCarrier(room.carrier.clone()))?;
@@ -137,8 +136,8 @@ impl Fleet {
                 let key = (room.phone_number, rooms.intern(&room.official_account));
                 rooms.insert(key, Room { talk_room: room.talk_room, carrier, step, script });
             }
-            match page.pop() {
-                Some(room) => last = Some(room),
+            match page.last() {
+                Some(room) => last = room.talk_room,
                 None => break,
             }
         }

@@ -357,7 +357,7 @@ async fn a_talk_room_that_has_its_story_keeps_it_and_a_phone_its_carrier() {
 }
 
 #[tokio::test]
-async fn pages_go_by_number_and_account_and_end() {
+async fn pages_go_in_the_order_of_the_stories_and_end() {
     let (peer, folder) = (Peer::start().await, tempfile::tempdir().unwrap());
     let mut phones = Phones::start(config(folder.path(), &peer)).await;
     phones.play((1..=5).map(|number| story(number, "ignore")).collect()).await;

@@ -163,18 +163,19 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
     let mut whole = follower(1);
     whole.tie = Some(tie(&key("bank", 1), "C1"));
     put(store, vec![(key("bank", 1), whole), (key("bank", 2), follower(2))]).await;
-    let edits: [fn(&mut FollowerRecord); 5] = [
-        |record| record.following = false,
-        |record| record.subscriptions[0].following = false,
-        |record| record.dialogue.as_mut().unwrap().step = 9,
-        |record| record.tie.as_mut().unwrap().tie.suspended = true,
-        |record| record.tie = None,
+    // Who follows no more is counted elsewhere, too: the row, and the two counts.
+    let edits: [(i64, fn(&mut FollowerRecord)); 5] = [
+        (3, |record| record.following = false),
+        (1, |record| record.subscriptions[0].following = false),
+        (1, |record| record.dialogue.as_mut().unwrap().step = 9),
+        (1, |record| record.tie.as_mut().unwrap().tie.suspended = true),
+        (1, |record| record.tie = None),
     ];
-    for edit in edits {
+    for (rows, edit) in edits {
         let before = store.rows_written().await;
         unit(store, &of(keys("bank", 1..3)), |work| edit(work.followers.get_mut(&key("bank", 1)).unwrap()))
             .await;
-        assert_eq!(store.rows_written().await - before, 1);
+        assert_eq!(store.rows_written().await - before, rows);
     }
     let left = load(store, keys("bank", 1..3)).await;
     assert!(left[&key("bank", 2)] == follower(2), "nobody else was touched");

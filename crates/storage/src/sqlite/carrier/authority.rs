@@ -94,7 +94,7 @@ pub(super) async fn find_persons(
          ON persons.method = asked.value ->> 0 AND persons.credential_id = asked.value ->> 1",
     )
     .bind(rows(credentials)?)
-    .fetch_all(database.read())
+    .fetch_all(database.read_fresh())
     .await
     .map_err(StoreError::during("find_persons"))?;
     let mut found: HashMap<i64, PersonRow> = found.into_iter().map(|row| (row.place, row)).collect();
@@ -114,7 +114,7 @@ pub(super) async fn find_persons(
 pub(super) async fn find_answer(database: &Database, batch_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
     sqlx::query_scalar("SELECT answer FROM assertion_batches WHERE batch_id = ?1")
         .bind(&batch_id.as_bytes()[..])
-        .fetch_optional(database.read())
+        .fetch_optional(database.read_fresh())
         .await
         .map_err(StoreError::during("find_answer"))
 }

@@ -264,7 +264,7 @@ pub(super) async fn list_queued(
     .bind(i64::try_from(after).unwrap_or(i64::MAX))
     .bind(micros(now))
     .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-    .fetch_all(database.read())
+    .fetch_all(database.read_fresh())
     .await
     .map_err(StoreError::during("list_queued"))?;
     let message = |(sequence, account, display_name, payload): (i64, String, _, _)| {

@@ -14,6 +14,8 @@ use crate::{
 
 /// About how many bytes a row of events holds at most, and how many several rows together.
 const ROW_BYTES: usize = 1 << 20;
+/// How many rows go together at most; most are full, and a long backlog must not be looked through for each push.
+const ROWS: i64 = 50;
 /// About how many bytes an event takes besides the person's answer.
 const EVENT_BYTES: usize = 160;
 
@@ -76,8 +78,8 @@ pub(super) async fn list(database: &Database, kind: OutboxKind) -> Result<Option
         "SELECT sequence, items, length(payload) FROM outbox WHERE kind = ?1 ORDER BY sequence LIMIT ?2",
     )
     .bind(kind_number(kind))
-    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-    .fetch_all(database.read())
+    .bind(ROWS)
+    .fetch_all(database.read_fresh())
     .await
     .map_err(&failed)?;
     let (mut items, mut bytes) = (0_i64, 0_i64);
@@ -93,7 +95,7 @@ pub(super) async fn list(database: &Database, kind: OutboxKind) -> Result<Option
         sqlx::query_scalar("SELECT payload FROM outbox WHERE kind = ?1 AND sequence <= ?2 ORDER BY sequence")
             .bind(kind_number(kind))
             .bind(through)
-            .fetch_all(database.read())
+            .fetch_all(database.read_fresh())
             .await
             .map_err(failed)?;
     Ok(Some(OutboxBatch { through: unsigned(*through, "a place in the outbox")?, payloads }))

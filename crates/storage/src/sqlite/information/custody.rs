@@ -235,7 +235,7 @@ impl CustodyStore for SqliteInformation {
         const TRANSACTION: &str = "list_candidates";
         let failed = StoreError::during(TRANSACTION);
         // One snapshot: a copy that is replaced in between must not look like a master without these customers.
-        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let mut tx = self.database.read_fresh().begin().await.map_err(&failed)?;
         let copy: Option<i64> = sqlx::query_scalar(IN_EFFECT)
             .bind(company.as_str())
             .bind(micros(now))

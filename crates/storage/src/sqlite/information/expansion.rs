@@ -126,7 +126,7 @@ impl ExpansionStore for SqliteInformation {
     async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError> {
         let found = sqlx::query(RUNNING)
             .bind(micros(now))
-            .fetch_all(self.database.read())
+            .fetch_all(self.database.read_fresh())
             .await
             .map_err(StoreError::during("running_distributions"))?;
         let read = |row: &SqliteRow| {
@@ -253,7 +253,7 @@ impl ExpansionStore for SqliteInformation {
     ) -> Result<Option<Revocable>, StoreError> {
         const TRANSACTION: &str = "list_revocable";
         let failed = StoreError::during(TRANSACTION);
-        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let mut tx = self.database.read_fresh().begin().await.map_err(&failed)?;
         let open = sqlx::query(OPEN_REVOCATION).bind(carrier.as_str());
         let Some(open) = open.fetch_optional(&mut *tx).await.map_err(&failed)? else { return Ok(None) };
         let distribution = DistributionId::from_bytes(bytes16(&open, 0)?);
@@ -344,7 +344,7 @@ impl SqliteInformation {
     /// Whether any distribution is under way. Asked before a sweep, so that an idle server doesn't keep its one writer busy.
     async fn has_work(&self, transaction: &'static str) -> Result<bool, StoreError> {
         sqlx::query_scalar(WORK)
-            .fetch_one(self.database.read())
+            .fetch_one(self.database.read_fresh())
             .await
             .map_err(StoreError::during(transaction))
     }

@@ -23,14 +23,11 @@ use crate::{
 };
 
 /// The number that stands for a follower without a dialogue.
-const NO_DIALOGUE: i64 = -1;
+pub(super) const NO_DIALOGUE: i64 = -1;
 
 pub(super) const FUNNEL: &str = "
-    SELECT f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0), count(*)
-    FROM follower AS f
-    LEFT JOIN dialogue AS d ON d.official_account = f.official_account AND d.follower = f.follower
-    WHERE f.official_account IN (SELECT value FROM json_each(?1))
-    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2";
+    SELECT official_account, carrier, following, state, reached, count FROM follower_tally
+    WHERE official_account IN (SELECT value FROM json_each(?1)) AND count > 0 ORDER BY 1, 2";
 
 pub(super) const MESSAGES: &str = "
     SELECT official_account, carrier, purpose, state, sum(count) FROM delivery_tally

@@ -16,7 +16,7 @@ use sqlx::{Sqlite, Transaction};
 use super::{
     audit::audit,
     load::key_rows,
-    tally::{Tally, TallyKey},
+    tally::{FollowerTally, MOVE_FOLLOWERS, Tally, TallyKey},
 };
 use crate::{
     StoreError,
@@ -130,6 +130,7 @@ pub(super) async fn save(
     let mut run = Run { tx, transaction };
     let changed = Changed::of(before, work)?;
     run.write(FOLLOWERS, &changed.followers).await?;
+    run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
     run.write(DIALOGUES, &changed.dialogues).await?;
     run.write(TIES, &changed.ties).await?;
@@ -185,7 +186,8 @@ impl Before {
 
 /// Rows to write.
 #[derive(Default)]
-struct Changed {
+struct Changed<'a> {
+    tally: FollowerTally<'a>,
     followers: Vec<Value>,
     subscriptions: Vec<Value>,
     dialogues: Vec<Value>,
@@ -195,8 +197,8 @@ struct Changed {
     ended_inquiries: Vec<Value>,
 }
 
-impl Changed {
-    fn of(before: &Before, work: &Work) -> Result<Self, StoreError> {
+impl<'a> Changed<'a> {
+    fn of(before: &'a Before, work: &'a Work) -> Result<Self, StoreError> {
         let mut changed = Self::default();
         // In the order of the tables: neighbours share pages.
         let mut followers: Vec<_> = work.followers.iter().collect();
@@ -209,10 +211,14 @@ impl Changed {
 
     fn compare(
         &mut self,
-        key: &FollowerKey,
-        was: Option<&FollowerRecord>,
-        is: &FollowerRecord,
+        key: &'a FollowerKey,
+        was: Option<&'a FollowerRecord>,
+        is: &'a FollowerRecord,
     ) -> Result<(), StoreError> {
+        self.tally.add(key, is, 1);
+        if let Some(was) = was {
+            self.tally.add(key, was, -1);
+        }
         let (account, follower) = (key.account.as_str(), hex(key.follower.as_bytes()));
         let head = |record: &FollowerRecord| (record.carrier.clone(), record.following, record.follow_time);
         if was.map(head) != Some(head(is)) {
@@ -357,8 +363,10 @@ impl Run<'_, '_> {
         if deliveries.is_empty() {
             return Ok(());
         }
+        let mut deliveries: Vec<&NewDelivery> = deliveries.iter().collect();
+        deliveries.sort_by_key(|new| (&new.key, new.message_id));
         let values: Vec<Value> = deliveries
-            .iter()
+            .into_iter()
             .map(|new| {
                 json!([
                     new.key.account.as_str(),

@@ -1,13 +1,18 @@
-//! Counts of deliveries, moved in the transaction that moves the deliveries.
+//! Counts of deliveries and of followers, moved in the transaction that moves what they count.
 
 use std::collections::HashMap;
 
-use musubi_domain::delivery::DeliveryState;
+use musubi_domain::{
+    delivery::DeliveryState,
+    dialogue::{Stage, State},
+};
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
+use super::follower::NO_DIALOGUE;
 use crate::{
     StoreError,
+    information::{FollowerKey, flow::FollowerRecord},
     sqlite::{get, hex, place, rows},
 };
 
@@ -15,6 +20,11 @@ pub(super) const MOVE: &str = "
     INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET count = count + excluded.count";
+
+pub(super) const MOVE_FOLLOWERS: &str = "
+    INSERT INTO follower_tally (official_account, carrier, following, state, reached, count)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
+    ON CONFLICT (official_account, carrier, following, state, reached) DO UPDATE SET count = count + excluded.count";
 
 /// What deliveries are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,5 +96,30 @@ impl Tally {
             .await
             .map(drop)
             .map_err(StoreError::during(transaction))
+    }
+}
+
+/// How counts of followers change in one transaction, by account, carrier, whether they follow, state and stage reached.
+#[derive(Debug, Default)]
+pub(super) struct FollowerTally<'a>(HashMap<(&'a str, &'a str, bool, i64, i64), i64>);
+
+impl<'a> FollowerTally<'a> {
+    /// One more follower stands where the record says, or one fewer.
+    pub(super) fn add(&mut self, key: &'a FollowerKey, record: &'a FollowerRecord, count: i64) {
+        let (state, reached) = record.dialogue.as_ref().map_or((NO_DIALOGUE, 0), |dialogue| {
+            (place(&State::ALL, &dialogue.state), place(&Stage::ALL, &dialogue.reached))
+        });
+        let place = (key.account.as_str(), record.carrier.as_str(), record.following, state, reached);
+        *self.0.entry(place).or_default() += count;
+    }
+
+    /// The changes as rows of [`MOVE_FOLLOWERS`].
+    pub(super) fn rows(&self) -> Vec<Value> {
+        let moved = self.0.iter().filter(|(_, count)| **count != 0);
+        moved
+            .map(|((account, carrier, following, state, reached), count)| {
+                json!([account, carrier, i64::from(*following), state, reached, count])
+            })
+            .collect()
     }
 }

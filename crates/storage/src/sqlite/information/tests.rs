@@ -23,11 +23,23 @@ impl facts::Bench for SqliteInformation {
         const LINE: &str = "official_account || ' ' || carrier || ' ' || hex(distribution) || ' ' || purpose || ' ' || state";
         let kept = format!("SELECT {LINE} || ' ' || count FROM delivery_tally WHERE count <> 0 ORDER BY 1");
         let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
-        let reader = self.database.read();
-        [
-            sqlx::query_scalar(AssertSqlSafe(kept)).fetch_all(reader).await.unwrap(),
-            sqlx::query_scalar(AssertSqlSafe(counted)).fetch_all(reader).await.unwrap(),
-        ]
+        const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
+        let kept_followers = "SELECT concat_ws(' ', official_account, carrier, following, state, reached, count)
+            FROM follower_tally WHERE count <> 0 ORDER BY 1";
+        let counted_followers = format!(
+            "SELECT {STANDING} || ' ' || count(*) FROM follower AS f LEFT JOIN dialogue AS d
+             ON d.official_account = f.official_account AND d.follower = f.follower GROUP BY {STANDING} ORDER BY 1"
+        );
+        let lines = async |deliveries: String, followers: String| {
+            let mut lines: Vec<String> = Vec::new();
+            for query in [deliveries, followers] {
+                let reader = self.database.read();
+                let found = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(reader).await;
+                lines.extend::<Vec<String>>(found.unwrap());
+            }
+            lines
+        };
+        [lines(kept, kept_followers.to_owned()).await, lines(counted, counted_followers).await]
     }
 
     async fn rows_written(&self) -> i64 {
@@ -155,6 +167,8 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         list::RESUME_STAGED,
         list::FINISH,
         tally::MOVE,
+        tally::MOVE_FOLLOWERS,
+        follower::FUNNEL,
     ] {
         let steps = plan(&store, statement).await;
         let scans =
@@ -193,15 +207,15 @@ async fn what_companies_ask_for_is_found_by_its_index() {
         (expansion::NEVER_ATTEMPTED, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
         (expansion::OPEN_REVOCATION, "r USING PRIMARY KEY (carrier=?)"),
         (expansion::NUMBERS, "follower USING PRIMARY KEY (official_account=? AND follower>? AND follower<?)"),
-        (expansion::AT_CARRIER, "m USING PRIMARY KEY (official_account=? AND follower=? AND message_id=?)"),
-        (expansion::ASKED, "m USING PRIMARY KEY (official_account=? AND follower=? AND message_id=?)"),
+        (expansion::AT_CARRIER, "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)"),
+        (expansion::ASKED, "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)"),
         (distribution::LIST, "distribution USING INDEX distribution_company (company=?)"),
         (distribution::TALLIES, "delivery_tally USING INDEX delivery_tally_distribution (distribution=?)"),
         (distribution::KNOWN_VALUES, "v USING PRIMARY KEY (distribution=? AND customer_id=?)"),
-        (custody::DESTROY, "e USING PRIMARY KEY (company=? AND copy=?)"),
+        (custody::DESTROY, "e USING COVERING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=?)"),
         (
             custody::CANDIDATES,
-            "entrusted_customer USING PRIMARY KEY (company=? AND copy=? AND account_key=?)",
+            "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",
         ),
         (follower::PAGE, "f USING PRIMARY KEY (official_account=? AND follower>?)"),
     ] {
