@@ -24,7 +24,7 @@ use musubi_runtime::{
     config::Endpoint,
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::{Authenticator, Caller},
+        auth::Authenticator,
         client::{self, AuthorizedChannel, ClientOptions},
         server::{Bound, Server, ServerError},
     },
@@ -52,7 +52,7 @@ pub enum BuildError {
     #[error("configuration: {0}")]
     Config(#[from] Error),
     /// The database can't be opened.
-    #[error("database: {0}; name a file that can be opened or made")]
+    #[error("database: {0}")]
     Store(#[from] StoreError),
     /// The authorities have no keys.
     #[error(transparent)]
@@ -74,14 +74,13 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, takes the address, opens the database and makes what keys are missing.
+    /// Checks the configuration, opens the database, makes what keys are missing, then takes the address.
     ///
     /// # Errors
     /// One sentence with the remedy.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        config.check()?;
-        let bound = Server::bind(config.listen).await?;
-        Self::build_at(bound, config, clock).await
+        let bound = Server::bind(config.listen);
+        Self::assemble(config, clock, bound).await
     }
 
     /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
@@ -90,15 +89,22 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        Self::assemble(config, clock, async { Ok(bound) }).await
+    }
+
+    /// The port comes last, and only to whoever has the database.
+    async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        bound: impl Future<Output = Result<Bound, ServerError>>,
+    ) -> Result<Self, BuildError> {
         config.check()?;
-        let authenticator = Authenticator::new(vec![
-            (config.callers.information.clone(), Caller::Information),
-            (config.callers.terminal.clone(), Caller::Terminal),
-        ])?;
+        let authenticator = config.authenticator()?;
         let peer = &config.information;
         let information = client::connect(&peer.endpoint, &peer.token, ClientOptions::default())?;
         let store = SqliteCarrierStore::open(&config.database, wire::encode_events).await?;
         let authorities = Arc::new(Authorities::open(&config.carrier, &store).await?);
+        let bound = bound.await?;
         Ok(Self { config, clock, store, authorities, authenticator, information, bound })
     }
 

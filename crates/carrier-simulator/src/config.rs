@@ -11,6 +11,7 @@ use std::{
 use musubi_domain::{Error, id::CarrierId};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
 use serde::Deserialize;
@@ -100,7 +101,21 @@ impl Config {
                 ));
             }
         }
+        for (key, token) in [
+            ("information.token", &self.information.token),
+            ("callers.information", &self.callers.information),
+            ("callers.terminal", &self.callers.terminal),
+        ] {
+            check_token(token, key)?;
+        }
+        self.authenticator()?;
         self.faults.check()
+    }
+
+    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
+        let CallersConfig { information, terminal } = self.callers.clone();
+        Authenticator::new(vec![(information, Caller::Information), (terminal, Caller::Terminal)])
+            .map_err(|error| error.at("callers"))
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use musubi_domain::{
     Error,
-    content::{Content, POSTBACK_LIMIT, TEXT_LIMIT},
+    content::{Content, LABEL_LIMIT, POSTBACK_LIMIT, TEXT_LIMIT},
     id::MessageId,
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
@@ -92,6 +92,7 @@ fn action(wire: wire::Action) -> Result<Action, Error> {
                 let remedy = format!("give it back as it was received, at most {POSTBACK_LIMIT} bytes");
                 return Err(Error::invalid("tapped.postback", problem, remedy));
             }
+            check_length(&it.text, 1, LABEL_LIMIT, "tapped.text")?;
             RoomAction::Responded(Response::Postback(it.postback))
         }
         What::Typed(it) => {

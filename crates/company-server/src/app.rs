@@ -39,7 +39,7 @@ pub enum BuildError {
     #[error("{0}")]
     Config(Error),
     /// The database can't be opened.
-    #[error("database: {0}; name a file that can be opened or made")]
+    #[error("database: {0}")]
     Store(#[from] StoreError),
     /// The address can't be taken.
     #[error("listen: {0}")]
@@ -56,14 +56,13 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, takes the port, opens the database. Connects to nobody.
+    /// Checks the configuration, opens the database, then takes the port. Connects to nobody.
     ///
     /// # Errors
     /// One sentence that names the key at fault.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        config.check().map_err(BuildError::Config)?;
-        let bound = Server::bind(config.listen).await?;
-        Self::build_at(bound, config, clock).await
+        let bound = Server::bind(config.listen);
+        Self::assemble(config, clock, bound).await
     }
 
     /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
@@ -72,6 +71,15 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        Self::assemble(config, clock, async { Ok(bound) }).await
+    }
+
+    /// The port comes last, and only to whoever has the database.
+    async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        bound: impl Future<Output = Result<Bound, ServerError>>,
+    ) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
         let auth = config.authenticator().map_err(BuildError::Config)?;
         let channel =
@@ -106,6 +114,7 @@ impl App {
                 FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
+        let bound = bound.await?;
         Ok(Self { bound, routes: routes.routes(), auth, custodian, store: sqlite })
     }
 

@@ -9,7 +9,7 @@ use musubi_domain::{Error, id::CompanyId};
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller},
+    grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
 use serde::Deserialize;
@@ -139,12 +139,13 @@ impl Config {
     /// # Errors
     /// Names the key.
     pub fn check(&self) -> Result<(), Error> {
-        let number = |key: &str, digits: u8, least: u8| match (least..=20).contains(&digits) {
+        let number = |key: &str, digits: u8, least: u8, most: u8| match (least..=most).contains(&digits) {
             true => Ok(()),
-            false => Err(Error::invalid(key, format!("{digits} digits"), format!("write {least} to 20"))),
+            false => Err(Error::invalid(key, format!("{digits} digits"), format!("write {least} to {most}"))),
         };
-        number("account.account_digits", self.account.account_digits, 1)?;
-        number("account.branch_digits", self.account.branch_digits, 0)?;
+        number("account.account_digits", self.account.account_digits, 4, 20)?;
+        number("account.branch_digits", self.account.branch_digits, 0, 5)?;
+        check_token(&self.information.token, "information.token")?;
         for (key, value) in [
             ("import.largest_file_mib", self.import.largest_file_mib),
             ("import.most_rows", self.import.most_rows),
@@ -167,6 +168,7 @@ impl Config {
                     "write at least one token",
                 ));
             }
+            tokens.iter().try_for_each(|token| check_token(token, key))?;
         }
         self.authenticator().map(drop)
     }

@@ -19,8 +19,10 @@ use musubi_runtime::{
         MAX_MESSAGE_BYTES,
         client::{AuthorizedChannel, ClientOptions, connect},
     },
+    lifecycle::LifecycleError,
 };
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tonic::Status;
 
 use self::peer::Peer;
@@ -45,6 +47,7 @@ struct Company {
     clock: Arc<ManualClock>,
     endpoint: Endpoint,
     shutdown: Shutdown,
+    ended: JoinHandle<Result<(), LifecycleError>>,
 }
 
 impl Company {
@@ -53,15 +56,21 @@ impl Company {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-23T03:00:00Z".parse().unwrap()));
         let peer = Peer::start().await;
-        let (endpoint, shutdown) = run(&folder, &peer, settings, &clock).await;
-        Self { folder, peer, settings, clock, endpoint, shutdown }
+        let (endpoint, shutdown, ended) = run(&folder, &peer, settings, &clock).await;
+        Self { folder, peer, settings, clock, endpoint, shutdown, ended }
     }
 
     /// Stops it and starts it again on the same database.
     async fn restart(&mut self) {
+        self.stop().await;
+        (self.endpoint, self.shutdown, self.ended) =
+            run(&self.folder, &self.peer, self.settings, &self.clock).await;
+    }
+
+    /// Stops it; its database is free then.
+    async fn stop(&mut self) {
         self.shutdown.begin();
-        self.shutdown.drained().await.unwrap();
-        (self.endpoint, self.shutdown) = run(&self.folder, &self.peer, self.settings, &self.clock).await;
+        (&mut self.ended).await.unwrap().unwrap();
     }
 
     fn channel(&self, token: &str) -> AuthorizedChannel {
@@ -112,12 +121,12 @@ async fn run(
     peer: &Peer,
     settings: &'static str,
     clock: &Arc<ManualClock>,
-) -> (Endpoint, Shutdown) {
+) -> (Endpoint, Shutdown, JoinHandle<Result<(), LifecycleError>>) {
     let app = App::build(config(folder, peer.endpoint.as_str(), settings), clock.clone()).await.unwrap();
     let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
     let endpoint = app.endpoint();
-    tokio::spawn(app.run(shutdown.clone()));
-    (endpoint, shutdown)
+    let ended = tokio::spawn(app.run(shutdown.clone()));
+    (endpoint, shutdown, ended)
 }
 
 fn config(folder: &TempDir, information: &str, settings: &str) -> Config {

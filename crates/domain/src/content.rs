@@ -3,7 +3,7 @@
 //! The limits are checked when a content is made, not when it is sent (RBM guide "send messages": text 3072, suggestions 11,
 //! label 25, postback and address 2048).
 
-use crate::{Error, phone_number::PhoneNumber};
+use crate::{Error, error::shape, phone_number::PhoneNumber};
 
 /// The longest text, in characters.
 pub const TEXT_LIMIT: usize = 3072;
@@ -60,14 +60,7 @@ impl Content {
     /// # Errors
     /// The first limit that is broken, with the field's path, the size and the limit.
     pub fn check(&self) -> Result<(), Error> {
-        let length = self.text.chars().count();
-        if length == 0 || length > TEXT_LIMIT {
-            return Err(Error::invalid(
-                "text",
-                format!("{length} characters"),
-                format!("write 1 to {TEXT_LIMIT} characters"),
-            ));
-        }
+        check_text(&self.text, TEXT_LIMIT)?;
         if self.suggestions.len() > SUGGESTIONS_LIMIT {
             return Err(Error::invalid(
                 "suggestions",
@@ -86,14 +79,7 @@ impl Content {
 
 impl Suggestion {
     fn check(&self) -> Result<(), Error> {
-        let length = self.label.chars().count();
-        if length == 0 || length > LABEL_LIMIT {
-            return Err(Error::invalid(
-                "text",
-                format!("{length} characters"),
-                format!("write 1 to {LABEL_LIMIT} characters"),
-            ));
-        }
+        check_text(&self.label, LABEL_LIMIT)?;
         if self.postback.len() > POSTBACK_LIMIT {
             return Err(Error::invalid(
                 "postback",
@@ -108,17 +94,28 @@ impl Suggestion {
     }
 }
 
+fn check_text(text: &str, limit: usize) -> Result<(), Error> {
+    if (1..=limit).contains(&text.chars().count()) && !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Error::invalid("text", shape(text), format!("write 1 to {limit} characters, none of them NUL")))
+}
+
 fn check_url(url: &str) -> Result<(), Error> {
     if url.len() > POSTBACK_LIMIT {
         return Err(Error::invalid(
-            "url",
+            "open_url.url",
             format!("{} bytes", url.len()),
             format!("give at most {POSTBACK_LIMIT} bytes"),
         ));
     }
     let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     if host.is_none_or(str::is_empty) || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Error::invalid("url", "not an https address", "write https://, a host and a path"));
+        return Err(Error::invalid(
+            "open_url.url",
+            "not an https address",
+            "write https://, a host and a path",
+        ));
     }
     Ok(())
 }
@@ -148,6 +145,7 @@ mod tests {
         for (content, field) in [
             (content("", vec![]), "text"),
             (content(&"あ".repeat(3073), vec![]), "text"),
+            (content("a\0", vec![]), "text"),
             (content("a", vec![button("b", "", None); 12]), "suggestions"),
             (content("a", vec![button("", "", None)]), "suggestions[0].text"),
             (
@@ -155,10 +153,13 @@ mod tests {
                 "suggestions[1].text",
             ),
             (content("a", vec![button("b", &"p".repeat(2049), None)]), "suggestions[0].postback"),
-            (content("a", vec![button("b", "", Some("http://a.example"))]), "suggestions[0].url"),
-            (content("a", vec![button("b", "", Some("https:///x"))]), "suggestions[0].url"),
-            (content("a", vec![button("b", "", Some("https://a.example/ x"))]), "suggestions[0].url"),
-            (content("a", vec![button("b", "", Some(&long_url))]), "suggestions[0].url"),
+            (content("a", vec![button("b", "", Some("http://a.example"))]), "suggestions[0].open_url.url"),
+            (content("a", vec![button("b", "", Some("https:///x"))]), "suggestions[0].open_url.url"),
+            (
+                content("a", vec![button("b", "", Some("https://a.example/ x"))]),
+                "suggestions[0].open_url.url",
+            ),
+            (content("a", vec![button("b", "", Some(&long_url))]), "suggestions[0].open_url.url"),
         ] {
             assert_eq!(content.check().unwrap_err().field, field);
         }

@@ -19,7 +19,7 @@ use musubi_runtime::{
     config::Endpoint,
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::{Authenticator, Caller},
+        auth::Authenticator,
         client::{self, ClientOptions},
         server::{Bound, Server, ServerError},
     },
@@ -55,7 +55,7 @@ pub enum BuildError {
     #[error("configuration: {0}")]
     Config(#[from] Error),
     /// The database can't be opened.
-    #[error("database: {0}; name a file that can be opened or made")]
+    #[error("database: {0}")]
     Store(#[from] StoreError),
     /// The address can't be listened on.
     #[error(transparent)]
@@ -77,14 +77,13 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, takes the address and opens the database.
+    /// Checks the configuration, opens the database, then takes the address.
     ///
     /// # Errors
     /// One sentence with the remedy.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        config.directory()?;
-        let bound = Server::bind(config.listen).await?;
-        Self::build_at(bound, config, clock).await
+        let bound = Server::bind(config.listen);
+        Self::assemble(config, clock, bound).await
     }
 
     /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
@@ -93,14 +92,18 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        Self::assemble(config, clock, async { Ok(bound) }).await
+    }
+
+    /// The port comes last, and only to whoever has the database.
+    async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        bound: impl Future<Output = Result<Bound, ServerError>>,
+    ) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
-        let companies =
-            config.company.iter().map(|company| (company.token.clone(), Caller::Company(company.id.clone())));
-        let carriers =
-            config.carrier.iter().map(|carrier| (carrier.token.clone(), Caller::Carrier(carrier.id.clone())));
-        let authenticator = Authenticator::new(companies.chain(carriers).collect())?;
-        let keyring = FollowerKeyring::new(config.keys.follower.expose().as_bytes())?;
-        let tokens = TokenKey::new(config.keys.token.expose().as_bytes())?;
+        let authenticator = config.authenticator()?;
+        let (keyring, tokens) = (config.keyring()?, config.token_key()?);
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let channel =
@@ -134,7 +137,7 @@ impl App {
             tokens,
             gateways,
             matchers,
-            bound,
+            bound: bound.await?,
         })
     }
 

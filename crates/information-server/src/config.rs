@@ -16,14 +16,16 @@ use musubi_domain::{
     content::{Action, Content, Suggestion},
     dialogue::Rules,
     guess::Limits,
-    id::{CarrierId, CompanyId, OfficialAccountId},
+    id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
     identity::IdentityMethod,
+    postback::TokenKey,
     quiet_hours::QuietHours,
     roster::CollapseRules,
 };
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
 use serde::Deserialize;
@@ -231,10 +233,46 @@ impl Config {
                 ));
             }
         }
+        if self.lists.every.is_zero() {
+            return Err(Error::invalid("lists.every", "is zero", "give a longer time, as 1h"));
+        }
+        if self.lists.collapse_percent > 100 {
+            return Err(Error::invalid("lists.collapse_percent", "is more than 100", "write 0 to 100"));
+        }
+        self.keyring()?;
+        self.token_key()?;
+        self.authenticator()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
             self.official_account.iter().map(|account| account.read(self)).collect::<Result<_, _>>()?;
         Ok(Directory::new(companies, accounts))
+    }
+
+    /// What followers are named by.
+    pub(crate) fn keyring(&self) -> Result<FollowerKeyring, Error> {
+        FollowerKeyring::new(self.keys.follower.expose().as_bytes())
+            .map_err(|error| error.at("keys.follower"))
+    }
+
+    /// What makes buttons and links.
+    pub(crate) fn token_key(&self) -> Result<TokenKey, Error> {
+        TokenKey::new(self.keys.token.expose().as_bytes()).map_err(|error| error.at("keys.token"))
+    }
+
+    /// Who may call; the tokens that this server shows are checked as well.
+    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
+        let mut callers = Vec::new();
+        for CompanyConfig { id, token, endpoint_token, .. } in &self.company {
+            check_token(token, &format!("company {id}: token"))?;
+            check_token(endpoint_token, &format!("company {id}: endpoint_token"))?;
+            callers.push((token.clone(), Caller::Company(id.clone())));
+        }
+        for CarrierConfig { id, token, endpoint_token, .. } in &self.carrier {
+            check_token(token, &format!("carrier {id}: token"))?;
+            check_token(endpoint_token, &format!("carrier {id}: endpoint_token"))?;
+            callers.push((token.clone(), Caller::Carrier(id.clone())));
+        }
+        Authenticator::new(callers)
     }
 
     /// When a list that shrinks is believed.
@@ -254,12 +292,13 @@ impl CompanyConfig {
         if self.methods.is_empty() {
             return Err(Error::invalid(at("methods"), "is empty", "name jpki, carrier or both"));
         }
-        if !(4..=20).contains(&self.account_digits) || self.branch_digits > 5 {
-            return Err(Error::invalid(
-                at("account_digits"),
-                format!("{} and {} branch digits", self.account_digits, self.branch_digits),
-                "give 4 to 20 digits for the account and 0 to 5 for the branch",
-            ));
+        for (key, digits, allowed) in
+            [("account_digits", self.account_digits, 4..=20), ("branch_digits", self.branch_digits, 0..=5)]
+        {
+            if !allowed.contains(&digits) {
+                let remedy = format!("give {} to {}", allowed.start(), allowed.end());
+                return Err(Error::invalid(at(key), format!("{digits} digits"), remedy));
+            }
         }
         Ok(Company {
             id: self.id.clone(),

@@ -39,6 +39,9 @@ macro_rules! node {
             if let Err(error) = $check {
                 return fail(2, &error);
             }
+            if let Err(error) = $config.telemetry.check() {
+                return fail(2, &error);
+            }
             if args.check {
                 return ExitCode::SUCCESS;
             }

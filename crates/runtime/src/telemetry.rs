@@ -45,6 +45,20 @@ pub struct TelemetryConfig {
 #[error("telemetry.filter: {0}; write it as info, or info,musubi_storage=debug")]
 pub struct TelemetryError(#[from] tracing_subscriber::filter::ParseError);
 
+impl TelemetryConfig {
+    /// Checks what [`init`] would refuse.
+    ///
+    /// # Errors
+    /// When the filter can't be read.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        self.filter().map(drop)
+    }
+
+    fn filter(&self) -> Result<EnvFilter, TelemetryError> {
+        Ok(EnvFilter::builder().parse(&self.filter)?)
+    }
+}
+
 /// Sends events to standard error and makes panics log their place. In one process the first call decides; a later one checks
 /// its configuration and changes nothing.
 ///
@@ -52,7 +66,7 @@ pub struct TelemetryError(#[from] tracing_subscriber::filter::ParseError);
 /// When the filter can't be read.
 pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     static ONCE: Once = Once::new();
-    let filter: EnvFilter = EnvFilter::builder().parse(&config.filter)?;
+    let filter = config.filter()?;
     ONCE.call_once(|| {
         let lines = fmt::layer().with_writer(io::stderr);
         let lines = match config.format {

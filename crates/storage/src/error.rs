@@ -1,11 +1,24 @@
 //! What can go wrong with a store.
 
+use std::{io, path::PathBuf};
+
 use musubi_domain::{Error, ErrorKind};
 
 /// A store's failure. What it was asked to write was not written, unless it says that the outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be opened or reached, is locked, read-only or full.
+    /// Another process has the database open. It was not touched.
+    #[error("{} is in use by another process; stop it, or name another file", .0.display())]
+    InUse(PathBuf),
+    /// No database can be opened or made there.
+    #[error("{} can not be opened: {source}; name a file that can be opened or made", .path.display())]
+    Unopened {
+        /// The database's file.
+        path: PathBuf,
+        /// What the operating system or the driver said.
+        source: io::Error,
+    },
+    /// The database can't be reached, is locked, read-only or full.
     #[error("the store is unavailable during {transaction}: {source}")]
     Unavailable {
         /// The named transaction.
@@ -31,6 +44,9 @@ impl StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::InUse(_) | StoreError::Unopened { .. } => {
+                Self::new(ErrorKind::Unavailable, error.to_string(), "")
+            }
             StoreError::Unavailable { transaction, .. } => Self::new(
                 ErrorKind::Unavailable,
                 format!("the store is unavailable during {transaction}"),

@@ -36,7 +36,7 @@ pub enum BuildError {
     #[error("{0}")]
     Config(Error),
     /// The database can't be opened.
-    #[error("database.path: {0}; name a file that can be opened or made")]
+    #[error("database.path: {0}")]
     Store(#[from] StoreError),
     /// The database can't be read.
     #[error("database.path: {0}")]
@@ -63,14 +63,13 @@ pub struct App {
 }
 
 impl App {
-    /// Checks the configuration, takes the port, opens the database and takes the stories file. Connects to nobody.
+    /// Checks the configuration, opens the database, takes the stories file, then takes the port. Connects to nobody.
     ///
     /// # Errors
     /// One sentence that names the key at fault.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        config.check().map_err(BuildError::Config)?;
-        let bound = Server::bind(config.server.listen).await?;
-        Self::build_at(bound, config, clock).await
+        let bound = Server::bind(config.server.listen);
+        Self::assemble(config, clock, bound).await
     }
 
     /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
@@ -79,6 +78,15 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_at(bound: Bound, config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        Self::assemble(config, clock, async { Ok(bound) }).await
+    }
+
+    /// The port comes last, and only to whoever has the database.
+    async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        bound: impl Future<Output = Result<Bound, ServerError>>,
+    ) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
         let auth = config.authenticator().map_err(BuildError::Config)?;
         let channels = config
@@ -94,6 +102,7 @@ impl App {
         if let Some(path) = &config.fleet.stories {
             play_file(&fleet, path, &*clock).await?;
         }
+        let bound = bound.await?;
         Ok(Self { bound, auth, fleet: Arc::new(fleet), channels, store, clock })
     }
 

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use musubi_domain::{Error, id::CarrierId};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller},
+    grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
 use serde::Deserialize;
@@ -139,6 +139,9 @@ impl Config {
         let mut ids = HashSet::new();
         if let Some(twice) = self.carrier.iter().find(|carrier| !ids.insert(&carrier.id)) {
             return Err(Error::invalid("carrier.id", format!("{} is there twice", twice.id), "delete one"));
+        }
+        for (index, carrier) in self.carrier.iter().enumerate() {
+            check_token(&carrier.token, &format!("carrier[{index}].token"))?;
         }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";

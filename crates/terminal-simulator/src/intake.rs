@@ -5,6 +5,7 @@
 
 use musubi_domain::{
     Error,
+    error::shape,
     id::{CarrierId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
@@ -45,6 +46,14 @@ pub(crate) fn parse(story: wire::Story) -> Result<Intake, Error> {
     let carrier = story.carrier.parse()?;
     let official_account: OfficialAccountId = story.official_account.parse()?;
     let script = parse_script(&story)?;
+    for (field, text, most) in [
+        ("identity_name", &story.identity_name, 200),
+        ("identity_name_kana", &story.identity_name_kana, 200),
+        ("identity_birth_date", &story.identity_birth_date, 100),
+        ("identity_address", &story.identity_address, 500),
+    ] {
+        check_length(field, text, most)?;
+    }
     let person = match script.method {
         None => None,
         Some(method) => {
@@ -78,11 +87,7 @@ fn parse_script(story: &wire::Story) -> Result<Script, Error> {
         "" => None,
         method => Some(word("identity_method", method)?),
     };
-    let length = story.account_text.chars().count();
-    if length > TYPED_LIMIT {
-        let problem = format!("{length} characters");
-        return Err(Error::invalid("account_text", problem, format!("write at most {TYPED_LIMIT}")));
-    }
+    check_length("account_text", &story.account_text, TYPED_LIMIT)?;
     if reply == Reply::Confirm && unfollow_after != UnfollowAfter::Question {
         if story.account_text.is_empty() {
             return Err(Error::invalid(
@@ -102,8 +107,18 @@ fn parse_script(story: &wire::Story) -> Result<Script, Error> {
     Ok(Script { reply, account_text: story.account_text.as_str().into(), method, unfollow_after })
 }
 
+/// What a carrier takes of a text, so that no story waits for ever for what is refused.
+fn check_length(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
+    if text.chars().count() <= most && !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Error::invalid(field, shape(text), format!("write at most {most} characters, none of them NUL")))
+}
+
 fn word<T: std::str::FromStr<Err = UnknownWord>>(field: &'static str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|unknown: UnknownWord| Error::invalid(field, unknown.to_string(), ""))
+    text.parse().map_err(|UnknownWord { found, allowed, .. }| {
+        Error::invalid(field, format!("is {found}"), format!("write {allowed}"))
+    })
 }
 
 const fn wire_method(method: IdentityMethod) -> words::IdentityMethod {

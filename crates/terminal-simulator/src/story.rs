@@ -82,8 +82,8 @@ impl fmt::Debug for Identity {
 #[error("{noun} is {found}; write {allowed}")]
 pub struct UnknownWord {
     noun: &'static str,
-    found: String,
-    allowed: String,
+    pub(crate) found: String,
+    pub(crate) allowed: String,
 }
 
 /// Defines an enum by the words that stand for it in a stories file, so that `as_str`, `FromStr` and serde agree.

@@ -76,11 +76,34 @@ async fn token_that_can_not_be_one_is_refused_without_being_told() {
 #[tokio::test]
 async fn store_that_can_not_be_reached_is_refused() {
     refused(
-        Address::Free,
+        Address::Taken,
         |_, configuration| configuration.replace(".db'", ".toml/below-a-file.db'"),
-        &["database"],
+        &["database", "below-a-file.db can not be opened"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn database_of_a_living_node_is_refused_and_not_touched() {
+    let mut system = System::start_quiet().await;
+    let folder = tempfile::tempdir().unwrap();
+    let before = system.quiet().await;
+    for living in system.processes() {
+        let configuration = std::fs::read_to_string(living.config()).unwrap();
+        let elsewhere = configuration.replace(&living.address().to_string(), "127.0.0.1:0");
+        let file = folder.path().join(living.config().file_name().unwrap());
+        std::fs::write(&file, elsewhere).unwrap();
+        let mut second = Process::new(living.kind(), living.name(), file, living.address());
+        let said = ends_with_one_sentence(&mut second).await;
+        assert!(said.contains(".db is in use by another process; stop it"), "{} said {said}", living.name());
+        assert_eq!(living.serving().await, Ok(()), "{} was disturbed", living.name());
+    }
+    assert!(before == system.stored(), "a refused start changed a living node's database");
+    for process in system.processes() {
+        process.kill();
+        process.start();
+        assert_eq!(process.serving().await, Ok(()), "{} is kept out by its dead self", process.name());
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! server, two carriers, one fleet of terminals.
 //!
 //! Only what has no default or what a short play needs otherwise. Surprising: subscriber lists are fetched every two seconds, so
-//! that nodes die in the middle of that, too.
+//! that nodes die in the middle of that, too; unless a test asks for quiet.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -38,19 +38,28 @@ pub const COMPANIES: [Company; 2] = [
 pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
 const INFORMATION: &str = "information";
 const TERMINAL: &str = "phones";
+/// Whoever operates a node.
+pub const OPERATORS: &str = "operators";
 
 /// Where every node's files are and where it listens.
 #[derive(Debug)]
 pub struct Layout {
     folder: PathBuf,
     ports: [u16; 6],
+    lists_every: &'static str,
 }
 
 impl Layout {
     /// Files in this folder, ports that are free now.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), ports: free_ports() }
+        Self { folder: folder.to_owned(), ports: free_ports(), lists_every: "2s" }
+    }
+
+    /// The same, with nodes that do nothing by themselves once everything is done.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self { lists_every: "1h", ..self }
     }
 
     /// Every node, each with its configuration file, none started.
@@ -82,10 +91,10 @@ impl Layout {
         Endpoint::local(self.address(name))
     }
 
-    /// What those who operate a node show there.
+    /// What one node, or those who operate it (`operators`), shows another; long enough, and each pair's and direction's own.
     #[must_use]
-    pub fn operators_token(name: &str) -> String {
-        token("operators", name)
+    pub fn token(from: &str, to: &str) -> String {
+        format!("the-token-of-{from}-at-{to}")
     }
 
     fn address(&self, name: &str) -> SocketAddr {
@@ -108,9 +117,9 @@ impl Layout {
             self.address(id),
             self.database(id),
             self.endpoint(INFORMATION),
-            token(id, INFORMATION),
-            token(INFORMATION, id),
-            Self::operators_token(id),
+            Self::token(id, INFORMATION),
+            Self::token(INFORMATION, id),
+            Self::token(OPERATORS, id),
         )
     }
 
@@ -122,18 +131,19 @@ impl Layout {
             self.address(id),
             self.database(id),
             self.endpoint(INFORMATION),
-            token(id, INFORMATION),
-            token(INFORMATION, id),
-            token(TERMINAL, id),
+            Self::token(id, INFORMATION),
+            Self::token(INFORMATION, id),
+            Self::token(TERMINAL, id),
         )
     }
 
     fn information(&self) -> String {
         let mut text = format!(
-            "listen = '{}'\ndatabase = '{}'\nlists.every = '2s'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
+            "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n",
             self.address(INFORMATION),
             self.database(INFORMATION),
+            self.lists_every,
         );
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
@@ -141,8 +151,8 @@ impl Layout {
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n",
                 self.endpoint(id),
-                token(INFORMATION, id),
-                token(id, INFORMATION),
+                Self::token(INFORMATION, id),
+                Self::token(id, INFORMATION),
             ));
         }
         for id in CARRIERS {
@@ -150,8 +160,8 @@ impl Layout {
                 "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
                  verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n",
                 self.endpoint(id),
-                token(INFORMATION, id),
-                token(id, INFORMATION),
+                Self::token(INFORMATION, id),
+                Self::token(id, INFORMATION),
             ));
         }
         text
@@ -163,20 +173,15 @@ impl Layout {
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),
-            Self::operators_token(TERMINAL),
+            Self::token(OPERATORS, TERMINAL),
         );
         for id in CARRIERS {
             text.push_str(&format!(
                 "[[carrier]]\nid = '{id}'\nendpoint = '{}'\ntoken = '{}'\n",
                 self.endpoint(id),
-                token(TERMINAL, id),
+                Self::token(TERMINAL, id),
             ));
         }
         text
     }
-}
-
-/// What one node shows another; long enough, and each pair's and direction's own.
-fn token(from: &str, to: &str) -> String {
-    format!("the-token-of-{from}-at-{to}")
 }

@@ -16,8 +16,8 @@ mod program;
 mod system;
 
 pub use self::{
-    files::{CARRIERS, COMPANIES, Company, Layout},
+    files::{CARRIERS, COMPANIES, Company, Layout, OPERATORS},
     process::{Kind, Process},
     program::program,
-    system::System,
+    system::{Stored, System},
 };

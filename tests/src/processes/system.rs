@@ -4,21 +4,31 @@
 
 use std::time::Duration;
 
+use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
 use musubi_runtime::{
     config::Secret,
     grpc::client::{AuthorizedChannel, ClientOptions, connect},
 };
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use super::{
-    files::Layout,
+    files::{CARRIERS, COMPANIES, Layout, OPERATORS},
     process::{Kind, Process},
 };
 
 /// Lines of each node that are shown when a test fails.
 const LAST_WORDS: usize = 25;
+/// How long nothing may happen before nothing is expected to happen: nodes look for work every second at the longest.
+const SILENCE: Duration = Duration::from_millis(1_300);
+/// Between two looks at what is stored, and how long to look.
+const LOOK: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often to begin anew with other ports.
 const TRIES: usize = 3;
+
+/// Each node's name, its database, and the log beside that.
+pub type Stored = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 
 /// Two companies, the information-management server, two carriers and a fleet of terminals. Dropped, all are killed.
 #[derive(Debug)]
@@ -29,17 +39,30 @@ pub struct System {
 }
 
 impl System {
-    /// Starts every node on new files, and waits until all serve.
+    /// Starts every node on new files, and waits until all serve and every official account is open at every carrier.
     ///
     /// # Panics
     /// When a node doesn't start.
     pub async fn start() -> Self {
+        Self::start_as(|layout| layout).await
+    }
+
+    /// The same, with nodes that do nothing by themselves once everything is done.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_quiet() -> Self {
+        Self::start_as(Layout::quiet).await
+    }
+
+    async fn start_as(shape: fn(Layout) -> Layout) -> Self {
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().unwrap();
-            let layout = Layout::new(folder.path());
+            let layout = shape(Layout::new(folder.path()));
             let mut system = Self { processes: layout.processes(), layout, folder: Some(folder) };
             system.processes.iter_mut().for_each(Process::start);
             if system.serving().await {
+                system.until_accounts_are_open().await;
                 return system;
             }
         }
@@ -62,9 +85,57 @@ impl System {
         true
     }
 
+    /// Nobody can follow an account that the information-management server hasn't opened yet.
+    async fn until_accounts_are_open(&self) {
+        let begin = Instant::now();
+        for company in COMPANIES {
+            let client = FollowerServiceClient::new(self.channel(company.id));
+            loop {
+                let answer = client.clone().get_funnel(GetFunnelRequest::default()).await;
+                let acquisitions = answer.map_or_else(|_| vec![], |answer| answer.into_inner().acquisitions);
+                if acquisitions.iter().filter(|list| list.promoted > 0).count() == CARRIERS.len() {
+                    break;
+                }
+                assert!(begin.elapsed() < PATIENCE, "the lists of {} are not acquired", company.id);
+                sleep(LOOK).await;
+            }
+        }
+    }
+
     /// Every node.
     pub fn processes(&mut self) -> &mut [Process] {
         &mut self.processes
+    }
+
+    /// What every node has stored, byte for byte: its database and the log beside it. Reading a live node's files is safe from
+    /// another process only.
+    ///
+    /// # Panics
+    /// When a file can't be read.
+    #[must_use]
+    pub fn stored(&self) -> Stored {
+        let read = |process: &Process, extension| std::fs::read(process.config().with_extension(extension));
+        let stored = |process| (process, read(process, "db").unwrap(), read(process, "db-wal").unwrap());
+        self.processes.iter().map(stored).map(|(process, file, log)| (process.name(), file, log)).collect()
+    }
+
+    /// What is stored once the nodes have done what there was to do, and no more comes of itself.
+    ///
+    /// # Panics
+    /// When they don't come to rest for a long time.
+    pub async fn quiet(&self) -> Stored {
+        let (begin, mut since) = (Instant::now(), Instant::now());
+        let mut before = self.stored();
+        while begin.elapsed() < PATIENCE {
+            sleep(LOOK).await;
+            let after = self.stored();
+            if after != before {
+                (before, since) = (after, Instant::now());
+            } else if since.elapsed() > SILENCE {
+                return after;
+            }
+        }
+        panic!("the nodes do not come to rest");
     }
 
     /// The nodes of one kind.
@@ -78,7 +149,16 @@ impl System {
     /// When there is no such node.
     #[must_use]
     pub fn channel(&self, name: &str) -> AuthorizedChannel {
-        let token = Secret::new(Layout::operators_token(name));
+        self.channel_of(OPERATORS, name)
+    }
+
+    /// The way into a node as another node has it.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn channel_of(&self, from: &str, name: &str) -> AuthorizedChannel {
+        let token = Secret::new(Layout::token(from, name));
         let options = ClientOptions { deadline: Duration::from_secs(20) };
         connect(&self.layout.endpoint(name), &token, options).unwrap()
     }

@@ -47,7 +47,7 @@ async fn company() -> Company {
 
 #[tokio::test]
 async fn a_batch_is_decided_in_order_and_each_decision_is_recorded() {
-    let company = company().await;
+    let mut company = company().await;
     let batch = vec![
         inquiry(1, "0076317", IdentityMethod::Jpki),
         inquiry(2, "0091500", IdentityMethod::Carrier),
@@ -64,6 +64,7 @@ async fn a_batch_is_decided_in_order_and_each_decision_is_recorded() {
     assert!(decisions[3].reasons.contains(&"record.duplicate".to_owned()));
     assert_eq!(decisions[4].reasons, ["account.none"]);
     assert_eq!(ask(&company, INFORMATION, batch.clone()).await.unwrap(), decisions);
+    company.stop().await;
     let store = SqliteCompanyStore::open(&company.folder.path().join("company.db")).await.unwrap();
     for (inquiry, decision) in batch.iter().zip(decisions) {
         assert_eq!(store.find_decision(inquiry.inquiry_id).await.unwrap(), Some((1, decision)));

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error,
     content::{POSTBACK_LIMIT, TEXT_LIMIT},
@@ -31,6 +31,10 @@ use crate::{
     scene::Scene,
     signal::Signals,
 };
+
+/// How far ahead a carrier's clock may be. The latest word on a subscription stands, so that nothing could end a follow of years
+/// to come.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Takes events.
 pub struct Events {
@@ -85,7 +89,7 @@ impl Events {
     pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
         let now = self.clock.now();
         let read: Vec<Result<Inbound, Error>> =
-            events.into_iter().map(|event| self.read(carrier, event)).collect();
+            events.into_iter().map(|event| self.read(carrier, event, now)).collect();
         let mut scope = Scope::default();
         let mut to_remember = Vec::new();
         for inbound in read.iter().flatten() {
@@ -129,7 +133,7 @@ impl Events {
         Ok(taken)
     }
 
-    fn read(&self, carrier: &CarrierId, event: CarrierEvent) -> Result<Inbound, Error> {
+    fn read(&self, carrier: &CarrierId, event: CarrierEvent, now: Timestamp) -> Result<Inbound, Error> {
         if event.event_id.is_empty() || event.event_id.len() > 100 {
             let problem = shape(&event.event_id);
             return Err(Error::invalid("event_id", problem, "give 1 to 100 characters, unique for ever"));
@@ -147,6 +151,10 @@ impl Events {
             .ok_or_else(no_account)?;
         let number: PhoneNumber = event.msisdn.parse().map_err(|error: Error| error.at("msisdn"))?;
         let at = instant(event.event_time.as_ref(), "event_time")?;
+        if at.duration_since(now) > AHEAD {
+            let problem = "is more than a day ahead of this server's clock";
+            return Err(Error::invalid("event_time", problem, "set the carrier's clock"));
+        }
         let what = self.read_what(event.what)?;
         let follower = self.keyring.follower(&account.id, &number);
         let key = FollowerKey { account: account.id.clone(), follower };
@@ -175,7 +183,7 @@ impl Events {
                     }
                     Ok(Reported::Typed(text))
                 }
-                None => Err(Error::invalid("responded", "neither postback nor text", "give one of them")),
+                None => Err(Error::invalid("responded.how", "neither postback nor text", "give one of them")),
             },
             Some(What::Receipt(receipt)) => {
                 let id = receipt.message_id.parse().map_err(|error: Error| error.at("receipt.message_id"))?;

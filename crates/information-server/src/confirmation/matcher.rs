@@ -199,7 +199,7 @@ pub struct Matching {
     pub signals: Signals,
     /// What tries are counted by.
     pub keyring: FollowerKeyring,
-    /// When an inquiry is tried again that got no decision.
+    /// When an inquiry is tried again whose decision nobody came to record.
     pub lease: SignedDuration,
 }
 
@@ -235,7 +235,13 @@ impl Matching {
         if claimed.is_empty() {
             return Ok(0);
         }
-        let decisions = self.matcher.decide(&claimed).await?;
+        let decisions = match self.matcher.decide(&claimed).await {
+            Ok(decisions) => decisions,
+            Err(error) => {
+                self.give_back(&claimed).await?;
+                return Err(error);
+            }
+        };
         let now = self.clock.now();
         let mut scope = Scope::default();
         for (key, inquiry) in &claimed {
@@ -257,5 +263,95 @@ impl Matching {
             .await?;
         self.signals.deliveries.raise();
         Ok(u32::try_from(claimed.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Makes inquiries due again that got no decision, instead of leaving them to the end of their lease. One that was replaced
+    /// meanwhile is another.
+    async fn give_back(&self, claimed: &[(FollowerKey, Inquiry)]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let followers = claimed.iter().map(|(key, _)| key.clone()).collect();
+        let scope = Scope { followers, ..Scope::default() };
+        self.store
+            .work("give_back_inquiries", &scope, now, &mut |work| {
+                for (key, claimed) in claimed {
+                    let inquiry = work.followers.get_mut(key).and_then(|record| record.inquiry.as_mut());
+                    if let Some(inquiry) = inquiry.filter(|inquiry| inquiry.id == claimed.id) {
+                        inquiry.due_time = now;
+                    }
+                }
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use musubi_domain::{
+        customer::GivenAccount,
+        id::{FollowerId, InquiryId},
+        identity::AttestedIdentity,
+    };
+    use musubi_storage::information::flow::Work;
+
+    use super::*;
+    use crate::tests::{World, minute};
+
+    /// A company's server that is away.
+    struct Away;
+
+    #[async_trait]
+    impl Matcher for Away {
+        async fn decide(&self, _: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+            Err(Error::new(ErrorKind::Unavailable, "away", "repeat"))
+        }
+    }
+
+    fn inquiry(number: u8) -> Inquiry {
+        Inquiry {
+            id: InquiryId::from_bytes([number; 16]),
+            company: "power".parse().unwrap(),
+            account: GivenAccount { branch_number: None, account_number: "1234567".to_owned() },
+            identity: AttestedIdentity {
+                method: IdentityMethod::Jpki,
+                name: "山田 太郎".to_owned(),
+                name_kana: None,
+                birth_date: "1980-02-03".to_owned(),
+                address: "東京都".to_owned(),
+            },
+            due_time: minute(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn inquiries_that_got_no_decision_are_due_again_before_their_lease_ends() {
+        let world = World::new().await;
+        world.follow("power", &[None, None]).await;
+        let key = |last| FollowerKey {
+            account: "power".parse().unwrap(),
+            follower: FollowerId::from_bytes([last; 16]),
+        };
+        let scope = Scope { followers: vec![key(1), key(2)], ..Scope::default() };
+        let mut ask = |work: &mut Work| {
+            for last in [1, 2] {
+                work.followers.get_mut(&key(last)).unwrap().inquiry = Some(inquiry(last));
+            }
+        };
+        world.store().work("fixture", &scope, minute(0), &mut ask).await.unwrap();
+        let matching = Matching {
+            company: "power".parse().unwrap(),
+            matcher: Arc::new(Away),
+            store: world.store(),
+            directory: Arc::clone(&world.directory),
+            clock: world.clock(),
+            signals: world.signals.clone(),
+            keyring: FollowerKeyring::new(&[7; 32]).unwrap(),
+            lease: SignedDuration::from_mins(60),
+        };
+        for _ in 0..2 {
+            assert_eq!(matching.decide_due().await.unwrap_err().problem, "away");
+        }
+        let company = "power".parse().unwrap();
+        let claimed = world.store().claim_inquiries(&company, minute(0), minute(60), 10).await.unwrap();
+        assert_eq!(claimed.len(), 2);
     }
 }

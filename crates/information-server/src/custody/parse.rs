@@ -30,9 +30,9 @@ pub(super) fn customers(
     format: &AccountFormat,
     chunk: u64,
 ) -> Result<Vec<Customer>, Error> {
-    if rows.len() > CHUNK_LIMIT {
+    if !(1..=CHUNK_LIMIT).contains(&rows.len()) {
         let problem = format!("{} customers in chunk {chunk}", rows.len());
-        return Err(Error::invalid("customers", problem, "send at most 1,000 in one chunk"));
+        return Err(Error::invalid("customers", problem, "send 1 to 1,000 in one chunk"));
     }
     let rows = rows.into_iter().enumerate().map(|(index, row)| {
         customer(row, format).map_err(|error| {

@@ -3,12 +3,15 @@
 //! Whole phone numbers never stand here. Surprising: the first and the last line say the same, because a long text is read from
 //! either end.
 
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
 
 use super::report::{Delivery, Funnel, Report, StoryEnd, Summary, Timing};
 
 /// The most followers that the table of failures names.
 const NAMED: usize = 40;
+
+/// How wide a table gets; what is longer is broken into lines.
+const WIDTH: u16 = 120;
 
 /// The whole text; `rooms` are talk rooms already drawn.
 pub(super) fn text(report: &Report<'_>, rooms: &[String]) -> String {
@@ -57,6 +60,7 @@ fn table(header: &[&str]) -> Table {
     let style = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
     let mut table = Table::new();
     table.load_style(style).set_header(header.to_vec());
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table
 }
 
@@ -81,15 +85,15 @@ fn steps(report: &Report<'_>) -> Table {
 type Column = (&'static str, fn(&Funnel) -> u64);
 
 const FUNNEL: [Column; 14] = [
-    ("followers", |it| it.followers),
+    ("follow", |it| it.followers),
     ("asked", |it| it.asked),
-    ("answered", |it| it.answered),
+    ("replied", |it| it.answered),
     ("wants\nit", |it| it.wants),
-    ("account\ngiven", |it| it.account_given),
+    ("gave\nnumber", |it| it.account_given),
     ("verified", |it| it.verified),
     ("confirmed", |it| it.confirmed),
     ("review", |it| it.review),
-    ("rejected", |it| it.rejected),
+    ("no\nmatch", |it| it.rejected),
     ("no\naccount", |it| it.no_account),
     ("declined", |it| it.declined),
     ("silent", |it| it.unanswered),
@@ -106,7 +110,7 @@ fn funnels(funnels: &[Funnel]) -> Table {
     }
     let total = FUNNEL.map(|(_, count)| number(funnels.iter().map(count).sum::<u64>()));
     table.add_row([Cell::new("all"), Cell::new("")].into_iter().chain(total));
-    // As it is, the table is wider than many a terminal.
+    // With the usual space the table is wider than many a terminal.
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 0));
     });
@@ -197,7 +201,12 @@ mod tests {
         let success = stories.iter().all(|story| story.faults.is_empty());
         Report {
             summary: Summary { success, stories: 2, as_expected: 1, ..Summary::default() },
-            steps: vec![Step { step: "S10", what: "customers", count: 1500, note: String::new() }],
+            steps: vec![Step {
+                step: "S10",
+                what: "customers",
+                count: 1500,
+                note: "some words, ".repeat(12),
+            }],
             funnels: vec![
                 Funnel {
                     official_account: "aoba-bank".into(),
@@ -246,6 +255,8 @@ mod tests {
     fn without_failures_there_is_no_such_table() {
         let text = text(&report(vec![story("+818000001111", vec![])]), &["room\n".to_owned()]);
         assert!(text.starts_with("OK: ") && !text.contains("Not as they should be"), "{text}");
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= usize::from(WIDTH), "{widest} columns");
         let all = text.lines().find(|line| line.trim_start().starts_with("all ")).unwrap();
         assert!(all.contains("42"), "the carriers' funnels add up: {all}");
     }

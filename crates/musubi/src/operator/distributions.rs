@@ -121,7 +121,7 @@ struct Create {
     /// Not after; what is not sent by then expires.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     expire: Option<Timestamp>,
-    /// Messages a second at the most; 0 is the account's own limit.
+    /// Messages a second at the most, over each carrier; 0 is as fast as carriers take them.
     #[arg(long, default_value_t = 0)]
     rate: u32,
 }

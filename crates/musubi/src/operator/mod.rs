@@ -73,6 +73,7 @@ impl Connection {
             }
         };
         connect(server, &Secret::new(token.trim_end()), ClientOptions { deadline: DEADLINE })
+            .map_err(|error| error.at("--token-file"))
     }
 }
 
@@ -85,14 +86,16 @@ pub(crate) enum Ending {
     Refused,
 }
 
-/// Runs a command, and says what went wrong. The exit code is 0, or 1 when what was asked for was not done.
+/// Runs a command, and says what went wrong. The exit code is 0, 1 when what was asked for was not done, 2 when the fault is in
+/// the command line and nothing was begun.
 pub(crate) async fn run(command: impl AsyncFnOnce(&mut dyn Write) -> Result<Ending, Error>) -> ExitCode {
     match command(&mut io::stdout().lock()).await {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Refused) => ExitCode::FAILURE,
         Err(error) => {
             let _unwritten = io::stderr().write_all(described(&error).as_bytes());
-            ExitCode::FAILURE
+            let argument = error.field.starts_with("--") || error.field == "FILE";
+            ExitCode::from(if argument { 2 } else { 1 })
         }
     }
 }
@@ -108,10 +111,27 @@ fn described(error: &Error) -> String {
     text
 }
 
-/// What the server refused.
+/// What the server refused, with a remedy for who typed the command.
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn refused(status: Status) -> Error {
-    from_status(&status)
+    let error = from_status(&status);
+    match error.kind {
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => {
+            Error { remedy: "give an operator's token of this company server".to_owned(), ..error }
+                .at("--token-file")
+        }
+        ErrorKind::Unavailable if error.problem.starts_with("the peer does not answer") => {
+            let remedy = "start the company server, or name another with --server; then repeat it".to_owned();
+            Error { remedy, ..error }
+        }
+        ErrorKind::Unavailable
+        | ErrorKind::InvalidArgument
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::FailedPrecondition
+        | ErrorKind::ResourceExhausted
+        | ErrorKind::Internal => error,
+    }
 }
 
 /// Standard output is closed or full.

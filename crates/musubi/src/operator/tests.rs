@@ -170,6 +170,21 @@ async fn a_missing_server_or_token_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_away_and_a_token_that_is_not_known_have_remedies_for_who_typed_them() {
+    let desk = Desk::at_company().await;
+    let token = desk.file("another", b"token-of-a-stranger");
+    for (server, field, remedy) in [
+        (desk.server.as_str(), "--token-file", "give an operator's token of this company server"),
+        ("http://127.0.0.1:1", "", "start the company server, or name another with --server; then repeat it"),
+    ] {
+        let arguments = ["musubi", "customers", "list", "--server", server, "--token-file", &token];
+        let Ok(Command::Customers(command)) = Command::try_parse_from(arguments) else { panic!("{server}") };
+        let error = command.run(&mut Vec::new()).await.unwrap_err();
+        assert_eq!((error.field.as_str(), error.remedy.as_str()), (field, remedy), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_funnel_has_bars_and_followers_come_in_pages() {
     let (desk, _) = Desk::at_peer().await;
     let (_, text) = desk.run(&["followers", "funnel"]).await;

@@ -115,7 +115,8 @@ pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
 /// When it is absent or out of the range of years −9999 to 9999; names `field`.
 pub fn instant(time: Option<&prost_types::Timestamp>, field: &str) -> Result<Timestamp, Error> {
     let time = time.ok_or_else(|| Error::invalid(field, "is absent", "give an instant"))?;
-    Timestamp::new(time.seconds, time.nanos).map_err(|_| {
+    let whole = (0..1_000_000_000).contains(&time.nanos);
+    whole.then(|| Timestamp::new(time.seconds, time.nanos).ok()).flatten().ok_or_else(|| {
         Error::invalid(field, "is no instant", "give seconds since 1970 and 0 to 999999999 nanoseconds")
     })
 }
@@ -169,7 +170,8 @@ mod tests {
             assert_eq!(instant(Some(&timestamp(time)), "t"), Ok(time));
         }
         assert_eq!(instant(None, "expire_time").unwrap_err().field, "expire_time");
-        let endless = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
-        assert!(instant(Some(&endless), "t").is_err());
+        for (seconds, nanos) in [(i64::MAX, 0), (i64::MIN, 0), (1, -1), (1, 1_000_000_000)] {
+            assert!(instant(Some(&prost_types::Timestamp { seconds, nanos }), "t").is_err());
+        }
     }
 }

@@ -60,7 +60,7 @@ impl Authenticator {
     pub fn new(tokens: Vec<(Secret, Caller)>) -> Result<Self, Error> {
         let mut known: Vec<([u8; 32], Caller)> = Vec::with_capacity(tokens.len());
         for (token, caller) in tokens {
-            check(&token)
+            check_token(&token, "token")
                 .map_err(|error| Error { problem: format!("{caller}: {}", error.problem), ..error })?;
             let digest = digest(token.expose().as_bytes());
             if let Some((_, other)) = known.iter().find(|(known, other)| *known == digest && *other != caller)
@@ -103,15 +103,15 @@ impl fmt::Debug for Authenticator {
 /// Whether a token is long enough and can stand in a header.
 ///
 /// # Errors
-/// `InvalidArgument` at `token` when not.
-pub(crate) fn check(token: &Secret) -> Result<(), Error> {
+/// `InvalidArgument` at `field` when not.
+pub fn check_token(token: &Secret, field: &str) -> Result<(), Error> {
     let text = token.expose();
     if text.len() >= SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     let problem = format!("a token of {}", musubi_domain::error::shape(text));
     Err(Error::invalid(
-        "token",
+        field,
         problem,
         "give at least 16 visible ASCII characters without spaces, best random",
     ))

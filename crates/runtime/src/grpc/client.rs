@@ -57,7 +57,7 @@ pub fn connect(
     token: &Secret,
     options: ClientOptions,
 ) -> Result<AuthorizedChannel, Error> {
-    auth::check(token)?;
+    auth::check_token(token, "token")?;
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
         .map_err(|_| Error::invalid("token", "can not stand in a header", "use visible ASCII"))?;
     authorization.set_sensitive(true);

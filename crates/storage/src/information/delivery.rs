@@ -108,12 +108,6 @@ pub trait DeliveryStore: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError>;
 
-    /// When the next delivery over this carrier is due, if any waits.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn next_due(&self, carrier: &CarrierId, source: Source) -> Result<Option<Timestamp>, StoreError>;
-
     /// Accepted deliveries whose expiry passed before `before` without a receipt expire; at most `limit`. Gives how many.
     ///
     /// # Errors

@@ -1,15 +1,23 @@
 //! The embedded stores: one SQLite file for each node.
 //!
 //! WAL with `synchronous=FULL`: what is committed survives a power cut. One connection writes, so that transactions queue in
-//! the program instead of failing on the file's lock; others read beside it. Surprising: a write transaction is
-//! `BEGIN IMMEDIATE`, because one that begins by reading and then writes can't wait for its turn.
+//! the program instead of failing on the file's lock; others read beside it. One process has a database: it holds a lock on
+//! `<database>.lock`, a file of its own, because a process that opens and closes SQLite's files beside SQLite loses its locks.
+//! Surprising: a write transaction is `BEGIN IMMEDIATE`, because one that begins by reading and then writes can't wait for its
+//! turn.
 
 pub mod carrier;
 pub mod company;
 pub mod information;
 pub mod terminal;
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -33,38 +41,26 @@ const READER_CACHE: &str = "-16384";
 pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
+    lock: Arc<File>,
 }
 
 impl Database {
-    /// Opens the file, makes it when it isn't there, and brings its schema up to date.
+    /// Opens the file, makes it when it isn't there, and brings its schema up to date. Until [`Database::close`], or the
+    /// process's end, nobody else opens it.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another has it, and then nothing was touched; [`StoreError::Unopened`].
     pub(crate) async fn open(path: &Path, migrations: &Migrator) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
-            // A batch's rows cross from the driver's thread in one go.
-            .row_buffer_size(1_000)
-            .pragma("temp_store", "MEMORY")
-            .pragma("wal_autocheckpoint", "4000");
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(Duration::from_secs(60))
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
-            .await
-            .map_err(StoreError::during("open"))?;
-        migrations
-            .run(&writer)
-            .await
-            .map_err(|error| StoreError::Unavailable { transaction: "migrate", source: error.into() })?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
-            .await
-            .map_err(StoreError::during("open"))?;
-        Ok(Self { writer, reader })
+        let unopened = |source| StoreError::Unopened { path: path.to_owned(), source };
+        // SQLite takes an empty name and `:memory:` for a database that is gone with the process.
+        let path = &std::path::absolute(path).map_err(unopened)?;
+        let lock = lock(path).map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::InUse(path.to_owned()),
+            TryLockError::Error(source) => unopened(source),
+        })?;
+        let (writer, reader) =
+            connect(path, migrations).await.map_err(|error| unopened(io::Error::other(error)))?;
+        Ok(Self { writer, reader, lock: Arc::new(lock) })
     }
 
     /// Begins a transaction that may write. The name stands in errors.
@@ -86,11 +82,55 @@ impl Database {
         &self.writer
     }
 
-    /// Writes the log back into the file and closes it.
+    /// Writes the log back into the file, closes it and leaves it to others.
     pub(crate) async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the database's lock stays until the process ends");
+        }
     }
+}
+
+/// Takes the lock beside the database; links to one database find one lock. The file stays when the lock goes: whoever removed
+/// it could take it from under a process that has just opened it.
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let mut beside = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    beside.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(beside)
+        .map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// The connection that writes and those that read, over the present schema.
+async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        // A batch's rows cross from the driver's thread in one go.
+        .row_buffer_size(1_000)
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", "4000");
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(60))
+        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
+        .await?;
+    migrations.run(&writer).await?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
+        .await?;
+    Ok((writer, reader))
 }
 
 /// Rows as the one JSON parameter that `json_each` takes apart: an array of arrays, one for each row.
@@ -161,6 +201,39 @@ pub(crate) fn at_place<T: Copy>(all: &[T], place: i64) -> Result<T, StoreError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn open(path: &Path) -> Result<Database, StoreError> {
+        Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await
+    }
+
+    #[tokio::test]
+    async fn a_database_has_one_holder_until_that_closes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let first = open(&path).await.unwrap();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for name in [&path, &link] {
+            assert!(matches!(open(name).await.err(), Some(StoreError::InUse(held)) if held == *name));
+        }
+        first.close().await;
+        open(&link).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_place_for_a_database_is_named_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, "no database, and longer than the head of one".repeat(9)).unwrap();
+        for path in
+            [Path::new(""), folder.path(), &text, &text.join("below"), &folder.path().join("no/where")]
+        {
+            let error = open(path).await.err().unwrap();
+            assert!(matches!(error, StoreError::Unopened { .. }), "{error}");
+            assert!(error.to_string().ends_with("; name a file that can be opened or made"), "{error}");
+        }
+        assert!(std::fs::read(text).unwrap().starts_with(b"no database"));
+    }
 
     #[test]
     fn the_last_instants_read_back() {

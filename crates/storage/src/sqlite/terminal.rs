@@ -7,10 +7,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{
-    id::CarrierId,
-    phone_number::PhoneNumber,
-};
+use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 use sqlx::SqliteConnection;
 
 use super::{Database, instant, micros, rows};
@@ -108,10 +105,8 @@ impl TerminalStore for SqliteTerminalStore {
             Some(number) => sqlx::query_as(ROOMS_OF_A_PHONE).bind(after).bind(limit).bind(number.as_str()),
             None => sqlx::query_as(ROOMS).bind(after).bind(limit),
         };
-        let found: Vec<(i64, String, String, String, u8, Vec<u8>)> = query
-            .fetch_all(self.database.read())
-            .await
-            .map_err(StoreError::during("list_talk_rooms"))?;
+        let found: Vec<(i64, String, String, String, u8, Vec<u8>)> =
+            query.fetch_all(self.database.read()).await.map_err(StoreError::during("list_talk_rooms"))?;
         found
             .into_iter()
             .map(|(talk_room, phone_number, official_account, carrier, step, story)| {
@@ -360,7 +355,11 @@ mod tests {
             "SELECT min(due_time) FROM outbox WHERE carrier = ?1",
         ] {
             let plan: Vec<(i64, i64, i64, String)> =
-                sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).bind("[]").fetch_all(store.database.read()).await.unwrap();
+                sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
+                    .bind("[]")
+                    .fetch_all(store.database.read())
+                    .await
+                    .unwrap();
             let scans =
                 plan.iter().filter(|step| step.3.starts_with("SCAN") && !step.3.contains("VIRTUAL TABLE"));
             assert_eq!(scans.count(), 0, "{query}: {plan:?}");

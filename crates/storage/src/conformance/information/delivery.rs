@@ -1,13 +1,10 @@
 //! Facts about claims, leases and results.
 
-use musubi_domain::{
-    delivery::{DeliveryState as D, Signal},
-    distribution::Command,
-};
+use musubi_domain::delivery::{DeliveryState as D, Signal};
 
 use super::{
-    Bench, at, attempts, claim, claimed, command, deliver, distribute, follow, key, keys, learn, named,
-    request, result, state_of, states, unit,
+    Bench, at, attempts, claim, claimed, deliver, distribute, follow, key, keys, learn, named, request,
+    result, state_of, states, unit,
 };
 use crate::information::{
     FollowerKey,
@@ -212,30 +209,6 @@ pub(crate) async fn results_for_another_follower_change_nothing(store: &dyn Benc
     learn(store, &results, 1).await;
     assert_eq!(state(store, &started[0]).await, D::Rejected);
     assert_eq!(state(store, &started[1]).await, D::Sending);
-}
-
-pub(crate) async fn the_next_due_delivery_is_known(store: &dyn Bench) {
-    let alpha = named("alpha");
-    assert_eq!(store.next_due(&alpha, Source::Dialogues).await.unwrap(), None);
-    let deliveries = delivered_to(store, 1..3).await;
-    let later = NewDelivery { due_time: at(40), ..request(&key("bank", 1), 1) };
-    deliver(store, &[later]).await;
-    let distribution = distribute(store, "bank", 1, &[]).await;
-    command(store, "bank", distribution, Command::Pause).await;
-    assert_eq!(store.next_due(&alpha, Source::Dialogues).await.unwrap(), Some(deliveries[0].due_time));
-    let started = attempts(store, Source::Dialogues, 0).await;
-    assert_eq!(store.next_due(&alpha, Source::Dialogues).await.unwrap(), Some(at(40)));
-    let third = attempts(store, Source::Dialogues, 40).await;
-    assert_eq!(
-        store.next_due(&alpha, Source::Dialogues).await.unwrap(),
-        Some(at(60)),
-        "the first lease to end"
-    );
-    let accepted: Vec<_> = started.iter().chain(&third).map(|attempt| result(attempt, ACCEPTED)).collect();
-    learn(store, &accepted, 41).await;
-    assert_eq!(store.next_due(&alpha, Source::Dialogues).await.unwrap(), None);
-    assert_eq!(store.next_due(&named("beta"), Source::Distribution(distribution)).await.unwrap(), None);
-    assert_eq!(store.next_due(&alpha, Source::Distribution(distribution)).await.unwrap(), Some(at(0)));
 }
 
 pub(crate) async fn accepted_deliveries_without_a_receipt_expire(store: &dyn Bench) {

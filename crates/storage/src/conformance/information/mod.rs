@@ -96,7 +96,6 @@ macro_rules! information_store_suite {
             a_receipt_may_come_before_the_acceptance,
             results_are_recorded_once_and_in_their_order,
             results_for_another_follower_change_nothing,
-            the_next_due_delivery_is_known,
             accepted_deliveries_without_a_receipt_expire,
             a_snapshot_is_compared_with_the_list,
             a_quarantine_suspends_exactly_the_missing,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal, advance},
     eligibility::{Outgoing, Standing, Tie, choose, gate},
-    id::{CarrierId, DialogueId, FollowerId, MessageId, TieId},
+    id::{DialogueId, FollowerId, MessageId, TieId},
 };
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
@@ -65,10 +65,6 @@ pub(super) const RECORD: &str = "
     WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
         AND delivery.message_id = unhex(k.value ->> 2)";
 
-pub(super) const NEXT_DUE: &str = "
-    SELECT min(due_time) FROM delivery INDEXED BY delivery_due
-    WHERE carrier = ?1 AND distribution = ?2 AND state IN (0, 1)";
-
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery SET state = 6, change_time = ?3 WHERE (official_account, follower, message_id) IN
         (SELECT official_account, follower, message_id FROM delivery INDEXED BY delivery_unconfirmed
@@ -119,16 +115,6 @@ impl DeliveryStore for SqliteInformation {
         let mut tx = self.database.write(TRANSACTION).await?;
         record(&mut tx, TRANSACTION, results, now).await?;
         tx.commit().await.map_err(StoreError::during(TRANSACTION))
-    }
-
-    async fn next_due(&self, carrier: &CarrierId, source: Source) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
-            .bind(carrier.as_str())
-            .bind(source_bytes(&source))
-            .fetch_one(self.database.read())
-            .await
-            .map_err(StoreError::during("next_due"))?;
-        due.map(instant).transpose()
     }
 
     async fn expire_unconfirmed(

@@ -24,7 +24,8 @@ impl facts::Bench for SqliteInformation {
         let kept = format!("SELECT {LINE} || ' ' || count FROM delivery_tally WHERE count <> 0 ORDER BY 1");
         let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
         const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
-        let kept_followers = "SELECT concat_ws(' ', official_account, carrier, following, state, reached, count)
+        let kept_followers =
+            "SELECT concat_ws(' ', official_account, carrier, following, state, reached, count)
             FROM follower_tally WHERE count <> 0 ORDER BY 1";
         let counted_followers = format!(
             "SELECT {STANDING} || ' ' || count(*) FROM follower AS f LEFT JOIN dialogue AS d
@@ -147,7 +148,6 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         delivery::MOVE,
         delivery::ATTEMPTED,
         delivery::RECORD,
-        delivery::NEXT_DUE,
         delivery::EXPIRE_UNCONFIRMED,
         list::CLEAR,
         list::STAGE,
@@ -186,7 +186,6 @@ async fn what_is_due_is_found_by_its_index() {
         (flow::CLAIM_INQUIRIES, "inquiry USING COVERING INDEX inquiry_due (company=? AND due_time<?)"),
         (flow::FORGET, "inbox USING COVERING INDEX inbox_age (take_time<?)"),
         (delivery::DUE, "m USING INDEX delivery_due (carrier=? AND distribution=? AND due_time<?)"),
-        (delivery::NEXT_DUE, "delivery USING INDEX delivery_due (carrier=? AND distribution=?)"),
         (delivery::EXPIRE_UNCONFIRMED, "delivery USING COVERING INDEX delivery_unconfirmed (expire_time<?)"),
         (list::STAGED_NEW, "g USING PRIMARY KEY (official_account=? AND carrier=? AND follower>?)"),
         (list::STAGED_MISSING, "s USING PRIMARY KEY (official_account=? AND follower>?)"),
@@ -207,12 +206,21 @@ async fn what_companies_ask_for_is_found_by_its_index() {
         (expansion::NEVER_ATTEMPTED, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
         (expansion::OPEN_REVOCATION, "r USING PRIMARY KEY (carrier=?)"),
         (expansion::NUMBERS, "follower USING PRIMARY KEY (official_account=? AND follower>? AND follower<?)"),
-        (expansion::AT_CARRIER, "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)"),
-        (expansion::ASKED, "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)"),
+        (
+            expansion::AT_CARRIER,
+            "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)",
+        ),
+        (
+            expansion::ASKED,
+            "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)",
+        ),
         (distribution::LIST, "distribution USING INDEX distribution_company (company=?)"),
         (distribution::TALLIES, "delivery_tally USING INDEX delivery_tally_distribution (distribution=?)"),
         (distribution::KNOWN_VALUES, "v USING PRIMARY KEY (distribution=? AND customer_id=?)"),
-        (custody::DESTROY, "e USING COVERING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=?)"),
+        (
+            custody::DESTROY,
+            "e USING COVERING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=?)",
+        ),
         (
             custody::CANDIDATES,
             "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",

@@ -1,0 +1,131 @@
+//! Events: each taken once, or refused by its field.
+
+use super::*;
+
+fn field(taken: Taken) -> String {
+    match taken {
+        Taken::Refused(error) => error.field,
+        Taken::Now | Taken::Before => panic!("not refused"),
+    }
+}
+
+#[tokio::test]
+async fn an_event_has_its_effect_once() {
+    let it = Fixture::new().await;
+    let follow = it.event(What::Followed(Followed {}));
+    assert_eq!(it.take("kumo", follow.clone()).await, Taken::Now);
+    assert_eq!(it.take("kumo", follow.clone()).await, Taken::Before);
+    let twice = it.event(What::Unfollowed(Unfollowed {}));
+    it.clock.advance(SignedDuration::from_secs(1));
+    let taken = it.events.take(&id("kumo"), vec![twice.clone(), twice]).await.unwrap();
+    assert_eq!(taken, [Taken::Now, Taken::Before]);
+    assert_eq!(it.state().await, State::Ended);
+}
+
+#[tokio::test]
+async fn malformed_events_are_refused_by_field_and_change_nothing() {
+    let it = Fixture::new().await;
+    it.asked().await;
+    let before = it.record().await;
+    let follow = || it.event(What::Followed(Followed {}));
+    let receipt = |message_id: &str, kind: ReceiptKind| {
+        What::Receipt(Receipt { message_id: message_id.to_owned(), kind: kind.into() })
+    };
+    let says = |how| What::Responded(Responded { how });
+    let unknown = MessageId::of_dialogue(before.clone().unwrap().dialogue.unwrap().id, 7).to_string();
+    let long = "あ".repeat(3073);
+    for (over, event, at) in [
+        ("kumo", CarrierEvent { event_id: String::new(), ..follow() }, "event_id"),
+        ("kumo", CarrierEvent { event_id: "e".repeat(101), ..follow() }, "event_id"),
+        ("kumo", CarrierEvent { official_account: "nobody".to_owned(), ..follow() }, "official_account"),
+        ("kumo", CarrierEvent { official_account: "gas".to_owned(), ..follow() }, "official_account"),
+        ("kumo", CarrierEvent { msisdn: "08012345678".to_owned(), ..follow() }, "msisdn"),
+        ("kumo", CarrierEvent { event_time: None, ..follow() }, "event_time"),
+        ("kumo", CarrierEvent { what: None, ..follow() }, "what"),
+        ("kumo", it.event(says(None)), "responded.how"),
+        ("kumo", it.event(says(Some(How::Text(String::new())))), "responded.text"),
+        ("kumo", it.event(says(Some(How::Text(long)))), "responded.text"),
+        ("kumo", it.event(says(Some(How::Postback("forged".to_owned())))), "responded.postback"),
+        ("kumo", it.event(says(Some(How::Postback("p".repeat(3000))))), "responded.postback"),
+        ("kumo", it.event(receipt("msg_1", ReceiptKind::Delivered)), "receipt.message_id"),
+        ("kumo", it.event(receipt(&unknown, ReceiptKind::Delivered)), "receipt.message_id"),
+        ("kumo", it.event(receipt(&unknown, ReceiptKind::Unspecified)), "receipt.kind"),
+    ] {
+        assert_eq!(field(it.take(over, event).await), at);
+        assert_eq!(it.record().await, before, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn bad_events_do_not_hold_up_their_neighbours() {
+    let it = Fixture::new().await;
+    let bad = CarrierEvent { msisdn: "110".to_owned(), ..it.event(What::Followed(Followed {})) };
+    let taken = it.events.take(&id("kumo"), vec![bad, it.event(What::Followed(Followed {}))]).await.unwrap();
+    assert!(matches!(taken[..], [Taken::Refused(_), Taken::Now]));
+}
+
+#[tokio::test]
+async fn late_repeated_and_foreign_taps_change_nothing() {
+    let it = Fixture::new().await;
+    it.asked().await;
+    let confirm = it.postback(Choice::Confirm).await;
+    let decline = it.postback(Choice::Decline).await;
+    assert_eq!(it.say(How::Postback(confirm.clone())).await, Taken::Now);
+    assert_eq!(it.state().await, State::AccountAsked);
+    let before = it.record().await;
+    for late in [confirm, decline.clone()] {
+        assert_eq!(it.say(How::Postback(late)).await, Taken::Now, "a late tap is taken");
+        assert_eq!(it.record().await, before, "and has no effect");
+    }
+    // The same button in another person's talk room.
+    let other = CarrierEvent { msisdn: "+818099999999".to_owned(), ..it.event(What::Followed(Followed {})) };
+    it.take("kumo", other.clone()).await;
+    let stolen = What::Responded(Responded { how: Some(How::Postback(decline)) });
+    let stolen = CarrierEvent { msisdn: other.msisdn, ..it.event(stolen) };
+    assert_eq!(field(it.take("kumo", stolen).await), "responded.postback");
+    // A key that isn't ours.
+    let forged = TokenKey::new(&[9; 32]).unwrap();
+    let dialogue = before.unwrap().dialogue.unwrap();
+    let forged = forged.seal_postback(&Postback {
+        dialogue: dialogue.id,
+        step: dialogue.step,
+        choice: Choice::Confirm,
+    });
+    assert_eq!(field(it.say(How::Postback(forged)).await), "responded.postback");
+}
+
+#[tokio::test]
+async fn answers_of_strangers_are_refused() {
+    let it = Fixture::new().await;
+    assert_eq!(field(it.say(How::Text("1234567".to_owned())).await), "msisdn");
+    assert_eq!(it.record().await, None);
+}
+
+#[tokio::test]
+async fn a_receipt_before_the_acceptance_counts() {
+    let it = Fixture::new().await;
+    it.asked().await;
+    let record = it.record().await.unwrap();
+    let message = MessageId::of_dialogue(record.dialogue.unwrap().id, 0);
+    let receipt = Receipt { message_id: message.to_string(), kind: ReceiptKind::Displayed.into() };
+    assert_eq!(it.take("kumo", it.event(What::Receipt(receipt))).await, Taken::Now);
+    let scope = Scope { messages: vec![(it.key(), message)], ..Scope::default() };
+    let mut state = None;
+    it.store
+        .work("look", &scope, Timestamp::UNIX_EPOCH, &mut |work| state = work.messages.get(&message).copied())
+        .await
+        .unwrap();
+    assert_eq!(state, Some(musubi_domain::delivery::DeliveryState::Displayed));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_a_day_ahead_is_the_most_that_is_believed() {
+    let it = Fixture::new().await;
+    for (ahead, taken) in [(86_401, false), (86_400, true)] {
+        let time = it.clock.now() + SignedDuration::from_secs(ahead);
+        let event =
+            CarrierEvent { event_time: Some(timestamp(time)), ..it.event(What::Followed(Followed {})) };
+        assert_eq!(it.take("kumo", event).await == Taken::Now, taken);
+        assert_eq!(it.record().await.is_some(), taken);
+    }
+}

@@ -1,0 +1,216 @@
+//! Configuration: each key of each node, given a wrong value by the environment, ends the check with one sentence that names
+//! it, and nothing is begun.
+//!
+//! Surprising: the defaults of a node are the list of its keys, those among them that are commented out.
+
+use std::{collections::BTreeSet, process::Command};
+
+use musubi_tests::processes::{Kind, Layout, Process, program};
+
+use super::probe::{PERSONAL, long};
+
+/// A node's keys, as the environment names them, and values that are wrong for them.
+type Wrong = (&'static str, &'static [&'static str]);
+
+const WORD: &[&str] = &["", "漏"];
+const TIME: &[&str] = &["", "漏", "5", "-5s", "0s"];
+const WAIT: &[&str] = &["", "漏", "5", "-5s"];
+const COUNT: &[&str] = &["", "漏", "-1", "1.5", "99999999999999999999"];
+const SHARE: &[&str] = &["", "漏", "-0.1", "1.1"];
+const FLAG: &[&str] = &["", "漏", "2"];
+const TOKEN: &[&str] = &["", "short", "漏漏漏漏漏漏漏漏漏漏漏漏漏漏漏漏"];
+const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
+const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "ftp://127.0.0.1:7020"];
+
+const CARRIER: [Wrong; 24] = [
+    ("CARRIER", &["", "漏", "Kumo", "-kumo"]),
+    ("LISTEN", ADDRESS),
+    ("DRAIN", WAIT),
+    ("INFORMATION__ENDPOINT", ENDPOINT),
+    ("INFORMATION__TOKEN", TOKEN),
+    ("CALLERS__INFORMATION", TOKEN),
+    ("CALLERS__TERMINAL", TOKEN),
+    ("MESSAGES__TIME_TO_LIVE", TIME),
+    ("MESSAGES__EXPIRE_SWEEP", TIME),
+    ("FAULTS__SEED", COUNT),
+    ("FAULTS__PUSH_DELAY_MIN", WAIT),
+    ("FAULTS__PUSH_DELAY_MIN", &["1h"]),
+    ("FAULTS__PUSH_DELAY_MAX", WAIT),
+    ("FAULTS__LOST_PUSHES", SHARE),
+    ("FAULTS__LOST_PUSH_ANSWERS", SHARE),
+    ("FAULTS__LOST_SENDS", SHARE),
+    ("FAULTS__LOST_SEND_ANSWERS", SHARE),
+    ("FAULTS__DUPLICATED_EVENTS", SHARE),
+    ("FAULTS__REORDER_WINDOW", COUNT),
+    ("FAULTS__REFUSED_MESSAGES", SHARE),
+    ("FAULTS__THROTTLED_MESSAGES", SHARE),
+    ("FAULTS__RETRY_AFTER", WAIT),
+    ("TELEMETRY__FORMAT", WORD),
+    ("TELEMETRY__FILTER", &["musubi=漏"]),
+];
+
+const COMPANY: [Wrong; 19] = [
+    ("COMPANY", WORD),
+    ("MATCHING", &["", "漏", "Inquiry"]),
+    ("LISTEN", ADDRESS),
+    ("DRAIN", WAIT),
+    ("INFORMATION__ENDPOINT", ENDPOINT),
+    ("INFORMATION__TOKEN", TOKEN),
+    ("CALLERS__INFORMATION__0", TOKEN),
+    ("CALLERS__OPERATORS__0", TOKEN),
+    ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
+    ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
+    ("POLICY__BRANCH_REQUIRED", FLAG),
+    ("POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
+    ("POLICY__WRITTEN_NAME_REQUIRED", FLAG),
+    ("IMPORT__LARGEST_FILE_MIB", &["", "漏", "0", "-1", "99999999999999999999"]),
+    ("IMPORT__MOST_ROWS", &["", "漏", "0", "-1", "99999999999999999999"]),
+    ("CUSTODY__AUTOMATIC", FLAG),
+    ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
+    ("TELEMETRY__FORMAT", WORD),
+    ("TELEMETRY__FILTER", &["musubi=漏"]),
+];
+
+const INFORMATION: [Wrong; 44] = [
+    ("LISTEN", ADDRESS),
+    ("DRAIN", WAIT),
+    ("KEYS__FOLLOWER", &["", "short"]),
+    ("KEYS__TOKEN", &["", "short"]),
+    ("LISTS__EVERY", TIME),
+    ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
+    ("LISTS__COLLAPSE_AT_LEAST", COUNT),
+    ("LISTS__CONFIRM_AFTER", WAIT),
+    ("LEASES__DELIVERY", TIME),
+    ("LEASES__INQUIRY", &["", "漏", "0s", "61m"]),
+    ("TELEMETRY__FORMAT", WORD),
+    ("TELEMETRY__FILTER", &["musubi=漏"]),
+    ("COMPANY__0__ID", &["", "漏", "hinata-gas"]),
+    ("COMPANY__0__TOKEN", TOKEN),
+    ("COMPANY__0__TOKEN", &["the-token-of-hinata-gas-at-information"]),
+    ("COMPANY__0__MATCHING", WORD),
+    ("COMPANY__0__ENDPOINT", ENDPOINT),
+    ("COMPANY__0__ENDPOINT_TOKEN", TOKEN),
+    ("COMPANY__0__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
+    ("COMPANY__0__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
+    ("COMPANY__0__METHODS", WORD),
+    ("COMPANY__0__FOLLOWER_LIMIT", COUNT),
+    ("COMPANY__0__ACCOUNT_LIMIT", COUNT),
+    ("COMPANY__0__COMPANY_LIMIT", COUNT),
+    ("OFFICIAL_ACCOUNT__0__ID", &["", "漏", "hinata-gas"]),
+    ("OFFICIAL_ACCOUNT__0__COMPANY", &["", "漏", "nobody"]),
+    ("OFFICIAL_ACCOUNT__0__DISPLAY_NAME", &[""]),
+    ("OFFICIAL_ACCOUNT__0__CARRIERS", WORD),
+    ("OFFICIAL_ACCOUNT__0__TIE_DAYS", COUNT),
+    ("OFFICIAL_ACCOUNT__0__TIME_ZONE", &["", "漏", "Asia/Nowhere"]),
+    ("OFFICIAL_ACCOUNT__0__QUIET_HOURS", &["漏", "21:00", "25:00-08:00"]),
+    ("OFFICIAL_ACCOUNT__0__REMIND_AFTER", WAIT),
+    ("OFFICIAL_ACCOUNT__0__REMINDERS", COUNT),
+    ("OFFICIAL_ACCOUNT__0__UNREADABLE", COUNT),
+    ("OFFICIAL_ACCOUNT__0__TRIES", COUNT),
+    ("OFFICIAL_ACCOUNT__0__ASK_AGAIN_AFTER", WAIT),
+    ("OFFICIAL_ACCOUNT__0__DECLINED_FOR", WAIT),
+    ("OFFICIAL_ACCOUNT__0__TEXTS", WORD),
+    ("OFFICIAL_ACCOUNT__0__TEXTS__QUESTION", &[""]),
+    ("CARRIER__0__ID", &["", "漏", "nami"]),
+    ("CARRIER__0__ENDPOINT", ENDPOINT),
+    ("CARRIER__0__ENDPOINT_TOKEN", TOKEN),
+    ("CARRIER__0__TOKEN", TOKEN),
+    ("CARRIER__0__VERIFICATION_URL", &["", "漏", "https://kumo.test/verify", "http://{method}.kumo.test/"]),
+];
+
+const TERMINAL: [Wrong; 12] = [
+    ("SERVER__LISTEN", ADDRESS),
+    ("FLEET__NAME", WORD),
+    ("CARRIER__0__ID", &["", "漏", "nami"]),
+    ("CARRIER__0__ENDPOINT", ENDPOINT),
+    ("CARRIER__0__TOKEN", TOKEN),
+    ("CALLERS__OPERATORS__0", TOKEN),
+    ("THINKING__MIN", &["", "漏", "5", "-5s", "1h"]),
+    ("THINKING__MAX", WAIT),
+    ("THINKING__SEED", COUNT),
+    ("TELEMETRY__FORMAT", WORD),
+    ("TELEMETRY__FILTER", &["musubi=漏"]),
+    ("SHUTDOWN__DRAIN", WAIT),
+];
+
+/// A node's wrong values, and the defaults that list its keys.
+fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
+    macro_rules! defaults {
+        ($node:literal) => {
+            include_str!(concat!("../../../crates/", $node, "/src/config.default.toml"))
+        };
+    }
+    match kind {
+        Kind::Company => (&COMPANY, defaults!("company-server")),
+        Kind::Information => (&INFORMATION, defaults!("information-server")),
+        Kind::Carrier => (&CARRIER, defaults!("carrier-simulator")),
+        Kind::Terminal => (&TERMINAL, defaults!("terminal-simulator")),
+    }
+}
+
+/// Keys whose every value is taken by the check; a file that isn't there is found out at the start.
+const FREE: [&str; 3] = ["DATABASE", "DATABASE__PATH", "FLEET__STORIES"];
+
+/// The keys that a node's defaults tell of, as the environment names them, without places.
+fn keys(defaults: &str) -> BTreeSet<String> {
+    let (mut section, mut keys) = (String::new(), BTreeSet::new());
+    for line in defaults.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        let plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_matches(['[', ']']).to_uppercase() + "__";
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|(name, _)| plain(name)) {
+            keys.insert(format!("{section}{}", name.to_uppercase()));
+        }
+    }
+    keys
+}
+
+/// What the check of a node says of this value, when it refuses it as it should; else what is wrong with that.
+fn fault(process: &Process, key: &str, value: &str) -> Option<String> {
+    let kind = process.kind().as_str();
+    let variable = format!("MUSUBI_{}__{key}", kind.to_uppercase());
+    let mut command = Command::new(program());
+    command.args([kind, "--check", "--config"]).arg(process.config()).env_clear().env(&variable, value);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let name = key.rsplit("__").find(|part| part.parse::<u8>().is_err()).unwrap();
+    let what = if output.status.code() != Some(2) {
+        "is taken"
+    } else if said.lines().count() != 1 || !said.contains("; ") {
+        "is not refused in one sentence with a remedy"
+    } else if !said.to_lowercase().contains(&name.to_lowercase()) {
+        "is refused without the key's name"
+    } else if said.contains(PERSONAL) {
+        "is shown"
+    } else {
+        return None;
+    };
+    Some(format!("{variable}={value:.40} {what}: {}", said.trim_end()))
+}
+
+#[tokio::test]
+async fn every_key_refuses_wrong_values_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut faults = Vec::new();
+    for process in Layout::new(folder.path()).processes() {
+        let (table, defaults) = table(process.kind());
+        for (key, values) in table {
+            faults.extend(values.iter().filter_map(|value| fault(&process, key, value)));
+        }
+        let tried: BTreeSet<String> = table
+            .iter()
+            .map(|(key, _)| {
+                key.split("__").filter(|part| part.parse::<u8>().is_err()).collect::<Vec<_>>().join("__")
+            })
+            .collect();
+        let missed: Vec<_> = keys(defaults)
+            .into_iter()
+            .filter(|key| !tried.contains(key) && !FREE.contains(&key.as_str()))
+            .collect();
+        assert!(missed.is_empty(), "keys of {} that nothing tries: {missed:?}", process.name());
+        faults.extend(fault(&process, "SURPRISE", &long(3)));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

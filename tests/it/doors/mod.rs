@@ -1,0 +1,46 @@
+//! Bad input at every door: each field of each request, wrong in every way that it can be, is refused by its name and with a
+//! remedy, shows nothing of anybody, and changes nothing.
+//!
+//! The tables stand in a file for each node's contracts, and [`contract`] reads from the contracts themselves what the tables
+//! have to hold, so that a new field can't be forgotten. Surprising: "nothing" is meant to the byte. Before and after each call
+//! the files of all databases are compared; that works only while the nodes have nothing of their own to do.
+
+mod carrier;
+mod company;
+mod configuration;
+mod contract;
+mod information;
+mod probe;
+mod terminal;
+mod world;
+
+use std::collections::BTreeSet;
+
+use self::{probe::Probes, world::World};
+
+#[tokio::test]
+async fn bad_input_is_refused_by_its_field_and_changes_nothing() {
+    let mut world = World::start().await;
+    let mut probes = Probes::default();
+    company::probe(&world, &mut probes).await;
+    information::probe(&world, &mut probes).await;
+    carrier::probe(&world, &mut probes).await;
+    terminal::probe(&world, &mut probes).await;
+    assert!(probes.faults.is_empty(), "{}", probes.faults.join("\n"));
+    let missed: BTreeSet<_> = contract::fields().difference(&probes.fields).cloned().collect();
+    assert!(missed.is_empty(), "fields that no probe has: {missed:#?}");
+    for process in world.system.processes() {
+        let said = process.said();
+        assert!(!said.contains("panicked"), "{} said:\n{said}", process.name());
+    }
+}
+
+#[tokio::test]
+async fn strangers_and_those_who_may_not_are_refused_everywhere() {
+    let world = World::start().await;
+    let before = world.system.quiet().await;
+    for method in contract::methods() {
+        world.refuses_strangers(&method).await;
+    }
+    assert!(before == world.system.stored(), "a refused call left something behind");
+}

@@ -1,0 +1,144 @@
+//! How a table of wrong requests is asked.
+
+use std::collections::BTreeSet;
+
+use musubi_domain::{Error, ErrorKind};
+use musubi_proto::r#type::v1::ItemError;
+use musubi_runtime::grpc::status::from_status;
+use musubi_tests::processes::Stored;
+use tonic::{Response, Status};
+
+use super::world::World;
+
+/// A field, what its fault is answered with, and the edit that spoils it in a good request.
+pub(super) type Wrong<R> = (&'static str, ErrorKind, fn(&mut R));
+
+/// What stands in wrong values that belong to somebody; no error may show it.
+pub(super) const PERSONAL: &str = "漏";
+/// A number that is somebody's, and not written as E.164.
+pub(super) const NUMBER: &str = "09087654321";
+
+/// So many characters that are somebody's.
+pub(super) fn long(characters: usize) -> String {
+    PERSONAL.repeat(characters)
+}
+
+/// What was asked so far.
+#[derive(Default)]
+pub(super) struct Probes {
+    /// Every field that had a probe, as `Method: path`.
+    pub(super) fields: BTreeSet<String>,
+    /// What went otherwise than it should.
+    pub(super) faults: Vec<String>,
+}
+
+impl Probes {
+    /// Asks `good`, which has to be taken, then each wrong variant of it, which has to be refused by its field and to change
+    /// nothing.
+    pub(super) async fn ask<R: Clone>(
+        &mut self,
+        world: &World,
+        method: &str,
+        good: &R,
+        call: impl AsyncFn(R) -> Result<(), Error>,
+        table: &[Wrong<R>],
+    ) {
+        self.run(world, method, good, call, table, None).await;
+    }
+
+    /// The same for what is refused as an item: the batch's answer is stored, so that the same batch gets it again. That no
+    /// item had an effect is seen in the nodes that would have learnt of it.
+    pub(super) async fn ask_leaving_a_trace<R: Clone>(
+        &mut self,
+        world: &World,
+        method: &str,
+        good: &R,
+        call: impl AsyncFn(R) -> Result<(), Error>,
+        table: &[Wrong<R>],
+        at: &'static str,
+    ) {
+        self.run(world, method, good, call, table, Some(at)).await;
+    }
+
+    async fn run<R: Clone>(
+        &mut self,
+        world: &World,
+        method: &str,
+        good: &R,
+        call: impl AsyncFn(R) -> Result<(), Error>,
+        table: &[Wrong<R>],
+        trace: Option<&'static str>,
+    ) {
+        let elsewhere = |mut stored: Stored| {
+            stored.retain(|(node, ..)| Some(*node) != trace);
+            stored
+        };
+        let idle = world.system.stored();
+        if let Err(error) = call(good.clone()).await {
+            self.faults.push(format!("{method}: the good request is refused: {error}"));
+        }
+        let had_effect = world.system.stored() != idle;
+        let mut before = elsewhere(if had_effect { world.system.quiet().await } else { idle });
+        for (row, (field, kind, spoil)) in table.iter().enumerate() {
+            let mut wrong = good.clone();
+            spoil(&mut wrong);
+            let answer = call(wrong).await;
+            let mut fault = fault(answer, field, *kind);
+            let after = elsewhere(world.system.stored());
+            if after != before {
+                fault = Some(format!("it changed something, besides: {}", fault.unwrap_or_default()));
+                before = after;
+            }
+            self.faults.extend(fault.map(|fault| format!("{method}, row {row}, {field}: {fault}")));
+            self.fields.insert(format!("{method}: {field}"));
+        }
+    }
+}
+
+/// What is wrong with an answer to a request that is wrong in this field; none when it is as it should be.
+fn fault(answer: Result<(), Error>, field: &str, kind: ErrorKind) -> Option<String> {
+    let Err(error) = answer else { return Some("it is taken".to_owned()) };
+    let shown = error.to_string();
+    let what = if without_places(&error.field) != field {
+        "another field is named"
+    } else if error.kind != kind {
+        "it is of another kind"
+    } else if error.problem.is_empty() || error.remedy.is_empty() {
+        "it says too little"
+    } else if [PERSONAL, NUMBER].iter().any(|personal| shown.contains(personal)) || shown.len() > 500 {
+        "it tells too much"
+    } else {
+        return None;
+    };
+    Some(format!("{what}: {error:?}"))
+}
+
+/// `inquiries[0].name` as the contract names it: `inquiries.name`.
+fn without_places(field: &str) -> String {
+    let mut path = String::new();
+    for part in field.split('[') {
+        path.push_str(part.split_once(']').map_or(part, |(_place, rest)| rest));
+    }
+    path
+}
+
+/// The answer of a call that refuses as a whole.
+pub(super) fn whole<T>(answer: Result<Response<T>, Status>) -> Result<(), Error> {
+    answer.map(drop).map_err(|status| from_status(&status))
+}
+
+/// The answer of a call that refuses items of a batch; `field` is the batch.
+pub(super) fn items<T>(
+    answer: Result<Response<T>, Status>,
+    field: &str,
+    refused: impl FnOnce(T) -> Vec<ItemError>,
+) -> Result<(), Error> {
+    let answer = answer.map_err(|status| from_status(&status))?.into_inner();
+    match refused(answer).into_iter().next() {
+        None => Ok(()),
+        Some(ItemError { index, field: inner, problem, remedy }) => {
+            let dot = if inner.is_empty() { "" } else { "." };
+            Err(Error::invalid(format!("{field}[{index}]{dot}{inner}"), problem, remedy))
+        }
+    }
+}

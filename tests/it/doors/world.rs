@@ -1,0 +1,142 @@
+//! What the doors are tried on: every node as a process, two masters, a follower of each company who has been asked, and then
+//! silence.
+
+use futures::stream;
+use musubi_domain::ErrorKind;
+use musubi_proto::{
+    carrier::v1::{
+        Action, Follow, IncomingMessage, ReceiveMessagesRequest, SubmitActionsRequest, action::What,
+        handset_service_client::HandsetServiceClient,
+    },
+    company::v1::{
+        EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
+    },
+};
+use musubi_runtime::grpc::{client::AuthorizedChannel, status::from_status};
+use musubi_tests::processes::System;
+use tonic::client::Grpc;
+
+use super::contract::Method;
+
+/// The company that is asked, and the one whose master is entrusted; their official accounts have the same names.
+pub(super) const BANK: &str = "aoba-bank";
+pub(super) const GAS: &str = "hinata-gas";
+/// The carrier of both followers, and the fleet of their phones.
+pub(super) const KUMO: &str = "kumo";
+pub(super) const FLEET: &str = "fleet-of-the-test";
+/// The bank's follower, and the gas company's.
+pub(super) const FOLLOWERS: [(&str, &str); 2] = [("+818011110001", BANK), ("+818011110002", GAS)];
+
+/// Every node, and what the followers' phones got.
+pub(super) struct World {
+    pub(super) system: System,
+    pub(super) questions: Vec<IncomingMessage>,
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        let system = System::start_quiet().await;
+        for company in [BANK, GAS] {
+            import(&system, company).await;
+        }
+        let mut gas = CustomerServiceClient::new(system.channel(GAS));
+        gas.entrust_master(EntrustMasterRequest { lease_seconds: 3_600 }).await.unwrap();
+        follow(&system).await;
+        let questions = questions(&system).await;
+        let world = Self { system, questions };
+        world.system.quiet().await;
+        world
+    }
+
+    /// A company's customer master, as a file.
+    pub(super) fn master(company: &str) -> Vec<u8> {
+        let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/musubi/samples");
+        std::fs::read(format!("{samples}/customers-{company}.csv")).unwrap()
+    }
+
+    /// Asserts that a method refuses a caller whom nobody knows, and one who is known and may not call it.
+    pub(super) async fn refuses_strangers(&self, method: &Method) {
+        let path = format!("/{}/{}", method.service, method.name);
+        let channel = |from, node| (node, self.system.channel_of(from, node));
+        // Who is known at a node, and may not call the services of the others there.
+        let (stranger, unwelcome) = match method.service.as_str() {
+            "musubi.company.v1.CustomerService" => {
+                ([channel("nobody", BANK)].to_vec(), Some(channel("information", BANK)))
+            }
+            "musubi.company.v1.MatchService" => {
+                ([channel("nobody", BANK)].to_vec(), Some(channel("operators", BANK)))
+            }
+            "musubi.information.v1.CarrierEventService" => {
+                ([channel("nobody", "information")].to_vec(), Some(channel(BANK, "information")))
+            }
+            "musubi.information.v1.CustodyService" => {
+                ([channel("nobody", "information")].to_vec(), Some(channel(KUMO, "information")))
+            }
+            "musubi.information.v1.DistributionService" | "musubi.information.v1.FollowerService" => (
+                [channel("nobody", "information"), channel("nobody", BANK)].to_vec(),
+                Some(channel(KUMO, "information")),
+            ),
+            "musubi.carrier.v1.HandsetService" => {
+                ([channel("nobody", KUMO)].to_vec(), Some(channel("information", KUMO)))
+            }
+            "musubi.carrier.v1.MessageService" | "musubi.carrier.v1.SubscriberListService" => {
+                ([channel("nobody", KUMO)].to_vec(), Some(channel("phones", KUMO)))
+            }
+            "musubi.carrier.v1.VerificationService" => {
+                let other = if method.name == "ListVerificationKeys" { "phones" } else { "information" };
+                ([channel("nobody", KUMO)].to_vec(), Some(channel(other, KUMO)))
+            }
+            "musubi.terminal.v1.TerminalService" => ([channel("nobody", "phones")].to_vec(), None),
+            other => panic!("{other} is new; say who may not call it"),
+        };
+        for (node, channel) in stranger {
+            assert_eq!(refusal(channel, &path).await, ErrorKind::Unauthenticated, "{path} at {node}");
+        }
+        if let Some((node, channel)) = unwelcome {
+            assert_eq!(refusal(channel, &path).await, ErrorKind::PermissionDenied, "{path} at {node}");
+        }
+    }
+}
+
+async fn refusal(channel: AuthorizedChannel, path: &str) -> ErrorKind {
+    let mut client = Grpc::new(channel);
+    client.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let answer = client.unary(tonic::Request::new(()), path.parse().unwrap(), codec).await;
+    from_status(&answer.unwrap_err()).kind
+}
+
+async fn import(system: &System, company: &str) {
+    let part = ImportCustomersRequest { dry_run: false, chunk: World::master(company) };
+    let mut customers = CustomerServiceClient::new(system.channel(company));
+    let answer = customers.import_customers(stream::iter([part])).await.unwrap().into_inner();
+    assert!(answer.added > 0 && answer.error_count == 0);
+}
+
+async fn follow(system: &System) {
+    let mut handset = HandsetServiceClient::new(system.channel_of("phones", KUMO));
+    let action = |(msisdn, account): (&str, &str)| Action {
+        msisdn: msisdn.to_owned(),
+        official_account: account.to_owned(),
+        what: Some(What::Follow(Follow {})),
+    };
+    let request = SubmitActionsRequest {
+        batch_id: uuid::Uuid::from_u128(1).to_string(),
+        fleet: FLEET.to_owned(),
+        actions: FOLLOWERS.map(action).to_vec(),
+    };
+    handset.submit_actions(request).await.unwrap();
+}
+
+/// The question that each follower was asked, in their order.
+async fn questions(system: &System) -> Vec<IncomingMessage> {
+    let mut handset = HandsetServiceClient::new(system.channel_of("phones", KUMO).open_ended());
+    let request = ReceiveMessagesRequest { fleet: FLEET.to_owned() };
+    let mut stream = handset.receive_messages(request).await.unwrap().into_inner();
+    let mut messages = Vec::new();
+    while messages.len() < FOLLOWERS.len() {
+        messages.extend(stream.message().await.unwrap().unwrap().messages);
+    }
+    messages.sort_by(|one, other| one.msisdn.cmp(&other.msisdn));
+    messages
+}
