@@ -33,6 +33,8 @@ use crate::{
 
 /// How many numbers one transaction promotes.
 const BATCH: u32 = 1_000;
+/// How many numbers, about, one transaction stages.
+const STAGED_AT_ONCE: usize = 20_000;
 /// How long to leave a carrier alone whose list could not be fetched.
 const REST: Duration = Duration::from_secs(2);
 
@@ -169,6 +171,7 @@ impl Lists {
         let mut parts = gateway.fetch_list(&list.account).await?;
         let mut header = None;
         let mut check = SnapshotCheck::default();
+        let mut arrived: Vec<(FollowerId, PhoneNumber)> = Vec::new();
         while let Some(part) = parts.next().await {
             match part? {
                 ListPart::Header { generation, as_of } if header.is_none() => {
@@ -180,14 +183,15 @@ impl Lists {
                         return Err(broken("a page before the header"));
                     }
                     check.page(page_number, &numbers)?;
-                    let followers: Vec<(FollowerId, PhoneNumber)> = numbers
-                        .into_iter()
-                        .map(|number| (self.keyring.follower(&list.account, &number), number))
-                        .collect();
-                    self.store.stage(list, &followers).await?;
+                    let follower = |number| (self.keyring.follower(&list.account, &number), number);
+                    arrived.extend(numbers.into_iter().map(follower));
+                    if arrived.len() >= STAGED_AT_ONCE {
+                        self.store.stage(list, &in_order(&mut arrived)).await?;
+                    }
                 }
                 ListPart::End { count, digest } => {
                     check.end(count, &digest)?;
+                    self.store.stage(list, &in_order(&mut arrived)).await?;
                     return header.ok_or_else(|| broken("an end before the header"));
                 }
             }
@@ -245,4 +249,11 @@ impl Lists {
             self.signals.dialogues.raise();
         }
     }
+}
+
+/// What has arrived, in the order of the stage's key: neighbours share pages.
+fn in_order(arrived: &mut Vec<(FollowerId, PhoneNumber)>) -> Vec<(FollowerId, PhoneNumber)> {
+    let mut followers = std::mem::take(arrived);
+    followers.sort_unstable();
+    followers
 }

@@ -40,7 +40,7 @@ pub trait ListStore: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn begin_list(&self, list: &ListKey) -> Result<(), StoreError>;
 
-    /// Stages numbers, at most some thousands.
+    /// Stages numbers, at most some ten thousands; fastest in the order of followers.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use musubi_domain::delivery::DeliveryState;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
     SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, save, tally,
@@ -71,6 +71,33 @@ async fn everything_outlives_the_process() {
     store.close().await;
     let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
     facts::everything_is_there(&store).await;
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("information.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut first = sqlx::migrate!("src/sqlite/migrations/information");
+    first.migrations.to_mut().truncate(1);
+    first.run(&mut old).await.unwrap();
+    const ROWS: &str = "
+        INSERT INTO follower VALUES ('bank', x'01', '+819000000001', 'alpha', 1, 5), ('bank', x'02', '+819000000002', 'alpha', 0, 5);
+        INSERT INTO dialogue VALUES ('bank', x'01', x'0a', 0, 1, 1, 1, 0, 0, 0, 1, 9, 5, NULL, NULL, NULL, '[]');
+        INSERT INTO delivery VALUES ('bank', x'01', x'0b', 'alpha', x'', 0, 2, 1, 0, 5, 9, x'0a', 1, NULL, NULL, 6);
+        INSERT INTO delivery_tally VALUES ('bank', 'alpha', x'', 0, 2, 1);
+        INSERT INTO guess VALUES ('bank', 0, x'01', 2, 9);";
+    sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteInformation::open(&path).await.unwrap();
+    facts::balanced(&store).await;
+    let [kept, _] = store.tallies().await;
+    assert_eq!(kept.len(), 3, "one delivery, one follower asked, one gone without a dialogue: {kept:?}");
+    const COUNT: &str = "SELECT (SELECT count(*) FROM delivery) + (SELECT count(*) FROM guess) + (SELECT count(*) FROM dialogue)";
+    let rows: i64 = sqlx::query_scalar(COUNT).fetch_one(store.database.read()).await.unwrap();
+    assert_eq!(rows, 3);
 }
 
 #[tokio::test]
@@ -182,11 +209,11 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
 async fn what_is_due_is_found_by_its_index() {
     let (store, _folder) = open().await;
     for (statement, access) in [
-        (flow::DUE, "dialogue USING COVERING INDEX dialogue_due (due_time<?)"),
+        (flow::DUE, "dialogue USING INDEX dialogue_due (due_time<?)"),
         (flow::CLAIM_INQUIRIES, "inquiry USING COVERING INDEX inquiry_due (company=? AND due_time<?)"),
         (flow::FORGET, "inbox USING COVERING INDEX inbox_age (take_time<?)"),
         (delivery::DUE, "m USING INDEX delivery_due (carrier=? AND distribution=? AND due_time<?)"),
-        (delivery::EXPIRE_UNCONFIRMED, "delivery USING COVERING INDEX delivery_unconfirmed (expire_time<?)"),
+        (delivery::EXPIRE_UNCONFIRMED, "delivery USING INDEX delivery_unconfirmed (expire_time<?)"),
         (list::STAGED_NEW, "g USING PRIMARY KEY (official_account=? AND carrier=? AND follower>?)"),
         (list::STAGED_MISSING, "s USING PRIMARY KEY (official_account=? AND follower>?)"),
     ] {

@@ -68,6 +68,18 @@ INSERT INTO new_entrusted_customer SELECT * FROM entrusted_customer;
 DROP TABLE entrusted_customer;
 ALTER TABLE new_entrusted_customer RENAME TO entrusted_customer;
 
+CREATE TABLE new_guess (
+    company TEXT NOT NULL,
+    axis INTEGER NOT NULL,
+    subject BLOB NOT NULL,
+    charged INTEGER NOT NULL,
+    window_end INTEGER,
+    PRIMARY KEY (company, axis, subject)
+);
+INSERT INTO new_guess SELECT * FROM guess;
+DROP TABLE guess;
+ALTER TABLE new_guess RENAME TO guess;
+
 -- How many followers stand where; moved in the transaction that moves a follower. Without a dialogue state is -1 and reached 0.
 CREATE TABLE follower_tally (
     official_account TEXT NOT NULL,
