@@ -3,8 +3,8 @@
 //! The surprising thing: hyphens and long marks between letters are dropped, since コ－ポ, コーポ and コ-ポ are one; between
 //! digits they divide, since room 203 of block 1 is not room 1203.
 
-use super::Piece;
-use super::scan::{LONGEST_NUMERAL, trimmed};
+use super::scan::LONGEST_NUMERAL;
+use super::{Piece, number};
 use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
 
 /// What follows the numbers.
@@ -15,7 +15,8 @@ pub(crate) struct Building {
 }
 
 impl Building {
-    pub(super) fn parse(text: &[char]) -> Self {
+    /// None when a number is too long.
+    pub(super) fn parse(text: &[char]) -> Option<Self> {
         let mut pieces = vec![];
         let mut at = 0;
         while let Some(&c) = text.get(at) {
@@ -24,14 +25,14 @@ impl Building {
             // At the end 三〇五 is a room; a single numeral may end a name (平和荘第二).
             let counted = text.get(at + kanji).map_or(kanji > 1, |c| "号室階棟".contains(*c));
             let number = if ascii > 0 {
-                Some((ascii, trimmed(&text[at..at + ascii].iter().collect::<String>())))
+                Some((ascii, number(&text[at..at + ascii])?))
             } else if counted {
-                kanji_number(&text[at..at + kanji]).map(|n| (kanji, n.to_string()))
+                kanji_number(&text[at..at + kanji]).map(|n| (kanji, n))
             } else {
                 None
             };
-            if let Some((length, digits)) = number {
-                pieces.push(Piece::Number(digits));
+            if let Some((length, number)) = number {
+                pieces.push(Piece::Number(number));
                 at += length;
                 at += match &text[at..] {
                     ['号', '室', ..] => 2,
@@ -48,7 +49,7 @@ impl Building {
                 at += 1;
             }
         }
-        Self { pieces }
+        Some(Self { pieces })
     }
 
     /// The letters without the numbers.
@@ -61,13 +62,11 @@ impl Building {
     }
 
     /// The numbers without the letters; the last is the room.
-    pub(crate) fn numbers(&self) -> Vec<&str> {
-        fn number(piece: &Piece) -> Option<&str> {
-            match piece {
-                Piece::Number(digits) => Some(digits.as_str()),
-                Piece::Letter(_) => None,
-            }
-        }
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        let number = |piece: &Piece| match piece {
+            Piece::Number(number) => Some(*number),
+            Piece::Letter(_) => None,
+        };
         self.pieces.iter().filter_map(number).collect()
     }
 }
