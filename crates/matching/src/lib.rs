@@ -18,7 +18,8 @@ mod reason;
 mod record;
 
 pub use compare::{
-    Compared, Comparison, compare_addresses, compare_birth_dates, compare_days, compare_kana, compare_names,
+    Compared, Comparison, compare_accounts, compare_addresses, compare_birth_dates, compare_days,
+    compare_kana, compare_names,
 };
 pub use decide::{Decision, Outcome, Policy, decide, decide_prepared};
 pub use normalise::account::{AccountFormat, AccountText, AccountTextError, account_key, parse_account_text};

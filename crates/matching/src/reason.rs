@@ -31,7 +31,15 @@ macro_rules! reasons {
 reasons! {
     /// No row of the master has this account number.
     AccountNone = "account.none",
-    /// The typed branch is not the row's.
+    /// The account numbers are equal, and so are the branches.
+    AccountEqual = "account.equal",
+    /// The account numbers are equal, and only one side gives a branch.
+    AccountBranchOneSide = "account.branch_one_side",
+    /// The account numbers are different.
+    AccountDifferent = "account.different",
+    /// An account text can't be read, or in more than one way.
+    AccountUnreadable = "account.unreadable",
+    /// The branches are different.
     AccountBranchDifferent = "account.branch_different",
     /// The company demands a branch and none was typed.
     AccountBranchMissing = "account.branch_missing",

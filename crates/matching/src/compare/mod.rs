@@ -5,12 +5,14 @@
 //!
 //! Nothing here measures similarity: no edit distance, no score.
 
+mod account;
 mod address;
 mod birth_date;
 mod kana;
 pub(crate) mod name;
 
 use crate::normalise::folds::{Folds, Trace};
+pub use account::compare_accounts;
 pub use address::compare_addresses;
 pub use birth_date::{compare_birth_dates, compare_days};
 pub use kana::compare_kana;

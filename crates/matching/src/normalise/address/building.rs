@@ -10,7 +10,7 @@ use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
 /// What follows the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Building {
-    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室 and 室 behind a number are dropped.
+    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室, 室 and 棟 behind a number are dropped, 階 is F.
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -35,8 +35,12 @@ impl Building {
                 pieces.push(Piece::Number(number));
                 at += length;
                 at += match &text[at..] {
-                    ['号', '室', ..] => 2,
-                    ['号' | '室', ..] => 1,
+                    ['号', '室' | '棟', ..] => 2,
+                    ['号' | '室' | '棟', ..] => 1,
+                    ['階', ..] => {
+                        pieces.push(Piece::Letter('F'));
+                        1
+                    }
                     _ => 0,
                 };
             } else {

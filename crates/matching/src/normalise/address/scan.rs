@@ -216,18 +216,21 @@ impl<'a> Scanner<'a> {
     fn place_goes_on(&self) -> bool {
         let [only] = self.numbers.as_slice() else { return false };
         let is_kanji = |c: char| matches!(c, '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' | '々' | 'ノ' | 'の');
+        // A short name and a number behind it: 七丁目北8, 一番割12-34, 東五号12-34.
+        let digit = |c: char| c.is_ascii_digit() || is_kanji_numeral(c);
+        let rest = &self.text[self.at..];
+        let name = rest.iter().take(4).take_while(|c| is_kanji(**c) && !digit(**c)).count();
+        let space = rest[name..].iter().take_while(|c| **c == ' ').count();
+        let behind = &rest[name + space..];
+        let digits = behind.iter().take(LONGEST_NUMERAL).take_while(|c| digit(**c)).count();
+        let lot_follows = digits > 0
+            && behind.get(digits).is_some_and(|c| is_joiner(*c) || *c == '番')
+            && !matches!(behind[digits..], ['番', '館' | '街' | '棟', ..]);
         match only.unit {
             None => self.peek(0).is_some_and(|c| is_kanji(c) && !"号室棟階".contains(c)),
-            Some(Unit::Chome) => {
-                let name =
-                    self.text[self.at..].iter().take(4).take_while(|c| **c != ' ' && !c.is_ascii_digit());
-                let name: Vec<char> = name.copied().collect();
-                !name.is_empty()
-                    && name.len() < 4
-                    && name.iter().all(|c| is_kanji(*c) || *c == '字')
-                    && self.peek(name.len()).is_some_and(|c| c.is_ascii_digit())
-            }
-            Some(Unit::Lot | Unit::House) => false,
+            Some(Unit::Chome) => (1..4).contains(&name) && digits > 0,
+            Some(Unit::Lot) => (1..4).contains(&name) && lot_follows,
+            Some(Unit::House) => name < 4 && lot_follows,
         }
     }
 }
