@@ -5,7 +5,7 @@
 
 use super::{Piece, number};
 use crate::normalise::bytes::FormError;
-use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
+use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number, positional_digit};
 use crate::normalise::folds::Folds;
 
 /// What was written after a number.
@@ -121,6 +121,12 @@ impl<'a> Scanner<'a> {
             return Some(value.unwrap_or(0));
         }
         let kanji = rest.iter().take(LONGEST_NUMERAL).take_while(|c| is_kanji_numeral(**c)).count();
+        // 又八四丁目 is block 4 of 又八, and 与一十四丁目 block 14 of 与一: nobody writes a block as 八四 or 一十四.
+        let run = &rest[..kanji];
+        let by_place = run.len() > 1 && run.iter().all(|c| positional_digit(*c).is_some());
+        if rest.get(kanji) == Some(&'丁') && (by_place || run.starts_with(&['一', '十'])) {
+            return None;
+        }
         let number = kanji_number(&self.text[self.at..self.at + kanji])?;
         let counted = self.counts(kanji) || !self.numbers.is_empty();
         if !counted {
