@@ -111,8 +111,11 @@ pub(crate) fn tally(same: &mut Tally, different: &mut Tally) {
         let with_branch = format!("{branch}-{number}");
         for at in 0..number.len() {
             let mut digits: Vec<char> = number.chars().collect();
-            digits[at] =
-                if digits[at] == '9' { '0' } else { char::from_u32(u32::from(digits[at]) + 1).unwrap() };
+            digits[at] = if digits[at] == '9' {
+                '0'
+            } else {
+                char::from_u32(u32::from(digits[at]) + 1).unwrap_or_default()
+            };
             let near: String = digits.iter().collect();
             other("one_digit", number, &near, &BANK);
             other("one_digit", &with_branch, &format!("口座番号は{}です", full_width(&near)), &BANK);

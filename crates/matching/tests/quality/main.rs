@@ -14,6 +14,7 @@ use addresses::Town;
 use tally::Tally;
 
 /// The least share of equal, in percent, by kind.
+#[expect(clippy::print_stdout, reason = "the table is what a person wants of this test")]
 #[track_caller]
 fn check(same: &Tally, least: &[(&str, f64)]) {
     println!(
@@ -38,6 +39,7 @@ fn check(same: &Tally, least: &[(&str, f64)]) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the table is what a person wants of this test")]
 #[track_caller]
 fn check_none(different: &Tally) {
     println!(

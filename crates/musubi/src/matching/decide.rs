@@ -72,7 +72,7 @@ struct Answer {
     id: String,
     /// None when the text can't be read.
     account: Option<AccountText>,
-    identity: PreparedIdentity,
+    identity: Identity,
 }
 
 const MASTER: [&str; 7] =
@@ -212,7 +212,7 @@ fn answers(args: &Args, format: &AccountFormat, bar: &ProgressBar) -> Result<Vec
         answers.push(Answer {
             id: id.to_owned(),
             account: parse_account_text(account_text, format).ok(),
-            identity: PreparedIdentity::new(&identity),
+            identity,
         });
         Ok(())
     };
@@ -277,12 +277,12 @@ fn decide(answer: &Answer, rows: &HashMap<String, Vec<PreparedRecord>>) -> Decis
         return Decision { outcome: Outcome::Rejected, customer_id: None, reasons };
     };
     let candidates = rows.get(&account.account_number).map_or(&[][..], Vec::as_slice);
-    decide_prepared(candidates, account, &answer.identity, &Policy::default())
+    decide_prepared(candidates, account, &PreparedIdentity::new(&answer.identity), &Policy::default())
 }
 
 /// Writes decisions as they come.
 enum Writer<'a> {
-    Csv(csv::Writer<&'a mut dyn Write>),
+    Csv(Box<csv::Writer<&'a mut dyn Write>>),
     Json(BufWriter<&'a mut dyn Write>),
 }
 
@@ -292,7 +292,7 @@ impl<'a> Writer<'a> {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
                 writer.write_record(["id", "outcome", "customer_id", "reasons"]).map_err(unwritten_csv)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(BufWriter::new(out)),
         })
