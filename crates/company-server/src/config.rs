@@ -102,6 +102,10 @@ pub struct PolicyConfig {
     pub whole_address_required: bool,
     /// Review when only the reading of a name is equal.
     pub written_name_required: bool,
+    /// Review when no equal reading stands beside an equal name.
+    pub reading_required: bool,
+    /// Review when names are equal only by forms of one kanji.
+    pub same_kanji_required: bool,
 }
 
 /// `[import]`
@@ -195,6 +199,8 @@ impl From<PolicyConfig> for Policy {
             branch_required: config.branch_required,
             whole_address_required: config.whole_address_required,
             written_name_required: config.written_name_required,
+            reading_required: config.reading_required,
+            same_kanji_required: config.same_kanji_required,
         }
     }
 }

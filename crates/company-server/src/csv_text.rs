@@ -54,6 +54,7 @@ pub struct CsvRows<F: Read> {
     budget: Arc<AtomicUsize>,
     encoding: Encoding,
     columns: Vec<usize>,
+    width: usize,
 }
 
 impl<F: Read + Seek> CsvRows<F> {
@@ -63,18 +64,31 @@ impl<F: Read + Seek> CsvRows<F> {
     /// # Errors
     /// `file` when it is empty or in another encoding, `header` with the missing, unknown and repeated columns,
     /// `Unavailable` when it can't be read.
-    pub fn open(mut file: F, columns: &[&str]) -> Result<Self, Error> {
+    pub fn open(file: F, columns: &[&str]) -> Result<Self, Error> {
+        Self::open_file(file, columns, false)
+    }
+
+    /// As [`open`](Self::open), but the header may have other columns too, which are passed over.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), without unknown columns.
+    pub fn open_among(file: F, columns: &[&str]) -> Result<Self, Error> {
+        Self::open_file(file, columns, true)
+    }
+
+    fn open_file(mut file: F, columns: &[&str], among_others: bool) -> Result<Self, Error> {
         let encoding = detect(&mut file)?;
         let budget = Arc::new(AtomicUsize::new(LONGEST_ROW));
         file.rewind().map_err(unreadable)?;
         let text = Text::new(file, encoding, Arc::clone(&budget));
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let record = StringRecord::new();
-        let mut rows = Self { reader, record, budget, encoding, columns: vec![] };
+        let mut rows = Self { reader, record, budget, encoding, columns: vec![], width: 0 };
         if rows.read()?.is_none() {
             return Err(Error::invalid("file", "it is empty", "send a CSV file with a header row"));
         }
-        rows.columns = positions(&rows.record, columns)?;
+        rows.columns = positions(&rows.record, columns, among_others)?;
+        rows.width = rows.record.len();
         Ok(rows)
     }
 }
@@ -91,7 +105,7 @@ impl<F: Read> CsvRows<F> {
     /// `file` when a row is so long that a quote must be open.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
         let line = self.read()?;
-        Ok(line.map(|line| Row { line, record: &self.record, columns: &self.columns }))
+        Ok(line.map(|line| Row { line, record: &self.record, columns: &self.columns, width: self.width }))
     }
 
     /// Reads a record and gives the line where it begins. The text ends every line with one line feed, so the lines behind
@@ -118,6 +132,7 @@ pub struct Row<'a> {
     line: u64,
     record: &'a StringRecord,
     columns: &'a [usize],
+    width: usize,
 }
 
 impl<'a> Row<'a> {
@@ -132,7 +147,7 @@ impl<'a> Row<'a> {
     /// # Errors
     /// `row` when it has more or fewer values than the header.
     pub fn values(&self) -> Result<impl Iterator<Item = &'a str> + use<'a>, Error> {
-        let (found, wanted) = (self.record.len(), self.columns.len());
+        let (found, wanted) = (self.record.len(), self.width);
         if found != wanted {
             return Err(Error::invalid(
                 "row",
@@ -146,7 +161,7 @@ impl<'a> Row<'a> {
 }
 
 /// Where each wanted column stands in the header.
-fn positions(header: &StringRecord, wanted: &[&str]) -> Result<Vec<usize>, Error> {
+fn positions(header: &StringRecord, wanted: &[&str], among_others: bool) -> Result<Vec<usize>, Error> {
     let names: Vec<String> = header.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     let mut faults = Vec::new();
     let mut name = |fault: &str, columns: Vec<String>| {
@@ -169,7 +184,8 @@ fn positions(header: &StringRecord, wanted: &[&str]) -> Result<Vec<usize>, Error
     }
     name("missing", missing);
     name("repeated", those(|count| count > 1));
-    let unknown = names.iter().enumerate().filter(|(_, name)| !wanted.contains(&name.as_str()));
+    let unknown =
+        names.iter().enumerate().filter(|(_, name)| !among_others && !wanted.contains(&name.as_str()));
     name("unknown", unknown.map(|(index, name)| shown(index, name)).collect());
     if !faults.is_empty() {
         let remedy = format!("the columns are {}, each once", wanted.join(","));

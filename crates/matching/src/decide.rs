@@ -19,12 +19,10 @@
 use std::fmt;
 
 use crate::compare::name::keeps_given_name;
-use crate::compare::{
-    Compared, Comparison, compare_addresses, compare_birth_dates, compare_kana, compare_names,
-};
-use crate::normalise::characters::{clean, is_dash};
-use crate::normalise::kana::is_kana;
-use crate::{AccountText, CustomerRecord, Identity, Reason, Strength};
+use crate::compare::{Compared, Comparison, compare_days};
+use crate::normalise::account::significant;
+use crate::normalise::name::Script;
+use crate::{AccountText, CustomerRecord, Identity, PreparedIdentity, PreparedRecord, Reason, Strength};
 
 /// What to do with the follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +65,10 @@ pub struct Policy {
     pub whole_address_required: bool,
     /// Send to review when the master holds no kanji name and only the reading is equal.
     pub written_name_required: bool,
+    /// Send to review when no equal reading stands beside an equal name.
+    pub reading_required: bool,
+    /// Send to review when names are equal only by forms of one kanji.
+    pub same_kanji_required: bool,
 }
 
 /// Decides whether the attested identity is the customer of one of `candidates`, which are all rows of the master whose
@@ -78,10 +80,24 @@ pub fn decide(
     identity: &Identity,
     policy: &Policy,
 ) -> Decision {
+    let prepared: Vec<_> = candidates.iter().map(PreparedRecord::new).collect();
+    decide_prepared(&prepared, account, &PreparedIdentity::new(identity), policy)
+}
+
+/// As [`decide()`], of what was prepared before.
+#[must_use]
+pub fn decide_prepared(
+    candidates: &[PreparedRecord],
+    account: &AccountText,
+    identity: &PreparedIdentity,
+    policy: &Policy,
+) -> Decision {
+    let number = significant(&account.account_number);
+    let branch = account.branch_number.as_deref().map(significant);
     let mut rows: Vec<_> = candidates
         .iter()
-        .filter(|row| same_number(&row.account_number, &account.account_number))
-        .map(|row| (judge(row, account, identity, policy), &row.customer_id))
+        .filter(|row| !number.is_empty() && *row.account_number == *number)
+        .map(|row| (judge(row, branch.as_deref(), identity, policy), &row.customer_id))
         .collect();
     rows.sort();
     let Some(((outcome, reasons), customer_id)) = rows.first().cloned() else {
@@ -106,19 +122,19 @@ pub fn decide(
 }
 
 fn judge(
-    row: &CustomerRecord,
-    account: &AccountText,
-    identity: &Identity,
+    row: &PreparedRecord,
+    branch: Option<&str>,
+    identity: &PreparedIdentity,
     policy: &Policy,
 ) -> (Outcome, Vec<Reason>) {
-    match &account.branch_number {
-        Some(branch) if !row.branch_number.trim().is_empty() && !same_number(&row.branch_number, branch) => {
+    match branch {
+        Some(branch) if !row.branch_number.is_empty() && *row.branch_number != *branch => {
             return (Outcome::Rejected, vec![Reason::AccountBranchDifferent]);
         }
         None if policy.branch_required => return (Outcome::Rejected, vec![Reason::AccountBranchMissing]),
         Some(_) | None => {}
     }
-    let birth_date = compare_birth_dates(&row.birth_date, &identity.birth_date);
+    let birth_date = compare_days(row.birth_date, identity.birth_date);
     let name = judge_name(row, identity, policy);
     let address = judge_address(row, identity, policy);
     let outcome = match (birth_date.comparison, name.comparison, address.comparison) {
@@ -148,19 +164,21 @@ fn judge(
 }
 
 /// Name and reading as one item.
-fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {
-    let attested_kana = identity.name_kana.as_deref().unwrap_or_default();
-    let only_kana = row.name.trim().is_empty() || is_kana(&row.name);
-    let row_kana = if row.name_kana.trim().is_empty() && only_kana { &row.name } else { &row.name_kana };
-    let mut name = compare_names(&row.name, &identity.name);
-    let kana = compare_kana(row_kana, attested_kana);
+fn judge_name(row: &PreparedRecord, identity: &PreparedIdentity, policy: &Policy) -> Compared {
+    let only_kana = row.name.is_empty() || row.name.is(Script::Kana);
+    let mut name = row.name.compare(&identity.name);
+    let kana = row.kana.compare(&identity.kana);
+    let latin = row.name.is(Script::Latin) || identity.name.is(Script::Latin);
     // A name recorded beside has a reading of its own, and Latin names have no one reading in kana.
-    let reads_in_two_ways = name.reasons == [Reason::NameRecordedBeside] || name_is_latin(row, identity);
-    let harmless = kana.reasons.iter().all(|reason| HARMLESS_KANA.contains(reason));
+    let reads_in_two_ways = name.reasons == [Reason::NameRecordedBeside] || latin;
+    let harmless = kana.comparison == Comparison::Equal
+        || kana.reasons.iter().all(|reason| HARMLESS_KANA.contains(reason));
     let same_reading = kana.comparison == Comparison::Equal;
     let unwritten = matches!(name.reasons[..], [Reason::NameOtherScript | Reason::NameMissing]);
+    let demanded = (policy.reading_required && !same_reading)
+        || (policy.same_kanji_required && name.reasons.iter().any(|reason| KANJI_FORMS.contains(reason)));
     let comparison = match name.comparison {
-        Comparison::Equal if same_reading || harmless => Comparison::Equal,
+        Comparison::Equal if harmless && !demanded => Comparison::Equal,
         Comparison::Review if unwritten && only_kana && same_reading && !policy.written_name_required => {
             name.reasons = vec![Reason::NameByReading];
             Comparison::Equal
@@ -174,7 +192,7 @@ fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Com
             Comparison::Review
         }
         Comparison::Different
-            if keeps_given_name((&row.name, &row.name_kana), (&identity.name, attested_kana)) =>
+            if keeps_given_name((&row.name, &row.kana), (&identity.name, &identity.kana)) =>
         {
             name.reasons = vec![Reason::NameOtherFamilyName];
             Comparison::Review
@@ -185,21 +203,13 @@ fn judge_name(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Com
 }
 
 /// What may differ in the reading when the written names are equal: systems write it in other ways.
-const HARMLESS_KANA: [Reason; 6] = [
-    Reason::KanaMissing,
-    Reason::KanaBank,
-    Reason::KanaSize,
-    Reason::KanaLongVowel,
-    Reason::KanaSpelling,
-    Reason::KanaOldSpelling,
-];
+const HARMLESS_KANA: [Reason; 5] =
+    [Reason::KanaMissing, Reason::KanaBank, Reason::KanaSize, Reason::KanaLongVowel, Reason::KanaOldSpelling];
 
-fn name_is_latin(row: &CustomerRecord, identity: &Identity) -> bool {
-    [&row.name, &identity.name].iter().any(|name| clean(name).starts_with(|c: char| c.is_ascii_alphabetic()))
-}
+const KANJI_FORMS: [Reason; 2] = [Reason::NameFamilyRegister, Reason::NameOfficialForm];
 
-fn judge_address(row: &CustomerRecord, identity: &Identity, policy: &Policy) -> Compared {
-    let mut address = compare_addresses(&row.address, &identity.address);
+fn judge_address(row: &PreparedRecord, identity: &PreparedIdentity, policy: &Policy) -> Compared {
+    let mut address = row.address.compare(&identity.address);
     let partial = address.reasons.iter().any(|reason| PARTIAL.contains(reason));
     if policy.whole_address_required && partial && address.comparison == Comparison::Equal {
         address.comparison = Comparison::Review;
@@ -214,13 +224,6 @@ const PARTIAL: [Reason; 5] = [
     Reason::AddressStreetMissing,
     Reason::AddressBuildingMissing,
 ];
-
-/// Whether two numbers are the same but for width, grouping and leading zeros. Nothing is the same as an empty one.
-fn same_number(left: &str, right: &str) -> bool {
-    let key = |text: &str| clean(text).chars().filter(|c| !is_dash(*c) && *c != ' ').collect::<String>();
-    let (left, right) = (key(left), key(right));
-    !left.is_empty() && !right.is_empty() && left.trim_start_matches('0') == right.trim_start_matches('0')
-}
 
 #[cfg(test)]
 mod tests {
@@ -378,6 +381,32 @@ mod tests {
         kana_only(&mut row);
         let strict = Policy { written_name_required: true, ..Policy::default() };
         assert_eq!(decide(&[row], &account(None), &attested(), &strict).outcome, Outcome::Review);
+    }
+
+    #[test]
+    fn a_company_may_demand_more_of_the_name() {
+        let outcome = |identity: Identity, policy: Policy| {
+            decide(&[customer()], &account(None), &identity, &policy).outcome
+        };
+        let reading = Policy { reading_required: true, ..Policy::default() };
+        assert_eq!(outcome(attested(), reading), Outcome::Confirmed);
+        assert_eq!(outcome(Identity { name_kana: None, ..attested() }, reading), Outcome::Review);
+        let kanji = Policy { same_kanji_required: true, ..Policy::default() };
+        assert_eq!(outcome(attested(), kanji), Outcome::Review);
+        assert_eq!(
+            outcome(Identity { name: "渡辺　栄治".to_owned(), ..attested() }, kanji),
+            Outcome::Confirmed
+        );
+    }
+
+    #[test]
+    fn a_replaced_character_is_no_contradiction() {
+        let identity = Identity { name: "渡部　栄治".to_owned(), ..attested() };
+        let prepared = PreparedIdentity::new(&identity).with_replaced(&identity, "01000", "");
+        let rows = [PreparedRecord::new(&CustomerRecord { name: "渡鍋 栄治".to_owned(), ..customer() })];
+        let decision = decide_prepared(&rows, &account(None), &prepared, &Policy::default());
+        assert_eq!(decision.outcome, Outcome::Review);
+        assert!(decision.reasons.contains(&Reason::NameReplacedCharacter));
     }
 
     #[test]

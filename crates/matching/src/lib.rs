@@ -18,13 +18,22 @@ mod reason;
 mod record;
 
 pub use compare::{
-    Compared, Comparison, compare_addresses, compare_birth_dates, compare_kana, compare_names,
+    Compared, Comparison, compare_accounts, compare_addresses, compare_birth_dates, compare_days,
+    compare_kana, compare_names,
 };
-pub use decide::{Decision, Outcome, Policy, decide};
+pub use decide::{Decision, Outcome, Policy, decide, decide_prepared};
 pub use normalise::account::{AccountFormat, AccountText, AccountTextError, account_key, parse_account_text};
+pub use normalise::address::AddressForm;
+pub use normalise::bytes::FormError;
 pub use normalise::date::{BirthDateError, parse_birth_date};
+pub use normalise::kana::KanaForm;
+pub use normalise::name::NameForm;
 pub use reason::Reason;
-pub use record::{CustomerRecord, Identity, Strength};
+pub use record::{CustomerRecord, Identity, PreparedIdentity, PreparedRecord, Strength};
+
+/// Grows with every change that can change a normal form. A store keeps it beside forms and makes them again when it
+/// differs.
+pub const RULES_VERSION: u32 = 1;
 
 /// The longest input that is read, in bytes of UTF-8. A longer account text or birth date is an error, a longer name or
 /// reading is different from every other, a longer address counts as missing.

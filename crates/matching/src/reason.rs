@@ -31,7 +31,15 @@ macro_rules! reasons {
 reasons! {
     /// No row of the master has this account number.
     AccountNone = "account.none",
-    /// The typed branch is not the row's.
+    /// The account numbers are equal, and so are the branches.
+    AccountEqual = "account.equal",
+    /// The account numbers are equal, and only one side gives a branch.
+    AccountBranchOneSide = "account.branch_one_side",
+    /// The account numbers are different.
+    AccountDifferent = "account.different",
+    /// An account text can't be read, or in more than one way.
+    AccountUnreadable = "account.unreadable",
+    /// The branches are different.
     AccountBranchDifferent = "account.branch_different",
     /// The company demands a branch and none was typed.
     AccountBranchMissing = "account.branch_missing",
@@ -40,10 +48,28 @@ reasons! {
     /// The verification is too weak to confirm.
     IdentityWeak = "identity.weak",
 
-    /// The names are the same text.
+    /// The names are the same and neither needed another fold.
     NameIdentical = "name.identical",
-    /// Width, spaces, selectors, letter case or iteration marks differ.
-    NameSpelling = "name.spelling",
+    /// Full or half width differs.
+    NameWidth = "name.width",
+    /// Spaces differ.
+    NameSpace = "name.space",
+    /// Variation selectors or invisible marks differ.
+    NameSelector = "name.selector",
+    /// A compatibility character stands for the unified one.
+    NameCompatibility = "name.compatibility",
+    /// Voicing marks or accents stand alone on one side.
+    NameCombining = "name.combining",
+    /// Letter case differs.
+    NameCase = "name.case",
+    /// 々 or the like is written out on one side.
+    NameIteration = "name.iteration",
+    /// Hyphens or apostrophes of a Latin name differ.
+    NamePunctuation = "name.punctuation",
+    /// Hiragana on one side is katakana on the other.
+    NameKanaScript = "name.kana_script",
+    /// A name in kana is written as banks do, without small kana and ヲ.
+    NameBankKana = "name.bank_kana",
     /// Kanji differ that the family register treats as one (MJ shrink map).
     NameFamilyRegister = "name.family_register",
     /// Kanji differ that an official table pairs as old and new form.
@@ -56,6 +82,10 @@ reasons! {
     NameWeakVariant = "name.weak_variant",
     /// A character stands for an unknown one.
     NameUnknownCharacter = "name.unknown_character",
+    /// Size, long vowel or old spelling of kana differ.
+    NameKanaSpelling = "name.kana_spelling",
+    /// A certificate could not hold a character of the name and shows another.
+    NameReplacedCharacter = "name.replaced_character",
     /// Family and given name are divided at another place.
     NameOtherDivision = "name.other_division",
     /// One Latin name has words more than the other.
@@ -73,11 +103,23 @@ reasons! {
     /// A name is missing.
     NameMissing = "name.missing",
 
-    /// The readings are the same text.
+    /// The readings are the same and neither needed another fold.
     KanaIdentical = "kana.identical",
-    /// Width, spaces or hiragana differ.
-    KanaSpelling = "kana.spelling",
-    /// One side is written as banks do, without small kana.
+    /// Full or half width differs.
+    KanaWidth = "kana.width",
+    /// Spaces differ.
+    KanaSpace = "kana.space",
+    /// Variation selectors or invisible marks differ.
+    KanaSelector = "kana.selector",
+    /// A compatibility character stands for the unified one.
+    KanaCompatibility = "kana.compatibility",
+    /// Voicing marks or accents stand alone on one side.
+    KanaCombining = "kana.combining",
+    /// Hiragana on one side is katakana on the other.
+    KanaHiragana = "kana.hiragana",
+    /// ヽ or the like is written out on one side.
+    KanaIteration = "kana.iteration",
+    /// One side is written as banks do, without small kana and ヲ.
     KanaBank = "kana.bank",
     /// Small and large kana differ though both write small kana.
     KanaSize = "kana.size",
@@ -103,10 +145,28 @@ reasons! {
     /// A birth date is missing or can't be read.
     BirthDateUnreadable = "birth_date.unreadable",
 
-    /// The addresses are the same text.
+    /// The addresses are the same and neither needed another fold.
     AddressIdentical = "address.identical",
-    /// Width, spaces, hyphens, numerals or counters differ.
-    AddressSpelling = "address.spelling",
+    /// Full or half width differs.
+    AddressWidth = "address.width",
+    /// Spaces differ.
+    AddressSpace = "address.space",
+    /// Variation selectors or invisible marks differ.
+    AddressSelector = "address.selector",
+    /// A compatibility character stands for the unified one.
+    AddressCompatibility = "address.compatibility",
+    /// Voicing marks or accents stand alone on one side.
+    AddressCombining = "address.combining",
+    /// A hyphen is another character.
+    AddressHyphen = "address.hyphen",
+    /// A number is in kanji on one side.
+    AddressNumeral = "address.numeral",
+    /// 丁目, 番地, 番 or 号 differ.
+    AddressCounter = "address.counter",
+    /// One side writes 大字 or 字.
+    AddressAzaMark = "address.aza_mark",
+    /// Letter case or kana script differs.
+    AddressCase = "address.case",
     /// Kanji differ that an official table or the family register treats as one.
     AddressKanjiVariant = "address.kanji_variant",
     /// ケ, ヶ, が or ノ, の, 之 or ツ, っ differ.
@@ -127,6 +187,8 @@ reasons! {
     AddressWeakVariant = "address.weak_variant",
     /// A character stands for an unknown one.
     AddressUnknownCharacter = "address.unknown_character",
+    /// A certificate could not hold a character of the address and shows another.
+    AddressReplacedCharacter = "address.replaced_character",
     /// One side has fewer numbers and they are the beginning or the end of the other's.
     AddressNumbersFewer = "address.numbers_fewer",
     /// The Kyoto streets differ.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, node, operator};
+use crate::{demo, matching, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Carrier(node::Args),
     /// Run a consumer-terminal simulator: a fleet of phones and scripted people.
     Terminal(node::Args),
+    /// Compare two values, or decide answers against a master: files in, reasons out, no server.
+    Match(matching::Args),
     /// Operators: import, see and entrust the customer master.
     Customers(operator::Customers),
     /// Operators: who follows, and how far each came.
@@ -46,6 +48,7 @@ impl Program {
             Command::Information(args) => node::information(&args).await,
             Command::Carrier(args) => node::carrier(&args).await,
             Command::Terminal(args) => node::terminal(&args).await,
+            Command::Match(args) => operator::run(async |out| args.run(out)).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Distributions(args) => operator::run(async |out| args.run(out).await).await,

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod demo;
+pub mod matching;
 pub mod node;
 pub mod operator;
 pub mod population;

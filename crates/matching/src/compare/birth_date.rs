@@ -9,7 +9,13 @@ use crate::{Reason, parse_birth_date};
 /// digit of eight) and a date that can't be read are for review.
 #[must_use]
 pub fn compare_birth_dates(left: &str, right: &str) -> Compared {
-    let (Ok(left), Ok(right)) = (parse_birth_date(left), parse_birth_date(right)) else {
+    compare_days(parse_birth_date(left).ok(), parse_birth_date(right).ok())
+}
+
+/// As [`compare_birth_dates`], of days that were read before; None is one that can't be read.
+#[must_use]
+pub fn compare_days(left: Option<Date>, right: Option<Date>) -> Compared {
+    let (Some(left), Some(right)) = (left, right) else {
         return Compared::new(Comparison::Review, [Reason::BirthDateUnreadable]);
     };
     let (comparison, reason) = if left == right {

@@ -117,6 +117,13 @@ pub fn account_key(master_account_number: &str, format: &AccountFormat) -> Resul
     padded(&digits, format.account_digits)
 }
 
+/// A number without width, grouping and leading zeros; empty when there is nothing, and then equal to no other.
+pub(crate) fn significant(number: &str) -> String {
+    let digits: String = clean(number).chars().filter(|c| !is_dash(*c) && *c != ' ').collect();
+    let trimmed = digits.trim_start_matches('0');
+    if trimmed.is_empty() && !digits.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
+}
+
 fn runs(text: &str) -> Vec<Run<'_>> {
     // Byte ranges of runs of ASCII digits, and of kanji digits when they are as many as no word has.
     let mut spans: Vec<(usize, usize)> = vec![];

@@ -5,21 +5,65 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::folds::Folds;
+
 /// NFKC without variation selectors, controls and invisible marks; every run of white space is one U+0020 and none is
 /// at the ends.
 pub(crate) fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !is_invisible(*c)).map(foldable).nfkc() {
-        if c.is_whitespace() {
-            if !out.is_empty() && !out.ends_with(' ') {
-                out.push(' ');
-            }
-        } else {
-            out.push(c);
+    clean_seen(text).0
+}
+
+/// As [`clean`], with what was folded.
+pub(crate) fn clean_seen(text: &str) -> (String, Folds) {
+    let (mut out, mut folds) = (String::with_capacity(text.len()), Folds::default());
+    // Most texts hold nothing that NFKC changes, and asking it costs more than all the rest.
+    if text.chars().all(is_plain) {
+        text.chars().for_each(|c| push(&mut out, c, &mut folds));
+    } else {
+        text.chars().for_each(|c| folds.insert(fold_of(c)));
+        let composed = text.chars().filter(|c| !is_invisible(*c)).map(foldable).nfkc();
+        composed.for_each(|c| push(&mut out, c, &mut folds));
+    }
+    if out.ends_with(' ') {
+        out.pop();
+        folds.insert(Folds::SPACE);
+    }
+    (out, folds)
+}
+
+fn push(out: &mut String, c: char, folds: &mut Folds) {
+    if !c.is_whitespace() {
+        out.push(c);
+        return;
+    }
+    if out.is_empty() || out.ends_with(' ') {
+        folds.insert(Folds::SPACE);
+    } else {
+        out.push(' ');
+        if c != ' ' {
+            folds.insert(Folds::SPACE);
         }
     }
-    out.truncate(out.trim_end().len());
-    out
+}
+
+/// Whether NFKC leaves a character as it is, whatever stands before it, and nothing else here drops or folds it.
+fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{3000}' | '々' | '〇' | 'ぁ'..='ゖ' | 'ゝ' | 'ゞ' | 'ァ'..='ヾ' | '\u{3400}'..='\u{4DBF}'
+        | '\u{4E00}'..='\u{9FFF}' | '\u{20000}'..='\u{2F7FF}' | '\u{30000}'..='\u{323AF}')
+}
+
+/// What the first pass folds in this character.
+fn fold_of(c: char) -> Folds {
+    match c {
+        _ if is_plain(c) => Folds::default(),
+        '\u{FF01}'..='\u{FFEE}' => Folds::WIDTH,
+        '\u{3099}'..='\u{309C}' | '\u{0300}'..='\u{036F}' => Folds::COMBINING,
+        _ if c.is_whitespace() => Folds::SPACE,
+        _ if is_invisible(c) => Folds::SELECTOR,
+        _ if is_dash(c) => Folds::default(),
+        _ if foldable(c) != c || !std::iter::once(c).nfkc().eq([c]) => Folds::COMPATIBILITY,
+        _ => Folds::default(),
+    }
 }
 
 /// What NFKC leaves: radicals that fonts and converters put in the place of the kanji they look like, and free-standing
@@ -153,6 +197,13 @@ mod tests {
         assert_eq!(number("十百"), None);
         assert_eq!(number("二三十"), None);
         assert_eq!(number("十甲"), None);
+    }
+
+    #[test]
+    fn a_plain_character_is_its_own_normal_form() {
+        for c in ('\0'..=char::MAX).filter(|c| is_plain(*c) && *c != '\u{3000}') {
+            assert!(std::iter::once(c).nfkc().eq([c]) && foldable(c) == c && !is_invisible(c), "{c:?}");
+        }
     }
 
     proptest::proptest! {

@@ -1,61 +1,134 @@
 //! Readings in katakana: width, script and punctuation forgotten, size and voicing kept.
 //!
-//! The surprising thing: half-width kana without any small kana is how banks write (Zengin), where キヨウコ may be
-//! キョウコ; half-width kana with small kana loses nothing.
+//! The surprising thing: a reading without any small kana may be how banks write (Zengin), where キヨウコ is キョウコ; one
+//! with small kana loses nothing.
 
-use super::characters::{clean, is_dash};
+use std::fmt;
 
-/// A reading in katakana.
-pub(crate) struct Reading {
+use super::bytes::{FormError, Reader, put_chars, put_length};
+use super::characters::{clean_seen, is_dash};
+use super::folds::{Folds, Trace};
+use crate::MAX_INPUT_BYTES;
+
+/// A reading in its normal form: katakana. Made once, compared often.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KanaForm {
     /// The kana of all words in a row.
     pub(crate) kana: Vec<char>,
-    /// Where the words begin in `kana`, the first at 0.
+    /// Where the words after the first begin in `kana`.
     pub(crate) words: Vec<usize>,
-    /// Whether it is written as banks write: half-width and without small kana.
-    pub(crate) bank: bool,
+    /// Whether it was written in half width without small kana, as banks write.
+    pub(crate) half_width_bank: bool,
+    pub(crate) trace: Trace,
+    pub(crate) too_long: bool,
 }
 
-impl Reading {
-    pub(crate) fn parse(text: &str) -> Self {
-        let (mut kana, mut words) = (vec![], vec![0]);
-        for c in clean(text).chars() {
+impl KanaForm {
+    /// Reads a text in any kana and width. A text longer than [`MAX_INPUT_BYTES`] is different from every other.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let too_long = text.len() > MAX_INPUT_BYTES;
+        let raw = if too_long { "" } else { text };
+        let (text, mut folds) = clean_seen(raw);
+        let (mut kana, mut words): (Vec<char>, _) = (Vec::with_capacity(text.len() / 3 + 1), vec![]);
+        for c in text.chars() {
             match c {
                 ' ' | '・' | '=' | ',' | '.' => {
-                    if words.last() != Some(&kana.len()) {
+                    if !kana.is_empty() && words.last() != Some(&kana.len()) {
                         words.push(kana.len());
                     }
                 }
                 'ヽ' | 'ゝ' | '々' => kana.extend(kana.last().copied()),
                 'ヾ' | 'ゞ' => kana.extend(kana.last().map(|k| voiced(*k))),
                 _ if is_dash(c) => kana.push('ー'),
+                'ぁ'..='ゖ' => {
+                    folds.insert(Folds::HIRAGANA);
+                    kana.push(katakana(c));
+                }
                 _ => kana.push(katakana(c)),
             }
         }
-        if words.len() > 1 && words.last() == Some(&kana.len()) {
+        if words.last() == Some(&kana.len()) {
             words.pop();
         }
-        let half_width = text.chars().any(|c| matches!(c, '\u{FF66}'..='\u{FF9F}'));
-        let bank = half_width && !kana.iter().any(|c| enlarged(*c) != *c);
-        Self { kana, words, bank }
+        if !words.is_empty() {
+            folds.insert(Folds::SPACE);
+        }
+        let half_width_bank = folds.contains(Folds::WIDTH) && is_enlarged(&kana);
+        Self { kana, words, half_width_bank, trace: Trace::new(raw, folds), too_long }
+    }
+
+    /// Whether there is nothing to compare.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kana.is_empty() && !self.too_long
+    }
+
+    /// Whether it may be written as banks do: without small kana and ヲ.
+    pub(crate) fn may_be_bank(&self) -> bool {
+        is_enlarged(&self.kana)
     }
 
     /// The kana after the first word, when there are two words or more.
     pub(crate) fn given(&self) -> Option<&[char]> {
-        self.words.get(1).map(|start| &self.kana[*start..])
+        self.words.first().map(|start| &self.kana[*start..])
+    }
+
+    /// The normal form as a person reads it. It is personal data.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.kana.iter().collect()
+    }
+
+    /// The form as bytes, to be kept beside [`RULES_VERSION`](crate::RULES_VERSION).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.kana.len() * 3 + 6);
+        self.trace.put(&mut out);
+        out.push(u8::from(self.half_width_bank) | u8::from(self.too_long) << 1);
+        put_chars(&mut out, &self.kana);
+        put_length(&mut out, self.words.len());
+        self.words.iter().for_each(|start| put_length(&mut out, *start));
+        out
+    }
+
+    /// The form of these bytes.
+    ///
+    /// # Errors
+    /// [`FormError`] when they are not what [`to_bytes`](Self::to_bytes) writes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
+        let mut reader = Reader(bytes);
+        let trace = Trace::take(&mut reader)?;
+        let marks = reader.number()?;
+        let kana = reader.chars()?;
+        let words = reader.starts(kana.len())?;
+        reader.end()?;
+        Ok(Self { kana, words, half_width_bank: marks & 1 != 0, trace, too_long: marks & 2 != 0 })
     }
 }
 
-/// Whether a text holds nothing but kana and what may stand between kana.
+impl fmt::Debug for KanaForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KanaForm").finish_non_exhaustive()
+    }
+}
+
+fn is_enlarged(kana: &[char]) -> bool {
+    kana.iter().all(|c| enlarged(*c) == *c && *c != 'ヲ')
+}
+
+/// Whether a cleaned text holds nothing but kana and what may stand between kana.
 pub(crate) fn is_kana(text: &str) -> bool {
     let mut seen = false;
-    clean(text).chars().all(|c| {
+    text.chars().all(|c| {
         let kana = matches!(c, 'ぁ'..='ゖ' | 'ァ'..='ヺ' | 'ゝ' | 'ゞ' | 'ヽ' | 'ヾ');
         seen |= kana;
         kana || is_dash(c) || matches!(c, ' ' | '・' | '=' | '.' | ',')
     }) && seen
 }
 
-fn katakana(c: char) -> char {
+/// The same kana in katakana, and a Latin letter in capitals.
+pub(crate) fn katakana(c: char) -> char {
     match c {
         'ぁ'..='ゖ' => char::from_u32(u32::from(c) + 0x60).unwrap_or(c),
         _ => c.to_ascii_uppercase(),
@@ -92,8 +165,10 @@ pub(crate) fn unvoiced(c: char) -> char {
     }
 }
 
-fn voiced(c: char) -> char {
-    char::from_u32(u32::from(c) + 1).filter(|v| unvoiced(*v) == c).unwrap_or(c)
+/// The kana with a voicing mark, where there is one.
+pub(crate) fn voiced(c: char) -> char {
+    let marked = |c| char::from_u32(u32::from(c) + 1).unwrap_or(c);
+    if unvoiced(katakana(marked(c))) == katakana(c) { marked(c) } else { c }
 }
 
 fn before(c: char, steps: u32) -> char {
@@ -134,17 +209,27 @@ mod tests {
         let expected: Vec<char> = "サキバラミユウ".chars().collect();
         for text in ["サキバラ ミユウ", "ｻｷﾊﾞﾗ ﾐﾕｳ", "さきばら　みゆう", "サキハ゛ラ・ミユウ"]
         {
-            assert_eq!(Reading::parse(text).kana, expected, "{text}");
+            assert_eq!(KanaForm::new(text).kana, expected, "{text}");
         }
-        assert_eq!(Reading::parse("ミスヾ").kana, ['ミ', 'ス', 'ズ']);
-        assert_eq!(Reading::parse("ﾕ-ｺ").kana, ['ユ', 'ー', 'コ']);
+        assert_eq!(KanaForm::new("ミスヾ").kana, ['ミ', 'ス', 'ズ']);
+        assert_eq!(KanaForm::new("ﾕ-ｺ").kana, ['ユ', 'ー', 'コ']);
     }
 
     #[test]
-    fn only_half_width_without_small_kana_is_a_bank_s() {
-        assert!(Reading::parse("ｷﾖｳｺ").bank);
-        assert!(!Reading::parse("ｷｮｳｺ").bank);
-        assert!(!Reading::parse("キヨウコ").bank);
+    fn small_kana_are_no_bank_s() {
+        assert!(KanaForm::new("ｷﾖｳｺ").half_width_bank);
+        assert!(!KanaForm::new("ｷｮｳｺ").may_be_bank());
+        assert!(KanaForm::new("キヨウコ").may_be_bank());
+        assert!(!KanaForm::new("キヨウコ").half_width_bank);
+    }
+
+    #[test]
+    fn bytes_give_the_form_back() {
+        for text in ["", "サトウ ハナ", "ﾕ-ｺ", "かの", &"ア".repeat(3000)] {
+            let form = KanaForm::new(text);
+            assert!(KanaForm::from_bytes(&form.to_bytes()) == Ok(form), "{text}");
+        }
+        assert_eq!(KanaForm::from_bytes(&[0, 0, 0, 1, 9]), Err(FormError));
     }
 
     #[test]
@@ -156,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_given_name_needs_a_space() {
-        assert_eq!(Reading::parse("サトウ ハナ").given(), Some(['ハ', 'ナ'].as_slice()));
-        assert_eq!(Reading::parse("サトウハナ").given(), None);
+        assert_eq!(KanaForm::new("サトウ ハナ").given(), Some(['ハ', 'ナ'].as_slice()));
+        assert_eq!(KanaForm::new("サトウハナ").given(), None);
     }
 }

@@ -1,28 +1,28 @@
 //! Which characters are forms of one another.
 //!
-//! Two sources say so: official tables of old and new forms, and the MJ shrink map that the build script reads. What
-//! only the map's weaker bases relate is [`Kinship::Weak`], and a mark for an unknown character is
+//! The build script makes the table: of official tables of old and new forms (`data/kanji_forms.txt`) and the MJ shrink
+//! map. What only the map's weaker bases relate is [`Kinship::Weak`], and a mark for an unknown character is
 //! [`Kinship::Unknown`]: both are for a person to judge.
 //!
 //! The surprising thing: this is a relation of pairs and not transitive. 辨, 瓣 and 辯 all became 弁 and are still three.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use super::kana::{enlarged, katakana};
+use Kinship::{FamilyRegister, KanaScript, Official, Same, Unknown, Unrelated, Weak};
 
-use Kinship::{FamilyRegister, Official, Same, Unknown, Unrelated, Weak};
-
-include!(concat!(env!("OUT_DIR"), "/kanji_edges.rs"));
+include!(concat!(env!("OUT_DIR"), "/kanji_related.rs"));
 
 /// How two characters, or two texts of one length, are related; the later the weaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kinship {
     /// The same character.
     Same,
+    /// The same kana in the other script.
+    KanaScript,
     /// Old and new form by an official table.
     Official,
     /// One character to the family register.
     FamilyRegister,
-    /// Related by weaker tables, or the same kana in the other script.
+    /// Related by weaker tables only.
     Weak,
     /// One of them stands for a character that could not be written.
     Unknown,
@@ -60,67 +60,29 @@ pub(crate) fn relate(left: char, right: char) -> Kinship {
     if is_unknown(left) || is_unknown(right) {
         return Unknown;
     }
-    if OFFICIAL_FORMS.get(&left) == Some(&right) || OFFICIAL_FORMS.get(&right) == Some(&left) {
-        return Official;
+    if katakana(left) == katakana(right) {
+        return KanaScript;
     }
-    let (from_left, from_right) = (targets(left), targets(right));
-    let direct = |wanted: bool| {
-        from_left.iter().any(|e| e.1 == right && e.2 >= wanted)
-            || from_right.iter().any(|e| e.1 == left && e.2 >= wanted)
-    };
-    let siblings = from_left
-        .iter()
-        .any(|l| l.2 && !MERGED.contains(&l.1) && from_right.iter().any(|r| r.2 && r.1 == l.1));
-    if direct(true) || siblings {
-        FamilyRegister
-    } else if direct(false) || hiragana(left) == hiragana(right) {
-        Weak
-    } else {
-        Unrelated
+    if enlarged(katakana(left)) == enlarged(katakana(right)) {
+        return Weak;
+    }
+    let pair = (left.min(right), left.max(right));
+    match RELATED.binary_search_by(|(a, b, _)| (*a, *b).cmp(&pair)).map(|at| RELATED[at].2) {
+        Ok(0) => Official,
+        Ok(1) => FamilyRegister,
+        Ok(_) => Weak,
+        Err(_) => Unrelated,
     }
 }
 
-/// The edges that start at a character.
-fn targets(from: char) -> &'static [(char, char, bool)] {
-    let start = EDGES.partition_point(|e| e.0 < from);
-    let length = EDGES[start..].partition_point(|e| e.0 == from);
-    &EDGES[start..start + length]
-}
+/// Stands for a character that a certificate replaced.
+pub(crate) const REPLACED: char = '〓';
 
 /// Marks that stand for a character which a system could not write, and private use.
 fn is_unknown(c: char) -> bool {
     matches!(c, '●' | '■' | '□' | '◆' | '◇' | '○' | '◯' | '▲' | '〓' | '?' | '*' | '\u{FFFD}' | '\u{E000}'..='\u{F8FF}'
         | '\u{F0000}'..='\u{10FFFD}')
 }
-
-fn hiragana(c: char) -> char {
-    match c {
-        'ァ'..='ヶ' => char::from_u32(u32::from(c) - 0x60).unwrap_or(c),
-        _ => c,
-    }
-}
-
-/// New forms in which different characters meet.
-const MERGED: [char; 2] = ['弁', '咽'];
-
-/// Pairs of old and new form, two characters each, of which the map says nothing, or nothing that the build script
-/// trusts.
-const OFFICIAL: [&str; 4] = [
-    // 人名用漢字: old forms of kanji for general use
-    "薗園 駈駆 曾曽 瀧滝 嶋島 燈灯 盃杯 冨富 峯峰 埜野 龍竜",
-    // 人名用漢字: pairs of one character, and 舘, 穐 and 頴 that family registers write for them
-    "亙亘 凜凛 巖巌 晄晃 檜桧 槇槙 禰祢 穰穣 遙遥 堯尭 祿禄 萠萌 禱祷 舘館 穐秋 頴穎",
-    // JIS X 0208-1983 against JIS C 6226-1978
-    "鰺鯵 鶯鴬 蠣蛎 攪撹 竈竃 灌潅 諫諌 頸頚 礦砿 蘂蕊 靱靭 賤賎 壺壷 礪砺 檮梼 濤涛 邇迩 蠅蝿 儘侭 藪薮 籠篭 瑤瑶",
-    // 表外漢字字体表: printed forms and their simplifications
-    "啞唖 嚙噛 俠侠 俱倶 吞呑 軀躯 鹼鹸 麴麹 屢屡 繡繍 繫繋 蔣蒋 醬醤 蟬蝉 搔掻 驒騨 簞箪 摑掴 塡填 顚顛 瀆涜 囊嚢 潑溌 醱醗 頰頬 麵麺 萊莱 蠟蝋 焰焔 鷗鴎",
-];
-
-/// New form by old form.
-static OFFICIAL_FORMS: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
-    let pair = |pair: &str| pair.chars().next().zip(pair.chars().nth(1));
-    OFFICIAL.iter().flat_map(|table| table.split(' ')).filter_map(pair).collect()
-});
 
 #[cfg(test)]
 mod tests {
@@ -138,23 +100,20 @@ mod tests {
     #[test]
     fn forms_of_one_character_are_strong() {
         check(
-            "髙高 﨑崎 嵜崎 邉辺 邊辺 邉邊 德徳 濵浜 濱浜 濵濱 栁柳 桒桑 澤沢 廣広 國国 齋斎 齊斉 眞真 壽寿 惠恵 榮栄 櫻桜 𠮷吉",
+            "邉辺 邉邊 﨑崎 﨑嵜 濵濱 嶌島 淵渕 圀國 舩船 莵菟 曻昇 釼劔 松枩 村邨 橋槗 土圡",
             FamilyRegister,
         );
         check(
-            "嶌島 渕淵 渊淵 渊渕 會会 條条 萬万 藏蔵 彌弥 豐豊 禮礼 瀨瀬 佛仏 靑青 淸清 莵菟 靜静 黑黒 曻昇 圀国 舩船",
-            FamilyRegister,
-        );
-        check(
-            "冨富 峯峰 嶋島 龍竜 瀧滝 曾曽 埜野 槇槙 遙遥 凜凛 檜桧 堯尭 巖巌 舘館 籠篭 壺壷 麴麹 鷗鴎 穐秋 薗園",
+            "邊辺 德徳 嵜崎 𠮷吉 濱浜 澤沢 廣広 國国 齋斎 齊斉 眞真 冨富 峯峰 嶋島 龍竜 瀧滝 髙高 桒桑 栁柳 麴麹 栢柏 梅楳 冝宜",
             Official,
         );
+        check("ひヒ へヘ", KanaScript);
     }
 
     #[test]
     fn look_alikes_are_not_related() {
         check(
-            "斉斎 齊齋 斉齋 大太 太犬 未末 土士 己巳 千干 玲怜 裕祐 崇祟 博傳 東束 川山 嶋鳴 藤籐 原厚 郎朗 亮売 晴睛 鳥烏 柿椎",
+            "斉斎 齊齋 斉齋 大太 太犬 未末 土士 己巳 千干 玲怜 裕祐 崎埼 崇祟 博傳 東束 川山 嶋鳴 藤籐 原厚 郎朗 亮売 晴睛 鳥烏 柿椎",
             Unrelated,
         );
         check(
@@ -165,8 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_true_of_a_rare_glyph_only_is_weak() {
-        check("師帥 書晝 玉王 功切 柿杮 苅刈 栢柏 涌湧", Weak);
-        check("ひヒ", Weak);
+        check("師帥 書晝 玉王 功切 柿杮 着著 崎碕 ょヨ", Weak);
     }
 
     #[test]

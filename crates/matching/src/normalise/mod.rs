@@ -8,8 +8,10 @@
 
 pub(crate) mod account;
 pub(crate) mod address;
+pub(crate) mod bytes;
 pub(crate) mod characters;
 pub(crate) mod date;
+pub(crate) mod folds;
 mod japan_post;
 pub(crate) mod kana;
 pub(crate) mod kanji;

@@ -3,17 +3,153 @@
 //! The surprising thing: a space may stand between family and given name or may not, and is trusted only where it
 //! stands; 永田栄治 and 永田 栄治 are one name, 森 永太 and 森永 太 may be two.
 
+use std::fmt;
+
 use unicode_normalization::UnicodeNormalization;
 
-use super::characters::clean;
-use super::kana::is_kana;
+use super::bytes::{FormError, Reader, put_chars, put_length};
+use super::characters::{clean_seen, is_dash};
+use super::folds::{Folds, Trace};
+use super::kana::{is_kana, voiced};
+use super::kanji::REPLACED;
+use crate::MAX_INPUT_BYTES;
 
-/// A name in its normal form.
+/// A name in its normal form. Made once, compared often.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NameForm {
+    /// The name outside brackets, and those that brackets record beside it.
+    pub(crate) names: Vec<Name>,
+    pub(crate) trace: Trace,
+    pub(crate) too_long: bool,
+    /// The same with every flagged character as an unknown one.
+    pub(crate) masked: Option<Box<NameForm>>,
+}
+
+impl NameForm {
+    /// Reads a name, family name first. A name longer than [`MAX_INPUT_BYTES`] is different from every other.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        if text.len() > MAX_INPUT_BYTES {
+            return Self { names: vec![], trace: Trace::default(), too_long: true, masked: None };
+        }
+        let raw = text;
+        let (text, mut folds) = clean_seen(raw);
+        let mut names = if text.contains(BRACKETS) {
+            Name::parse_recorded(&text, &mut folds)
+        } else {
+            vec![Name::parse(&text, &mut folds)]
+        };
+        if names.first().is_some_and(|name| !name.words.is_empty()) {
+            folds.insert(Folds::SPACE);
+        }
+        names.retain(|name| !name.characters.is_empty());
+        Self { names, trace: Trace::new(raw, folds), too_long: false, masked: None }
+    }
+
+    /// Reads a name of a JPKI certificate with its 氏名代替文字位置: one digit for each character of the name, 1 where
+    /// the certificate could not hold the character and shows another. Such a character may be any that it is a form
+    /// of; where it is none, it is unknown and never a contradiction.
+    #[must_use]
+    pub fn with_replaced(text: &str, flags: &str) -> Self {
+        let masked = masked(text, flags).map(|text| Box::new(Self::new(&text)));
+        Self { masked, ..Self::new(text) }
+    }
+
+    /// Whether there is nothing to compare.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.too_long
+    }
+
+    /// The name outside brackets.
+    pub(crate) fn first(&self) -> Option<&Name> {
+        self.names.first()
+    }
+
+    pub(crate) fn is(&self, script: Script) -> bool {
+        self.first().is_some_and(|name| name.script == script)
+    }
+
+    /// The normal form as a person reads it. It is personal data.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let names: Vec<String> = self.names.iter().map(Name::text).collect();
+        names.join(" / ")
+    }
+
+    /// The form as bytes, to be kept beside [`RULES_VERSION`](crate::RULES_VERSION).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(32);
+        self.put(&mut out);
+        out
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.trace.put(out);
+        out.push(u8::from(self.masked.is_some()) | u8::from(self.too_long) << 1);
+        put_length(out, self.names.len());
+        for name in &self.names {
+            out.push(name.script as u8);
+            put_chars(out, &name.characters);
+            put_length(out, name.words.len());
+            name.words.iter().for_each(|start| put_length(out, *start));
+        }
+        if let Some(masked) = &self.masked {
+            masked.put(out);
+        }
+    }
+
+    /// The form of these bytes.
+    ///
+    /// # Errors
+    /// [`FormError`] when they are not what [`to_bytes`](Self::to_bytes) writes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
+        let mut reader = Reader(bytes);
+        let (mut form, masked) = Self::take(&mut reader)?;
+        if masked {
+            let (masked, further) = Self::take(&mut reader)?;
+            form.masked = if further { return Err(FormError) } else { Some(Box::new(masked)) };
+        }
+        reader.end()?;
+        Ok(form)
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<(Self, bool), FormError> {
+        let trace = Trace::take(reader)?;
+        let marks = reader.number()?;
+        let count = reader.length()?;
+        let name = |reader: &mut Reader<'_>| {
+            let script = Script::of(reader.number()?)?;
+            let characters = reader.chars()?;
+            let words = reader.starts(characters.len())?;
+            Ok(Name { characters, words, script })
+        };
+        let names = (0..count).map(|_| name(reader)).collect::<Result<_, _>>()?;
+        Ok((Self { names, trace, too_long: marks & 2 != 0, masked: None }, marks & 1 != 0))
+    }
+}
+
+impl fmt::Debug for NameForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameForm").finish_non_exhaustive()
+    }
+}
+
+/// The text with an unknown character in every flagged place; None when no place is flagged.
+pub(crate) fn masked(text: &str, flags: &str) -> Option<String> {
+    flags.contains('1').then(|| {
+        let flags = flags.chars().chain(std::iter::repeat('0'));
+        text.chars().zip(flags).map(|(c, flag)| if flag == '1' { REPLACED } else { c }).collect()
+    })
+}
+
+/// One name.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     /// The characters of all words in a row, 々 written out, Latin letters in capitals without accents.
     pub(crate) characters: Vec<char>,
-    /// Where the words begin in `characters`, the first at 0.
+    /// Where the words after the first begin in `characters`.
     pub(crate) words: Vec<usize>,
     pub(crate) script: Script,
 }
@@ -27,14 +163,21 @@ pub(crate) enum Script {
     Written,
 }
 
+impl Script {
+    fn of(number: u32) -> Result<Self, FormError> {
+        let all = [Self::Latin, Self::Kana, Self::Written];
+        all.into_iter().find(|script| *script as u32 == number).ok_or(FormError)
+    }
+}
+
 impl Name {
     /// The name outside brackets, and one more for each bracket whose content replaces the family name (旧氏) or the
     /// whole name (通称).
-    pub(crate) fn parse_recorded(text: &str) -> Vec<Self> {
+    fn parse_recorded(text: &str, folds: &mut Folds) -> Vec<Self> {
         let (mut outside, mut beside, mut open) = (String::new(), vec![], false);
-        for c in clean(text).chars() {
+        for c in text.chars() {
             match c {
-                '(' | '[' | '〔' | '【' | '「' | '<' | '〈' if !open && beside.len() < MOST_BRACKETS => {
+                _ if BRACKETS.contains(&c) && !open && beside.len() < MOST_BRACKETS => {
                     open = true;
                     beside.push((outside.len(), String::new()));
                 }
@@ -45,59 +188,105 @@ impl Name {
                 },
             }
         }
-        let mut names = vec![Self::parse(&outside)];
+        let mut names = vec![Self::parse(&outside, folds)];
         for (at, inside) in beside {
             let inside = ["旧氏", "旧姓", "通称", ":"]
                 .iter()
                 .fold(inside.as_str(), |s, label| s.trim_start_matches(label));
-            names.push(Self::parse(inside));
-            names.push(Self::parse(&format!("{inside} {}", &outside[at..])));
+            names.push(Self::parse(inside, folds));
+            names.push(Self::parse(&format!("{inside} {}", &outside[at..]), folds));
         }
-        names.retain(|name| !name.characters.is_empty());
         names
     }
 
-    fn parse(text: &str) -> Self {
-        let latin = text.chars().any(|c| c.is_ascii_alphabetic())
+    fn parse(text: &str, folds: &mut Folds) -> Self {
+        let latin = text.bytes().any(|b| b.is_ascii_alphabetic())
             && text.nfd().all(|c| c.is_ascii() || matches!(c, '\u{0300}'..='\u{036F}' | '’'));
         let script = match (latin, is_kana(text)) {
             (true, _) => Script::Latin,
             (false, true) => Script::Kana,
             (false, false) => Script::Written,
         };
-        let (mut characters, mut words): (Vec<char>, _) = (vec![], vec![0]);
-        let accents = |c: &char| !(latin && matches!(c, '\u{0300}'..='\u{036F}' | '\'' | '’'));
-        let plain: String = if latin { text.nfd().filter(accents).collect() } else { text.to_owned() };
-        for c in plain.chars() {
-            match c {
-                ' ' | '・' | ',' | '.' | '=' => words.push(characters.len()),
-                '-' if latin => words.push(characters.len()),
-                '々' | '〻' => characters.extend(characters.last().copied()),
-                'ヶ' => characters.push('ケ'),
-                _ => characters.push(c.to_ascii_uppercase()),
+        let mut name = Self { characters: Vec::with_capacity(text.len() / 3 + 1), words: vec![], script };
+        if latin {
+            for c in text.nfd() {
+                match c {
+                    '\u{0300}'..='\u{036F}' => folds.insert(Folds::COMBINING),
+                    '\'' | '’' => folds.insert(Folds::HYPHEN),
+                    '-' => {
+                        folds.insert(Folds::HYPHEN);
+                        name.divide();
+                    }
+                    _ => name.push(c, folds),
+                }
             }
+        } else {
+            text.chars().for_each(|c| name.push(c, folds));
         }
-        words.dedup();
-        if words.len() > 1 && words.last() == Some(&characters.len()) {
-            words.pop();
+        if name.words.last() == Some(&name.characters.len()) {
+            name.words.pop();
         }
-        Self { characters, words, script }
+        name
+    }
+
+    fn push(&mut self, c: char, folds: &mut Folds) {
+        match c {
+            ' ' | '・' | ',' | '.' | '=' => self.divide(),
+            '々' | '〻' => {
+                folds.insert(Folds::ITERATION);
+                self.characters.extend(self.characters.last().copied());
+            }
+            'ヶ' => self.characters.push('ケ'),
+            'ヽ' | 'ゝ' => {
+                folds.insert(Folds::ITERATION);
+                self.characters.extend(self.characters.last().copied());
+            }
+            'ヾ' | 'ゞ' => {
+                folds.insert(Folds::ITERATION);
+                self.characters.extend(self.characters.last().map(|c| voiced(*c)));
+            }
+            _ if self.script == Script::Kana && is_dash(c) => self.characters.push('ー'),
+            'a'..='z' => {
+                folds.insert(Folds::CASE);
+                self.characters.push(c.to_ascii_uppercase());
+            }
+            _ => self.characters.push(c),
+        }
+    }
+
+    fn divide(&mut self) {
+        if !self.characters.is_empty() && self.words.last() != Some(&self.characters.len()) {
+            self.words.push(self.characters.len());
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (at, c) in self.characters.iter().enumerate() {
+            if self.words.contains(&at) {
+                text.push(' ');
+            }
+            text.push(*c);
+        }
+        text
     }
 
     /// The words, sorted: for names whose order means nothing.
     pub(crate) fn sorted_words(&self) -> Vec<&[char]> {
-        let ends = self.words.iter().skip(1).copied().chain([self.characters.len()]);
-        let mut words: Vec<_> =
-            self.words.iter().zip(ends).map(|(start, end)| &self.characters[*start..end]).collect();
+        let starts = [0].into_iter().chain(self.words.iter().copied());
+        let ends = self.words.iter().copied().chain([self.characters.len()]);
+        let mut words: Vec<_> = starts.zip(ends).map(|(start, end)| &self.characters[start..end]).collect();
         words.sort_unstable();
         words
     }
 
     /// What follows the first word, when there are two words or more.
     pub(crate) fn given(&self) -> Option<&[char]> {
-        self.words.get(1).map(|start| &self.characters[*start..])
+        self.words.first().map(|start| &self.characters[*start..])
     }
 }
+
+const BRACKETS: [char; 7] = ['(', '[', '〔', '【', '「', '<', '〈'];
 
 /// No register writes more names beside a name; it keeps the time linear.
 const MOST_BRACKETS: usize = 2;
@@ -106,25 +295,40 @@ const MOST_BRACKETS: usize = 2;
 mod tests {
     use super::*;
 
+    fn name(text: &str) -> Name {
+        NameForm::new(text).names.remove(0)
+    }
+
     fn characters(text: &str) -> String {
-        Name::parse(text).characters.iter().collect()
+        name(text).characters.iter().collect()
     }
 
     #[test]
     fn spaces_divide_and_marks_are_written_out() {
-        let name = Name::parse("佐々木 花子");
-        assert_eq!(name.characters.iter().collect::<String>(), "佐佐木花子");
-        assert_eq!(name.given(), Some(['花', '子'].as_slice()));
-        assert_eq!(Name::parse("佐々木花子").given(), None);
+        assert_eq!(characters("佐々木 花子"), "佐佐木花子");
+        assert_eq!(name("佐々木 花子").given(), Some(['花', '子'].as_slice()));
+        assert_eq!(name("佐々木花子").given(), None);
         assert_eq!(characters("José O'Brien-Smith"), "JOSEOBRIENSMITH");
+        assert_eq!(characters("いすゞ みゝ"), "いすずみみ");
     }
 
     #[test]
     fn brackets_hold_names_recorded_beside() {
-        let names: Vec<String> = Name::parse_recorded("佐藤［旧氏：鈴木］花子")
-            .iter()
-            .map(|n| n.characters.iter().collect())
-            .collect();
-        assert_eq!(names, ["佐藤花子", "鈴木", "鈴木花子"]);
+        assert_eq!(NameForm::new("佐藤［旧氏：鈴木］花子").text(), "佐藤花子 / 鈴木 / 鈴木 花子");
+    }
+
+    #[test]
+    fn bytes_give_the_form_back() {
+        for text in ["", "佐々木 花子", "佐藤［鈴木］花子", "NGUYEN Van", "ﾅｶﾞﾀ", &"一".repeat(2000)]
+        {
+            let form = NameForm::with_replaced(text, "01");
+            assert!(NameForm::from_bytes(&form.to_bytes()) == Ok(form), "{text}");
+        }
+        assert_eq!(NameForm::from_bytes(b"nonsense"), Err(FormError));
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_person() {
+        assert_eq!(format!("{:?}", NameForm::new("佐藤")), "NameForm { .. }");
     }
 }

@@ -79,7 +79,7 @@ impl Listing {
 }
 
 /// A value that no spreadsheet computes. Plain numbers with a sign, phone numbers among them, compute to themselves.
-fn harmless(value: &str) -> String {
+pub(crate) fn harmless(value: &str) -> String {
     let formula = match value.as_bytes() {
         [b'=' | b'@' | b'\t' | b'\r', ..] => true,
         [b'+' | b'-', rest @ ..] => !rest.iter().all(u8::is_ascii_digit),

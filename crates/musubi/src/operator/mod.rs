@@ -8,10 +8,10 @@ mod customers;
 mod distribution_file;
 mod distributions;
 mod followers;
-mod listing;
+pub(crate) mod listing;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::{
     io::{self, Write},
@@ -136,17 +136,17 @@ fn refused(status: Status) -> Error {
 
 /// Standard output is closed or full.
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unwritten(error: io::Error) -> Error {
+pub(crate) fn unwritten(error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, format!("the output can not be written: {}", error.kind()), "")
 }
 
 /// A file that the operator named can't be read.
-fn unreadable(argument: &str, error: &io::Error) -> Error {
+pub(crate) fn unreadable(argument: &str, error: &io::Error) -> Error {
     Error::invalid(argument, format!("it can not be read: {}", error.kind()), "name a file that can")
 }
 
 /// A bar on standard error, when that is a terminal.
-fn progress(total: u64, template: &'static str) -> ProgressBar {
+pub(crate) fn progress(total: u64, template: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total).with_style(style)
 }

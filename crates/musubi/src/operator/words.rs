@@ -73,7 +73,7 @@ pub(super) fn state_word(state: wire::DistributionState) -> String {
 }
 
 /// A number with thousands separators.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

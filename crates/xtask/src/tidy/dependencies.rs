@@ -79,9 +79,13 @@ fn split_comment(line: &str) -> (&str, Option<&str>) {
     hash.map_or((line, None), |(index, _)| (&line[..index], Some(&line[index + 1..])))
 }
 
-/// A crate's manifest inherits versions; a number of its own could differ from the root's.
+/// A crate's manifest inherits versions; a number of its own could differ from the root's. A fuzz target, which is a
+/// workspace of its own because it needs another compiler, has none to inherit from.
 fn versions(manifest: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if manifest.path.ends_with("/fuzz/Cargo.toml") {
+        return findings;
+    }
     let mut in_dependencies = false;
     for (index, line) in manifest.text.lines().enumerate() {
         let (code, _) = split_comment(line);
@@ -126,7 +130,8 @@ mod tests {
     fn version_in_a_crate_is_found() {
         let manifest = "[package]\nname = \"a\"\n[dependencies]\nserde.workspace = true\nrand = \"1\"\n\
             [dev-dependencies]\ntokio = { workspace = true, features = [\"test-util\"] }\n[features]\nx = []\n";
-        let tree = tree(&[("Cargo.toml", ""), ("crates/a/Cargo.toml", manifest)]);
+        let fuzz = ("crates/a/fuzz/Cargo.toml", manifest);
+        let tree = tree(&[("Cargo.toml", ""), ("crates/a/Cargo.toml", manifest), fuzz]);
         assert_eq!(problems(&check(&tree, &[])), ["crates/a/Cargo.toml:5 rand is not inherited"]);
     }
 }

@@ -3,19 +3,20 @@
 //! The surprising thing: hyphens and long marks between letters are dropped, since コ－ポ, コーポ and コ-ポ are one; between
 //! digits they divide, since room 203 of block 1 is not room 1203.
 
-use super::Piece;
-use super::scan::{LONGEST_NUMERAL, trimmed};
+use super::scan::LONGEST_NUMERAL;
+use super::{Piece, number};
 use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
 
 /// What follows the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Building {
-    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室 and 室 behind a number are dropped.
+    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室, 室 and 棟 behind a number are dropped, 階 is F.
     pub(crate) pieces: Vec<Piece>,
 }
 
 impl Building {
-    pub(super) fn parse(text: &[char]) -> Self {
+    /// None when a number is too long.
+    pub(super) fn parse(text: &[char]) -> Option<Self> {
         let mut pieces = vec![];
         let mut at = 0;
         while let Some(&c) = text.get(at) {
@@ -24,18 +25,22 @@ impl Building {
             // At the end 三〇五 is a room; a single numeral may end a name (平和荘第二).
             let counted = text.get(at + kanji).map_or(kanji > 1, |c| "号室階棟".contains(*c));
             let number = if ascii > 0 {
-                Some((ascii, trimmed(&text[at..at + ascii].iter().collect::<String>())))
+                Some((ascii, number(&text[at..at + ascii])?))
             } else if counted {
-                kanji_number(&text[at..at + kanji]).map(|n| (kanji, n.to_string()))
+                kanji_number(&text[at..at + kanji]).map(|n| (kanji, n))
             } else {
                 None
             };
-            if let Some((length, digits)) = number {
-                pieces.push(Piece::Number(digits));
+            if let Some((length, number)) = number {
+                pieces.push(Piece::Number(number));
                 at += length;
                 at += match &text[at..] {
-                    ['号', '室', ..] => 2,
-                    ['号' | '室', ..] => 1,
+                    ['号', '室' | '棟', ..] => 2,
+                    ['号' | '室' | '棟', ..] => 1,
+                    ['階', ..] => {
+                        pieces.push(Piece::Letter('F'));
+                        1
+                    }
                     _ => 0,
                 };
             } else {
@@ -48,7 +53,7 @@ impl Building {
                 at += 1;
             }
         }
-        Self { pieces }
+        Some(Self { pieces })
     }
 
     /// The letters without the numbers.
@@ -61,13 +66,11 @@ impl Building {
     }
 
     /// The numbers without the letters; the last is the room.
-    pub(crate) fn numbers(&self) -> Vec<&str> {
-        fn number(piece: &Piece) -> Option<&str> {
-            match piece {
-                Piece::Number(digits) => Some(digits.as_str()),
-                Piece::Letter(_) => None,
-            }
-        }
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        let number = |piece: &Piece| match piece {
+            Piece::Number(number) => Some(*number),
+            Piece::Letter(_) => None,
+        };
         self.pieces.iter().filter_map(number).collect()
     }
 }

@@ -3,15 +3,17 @@
 //! The surprising thing: some wards hold two towns of one name, so two streets that differ are worth a look although
 //! town and numbers are equal.
 
+use std::borrow::Cow;
+
 use crate::normalise::characters::is_kanji_numeral;
 
 /// Splits the street off, up to the last direction word, when the address is in the city of Kyoto.
-pub(super) fn split_street(prefecture: Option<&str>, text: Vec<char>) -> (Vec<char>, Vec<char>) {
-    let start = ward_end(prefecture, &text);
-    let end = start.and_then(|start| direction_end(&text, start));
-    let (Some(start), Some(end)) = (start, end) else { return (vec![], text) };
+pub(super) fn split_street<'a>(prefecture: Option<&str>, text: &'a [char]) -> (Vec<char>, Cow<'a, [char]>) {
+    let start = ward_end(prefecture, text);
+    let end = start.and_then(|start| direction_end(text, start));
+    let (Some(start), Some(end)) = (start, end) else { return (vec![], Cow::Borrowed(text)) };
     let rest = text[..start].iter().chain(&text[end..]).copied().collect();
-    (text[start..end].iter().copied().filter(|c| *c != ' ').collect(), rest)
+    (text[start..end].iter().copied().filter(|c| *c != ' ').collect(), Cow::Owned(rest))
 }
 
 const WARDS: [&str; 7] = ["上京区", "中京区", "下京区", "左京区", "右京区", "東山区", "山科区"];

@@ -7,7 +7,7 @@
 //! called exactly what follows it, and municipalities whose names hold such a character are listed.
 
 use super::Piece;
-use crate::normalise::kanji::relate_texts;
+use crate::normalise::kanji::relate;
 
 const PREFECTURES: [&str; 47] = [
     "北海道",
@@ -78,38 +78,54 @@ const AWKWARD: [&str; 15] = [
     "余市郡",
 ];
 
+/// The number of a prefecture, from 1.
+pub(super) fn code(prefecture: &str) -> usize {
+    PREFECTURES.iter().position(|p| *p == prefecture).map_or(0, |at| at + 1)
+}
+
+/// The prefecture of a number.
+pub(super) fn of_code(code: u32) -> Option<&'static str> {
+    usize::try_from(code).ok()?.checked_sub(1).and_then(|at| PREFECTURES.get(at)).copied()
+}
+
 /// The prefecture at the beginning, in any form of its kanji, and the rest.
-pub(super) fn split_prefecture(text: &str) -> (Option<&'static str>, &str) {
-    let separators = [' ', ',', '、'];
-    let text = text.trim_start_matches(separators);
-    let found = PREFECTURES.iter().find_map(|prefecture| {
-        let last = text.chars().nth(prefecture.chars().count() - 1)?;
-        if !prefecture.ends_with(if last == '縣' { '県' } else { last }) {
-            return None;
-        }
-        let begin: String = text.chars().take(prefecture.chars().count()).collect();
-        let (l, r): (Vec<char>, Vec<char>) = (begin.chars().collect(), prefecture.chars().collect());
-        relate_texts(&l, &r).is_strong().then(|| (*prefecture, &text[begin.len()..]))
+pub(super) fn split_prefecture(text: &[char]) -> (Option<&'static str>, &[char]) {
+    let text = without_separators(text);
+    let found = [3, 4].into_iter().find_map(|length| {
+        let begin = text.get(..length).filter(|b| "都道府県縣".contains(b[length - 1]))?;
+        let same = |prefecture: &&&str| {
+            let mut letters = prefecture.chars();
+            begin.iter().all(|c| letters.next().is_some_and(|p| p == *c || relate(p, *c).is_strong()))
+                && letters.next().is_none()
+        };
+        PREFECTURES.iter().find(same).map(|prefecture| (*prefecture, &text[length..]))
     });
-    found.map_or((None, text), |(prefecture, rest)| (Some(prefecture), rest.trim_start_matches(separators)))
+    found.map_or((None, text), |(prefecture, rest)| (Some(prefecture), without_separators(rest)))
+}
+
+fn without_separators(text: &[char]) -> &[char] {
+    &text[text.iter().take_while(|c| matches!(c, ' ' | ',' | '、')).count()..]
 }
 
 /// Where county, city and ward end in a place, each at most once.
 pub(super) fn ends(place: &[Piece]) -> Vec<usize> {
-    let letters: Vec<char> = place
-        .iter()
-        .take(LONGEST)
-        .map_while(|piece| match piece {
-            Piece::Letter(c) => Some(*c),
-            Piece::Number(_) => None,
-        })
-        .collect();
-    let text: String = letters.iter().collect();
+    let letter = |piece: &Piece| match piece {
+        Piece::Letter(c) => Some(*c),
+        Piece::Number(_) => None,
+    };
+    let mut letters = ['\0'; LONGEST];
+    let mut count = 0;
+    for (slot, c) in letters.iter_mut().zip(place.iter().map_while(letter)) {
+        *slot = c;
+        count += 1;
+    }
+    let letters = &letters[..count];
     let find = |last: char, from: usize| {
         letters.iter().skip(from + 1).position(|c| *c == last).map(|i| from + i + 2)
     };
+    let begins = |name: &&&str| name.chars().enumerate().all(|(i, c)| letters.get(i) == Some(&c));
     let mut ends = vec![];
-    let awkward = AWKWARD.iter().find(|name| text.starts_with(*name)).map(|name| name.chars().count());
+    let awkward = AWKWARD.iter().find(begins).map(|name| name.chars().count());
     let first = awkward.or_else(|| ['郡', '市', '区'].iter().filter_map(|last| find(*last, 0)).min());
     ends.extend(first);
     let from = first.unwrap_or(0);

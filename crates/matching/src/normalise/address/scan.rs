@@ -3,25 +3,39 @@
 //! The surprising thing: 一 between two digits is a hyphen (an old habit of input methods), and の between two numbers
 //! is one too.
 
-use super::Piece;
-use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
+use super::{Piece, number};
+use crate::normalise::bytes::FormError;
+use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number, positional_digit};
+use crate::normalise::folds::Folds;
 
 /// What was written after a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// 丁目.
-    Chome,
+    Chome = 1,
     /// 番 or 番地.
     Lot,
     /// 号.
     House,
 }
 
+impl Unit {
+    /// The unit of a form's byte, 0 for none.
+    pub(super) fn of(code: u32) -> Result<Option<Self>, FormError> {
+        Ok(match code {
+            0 => None,
+            1 => Some(Self::Chome),
+            2 => Some(Self::Lot),
+            3 => Some(Self::House),
+            _ => return Err(FormError),
+        })
+    }
+}
+
 /// One of the numbers after the place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number {
-    /// ASCII digits without leading zeros.
-    pub(crate) digits: String,
+    pub(crate) value: u32,
     /// None when only a hyphen followed.
     pub(crate) unit: Option<Unit>,
 }
@@ -32,11 +46,15 @@ pub(super) struct Scanner<'a> {
     pub(super) place: Vec<Piece>,
     pub(super) aza: Option<usize>,
     pub(super) numbers: Vec<Number>,
+    pub(super) folds: Folds,
+    /// Whether no number was too long.
+    pub(super) readable: bool,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a [char]) -> Self {
-        Self { text, at: 0, place: vec![], aza: None, numbers: vec![] }
+        let (place, numbers) = (Vec::with_capacity(text.len()), Vec::with_capacity(4));
+        Self { text, at: 0, place, aza: None, numbers, folds: Folds::default(), readable: true }
     }
 
     /// Reads until the numbers end; `at` is then where the building begins.
@@ -47,8 +65,7 @@ impl<'a> Scanner<'a> {
                 if !self.place_goes_on() {
                     return;
                 }
-                let numbers = std::mem::take(&mut self.numbers);
-                self.place.extend(numbers.into_iter().map(|number| Piece::Number(number.digits)));
+                self.place.extend(self.numbers.drain(..).map(|number| Piece::Number(number.value)));
             } else {
                 self.letter(c);
             }
@@ -72,8 +89,10 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         if self.text[self.at - 1..].starts_with(&['大', '字']) {
             self.at += 1;
+            self.folds.insert(Folds::AZA);
         } else if c == '字' && before != Some('文') {
             self.aza = Some(self.place.len());
+            self.folds.insert(Folds::AZA);
         } else if c == '々' {
             self.place.extend(self.place.last().cloned());
         } else if is_dash(c) {
@@ -81,28 +100,41 @@ impl<'a> Scanner<'a> {
             if before.is_some_and(|b| matches!(b, 'ァ'..='ヺ')) {
                 self.place.push(Piece::Letter('ー'));
             }
-        } else if !matches!(c, ' ' | ',' | '、' | '.') {
-            self.place.push(Piece::Letter(c));
+        } else if matches!(c, ' ' | ',' | '、' | '.') {
+            self.folds.insert(Folds::SPACE);
+        } else {
+            if c.is_ascii_lowercase() {
+                self.folds.insert(Folds::CASE);
+            }
+            self.place.push(Piece::Letter(c.to_ascii_uppercase()));
         }
     }
 
     /// A number at this point: digits, or kanji numerals where a counter or a hyphen shows that they count.
-    fn number(&mut self) -> Option<String> {
+    fn number(&mut self) -> Option<u32> {
         let rest = &self.text[self.at..];
         let ascii = rest.iter().take_while(|c| c.is_ascii_digit()).count();
         if ascii > 0 {
-            let digits: String = self.text[self.at..self.at + ascii].iter().collect();
+            let value = number(&rest[..ascii]);
+            self.readable &= value.is_some();
             self.at += ascii;
-            return Some(trimmed(&digits));
+            return Some(value.unwrap_or(0));
         }
         let kanji = rest.iter().take(LONGEST_NUMERAL).take_while(|c| is_kanji_numeral(**c)).count();
+        // 又八四丁目 is block 4 of 又八, and 与一十四丁目 block 14 of 与一: nobody writes a block as 八四 or 一十四.
+        let run = &rest[..kanji];
+        let by_place = run.len() > 1 && run.iter().all(|c| positional_digit(*c).is_some());
+        if rest.get(kanji) == Some(&'丁') && (by_place || run.starts_with(&['一', '十'])) {
+            return None;
+        }
         let number = kanji_number(&self.text[self.at..self.at + kanji])?;
         let counted = self.counts(kanji) || !self.numbers.is_empty();
         if !counted {
             return None;
         }
         self.at += kanji;
-        Some(number.to_string())
+        self.folds.insert(Folds::NUMERAL);
+        Some(number)
     }
 
     /// Whether what stands `ahead` makes the kanji numerals before it a number.
@@ -119,15 +151,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a run of numbers with their units and the hyphens between them.
-    fn read_numbers(&mut self, first: String) {
-        let mut digits = first;
+    fn read_numbers(&mut self, first: u32) {
+        let mut value = first;
         loop {
             let unit = self.unit();
-            self.numbers.push(Number { digits, unit });
+            self.numbers.push(Number { value, unit });
             let end = self.at;
             let next = self.next_number(unit);
             match next {
-                Some(next) if !self.is_room() => digits = next,
+                Some(next) if !self.is_room() => value = next,
                 Some(_) | None => {
                     self.at = end;
                     return;
@@ -152,14 +184,18 @@ impl<'a> Scanner<'a> {
             return None;
         };
         self.at += length;
+        self.folds.insert(Folds::COUNTER);
         Some(unit)
     }
 
     /// The next number of the run: behind a hyphen or の, or directly behind a unit.
-    fn next_number(&mut self, unit: Option<Unit>) -> Option<String> {
+    fn next_number(&mut self, unit: Option<Unit>) -> Option<u32> {
         let spaces = self.text[self.at..].iter().take_while(|c| **c == ' ').count();
         let joiner = self.peek(spaces).filter(|c| is_joiner(*c));
-        if joiner.is_some() {
+        if let Some(joiner) = joiner {
+            if joiner != '-' {
+                self.folds.insert(Folds::HYPHEN);
+            }
             self.at += spaces + 1;
             self.at += self.text[self.at..].iter().take_while(|c| **c == ' ').count();
             return self.number();
@@ -186,18 +222,21 @@ impl<'a> Scanner<'a> {
     fn place_goes_on(&self) -> bool {
         let [only] = self.numbers.as_slice() else { return false };
         let is_kanji = |c: char| matches!(c, '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' | '々' | 'ノ' | 'の');
+        // A short name and a number behind it: 七丁目北8, 一番割12-34, 東五号12-34.
+        let digit = |c: char| c.is_ascii_digit() || is_kanji_numeral(c);
+        let rest = &self.text[self.at..];
+        let name = rest.iter().take(4).take_while(|c| is_kanji(**c) && !digit(**c)).count();
+        let space = rest[name..].iter().take_while(|c| **c == ' ').count();
+        let behind = &rest[name + space..];
+        let digits = behind.iter().take(LONGEST_NUMERAL).take_while(|c| digit(**c)).count();
+        let lot_follows = digits > 0
+            && behind.get(digits).is_some_and(|c| is_joiner(*c) || *c == '番')
+            && !matches!(behind[digits..], ['番', '館' | '街' | '棟', ..]);
         match only.unit {
             None => self.peek(0).is_some_and(|c| is_kanji(c) && !"号室棟階".contains(c)),
-            Some(Unit::Chome) => {
-                let name =
-                    self.text[self.at..].iter().take(4).take_while(|c| **c != ' ' && !c.is_ascii_digit());
-                let name: Vec<char> = name.copied().collect();
-                !name.is_empty()
-                    && name.len() < 4
-                    && name.iter().all(|c| is_kanji(*c) || *c == '字')
-                    && self.peek(name.len()).is_some_and(|c| c.is_ascii_digit())
-            }
-            Some(Unit::Lot | Unit::House) => false,
+            Some(Unit::Chome) => (1..4).contains(&name) && digits > 0,
+            Some(Unit::Lot) => (1..4).contains(&name) && lot_follows,
+            Some(Unit::House) => name < 4 && lot_follows,
         }
     }
 }
@@ -208,9 +247,3 @@ fn is_joiner(c: char) -> bool {
 
 /// Longer runs of kanji numerals are no numbers.
 pub(super) const LONGEST_NUMERAL: usize = 10;
-
-/// Digits without leading zeros.
-pub(super) fn trimmed(digits: &str) -> String {
-    let trimmed = digits.trim_start_matches('0');
-    if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
-}

@@ -1,0 +1,121 @@
+//! The quality of matching, measured: labelled pairs of every kind of rewriting and of every kind of near miss.
+//!
+//! Each kind has the share that must be judged equal; what is missed must be for review. Of two different values none may
+//! be equal, in any kind. The words are from public knowledge; no set that the rules were made on decides here alone.
+//! `cargo test -p musubi-matching --test quality -- --nocapture` shows the tables.
+
+mod accounts;
+mod addresses;
+mod birth_dates;
+mod names;
+mod tally;
+
+use addresses::Town;
+use tally::Tally;
+
+/// The least share of equal, in percent, by kind.
+#[expect(clippy::print_stdout, reason = "the table is what a person wants of this test")]
+#[track_caller]
+fn check(same: &Tally, least: &[(&str, f64)]) {
+    println!(
+        "{:<18}{:>8}{:>11}{:>8}{:>8}\n{}",
+        "one value",
+        "pairs",
+        "equal",
+        "review",
+        "different",
+        same.shown()
+    );
+    let kinds: Vec<_> = same.0.keys().copied().collect();
+    let mut known: Vec<_> = least.iter().map(|(kind, _)| *kind).collect();
+    known.sort_unstable();
+    assert_eq!(kinds, known);
+    for (name, least) in least {
+        let kind = &same.0[name];
+        let [equal, review, different] = kind.judged;
+        let share = 100.0 * equal as f64 / (equal + review + different) as f64;
+        assert!(share >= *least, "{name}: {share:.2} % {:#?}", kind.missed);
+        assert_eq!(different, 0, "{name}: {:#?}", kind.missed);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what a person wants of this test")]
+#[track_caller]
+fn check_none(different: &Tally) {
+    println!(
+        "{:<18}{:>8}{:>11}{:>8}{:>8}\n{}",
+        "two values",
+        "pairs",
+        "equal",
+        "review",
+        "different",
+        different.shown()
+    );
+    for (name, kind) in &different.0 {
+        assert!(kind.equals.is_empty(), "{name}: {:#?}", kind.equals);
+    }
+}
+
+#[test]
+fn names_of_one_person_are_equal_and_of_two_never() {
+    let (mut same, mut different) = (Tally::default(), Tally::default());
+    names::tally(&mut same, &mut different);
+    let kinds = [
+        "spaces",
+        "width",
+        "hiragana",
+        "combining",
+        "zengin",
+        "ivs",
+        "iteration",
+        "compatibility",
+        "old_new",
+        "everyday_itaiji",
+        "latin",
+    ];
+    let mut least = kinds.map(|kind| (kind, 100.0)).to_vec();
+    least.push(("rare_itaiji", 98.5));
+    check(&same, &least);
+    check_none(&different);
+}
+
+#[test]
+fn addresses_of_one_house_are_equal_and_of_two_never() {
+    let (mut same, mut different) = (Tally::default(), Tally::default());
+    let towns: Vec<Town> = addresses::TOWNS.trim().lines().map(Town::of).collect();
+    addresses::tally(&towns, &mut same, &mut different);
+    let kinds = [
+        ("hyphens", 100.0),
+        ("ban_go", 100.0),
+        ("numerals", 100.0),
+        ("spaces", 100.0),
+        ("width_chome", 99.5),
+        ("city", 99.5),
+        ("aza", 99.0),
+        ("prefecture", 99.0),
+        ("county", 98.0),
+        ("itaiji", 95.0),
+        ("kyoto", 90.0),
+        ("building", 98.0),
+        ("building_missing", 99.0),
+    ];
+    check(&same, &kinds);
+    check_none(&different);
+}
+
+#[test]
+fn accounts_of_one_number_are_equal_and_of_two_never() {
+    let (mut same, mut different) = (Tally::default(), Tally::default());
+    accounts::tally(&mut same, &mut different);
+    let kinds = ["width", "branch", "padding", "sentence", "deposit", "japan_post", "customer_number"];
+    check(&same, &kinds.map(|kind| (kind, 100.0)));
+    check_none(&different);
+}
+
+#[test]
+fn birth_dates_of_one_day_are_equal_and_of_two_never() {
+    let (mut same, mut different) = (Tally::default(), Tally::default());
+    birth_dates::tally(&mut same, &mut different);
+    check(&same, &["western", "era", "jpki", "bank"].map(|kind| (kind, 100.0)));
+    check_none(&different);
+}
