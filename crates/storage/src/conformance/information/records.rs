@@ -163,8 +163,9 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
     let mut whole = follower(1);
     whole.tie = Some(tie(&key("bank", 1), "C1"));
     put(store, vec![(key("bank", 1), whole), (key("bank", 2), follower(2))]).await;
+    type Edit = fn(&mut FollowerRecord);
     // Who follows no more is counted elsewhere, too: the row, and the two counts.
-    let edits: [(i64, fn(&mut FollowerRecord)); 5] = [
+    let edits: [(i64, Edit); 5] = [
         (3, |record| record.following = false),
         (1, |record| record.subscriptions[0].following = false),
         (1, |record| record.dialogue.as_mut().unwrap().step = 9),
