@@ -20,7 +20,7 @@ pub struct CustomerRecord {
     pub name: String,
     /// Reading of the name, in any kana.
     pub name_kana: String,
-    /// Birth date in any shape that [`parse_birth_date`](crate::parse_birth_date) reads.
+    /// Birth date in any shape that [`parse_birth_date`] reads.
     pub birth_date: String,
     /// Address as registered.
     pub address: String,
@@ -43,7 +43,7 @@ pub struct Identity {
     pub name: String,
     /// Reading of the name, when the verifier holds one.
     pub name_kana: Option<String>,
-    /// Birth date in any shape that [`parse_birth_date`](crate::parse_birth_date) reads.
+    /// Birth date in any shape that [`parse_birth_date`] reads.
     pub birth_date: String,
     /// Address.
     pub address: String,

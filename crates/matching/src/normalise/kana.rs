@@ -17,8 +17,6 @@ pub struct KanaForm {
     pub(crate) kana: Vec<char>,
     /// Where the words after the first begin in `kana`.
     pub(crate) words: Vec<usize>,
-    /// Whether it was written in half width without small kana, as banks write.
-    pub(crate) half_width_bank: bool,
     pub(crate) trace: Trace,
     pub(crate) too_long: bool,
 }
@@ -54,8 +52,7 @@ impl KanaForm {
         if !words.is_empty() {
             folds.insert(Folds::SPACE);
         }
-        let half_width_bank = folds.contains(Folds::WIDTH) && is_enlarged(&kana);
-        Self { kana, words, half_width_bank, trace: Trace::new(raw, folds), too_long }
+        Self { kana, words, trace: Trace::new(raw, folds), too_long }
     }
 
     /// Whether there is nothing to compare.
@@ -85,7 +82,7 @@ impl KanaForm {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.kana.len() * 3 + 6);
         self.trace.put(&mut out);
-        out.push(u8::from(self.half_width_bank) | u8::from(self.too_long) << 1);
+        out.push(u8::from(self.too_long));
         put_chars(&mut out, &self.kana);
         put_length(&mut out, self.words.len());
         self.words.iter().for_each(|start| put_length(&mut out, *start));
@@ -99,11 +96,11 @@ impl KanaForm {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
         let mut reader = Reader(bytes);
         let trace = Trace::take(&mut reader)?;
-        let marks = reader.number()?;
+        let too_long = reader.number()?;
         let kana = reader.chars()?;
         let words = reader.starts(kana.len())?;
         reader.end()?;
-        Ok(Self { kana, words, half_width_bank: marks & 1 != 0, trace, too_long: marks & 2 != 0 })
+        Ok(Self { kana, words, trace, too_long: too_long != 0 })
     }
 }
 
@@ -217,10 +214,8 @@ mod tests {
 
     #[test]
     fn small_kana_are_no_bank_s() {
-        assert!(KanaForm::new("ｷﾖｳｺ").half_width_bank);
         assert!(!KanaForm::new("ｷｮｳｺ").may_be_bank());
         assert!(KanaForm::new("キヨウコ").may_be_bank());
-        assert!(!KanaForm::new("キヨウコ").half_width_bank);
     }
 
     #[test]
