@@ -81,7 +81,7 @@ impl Terminals {
             }
         }
         let next_page_token = match talk_rooms.len().checked_sub(1).and_then(|last| rooms.get(last)) {
-            Some(last) if !whole => last.talk_room.to_string(),
+            Some(last) if !whole => token(last.talk_room),
             Some(_) | None => String::new(),
         };
         Ok(wire::ListTalkRoomsResponse { talk_rooms, next_page_token })
@@ -111,12 +111,18 @@ fn talk_room(room: &TalkRoom, display_name: String, lines: Vec<wire::Line>) -> R
     })
 }
 
+/// The token of the page behind a talk room.
+fn token(talk_room: i64) -> String {
+    format!("after_{talk_room}")
+}
+
 /// The number of the talk room before the page; 0 before the first.
-fn parse_token(token: &str) -> Result<i64, Error> {
-    if token.is_empty() {
+fn parse_token(text: &str) -> Result<i64, Error> {
+    if text.is_empty() {
         return Ok(0);
     }
-    token.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+    let number = text.strip_prefix("after_").and_then(|number| number.parse().ok());
+    number.filter(|number| token(*number) == text).ok_or_else(|| {
         Error::invalid("page_token", "is none that a page gave", "give it as the page before gave it")
     })
 }

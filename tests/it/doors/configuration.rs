@@ -49,7 +49,7 @@ const CARRIER: [Wrong; 24] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 19] = [
+const COMPANY: [Wrong; 21] = [
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
@@ -63,6 +63,8 @@ const COMPANY: [Wrong; 19] = [
     ("POLICY__BRANCH_REQUIRED", FLAG),
     ("POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
     ("POLICY__WRITTEN_NAME_REQUIRED", FLAG),
+    ("POLICY__READING_REQUIRED", FLAG),
+    ("POLICY__SAME_KANJI_REQUIRED", FLAG),
     ("IMPORT__LARGEST_FILE_MIB", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("IMPORT__MOST_ROWS", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("CUSTODY__AUTOMATIC", FLAG),
