@@ -33,7 +33,7 @@ pub use record::{CustomerRecord, Identity, PreparedIdentity, PreparedRecord, Str
 
 /// Grows with every change that can change a normal form. A store keeps it beside forms and makes them again when it
 /// differs.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// The longest input that is read, in bytes of UTF-8. A longer account text or birth date is an error, a longer name or
 /// reading is different from every other, a longer address counts as missing.

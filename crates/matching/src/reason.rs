@@ -191,6 +191,8 @@ reasons! {
     AddressReplacedCharacter = "address.replaced_character",
     /// One side has fewer numbers and they are the beginning or the end of the other's.
     AddressNumbersFewer = "address.numbers_fewer",
+    /// Equal when the border of name and numbers is drawn elsewhere, or when a counter such as 条 is left out.
+    AddressOtherReading = "address.other_reading",
     /// The Kyoto streets differ.
     AddressStreetDifferent = "address.street_different",
     /// The building has another name and the room is not another.

@@ -164,8 +164,12 @@ impl Town {
 
     /// As a master holds it: 三丁目8-2.
     pub(crate) fn master(&self, (lot, house): (u32, u32)) -> String {
-        let chome = self.chome.map(|n| format!("{}丁目", kanji(n))).unwrap_or_default();
-        self.written(&chome, &format!("{lot}-{house}"))
+        self.in_kanji(&format!("{lot}-{house}"))
+    }
+
+    /// With 三丁目 and these numbers.
+    pub(crate) fn in_kanji(&self, numbers: &str) -> String {
+        self.written(&self.chome.map(|n| format!("{}丁目", kanji(n))).unwrap_or_default(), numbers)
     }
 
     fn bare(&self, (lot, house): (u32, u32), hyphen: &str) -> String {

@@ -9,6 +9,7 @@ mod addresses;
 mod birth_dates;
 mod names;
 mod tally;
+mod towns;
 
 use addresses::Town;
 use tally::Tally;
@@ -117,5 +118,38 @@ fn birth_dates_of_one_day_are_equal_and_of_two_never() {
     let (mut same, mut different) = (Tally::default(), Tally::default());
     birth_dates::tally(&mut same, &mut different);
     check(&same, &["western", "era", "jpki", "bank"].map(|kind| (kind, 100.0)));
+    check_none(&different);
+}
+
+#[test]
+fn houses_of_towns_that_look_like_numbers_are_never_told_apart_from_themselves() {
+    let (mut same, mut different) = (Tally::default(), Tally::default());
+    towns::tally(&mut same, &mut different);
+    let kinds = [
+        ("hyphens", 100.0),
+        ("ban_go", 100.0),
+        ("numerals", 98.5),
+        ("spaces", 100.0),
+        ("width_chome", 100.0),
+        ("city", 100.0),
+        ("aza", 100.0),
+        ("prefecture", 100.0),
+        ("county", 100.0),
+        ("itaiji", 100.0),
+        ("kyoto", 100.0),
+        ("building", 100.0),
+        ("building_missing", 100.0),
+        ("as_written", 99.9),
+        ("kanji_lots", 98.5),
+        ("kanji_spaced", 100.0),
+        ("counted_digits", 99.5),
+        ("counted_wide", 99.5),
+        ("ordinal", 99.5),
+        ("short", 99.0),
+        ("chome_hyphen", 100.0),
+        ("abbreviated", 60.0),
+        ("rooms", 75.0),
+    ];
+    check(&same, &kinds);
     check_none(&different);
 }

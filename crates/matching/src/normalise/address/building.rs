@@ -10,7 +10,8 @@ use crate::normalise::characters::{is_dash, is_kanji_numeral, kanji_number};
 /// What follows the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Building {
-    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室, 室 and 棟 behind a number are dropped, 階 is F.
+    /// Letters in katakana and capitals, numbers, nothing else; 号, 号室, 室 and 棟 behind a number are dropped, 階 is F,
+    /// 地下1階 is B1F, 第2 is 第二.
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -31,7 +32,13 @@ impl Building {
             } else {
                 None
             };
-            if let Some((length, number)) = number {
+            if let Some((length, number)) =
+                number.filter(|(_, n)| pieces.last() == Some(&Piece::Letter('第')) && *n < 10)
+            {
+                // An ordinal belongs to the name: 第2青葉荘 is 第二青葉荘 and has no room 2.
+                pieces.push(Piece::Letter(ORDINALS[number as usize]));
+                at += length;
+            } else if let Some((length, number)) = number {
                 pieces.push(Piece::Number(number));
                 at += length;
                 at += match &text[at..] {
@@ -47,7 +54,12 @@ impl Building {
                 let ignored = is_dash(c)
                     || c.is_whitespace()
                     || matches!(c, '・' | '.' | ',' | '、' | '\'' | '(' | ')' | '「' | '」' | '#');
-                if !ignored {
+                let digit = |c: Option<&char>| c.is_some_and(|c| c.is_ascii_digit() || is_kanji_numeral(*c));
+                let block = c == '棟' && matches!(pieces.last(), Some(Piece::Letter('A'..='Z')));
+                if text[at..].starts_with(&['地', '下']) && digit(text.get(at + 2)) {
+                    pieces.push(Piece::Letter('B'));
+                    at += 1;
+                } else if !ignored && !block && !text[at..].starts_with(&['様', '方']) {
                     pieces.push(Piece::Letter(folded(c)));
                 }
                 at += 1;
@@ -74,6 +86,8 @@ impl Building {
         self.pieces.iter().filter_map(number).collect()
     }
 }
+
+const ORDINALS: [char; 10] = ['〇', '一', '二', '三', '四', '五', '六', '七', '八', '九'];
 
 fn folded(c: char) -> char {
     match c {

@@ -92,6 +92,7 @@ impl AddressForm {
                 put_number(out, number.value);
                 out.push(number.unit.map_or(0, |unit| unit as u8));
             }
+            put_chars(out, &address.glued);
             put_pieces(out, &address.building.pieces);
         }
         if let Some(masked) = &self.masked {
@@ -175,8 +176,9 @@ fn take_address(reader: &mut Reader<'_>) -> Result<Address, FormError> {
     let count = reader.length()?;
     let number = |_| Ok(Number { value: reader.number()?, unit: Unit::of(reader.number()?)? });
     let numbers = (0..count).map(number).collect::<Result<_, _>>()?;
+    let glued = reader.chars()?;
     let building = Building { pieces: take_pieces(reader)? };
-    Ok(Address { prefecture, street, place, municipality_ends, aza, numbers, building })
+    Ok(Address { prefecture, street, place, municipality_ends, aza, numbers, glued, building })
 }
 
 #[cfg(test)]

@@ -7,13 +7,26 @@ use std::borrow::Cow;
 
 use crate::normalise::characters::is_kanji_numeral;
 
-/// Splits the street off, up to the last direction word, when the address is in the city of Kyoto.
+/// Splits the street off when the address is in the city of Kyoto: what leads to the last direction word, or what stands
+/// in brackets or behind everything else and ends with one.
 pub(super) fn split_street<'a>(prefecture: Option<&str>, text: &'a [char]) -> (Vec<char>, Cow<'a, [char]>) {
+    let without = |from: usize, to: usize| text[..from].iter().chain(&text[to..]).copied().collect();
+    let told = |from: usize, to: usize| text[from..to].iter().copied().filter(|c| *c != ' ').collect();
     let start = ward_end(prefecture, text);
-    let end = start.and_then(|start| direction_end(text, start));
-    let (Some(start), Some(end)) = (start, end) else { return (vec![], Cow::Borrowed(text)) };
-    let rest = text[..start].iter().chain(&text[end..]).copied().collect();
-    (text[start..end].iter().copied().filter(|c| *c != ' ').collect(), Cow::Owned(rest))
+    let Some((start, end)) = start.and_then(|start| Some((start, direction_end(text, start)?))) else {
+        return (vec![], Cow::Borrowed(text));
+    };
+    let open = text[..end].iter().rposition(|c| *c == '(').filter(|open| *open > start);
+    match open {
+        Some(open) if text[end..].starts_with(&[')']) => {
+            (told(open + 1, end), Cow::Owned(without(open, end + 1)))
+        }
+        Some(_) | None => {
+            let behind = text[start..].iter().rposition(|c| *c == ' ').filter(|_| end == text.len());
+            let from = behind.map_or(start, |space| start + space);
+            (told(from, end), Cow::Owned(without(from, end)))
+        }
+    }
 }
 
 const WARDS: [&str; 7] = ["上京区", "中京区", "下京区", "左京区", "右京区", "東山区", "山科区"];
@@ -30,12 +43,13 @@ fn ward_end(prefecture: Option<&str>, text: &[char]) -> Option<usize> {
     WARDS.iter().any(|ward| begins(ward)).then_some(3)
 }
 
-/// Where the last direction word ends, with the 丁目 of the street behind it.
+/// Where the last direction word ends, with the 丁目 or 筋目 of the street behind it.
 fn direction_end(text: &[char], start: usize) -> Option<usize> {
     let end = last_direction(text, start)?;
     let numeral = |c: &char| c.is_ascii_digit() || is_kanji_numeral(*c);
     let block = end + text[end..].iter().take(3).take_while(|c| numeral(c)).count();
-    Some(if block > end && text[block..].starts_with(&['丁', '目']) { block + 2 } else { end })
+    let counted = text[block..].starts_with(&['丁', '目']) || text[block..].starts_with(&['筋', '目']);
+    Some(if block > end && counted { block + 2 } else { end })
 }
 
 /// Where the last of 上る, 上ル, 上がる, 下る …, 東入, 東入る, 西入ル … ends.

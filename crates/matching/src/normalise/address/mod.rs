@@ -16,7 +16,7 @@ mod scan;
 pub use form::AddressForm;
 
 pub(crate) use building::Building;
-pub(crate) use scan::{Number, Unit};
+pub(crate) use scan::{LONGEST_NUMERAL, Number, Unit, is_lot_letter};
 
 use super::folds::Folds;
 use scan::Scanner;
@@ -40,6 +40,9 @@ pub(crate) struct Address {
     /// Where in `place` a name after 字 begins.
     pub(crate) aza: Option<usize>,
     pub(crate) numbers: Vec<Number>,
+    /// The kanji numerals directly behind the place that the first number was read from; the place's name may end with
+    /// some of them.
+    pub(crate) glued: Vec<char>,
     pub(crate) building: Building,
 }
 
@@ -51,11 +54,11 @@ impl Address {
         let (street, rest) = kyoto::split_street(prefecture, rest);
         let mut scanner = Scanner::new(&rest);
         scanner.read_place();
-        let Scanner { place, aza, numbers, at, folds: seen, readable, .. } = scanner;
+        let Scanner { place, aza, numbers, glued, at, folds: seen, readable, .. } = scanner;
         folds.insert(seen);
         let building = Building::parse(&rest[at..])?;
         let municipality_ends = municipality::ends(&place);
-        let address = Self { prefecture, street, place, municipality_ends, aza, numbers, building };
+        let address = Self { prefecture, street, place, municipality_ends, aza, numbers, glued, building };
         readable.then_some(address)
     }
 
@@ -123,12 +126,12 @@ mod tests {
         check("北海道札幌市中央区北1条西2-3-4", "北海道||札幌市中央区北<1>条西|2-3-4|");
         check("東京都千代田区三番町6-2", "東京都||千代田区<3>番町|6-2|");
         check("兵庫県西宮市上ケ原十番町6-35", "兵庫県||西宮市上ケ原<10>番町|6-35|");
-        check("岩手県九戸郡洋野町種市第3地割12番地1", "岩手県||九戸郡洋野町種市第<3>地割|12-1|");
+        check("岩手県九戸郡洋野町種市第3地割12番地1", "岩手県||九戸郡洋野町種市<3>地割|12-1|");
         check("東京都中央区八丁堀二丁目3-1", "東京都||中央区八丁堀|2-3-1|");
         check("東京都港区六本木三丁目4-11", "東京都||港区六本木|3-4-11|");
         check("愛知県弥富市又八四丁目12-34", "愛知県||弥富市又八|4-12-34|");
         check("北海道札幌市白石区本郷通七丁目北8-2", "北海道||札幌市白石区本郷通<7>北|8-2|");
-        check("熊本県八代市沖町六番割31番7号", "熊本県||八代市沖町<6>割|31-7|");
+        check("熊本県八代市沖町六番割31番7号", "熊本県||八代市沖町<6>番割|31-7|");
         check("愛媛県松山市一番町四丁目甲5", "愛媛県||松山市<1>番町<4>甲|5|");
         check("新潟県新潟市西区流通センター一丁目1ー1", "新潟県||新潟市西区流通センター|1-1-1|");
     }

@@ -59,8 +59,10 @@ const PREFECTURES: [&str; 47] = [
     "沖縄県",
 ];
 
-/// Counties and cities whose names hold 市 or 郡 before their end.
-const AWKWARD: [&str; 15] = [
+/// Counties and cities whose names hold 市 or 郡 before their end, and islands that are written like counties.
+const AWKWARD: [&str; 17] = [
+    "八丈島",
+    "三宅島",
     "市川市",
     "市原市",
     "四日市市",
@@ -109,13 +111,14 @@ fn without_separators(text: &[char]) -> &[char] {
 
 /// Where county, city and ward end in a place, each at most once.
 pub(super) fn ends(place: &[Piece]) -> Vec<usize> {
+    // A number may stand in the name: 三条市.
     let letter = |piece: &Piece| match piece {
-        Piece::Letter(c) => Some(*c),
-        Piece::Number(_) => None,
+        Piece::Letter(c) => *c,
+        Piece::Number(_) => '\0',
     };
     let mut letters = ['\0'; LONGEST];
     let mut count = 0;
-    for (slot, c) in letters.iter_mut().zip(place.iter().map_while(letter)) {
+    for (slot, c) in letters.iter_mut().zip(place.iter().map(letter)) {
         *slot = c;
         count += 1;
     }
@@ -130,7 +133,7 @@ pub(super) fn ends(place: &[Piece]) -> Vec<usize> {
     ends.extend(first);
     let from = first.unwrap_or(0);
     match first.map(|end| letters[end - 1]) {
-        Some('郡') => {
+        Some('郡' | '島') => {
             let (town, village) = (find('町', from), find('村', from));
             ends.extend(town.into_iter().chain(village).min());
         }
@@ -168,5 +171,6 @@ mod tests {
         check("町田市小山ケ丘", &["町田市"]);
         check("新宿区市谷山伏町", &["新宿区"]);
         check("美しが丘", &[]);
+        check("八丈島八丈町三根", &["八丈島", "八丈島八丈町"]);
     }
 }

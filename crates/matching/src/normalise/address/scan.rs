@@ -46,6 +46,10 @@ pub(super) struct Scanner<'a> {
     pub(super) place: Vec<Piece>,
     pub(super) aza: Option<usize>,
     pub(super) numbers: Vec<Number>,
+    /// The kanji numerals directly behind a name that the first number was read from.
+    pub(super) glued: Vec<char>,
+    /// Whether 第 stands before the first number.
+    ordinal: bool,
     pub(super) folds: Folds,
     /// Whether no number was too long.
     pub(super) readable: bool,
@@ -54,17 +58,20 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a [char]) -> Self {
         let (place, numbers) = (Vec::with_capacity(text.len()), Vec::with_capacity(4));
-        Self { text, at: 0, place, aza: None, numbers, folds: Folds::default(), readable: true }
+        let (glued, folds) = (vec![], Folds::default());
+        Self { text, at: 0, place, aza: None, numbers, glued, ordinal: false, folds, readable: true }
     }
 
     /// Reads until the numbers end; `at` is then where the building begins.
     pub(super) fn read_place(&mut self) {
         while let Some(c) = self.peek(0) {
+            self.ordinal = self.behind() == Some('第');
             if let Some(first) = self.number() {
                 self.read_numbers(first);
                 if !self.place_goes_on() {
                     return;
                 }
+                self.glued.clear();
                 self.place.extend(self.numbers.drain(..).map(|number| Piece::Number(number.value)));
             } else {
                 self.letter(c);
@@ -76,11 +83,15 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at + ahead).copied()
     }
 
+    fn behind(&self) -> Option<char> {
+        self.at.checked_sub(1).map(|at| self.text[at])
+    }
+
     fn starts_with(&self, word: &str) -> bool {
         word.chars().enumerate().all(|(i, c)| self.peek(i) == Some(c))
     }
 
-    /// One letter of the place; spaces, 大字 and 字 leave none.
+    /// One letter of the place; spaces, 大字, 字 and what only joins or orders a number leave none.
     fn letter(&mut self, c: char) {
         let before = match self.place.last() {
             Some(Piece::Letter(before)) => Some(*before),
@@ -95,6 +106,10 @@ impl<'a> Scanner<'a> {
             self.folds.insert(Folds::AZA);
         } else if c == '々' {
             self.place.extend(self.place.last().cloned());
+        } else if c == '第' && self.digit_follows() {
+            // 第16地割 is 16地割.
+        } else if is_joiner(c) && self.digit_follows() && self.is_lot_letter() {
+            self.folds.insert(Folds::HYPHEN);
         } else if is_dash(c) {
             // A dash in a place is a long mark after katakana and nothing elsewhere.
             if before.is_some_and(|b| matches!(b, 'ァ'..='ヺ')) {
@@ -107,6 +122,21 @@ impl<'a> Scanner<'a> {
                 self.folds.insert(Folds::CASE);
             }
             self.place.push(Piece::Letter(c.to_ascii_uppercase()));
+        }
+    }
+
+    fn digit_follows(&self) -> bool {
+        self.peek(0).is_some_and(|c| c.is_ascii_digit() || is_kanji_numeral(c))
+    }
+
+    /// Whether the place ends with one of the letters by which old lots are named: 旭市イの123, 北梅本町甲123.
+    fn is_lot_letter(&self) -> bool {
+        let katakana = |piece: &Piece| matches!(piece, Piece::Letter('ァ'..='ヺ' | 'ー'));
+        match self.place.as_slice() {
+            [.., before, Piece::Letter(c)] => {
+                is_lot_letter(*c) && !(katakana(before) && ('ァ'..='ヺ').contains(c))
+            }
+            _ => false,
         }
     }
 
@@ -132,21 +162,29 @@ impl<'a> Scanner<'a> {
         if !counted {
             return None;
         }
+        if self.numbers.is_empty() && kanji > 1 && !self.ordinal && self.is_behind_name() {
+            self.glued = self.text[self.at..self.at + kanji].to_vec();
+        }
         self.at += kanji;
         self.folds.insert(Folds::NUMERAL);
         Some(number)
+    }
+
+    /// Whether a letter of the place stands directly before this.
+    fn is_behind_name(&self) -> bool {
+        matches!(self.place.last(), Some(Piece::Letter(c)) if self.behind() == Some(*c))
     }
 
     /// Whether what stands `ahead` makes the kanji numerals before it a number.
     fn counts(&self, ahead: usize) -> bool {
         let rest = &self.text[self.at + ahead..];
         let digit = |c: Option<&char>| c.is_some_and(|c| c.is_ascii_digit() || is_kanji_numeral(*c));
-        let ordinal = self.at > 0 && self.text[self.at - 1] == '第';
         match rest {
-            ['丁', '目', ..] | ['番' | '号' | '条' | '條' | '線', ..] | ['地', '割', ..] => true,
+            ['丁', '目', ..] | ['地', '割', ..] | ['街', '区', ..] => true,
+            ['番' | '号' | '条' | '條' | '線' | '区' | '組' | '部', ..] => true,
             ['丁', after @ ..] => after.is_empty() || after[0] == ' ' || digit(after.first()),
             [joiner, after @ ..] if is_joiner(*joiner) => digit(after.first()),
-            _ => ordinal,
+            _ => self.ordinal,
         }
     }
 
@@ -176,7 +214,8 @@ impl<'a> Scanner<'a> {
             (1, Unit::Chome)
         } else if self.starts_with("番地") {
             (2, Unit::Lot)
-        } else if self.starts_with("番") && !self.peek(1).is_some_and(|c| "町丁街館組".contains(c)) {
+        } else if self.starts_with("番") && !self.peek(1).is_some_and(|c| "町丁街館組割耕".contains(c))
+        {
             (1, Unit::Lot)
         } else if self.starts_with("号") && !self.peek(1).is_some_and(|c| "室棟館線地".contains(c)) {
             (1, Unit::House)
@@ -230,9 +269,10 @@ impl<'a> Scanner<'a> {
         let behind = &rest[name + space..];
         let digits = behind.iter().take(LONGEST_NUMERAL).take_while(|c| digit(**c)).count();
         let lot_follows = digits > 0
-            && behind.get(digits).is_some_and(|c| is_joiner(*c) || *c == '番')
+            && behind[digits..].iter().find(|c| **c != ' ').is_some_and(|c| is_joiner(*c) || *c == '番')
             && !matches!(behind[digits..], ['番', '館' | '街' | '棟', ..]);
         match only.unit {
+            Some(_) if self.ordinal => name < 4 && digits > 0,
             None => self.peek(0).is_some_and(|c| is_kanji(c) && !"号室棟階".contains(c)),
             Some(Unit::Chome) => (1..4).contains(&name) && digits > 0,
             Some(Unit::Lot) => (1..4).contains(&name) && lot_follows,
@@ -245,5 +285,11 @@ fn is_joiner(c: char) -> bool {
     is_dash(c) || matches!(c, 'の' | 'ノ' | '之' | ',' | '.' | '・' | '/' | '、')
 }
 
+/// 甲乙丙, イロハ or いろは before a lot.
+pub(crate) fn is_lot_letter(c: char) -> bool {
+    matches!(c, '甲' | '乙' | '丙' | '丁' | '戊' | '己' | '庚' | '辛')
+        || "イロハニホヘトいろはにほへと".contains(c)
+}
+
 /// Longer runs of kanji numerals are no numbers.
-pub(super) const LONGEST_NUMERAL: usize = 10;
+pub(crate) const LONGEST_NUMERAL: usize = 10;

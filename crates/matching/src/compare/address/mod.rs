@@ -6,10 +6,15 @@
 //! The surprising thing: a number behind the house number may be the room of the other side's building. It is taken
 //! for it only when lot and house number are surely there; else 48-235 and lot 48 with room 235 would be one.
 
+mod building;
+mod reading;
+
 use super::{Compared, Comparison, Field};
 use crate::Reason;
-use crate::normalise::address::{Address, AddressForm, Building, Number, Piece, Unit};
-use crate::normalise::kanji::{Kinship, relate, relate_texts};
+use crate::normalise::address::{Address, AddressForm, Number, Piece, Unit};
+use crate::normalise::characters::positional_digit;
+use crate::normalise::kanji::{Kinship, relate};
+use building::buildings;
 
 /// Compares two addresses. Equal when every part that both have is equal but for spelling; for review when numbers or
 /// building are given only in part, Kyoto streets differ, or characters are only weakly related; otherwise different.
@@ -41,8 +46,16 @@ impl AddressForm {
         let mut parts = vec![];
         prefectures(l, r, &mut parts);
         streets(l, r, &mut parts);
-        places(l, r, &mut parts);
-        let room_behind_lot = numbers(l, r, &mut parts);
+        let mut house = vec![];
+        places(l, r, &mut house);
+        let room_behind_lot = numbers(l, r, &mut house);
+        if house.iter().any(|part| part.0 == Comparison::Different) && reading::may_be_one(l, r) {
+            house = vec![(Comparison::Review, Reason::AddressOtherReading)];
+        }
+        if reading::written_apart(l, r) {
+            house.push((Comparison::Review, Reason::AddressOtherReading));
+        }
+        parts.extend(house);
         if !room_behind_lot {
             buildings(&l.building, &r.building, &mut parts);
         }
@@ -70,8 +83,11 @@ fn prefectures(l: &Address, r: &Address, parts: &mut Parts) {
 }
 
 fn streets(l: &Address, r: &Address, parts: &mut Parts) {
-    let key =
-        |street: &[char]| street.iter().copied().filter(|c| !"るルがガ通".contains(*c)).collect::<Vec<_>>();
+    let digit = |c: char| positional_digit(c).map_or(c, |digit| char::from(b'0' + digit));
+    let key = |street: &[char]| {
+        let told = street.iter().copied().filter(|c| !"るルがガ通りリ".contains(*c));
+        told.map(digit).collect::<Vec<_>>()
+    };
     if l.street.is_empty() != r.street.is_empty() {
         parts.push((Comparison::Equal, Reason::AddressStreetMissing));
     } else if key(&l.street) != key(&r.street) {
@@ -214,43 +230,6 @@ fn numbers(l: &Address, r: &Address, parts: &mut Parts) -> bool {
     }
     parts.push((Comparison::Review, Reason::AddressNumbersFewer));
     false
-}
-
-fn buildings(l: &Building, r: &Building, parts: &mut Parts) {
-    let same = relate_places(&l.pieces, &r.pieces).kinship;
-    if same.is_strong() {
-        return;
-    }
-    let (l_name, r_name, l_numbers, r_numbers) = (l.name(), r.name(), l.numbers(), r.numbers());
-    let names = relate_texts(&l_name, &r_name);
-    let numbers_equal = l_numbers == r_numbers;
-    let (some_unnumbered, some_unnamed) =
-        (l_numbers.is_empty() || r_numbers.is_empty(), l_name.is_empty() || r_name.is_empty());
-    let neutral = l.pieces.is_empty()
-        || r.pieces.is_empty()
-        || (names.is_strong() && some_unnumbered)
-        || (some_unnamed && numbers_equal);
-    let part = match (&l.pieces[..], &r.pieces[..]) {
-        // 17甲 is a lot of its own, not lot 17 with a building.
-        ([Piece::Letter(_)], []) | ([], [Piece::Letter(_)]) => {
-            (Comparison::Review, Reason::AddressNumbersFewer)
-        }
-        _ if neutral => (Comparison::Equal, Reason::AddressBuildingMissing),
-        _ if !some_unnumbered && !numbers_equal => (Comparison::Different, Reason::AddressRoomDifferent),
-        _ if names == Kinship::Unknown => (Comparison::Review, Reason::AddressUnknownCharacter),
-        _ if names == Kinship::Weak => (Comparison::Review, Reason::AddressWeakVariant),
-        _ if !some_unnumbered && within(&l_name, &r_name) => {
-            (Comparison::Review, Reason::AddressBuildingDifferent)
-        }
-        _ => (Comparison::Different, Reason::AddressBuildingDifferent),
-    };
-    parts.push(part);
-}
-
-/// Whether one name is the beginning or the end of the other.
-fn within(l: &[char], r: &[char]) -> bool {
-    let (short, long) = if l.len() <= r.len() { (l, r) } else { (r, l) };
-    long.starts_with(short) || long.ends_with(short)
 }
 
 #[cfg(test)]
@@ -401,6 +380,31 @@ mod tests {
             &[Reason::AddressNumbersFewer],
         );
         check(HOME, "", Comparison::Review, &[Reason::AddressMissing]);
+    }
+
+    #[test]
+    fn a_border_that_can_be_drawn_in_two_ways_is_for_review() {
+        let other = [Reason::AddressOtherReading];
+        for (left, right) in [
+            ("福島県伊達市字北原二1-1", "福島県伊達市字北原二一番一号"),
+            ("福島県伊達市字北原二11-1", "福島県伊達市字北原二十一番一号"),
+            ("札幌市中央区北三条西四丁目1番地", "札幌市中央区北3西4-1"),
+            ("旭川市永山二条四丁目1-2", "旭川市永山2-4-1-2"),
+            ("東京都千代田区一番町11", "東京都千代田区一番町十一"),
+        ] {
+            check(left, right, Comparison::Review, &other);
+        }
+        check("柏市十余二二番一号", "柏市十余二十二番一号", Comparison::Review, &other);
+        check("岩手県滝沢市鵜飼第23地割12", "岩手県滝沢市鵜飼23地割12番地", Comparison::Equal, &[]);
+        check("千葉県旭市イの2345", "千葉県旭市イ2345番地", Comparison::Equal, &[]);
+        for (left, right) in [
+            ("福島県伊達市字北原二1-1", "福島県伊達市字北原二二番一号"),
+            ("福島県伊達市字北原21-1", "福島県伊達市字北原2-11"),
+            ("札幌市中央区北三条西四丁目1", "札幌市中央区北4西3-1"),
+            ("旭川市永山二条四丁目1-2", "旭川市永山二丁目4-1-2"),
+        ] {
+            assert_eq!(compare_addresses(left, right).comparison, Comparison::Different, "{left} {right}");
+        }
     }
 
     #[test]
