@@ -74,7 +74,7 @@ reasons! {
     NameFamilyRegister = "name.family_register",
     /// Kanji differ that an official table pairs as old and new form.
     NameOfficialForm = "name.official_form",
-    /// The same Latin words in another order.
+    /// The same words in another order.
     NameWordOrder = "name.word_order",
     /// The master holds no kanji and the attested reading is equal.
     NameByReading = "name.by_reading",
@@ -86,9 +86,9 @@ reasons! {
     NameKanaSpelling = "name.kana_spelling",
     /// A certificate could not hold a character of the name and shows another.
     NameReplacedCharacter = "name.replaced_character",
-    /// Family and given name are divided at another place.
+    /// The words are divided at another place.
     NameOtherDivision = "name.other_division",
-    /// One Latin name has words more than the other.
+    /// One name has words more than the other, or in full.
     NameWordMissing = "name.word_missing",
     /// Equal only with a name recorded in brackets.
     NameRecordedBeside = "name.recorded_beside",
@@ -123,10 +123,14 @@ reasons! {
     KanaBank = "kana.bank",
     /// Small and large kana differ though both write small kana.
     KanaSize = "kana.size",
-    /// The long vowel is written in another way.
+    /// The long vowel is written in another way or not at all, or ヴ as バ.
     KanaLongVowel = "kana.long_vowel",
     /// ヲ, ヂ, ヅ, ヰ or ヱ against its modern spelling.
     KanaOldSpelling = "kana.old_spelling",
+    /// The given name stands before the family name on one side.
+    KanaWordOrder = "kana.word_order",
+    /// One reading has words more than the other.
+    KanaWordMissing = "kana.word_missing",
     /// Voicing marks differ.
     KanaVoicing = "kana.voicing",
     /// The readings are different.

@@ -30,13 +30,98 @@ impl KanaForm {
             return Compared::equal(Field::Kana, (l.trace, r.trace), []);
         }
         let Some(folds) = folds(&l.kana, &r.kana, l.may_be_bank() || r.may_be_bank()) else {
-            return Compared::new(Comparison::Different, [Reason::KanaDifferent]);
+            return match loosely((&l.kana, &l.words), (&r.kana, &r.words)) {
+                Some(Loosely::Spelt) => Compared::new(Comparison::Review, [Reason::KanaLongVowel]),
+                Some(Loosely::Turned) => Compared::new(Comparison::Review, [Reason::KanaWordOrder]),
+                Some(Loosely::Fewer) => Compared::new(Comparison::Review, [Reason::KanaWordMissing]),
+                None => Compared::new(Comparison::Different, [Reason::KanaDifferent]),
+            };
         };
         if folds.iter().all(|fold| *fold == Reason::KanaBank) {
             return Compared::equal(Field::Kana, (l.trace, r.trace), folds);
         }
         Compared::new(Comparison::Review, folds)
     }
+}
+
+/// How two readings that no folds make one may still be of one person.
+pub(super) enum Loosely {
+    /// A long mark is left out, or ヴ is バ.
+    Spelt,
+    /// The given name stands first.
+    Turned,
+    /// One has all words of the other, two at least, and some more.
+    Fewer,
+}
+
+/// Kana, and where its words after the first begin.
+type Words<'a> = (&'a [char], &'a [usize]);
+
+/// How two readings are alike beyond the folds, if they are.
+pub(super) fn loosely(left: Words<'_>, right: Words<'_>) -> Option<Loosely> {
+    let as_banks =
+        |l: &[char], r: &[char]| folds(l, r, true).is_some_and(|f| f.iter().all(|f| *f == Reason::KanaBank));
+    if spelt(left.0) == spelt(right.0) {
+        Some(Loosely::Spelt)
+    } else if turned(left, right, as_banks) {
+        Some(Loosely::Turned)
+    } else if has_more_words(left, right) || has_more_words(right, left) {
+        Some(Loosely::Fewer)
+    } else {
+        None
+    }
+}
+
+/// Without long marks and sizes, and ヴァ as バ.
+fn spelt(kana: &[char]) -> Vec<char> {
+    let mut out = vec![];
+    for (at, c) in kana.iter().enumerate() {
+        let vowel = kana.get(at + 1).copied().unwrap_or_default();
+        match c {
+            'ー' => {}
+            'ァ' | 'ィ' | 'ェ' | 'ォ' if at > 0 && kana[at - 1] == 'ヴ' => {}
+            'ヴ' => out.push(match vowel {
+                'ァ' => 'バ',
+                'ィ' => 'ビ',
+                'ェ' => 'ベ',
+                'ォ' => 'ボ',
+                _ => 'ブ',
+            }),
+            _ => out.push(modern(enlarged(*c))),
+        }
+    }
+    out
+}
+
+/// Whether one is the other with its first words behind the rest: ジョン スミス, スミス・ジョン.
+pub(super) fn turned(left: Words<'_>, right: Words<'_>, same: impl Fn(&[char], &[char]) -> bool) -> bool {
+    let turns = |(kana, words): Words<'_>, other: &[char]| {
+        kana.len() == other.len()
+            && words.iter().take(MOST_TURNS).any(|at| {
+                let (first, rest) = kana.split_at(*at);
+                let (begin, end) = other.split_at(rest.len());
+                same(rest, begin) && same(first, end)
+            })
+    };
+    turns(left, right.0) || turns(right, left.0)
+}
+
+/// A name has few words; it keeps the time linear.
+const MOST_TURNS: usize = 4;
+
+fn has_more_words(few: Words<'_>, many: Words<'_>) -> bool {
+    let words = |(kana, words): Words<'_>| -> Vec<Vec<char>> {
+        let starts = [0].into_iter().chain(words.iter().copied());
+        let ends = words.iter().copied().chain([kana.len()]);
+        let bank = |c: &char| if *c == 'ヲ' { 'オ' } else { enlarged(*c) };
+        starts.zip(ends).map(|(start, end)| kana[start..end].iter().map(bank).collect()).collect()
+    };
+    if few.1.is_empty() || few.1.len() >= many.1.len() {
+        return false;
+    }
+    let mut many = words(many);
+    many.sort_unstable();
+    words(few).iter().all(|word| many.binary_search(word).is_ok())
 }
 
 /// The folds that make two readings one, or None when none do.

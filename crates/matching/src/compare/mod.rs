@@ -9,6 +9,7 @@ mod account;
 mod address;
 mod birth_date;
 mod kana;
+mod latin;
 pub(crate) mod name;
 
 use crate::normalise::folds::{Folds, Trace};

@@ -84,8 +84,11 @@ pub fn parse_account_text(text: &str, format: &AccountFormat) -> Result<AccountT
     for cluster in runs.chunk_by(|_, next| joins(next.before)) {
         match read_cluster(cluster, format)? {
             Cluster::Nothing => {}
-            Cluster::Branch(number) if branch.is_none() => branch = Some(number),
+            Cluster::Branch(number) if branch.as_ref().is_none_or(|before| *before == number) => {
+                branch = Some(number);
+            }
             Cluster::Branch(_) => return Err(AccountTextError::Ambiguous),
+            Cluster::Account(account) if accounts.contains(&account) => {}
             Cluster::Account(account) => accounts.push(account),
         }
     }
@@ -124,13 +127,16 @@ pub(crate) fn significant(number: &str) -> String {
     if trimmed.is_empty() && !digits.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
 }
 
+/// A branch has three digits (〇一二, and 四〇八 in the names of Japan Post Bank's branches); no other word has so many.
+const FEWEST_KANJI: usize = 3;
+
 fn runs(text: &str) -> Vec<Run<'_>> {
     // Byte ranges of runs of ASCII digits, and of kanji digits when they are as many as no word has.
     let mut spans: Vec<(usize, usize)> = vec![];
     let mut open: Option<(usize, usize, bool)> = None;
     let mut close = |open: &mut Option<(usize, usize, bool)>, end: usize| {
         if let Some((start, count, ascii)) = open.take()
-            && (ascii || count >= 4)
+            && (ascii || count >= FEWEST_KANJI)
         {
             spans.push((start, end));
         }
@@ -180,16 +186,17 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
     let account_digits = usize::from(format.account_digits);
     let branch_digits = usize::from(format.branch_digits);
     let total: usize = groups.iter().map(|g| g.digits.len()).sum();
-    let (before, after) = (
-        first.before.trim_end_matches([' ', ':', '(', 'は', '-', '#', '=']),
-        last.after.trim_start_matches([' ', ')']),
-    );
+    let (before, after) = (first.before.trim_end_matches(BETWEEN), last.after.trim_start_matches([' ', ')']));
     let labelled_branch = BRANCH_BEFORE.iter().any(|l| before.ends_with(l))
         || BRANCH_AFTER.iter().any(|l| after.starts_with(l));
     let labelled_account = ACCOUNT_BEFORE.iter().any(|l| before.ends_with(l));
     let deposit_follows =
         after.trim_start_matches(['(', '・', ',', '、', ':', '/', '-', 'ー']).starts_with(['普', '当', '貯']);
     let rest = || groups[1..].iter().map(|g| g.digits.as_str()).collect::<String>();
+    let of_a_name = before.ends_with('第') && total <= branch_digits;
+    if groups.len() == 1 && (of_a_name || BANK_BEFORE.iter().any(|l| before.ends_with(l))) {
+        return Ok(Cluster::Nothing);
+    }
     let account = |branch: Option<String>, digits: &str| {
         let account_number = padded(digits, format.account_digits)?;
         Ok(Cluster::Account(AccountText { branch_number: branch, account_number }))
@@ -200,6 +207,7 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
             n if n <= branch_digits && (labelled_branch || (n == branch_digits && deposit_follows)) => {
                 Ok(Cluster::Branch(padded(digits, format.branch_digits)?))
             }
+            4 if after.starts_with('年') => Ok(Cluster::Nothing),
             n if n <= 2 && COUNTERS.iter().any(|c| after.starts_with(c)) => Ok(Cluster::Nothing),
             n if n <= branch_digits && !labelled_account => Err(AccountTextError::NoNumber),
             n if n == account_digits + branch_digits && !digits.starts_with(NO_BRANCH) => {
@@ -207,6 +215,13 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
             }
             _ => account(None, digits),
         };
+    }
+    if let [bank, branch, number] = groups
+        && (bank.digits.len(), branch.digits.len(), number.digits.len())
+            == (BANK_CODE, branch_digits, account_digits)
+        && account_digits == BANK_DIGITS
+    {
+        return account(Some(branch.digits.clone()), &number.digits);
     }
     let branch_first = first.digits.len() == branch_digits;
     let whole = total == account_digits && !labelled_branch;
@@ -227,10 +242,17 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
 /// How long banks' numbers are.
 const BANK_DIGITS: usize = 7;
 
+/// How long the numbers of banks themselves are; the account is of the one that asks.
+const BANK_CODE: usize = 4;
+/// What may stand between a label and its number.
+const BETWEEN: [char; 17] =
+    [' ', ':', '(', 'は', 'が', 'の', '-', '#', '=', '>', '→', '、', ',', ']', '】', '」', '・'];
+const BANK_BEFORE: [&str; 4] = ["銀行コード", "銀行番号", "金融機関コード", "金融機関番号"];
+
 /// No branch is called so: these zeros pad the number.
 const NO_BRANCH: &str = "000";
-const BRANCH_BEFORE: [&str; 8] =
-    ["店番", "店番号", "支店番号", "支店コード", "店コード", "支店", "店舗番号", "支店名"];
+const BRANCH_BEFORE: [&str; 9] =
+    ["店番", "店番号", "支店番号", "支店コード", "店コード", "支店", "店舗番号", "支店名", "店名"];
 const BRANCH_AFTER: [&str; 4] = ["支店", "店", "番店", "本店"];
 const ACCOUNT_BEFORE: [&str; 14] = [
     "口座番号",
@@ -248,8 +270,8 @@ const ACCOUNT_BEFORE: [&str; 14] = [
     "契約番号",
     "番号",
 ];
-const COUNTERS: [&str; 14] =
-    ["つ", "個", "月", "日", "年", "回", "番目", "人", "名", "行", "件", "時", "分", "歳"];
+const COUNTERS: [&str; 16] =
+    ["桁", "才", "つ", "個", "月", "日", "年", "回", "番目", "人", "名", "行", "件", "時", "分", "歳"];
 
 /// 記号 of five digits and 番号 of up to eight, alone in the text or labelled; None when nothing looks like it.
 fn japan_post(runs: &[Run<'_>]) -> Option<Result<AccountText, AccountTextError>> {
@@ -259,7 +281,9 @@ fn japan_post(runs: &[Run<'_>]) -> Option<Result<AccountText, AccountTextError>>
     {
         return Some(Ok(AccountText { branch_number: Some(branch), account_number }));
     }
-    let (symbol, middle, number) = match runs {
+    let named = runs.iter().position(|run| run.before.contains("記号"));
+    let (symbol, middle, number) = match &runs[named.filter(|at| at + 1 < runs.len()).unwrap_or(0)..] {
+        [number, symbol] if named == Some(1) && number.before.contains("番号") => (symbol, None, number),
         [symbol, number] => (symbol, None, number),
         [symbol, middle, number] if middle.digits.len() == 1 => (symbol, Some(middle), number),
         _ => return None,

@@ -48,6 +48,9 @@ const ERAS: [Era; 5] = [
     Era { names: ["令和", "令", "R"], digit: '5', first: date(2019, 5, 1), last: date(2199, 12, 31) },
 ];
 
+/// What spreadsheets and databases write behind a day.
+const MIDNIGHT: [&str; 5] = ["T00:00:00", " 00:00:00", " 0:00:00", " 00:00", " 0:00"];
+
 /// Reads a birth date.
 ///
 /// # Errors
@@ -58,6 +61,8 @@ pub fn parse_birth_date(text: &str) -> Result<Date, BirthDateError> {
     }
     let text = clean(text).to_ascii_uppercase();
     let text = text.trim_end_matches("生まれ").trim_end_matches('生').trim_end();
+    let text = text.strip_prefix("生年月日").map_or(text, |rest| rest.trim_start_matches([':', ' ', 'は']));
+    let text = MIDNIGHT.iter().find_map(|midnight| text.strip_suffix(midnight)).unwrap_or(text);
     if text.is_empty() {
         return Err(BirthDateError::Empty);
     }
@@ -199,6 +204,9 @@ mod tests {
             " 1984ー07ー11 ",
             "1984年 7月 11日",
             "昭和 59年 7月 11日",
+            "生年月日：1984/7/11",
+            "1984/7/11 0:00",
+            "1984-07-11T00:00:00",
         ] {
             check(text, Ok(date(1984, 7, 11)));
         }

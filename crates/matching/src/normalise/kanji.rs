@@ -80,7 +80,7 @@ pub(crate) const REPLACED: char = '〓';
 
 /// Marks that stand for a character which a system could not write, and private use.
 fn is_unknown(c: char) -> bool {
-    matches!(c, '●' | '■' | '□' | '◆' | '◇' | '○' | '◯' | '▲' | '〓' | '?' | '*' | '\u{FFFD}' | '\u{E000}'..='\u{F8FF}'
+    matches!(c, '●' | '■' | '□' | '◆' | '◇' | '○' | '◯' | '▲' | '△' | '☐' | '▢' | '▯' | '※' | '_' | '〓' | '?' | '*' | '\u{FFFD}' | '\u{E000}'..='\u{F8FF}'
         | '\u{F0000}'..='\u{10FFFD}')
 }
 

@@ -136,11 +136,21 @@ impl fmt::Debug for NameForm {
     }
 }
 
-/// The text with an unknown character in every flagged place; None when no place is flagged.
+/// The text with an unknown character in every flagged place; None when no place is flagged. Flagged kana in a row are
+/// the reading of one character.
 pub(crate) fn masked(text: &str, flags: &str) -> Option<String> {
     flags.contains('1').then(|| {
         let flags = flags.chars().chain(std::iter::repeat('0'));
-        text.chars().zip(flags).map(|(c, flag)| if flag == '1' { REPLACED } else { c }).collect()
+        let (mut masked, mut kana_before) = (String::with_capacity(text.len()), false);
+        for (c, flag) in text.chars().zip(flags) {
+            let flagged = flag == '1';
+            let kana = flagged && matches!(c, 'ぁ'..='ゖ' | 'ァ'..='ヺ' | 'ー');
+            if !(kana && kana_before) {
+                masked.push(if flagged { REPLACED } else { c });
+            }
+            kana_before = kana;
+        }
+        masked
     })
 }
 
@@ -201,7 +211,9 @@ impl Name {
 
     fn parse(text: &str, folds: &mut Folds) -> Self {
         let latin = text.bytes().any(|b| b.is_ascii_alphabetic())
-            && text.nfd().all(|c| c.is_ascii() || matches!(c, '\u{0300}'..='\u{036F}' | '’'));
+            && text.nfd().all(|c| {
+                c.is_ascii() || matches!(c, '\u{0300}'..='\u{036F}' | '’') || plain_letter(c).is_some()
+            });
         let script = match (latin, is_kana(text)) {
             (true, _) => Script::Latin,
             (false, true) => Script::Kana,
@@ -217,10 +229,17 @@ impl Name {
                         folds.insert(Folds::HYPHEN);
                         name.divide();
                     }
-                    _ => name.push(c, folds),
+                    _ => match plain_letter(c) {
+                        Some(plain) => {
+                            folds.insert(Folds::COMBINING);
+                            name.characters.extend(plain.chars());
+                        }
+                        None => name.push(c, folds),
+                    },
                 }
             }
         } else {
+            let text = text.strip_suffix('様').filter(|name| name.chars().count() > 2).unwrap_or(text);
             text.chars().for_each(|c| name.push(c, folds));
         }
         if name.words.last() == Some(&name.characters.len()) {
@@ -236,6 +255,8 @@ impl Name {
                 folds.insert(Folds::ITERATION);
                 self.characters.extend(self.characters.last().copied());
             }
+            // A circle in the place of a character is often typed as the numeral zero.
+            '〇' => self.characters.push(REPLACED),
             'ヶ' => self.characters.push('ケ'),
             'ヽ' | 'ゝ' => {
                 folds.insert(Folds::ITERATION);
@@ -284,6 +305,22 @@ impl Name {
     pub(crate) fn given(&self) -> Option<&[char]> {
         self.words.first().map(|start| &self.characters[*start..])
     }
+}
+
+/// The capitals for a Latin letter that is no letter with a mark, as passports write them.
+fn plain_letter(c: char) -> Option<&'static str> {
+    Some(match c {
+        'Đ' | 'đ' | 'Ð' | 'ð' => "D",
+        'Ø' | 'ø' => "O",
+        'Ł' | 'ł' => "L",
+        'Ħ' | 'ħ' => "H",
+        'ı' => "I",
+        'ß' | 'ẞ' => "SS",
+        'Æ' | 'æ' => "AE",
+        'Œ' | 'œ' => "OE",
+        'Þ' | 'þ' => "TH",
+        _ => return None,
+    })
 }
 
 const BRACKETS: [char; 7] = ['(', '[', '〔', '【', '「', '<', '〈'];

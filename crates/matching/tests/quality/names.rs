@@ -1,7 +1,7 @@
 //! Names: one written in two ways, and other people's.
 
 use jntajis::codec::mj_shrink::{MJShrinkScheme, MJShrinkSchemes, mj_shrink_candidates};
-use musubi_matching::compare_names;
+use musubi_matching::{NameForm, compare_names};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::tally::{Pair, Tally};
@@ -152,6 +152,23 @@ pub(crate) fn tally(same: &mut Tally, different: &mut Tally) {
         equal("latin", left.to_owned(), right.to_owned());
     }
 
+    for (kind, left, right) in OF_ONE_PERSON {
+        equal(kind, (*left).to_owned(), (*right).to_owned());
+    }
+    for (certificate, flags, master) in REPLACED {
+        let pair = Pair { kind: "replaced", left: (*certificate).to_owned(), right: (*master).to_owned() };
+        same.add(&pair, NameForm::with_replaced(certificate, flags).compare(&NameForm::new(master)));
+    }
+
+    for (certificate, flags, master) in [
+        ("トウ田　光", "110000", "鄧田 治"),
+        ("登田　光", "10000", "鄧山 光"),
+        ("登田　光", "00000", "鄧田 光"),
+        ("トウ田　光", "110000", "鄧鄧田 光"),
+    ] {
+        let pair = Pair { kind: "replaced", left: certificate.to_owned(), right: master.to_owned() };
+        different.add(&pair, NameForm::with_replaced(certificate, flags).compare(&NameForm::new(master)));
+    }
     let mut other = |kind, left: String, right: String| {
         if left != right {
             different
@@ -199,6 +216,19 @@ pub(crate) fn tally(same: &mut Tally, different: &mut Tally) {
         other("script", name.clone(), kana);
     }
     for (left, right) in [
+        ("スミス ジョン", "スミス ジャン"),
+        ("スミス ジョン", "ジャン スミス"),
+        ("スミス ジョン ポール", "スミス ポーラ"),
+        ("永田 栄治", "栄治 中田"),
+        ("永田 栄治", "永田 栄治子"),
+        ("渡〇 栄治", "渡邉 栄二"),
+    ] {
+        other("sounds_alike", left.to_owned(), right.to_owned());
+    }
+    for (left, right) in [
+        ("KIM SUN GHO", "KIM SUNG HO"),
+        ("SMITH JOHN PAUL", "SMITH JOHN PETER"),
+        ("ĐẶNG THỊ HOA", "DANG THI HOAI"),
         ("SMITH JOHN", "SMITH JOAN"),
         ("SMITH JOHN PAUL", "SMITH JOHN"),
         ("NGUYEN VAN AN", "グエン ヴァン アン"),
@@ -207,6 +237,73 @@ pub(crate) fn tally(same: &mut Tally, different: &mut Tally) {
         other("latin", left.to_owned(), right.to_owned());
     }
 }
+
+/// One person, written in two ways that rules may equal or leave to a person.
+const OF_ONE_PERSON: &[(&str, &str, &str)] = &[
+    ("foreign", "NGUYEN VAN AN", "NGUYEN VANAN"),
+    ("foreign", "NGUYENVANAN", "NGUYEN VAN AN"),
+    ("foreign", "NGUYỄN VĂN AN", "Nguyen Van An"),
+    ("foreign", "ĐẶNG THỊ HOA", "DANG THI HOA"),
+    ("foreign", "SMITH JOHN", "Mr. John Smith"),
+    ("foreign", "SMITH JOHN PAUL", "SMITH JOHN P"),
+    ("foreign", "SMITH JOHN PAUL", "SMITH J P"),
+    ("foreign", "SMITH JOHN PAUL", "John Smith"),
+    ("foreign", "SMITH JOHN JR", "SMITH JOHN"),
+    ("foreign", "MÜLLER JÜRGEN", "MUELLER JUERGEN"),
+    ("foreign", "SØRENSEN ÅSE", "SORENSEN ASE"),
+    ("foreign", "WEIß ANNA", "WEISS ANNA"),
+    ("foreign", "MARY-ANN O’BRIEN", "OBRIEN MARYANN"),
+    ("foreign", "DE LA CRUZ JUAN", "DELACRUZ JUAN"),
+    ("foreign", "MCDONALD RONALD", "Mc Donald Ronald"),
+    ("foreign", "AL-HASSAN OMAR", "ALHASSAN OMAR"),
+    ("foreign", "ＫＩＭ　ＭＩＮＨＯ", "Kim Min-ho"),
+    ("foreign", "SMITH JOHN", "スミス ジョン"),
+    ("foreign", "NGUYEN VAN AN", "山田 花子"),
+    ("foreign", "NGUYEN VAN AN（山田 花子）", "山田 花子"),
+    ("foreign", "NGUYEN VAN AN（通称：山田 花子）", "山田花子"),
+    ("foreign", "王 小明（ワン シャオミン）", "王小明"),
+    ("foreign", "スミス ジョン", "ジョン・スミス"),
+    ("foreign", "スミス ジョン", "ｼﾞﾖﾝ ｽﾐｽ"),
+    ("foreign", "スミスジョン", "ジョン スミス"),
+    ("foreign", "スミス ジョン ポール", "スミス ジョン"),
+    ("foreign", "ジャン＝ピエール デュポン", "ジャンピエール・デュポン"),
+    ("foreign", "ヴィクトリア スミス", "ビクトリア スミス"),
+    ("foreign", "ミュラー ハンス", "ﾐﾕﾗ ﾊﾝｽ"),
+    ("foreign", "グエン ヴァン アン", "グエン バン アン"),
+    ("spelling", "永田 栄治", "栄治 永田"),
+    ("spelling", "永田 栄治", "永田 栄治様"),
+    ("spelling", "ナガタ エイジ", "エイジ ナガタ"),
+    ("spelling", "サトウ ショーコ", "ｻﾄｳ ｼﾖｺ"),
+    ("spelling", "一ノ瀬 翔", "一之瀬 翔"),
+    ("spelling", "一の瀬 翔", "一ノ瀬 翔"),
+    ("spelling", "渡辺 栄治（ワタナベ エイジ）", "渡辺 栄治"),
+    ("spelling", "佐々木 花子", "佐〻木 花子"),
+    ("spelling", "大須賀 花子", "大須賀花子 様"),
+    ("placeholder", "渡●栄治", "渡邉栄治"),
+    ("placeholder", "渡〇 栄治", "渡邉 栄治"),
+    ("placeholder", "渡○ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡□ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡＿ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡※ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡？ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡＊ 栄治", "渡邉 栄治"),
+    ("placeholder", "渡\u{E003} 栄治", "渡邉 栄治"),
+    ("placeholder", "渡\u{FFFD} 栄治", "渡邉 栄治"),
+    ("placeholder", "●● 栄治", "渡邉 栄治"),
+];
+
+/// Names of certificates with the places of replaced characters, and the master's.
+const REPLACED: &[(&str, &str, &str)] = &[
+    ("高橋　光", "10000", "髙橋 光"),
+    ("吉田　光", "10000", "𠮷田 光"),
+    ("登田　光", "10000", "鄧田 光"),
+    ("トウ田　光", "110000", "鄧田 光"),
+    ("とう田　光", "110000", "鄧田光"),
+    ("鄧田　ホノオ", "000111", "鄧田 𤇆"),
+    ("山田　木夫", "00010", "山田 樹夫"),
+    ("〓田　光", "10000", "鄧田 光"),
+    ("柳　光", "100", "栁 光"),
+];
 
 /// Each makes another reading, also as banks write.
 const MORAE: [(&str, &str); 11] = [
