@@ -48,7 +48,7 @@ impl Program {
             Command::Information(args) => node::information(&args).await,
             Command::Carrier(args) => node::carrier(&args).await,
             Command::Terminal(args) => node::terminal(&args).await,
-            Command::Match(args) => operator::run(async |out| args.run(out)).await,
+            Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Distributions(args) => operator::run(async |out| args.run(out).await).await,

@@ -10,7 +10,8 @@ use musubi_matching::{
     parse_account_text, parse_birth_date,
 };
 
-use crate::operator::{Ending, unreadable, unwritten};
+use super::faults::Faults;
+use crate::operator::{Ending, unreadable, unwritten, words::thousands};
 
 /// Compare two values of one field: equal, for review, or different, and why.
 ///
@@ -24,7 +25,8 @@ use crate::operator::{Ending, unreadable, unwritten};
   musubi match compare --field name --tsv pairs.tsv
 
 A file of pairs has a header with the columns id, left and right, and maybe field (then --field may be left out); other
-columns are passed over. For each row comes out: id, verdict and reasons, divided by tabs, reasons by commas.")]
+columns are passed over. For each row comes out: id, verdict and reasons, divided by tabs, reasons by commas. A bad row
+gives none; it is named on standard error, and the exit code is 1.")]
 pub(super) struct Args {
     /// What the values are.
     #[arg(long, value_enum)]
@@ -54,11 +56,11 @@ enum Field {
     BirthDate,
 }
 
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Ending, Error> {
+pub(super) fn run(args: &Args, out: &mut dyn Write, beside: &mut dyn Write) -> Result<Ending, Error> {
     let format = AccountFormat { account_digits: args.account_digits, branch_digits: args.branch_digits };
     if let Some(path) = &args.tsv {
         let file = fs::read(path).map_err(|error| unreadable("--tsv", &error))?;
-        return pairs(&file, args.field, &format, out);
+        return pairs(&file, args.field, &format, out, beside);
     }
     let field = args.field.ok_or_else(|| no_field("--field"))?;
     let (left, right) = (args.left.as_deref().unwrap_or_default(), args.right.as_deref().unwrap_or_default());
@@ -140,11 +142,43 @@ impl Columns {
     }
 }
 
+/// One row of a file of pairs.
+struct Pair<'a> {
+    id: &'a str,
+    field: Field,
+    left: &'a str,
+    right: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    fn parse(line: &'a str, columns: &Columns, field: Option<Field>) -> Result<Self, Error> {
+        let values: Vec<&str> = line.split('\t').collect();
+        let value = |at: usize, name: &str| {
+            values.get(at).copied().ok_or_else(|| {
+                let problem = format!("the row has {} values", values.len());
+                Error::invalid(name, problem, "write one value for each column, divided by tabs")
+            })
+        };
+        let named = columns.field.map(|at| value(at, "field")).transpose()?.filter(|name| !name.is_empty());
+        let field = match named {
+            Some(name) => Field::from_str(name.trim(), true).map_err(|_| {
+                let problem = format!("it is {}", shape(name));
+                Error::invalid("field", problem, "write name, address, account or birth-date")
+            })?,
+            None => field.ok_or_else(|| no_field("field"))?,
+        };
+        let (id, left, right) =
+            (value(columns.id, "id")?, value(columns.left, "left")?, value(columns.right, "right")?);
+        Ok(Self { id, field, left, right })
+    }
+}
+
 fn pairs(
     file: &[u8],
     field: Option<Field>,
     format: &AccountFormat,
     out: &mut dyn Write,
+    beside: &mut dyn Write,
 ) -> Result<Ending, Error> {
     let text = match std::str::from_utf8(file) {
         Ok(text) => Cow::Borrowed(text),
@@ -152,28 +186,27 @@ fn pairs(
     };
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().zip(1_usize..);
     let columns = Columns::of(lines.next().map_or("", |(header, _)| header))?;
+    if columns.field.is_none() && field.is_none() {
+        return Err(no_field("--field"));
+    }
     let mut out = std::io::BufWriter::new(out);
+    let (mut faults, mut compared) = (Faults::new(), 0);
     for (line, number) in lines.filter(|(line, _)| !line.is_empty()) {
-        let values: Vec<&str> = line.split('\t').collect();
-        let value = |at: usize, name: &str| {
-            values.get(at).copied().ok_or_else(|| {
-                let problem = format!("line {number} has {} values", values.len());
-                Error::invalid(name, problem, "write one value for each column, divided by tabs")
-            })
-        };
-        let named = columns.field.map(|at| value(at, "field")).transpose()?.filter(|name| !name.is_empty());
-        let field = match named {
-            Some(name) => Field::from_str(name.trim(), true).map_err(|_| {
-                let problem = format!("line {number} has {} instead of a field", shape(name));
-                Error::invalid("field", problem, "write name, address, account or birth-date")
-            })?,
-            None => field.ok_or_else(|| no_field("--field"))?,
-        };
-        let (id, left, right) =
-            (value(columns.id, "id")?, value(columns.left, "left")?, value(columns.right, "right")?);
-        let compared = compare(field, left, right, format);
-        writeln!(out, "{id}\t{}\t{}", verdict(&compared), reasons(&compared)).map_err(unwritten)?;
+        match Pair::parse(line, &columns, field) {
+            Ok(pair) => {
+                let found = compare(pair.field, pair.left, pair.right, format);
+                writeln!(out, "{}\t{}\t{}", pair.id, verdict(&found), reasons(&found)).map_err(unwritten)?;
+                compared += 1;
+            }
+            Err(error) => faults.add("--tsv", number, error),
+        }
     }
     out.flush().map_err(unwritten)?;
-    Ok(Ending::Done)
+    if faults.count() == 0 {
+        return Ok(Ending::Done);
+    }
+    faults.write(beside)?;
+    let (bad, compared) = (thousands(faults.count()), thousands(compared));
+    writeln!(beside, "{compared} pairs compared, {bad} bad rows not").map_err(unwritten)?;
+    Ok(Ending::Refused)
 }

@@ -1,12 +1,13 @@
 //! `musubi match decide`: answers of followers against a customer master, as files.
 //!
-//! Surprising: the answers are read first and kept, the master is streamed past them, and only rows whose number somebody
-//! typed are prepared and kept. So a master of any size fits.
+//! Surprising: the answers are read twice, and neither file is kept. The first time gives the numbers that somebody typed; of
+//! the master only rows with such a number are kept, as text; then each answer is decided as it comes. So files of any size
+//! fit, and a file that can't be read to its end gives no decision at all.
 
 use std::{
     collections::HashMap,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,7 @@ use musubi_matching::{
     PreparedRecord, Reason, Strength, account_key, decide_prepared, parse_account_text,
 };
 
+use super::faults::Faults;
 use crate::operator::{Ending, listing::harmless, progress, unreadable, unwritten, words::thousands};
 
 /// Decide for each answer whether it is the customer's: confirmed, review or rejected, and why.
@@ -32,7 +34,10 @@ use crate::operator::{Ending, listing::harmless, progress, unreadable, unwritten
 The master has the columns customer_id, name, name_kana, birth_date, address, branch_number and account_number. The
 answers have account_text, identity_method (jpki, carrier or document), identity_name, identity_name_kana,
 identity_birth_date, identity_address, and the id of each answer, phone_number or what --id-column says. Other columns
-are passed over. Both may be UTF-8 or Shift_JIS, with or without a byte order mark.")]
+are passed over. Both may be UTF-8 or Shift_JIS, with or without a byte order mark.
+
+A bad row of the answers is not decided, and nobody is matched with a bad row of the master. Each is named on standard
+error, and the exit code is 1.")]
 pub(super) struct Args {
     /// The company's customer master.
     #[arg(long, value_name = "FILE.csv")]
@@ -67,14 +72,6 @@ enum Format {
     Json,
 }
 
-/// One answer, read.
-struct Answer {
-    id: String,
-    /// None when the text can't be read.
-    account: Option<AccountText>,
-    identity: Identity,
-}
-
 const MASTER: [&str; 7] =
     ["customer_id", "name", "name_kana", "birth_date", "address", "branch_number", "account_number"];
 const ANSWERS: [&str; 6] = [
@@ -89,28 +86,50 @@ const ANSWERS: [&str; 6] = [
 /// A bar moves once for so many rows.
 const STEP: u64 = 4096;
 
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Ending, Error> {
+pub(super) fn run(args: &Args, out: &mut dyn Write, beside: &mut dyn Write) -> Result<Ending, Error> {
     let bar = progress(0, "{msg:20} {human_pos}");
     let format = format(args, &bar)?;
-    let answers = answers(args, &format, &bar)?;
-    let rows = candidates(&args.master, &answers, &format, &bar)?;
+    let mut faults = Faults::new();
+    let mut master = Candidates::asked_for(args, &format, &bar)?;
+    master.read(&args.master, &format, &bar, &mut faults)?;
+    let master_faults = faults.count();
     bar.set_message("deciding");
-    bar.set_position(0);
     let mut counts = [0_u64; 3];
     let mut writer = Writer::new(args.format, out)?;
-    for (answer, number) in answers.iter().zip(1..) {
-        let decision = decide(answer, &rows);
+    each_answer(args, &bar, &mut faults, |id, values| {
+        let Some((account_text, identity)) = parse_answer(values)? else { return Ok(()) };
+        let decision = match parse_account_text(account_text, &format) {
+            Ok(account) => decide_prepared(
+                &master.of(&account)?,
+                &account,
+                &PreparedIdentity::new(&identity),
+                &Policy::default(),
+            ),
+            Err(_) => {
+                let reasons = vec![Reason::AccountUnreadable];
+                Decision { outcome: Outcome::Rejected, customer_id: None, reasons }
+            }
+        };
+        writer.write(id, &decision)?;
         counts[decision.outcome as usize] += 1;
-        writer.write(&answer.id, &decision)?;
-        step(&bar, number);
-    }
+        Ok(())
+    })?;
     writer.end()?;
     bar.finish_and_clear();
+    faults.write(beside)?;
+    let all = thousands(counts.iter().sum());
     let [confirmed, review, rejected] = counts.map(thousands);
-    let all = thousands(answers.len() as u64);
-    let summary = format!("{all} answers: {confirmed} confirmed, {review} for review, {rejected} rejected\n");
-    io::stderr().write_all(summary.as_bytes()).map_err(unwritten)?;
-    Ok(Ending::Done)
+    let bad = match (faults.count() - master_faults, master_faults) {
+        (0, 0) => String::new(),
+        (answers, master) => format!(
+            "; {} bad rows of the answers not decided, {} bad rows of the master not used",
+            thousands(answers),
+            thousands(master)
+        ),
+    };
+    writeln!(beside, "{all} answers: {confirmed} confirmed, {review} for review, {rejected} rejected{bad}")
+        .map_err(unwritten)?;
+    Ok(if faults.count() == 0 { Ending::Done } else { Ending::Refused })
 }
 
 fn step(bar: &ProgressBar, number: u64) {
@@ -127,23 +146,27 @@ fn open(path: &Path, argument: &str, columns: &[&str]) -> Result<CsvRows<File>, 
     })
 }
 
-/// Calls `take` with the values of each row.
+/// Calls `take` with the values of each row; a bad row is a fault, and the next follows.
 fn each<const N: usize>(
     (path, argument): (&Path, &str),
     columns: [&str; N],
     bar: &ProgressBar,
-    mut take: impl FnMut(u64, [&str; N]) -> Result<(), Error>,
+    faults: &mut Faults,
+    mut take: impl FnMut([&str; N]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut rows = open(path, argument, &columns)?;
     bar.set_position(0);
     let mut number = 0;
-    while let Some(row) = rows.next_row()? {
-        let line = row.line();
-        let at = |error: Error| {
-            let field = format!("{argument}, line {line}, {}", error.field);
-            error.at(field)
-        };
-        take(line, values(&row).map_err(at)?).map_err(at)?;
+    let at = |error: Error| {
+        let field = format!("{argument}, {}", error.field);
+        error.at(field)
+    };
+    while let Some(row) = rows.next_row().map_err(at)? {
+        match values(&row).and_then(&mut take) {
+            Ok(()) => {}
+            Err(error) if error.kind == ErrorKind::InvalidArgument => faults.add(argument, row.line(), error),
+            Err(error) => return Err(error),
+        }
         number += 1;
         step(bar, number);
     }
@@ -166,118 +189,142 @@ fn format(args: &Args, bar: &ProgressBar) -> Result<AccountFormat, Error> {
     let digits =
         |value: &str| value.chars().filter(|c| c.is_ascii_digit() || ('０'..='９').contains(c)).count();
     let file = (args.master.as_path(), "--master");
-    each(file, ["account_number", "branch_number"], bar, |_, [account_number, branch_number]| {
-        account = account.max(digits(account_number));
-        branch = branch.max(digits(branch_number));
+    // Bad rows are told when the master is read for its rows; a number of more digits than any has is one of them.
+    let mut told_later = Faults::new();
+    each(file, ["account_number", "branch_number"], bar, &mut told_later, |[number, branch_number]| {
+        account = account.max(Some(digits(number)).filter(|digits| *digits <= MOST_DIGITS).unwrap_or(0));
+        branch = branch.max(Some(digits(branch_number)).filter(|digits| *digits <= MOST_DIGITS).unwrap_or(0));
         Ok(())
     })?;
-    let bounded = |field: &str, digits: usize| {
-        u8::try_from(digits).ok().filter(|digits| *digits <= 20).ok_or_else(|| {
-            let problem = format!("a number in the master has {digits} digits");
-            Error::invalid(field, problem, "numbers have at most 20")
-        })
+    let told = |option: Option<u8>, measured: usize| {
+        option.or_else(|| u8::try_from(measured).ok()).unwrap_or(u8::MAX)
     };
     Ok(AccountFormat {
-        account_digits: args.account_digits.map_or_else(|| bounded("account_number", account), Ok)?,
-        branch_digits: args.branch_digits.map_or_else(|| bounded("branch_number", branch), Ok)?,
+        account_digits: told(args.account_digits, account),
+        branch_digits: told(args.branch_digits, branch),
     })
 }
 
-fn answers(args: &Args, format: &AccountFormat, bar: &ProgressBar) -> Result<Vec<Answer>, Error> {
-    bar.set_message("reading answers");
-    let mut answers = Vec::new();
-    let mut take = |values: [&str; 6], id: &str| {
-        let [account_text, method, name, name_kana, birth_date, address] = values;
-        if account_text.is_empty() {
-            return Ok(());
-        }
-        let identity = Identity {
-            name: name.to_owned(),
-            name_kana: (!name_kana.is_empty()).then(|| name_kana.to_owned()),
-            birth_date: birth_date.to_owned(),
-            address: address.to_owned(),
-            strength: match method {
-                "jpki" | "carrier" => Strength::Strong,
-                "document" => Strength::Weak,
-                other => {
-                    let problem = format!("it is {}", shape(other));
-                    return Err(Error::invalid(
-                        "identity_method",
-                        problem,
-                        "write jpki, carrier or document",
-                    ));
-                }
-            },
-        };
-        answers.push(Answer {
-            id: id.to_owned(),
-            account: parse_account_text(account_text, format).ok(),
-            identity,
-        });
-        Ok(())
-    };
+/// No account or branch number is longer.
+const MOST_DIGITS: usize = 20;
+
+/// Calls `take` with the id and the values of each answer of the official account that was asked for.
+fn each_answer(
+    args: &Args,
+    bar: &ProgressBar,
+    faults: &mut Faults,
+    mut take: impl FnMut(&str, [&str; 6]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let file = (args.answers.as_path(), "--answers");
     let [a, b, c, d, e, f] = ANSWERS;
     match &args.official_account {
-        None => each(file, [a, b, c, d, e, f, &args.id_column], bar, |_, [a, b, c, d, e, f, id]| {
-            take([a, b, c, d, e, f], id)
-        })?,
+        None => each(file, [a, b, c, d, e, f, &args.id_column], bar, faults, |[a, b, c, d, e, f, id]| {
+            take(id, [a, b, c, d, e, f])
+        }),
         Some(wanted) => {
             let columns = [a, b, c, d, e, f, &args.id_column, "official_account"];
-            each(file, columns, bar, |_, [a, b, c, d, e, f, id, official_account]| {
-                if official_account == wanted { take([a, b, c, d, e, f], id) } else { Ok(()) }
-            })?;
+            each(file, columns, bar, faults, |[a, b, c, d, e, f, id, official_account]| {
+                if official_account == wanted { take(id, [a, b, c, d, e, f]) } else { Ok(()) }
+            })
         }
     }
-    Ok(answers)
 }
 
-/// The rows of the master that somebody's number asks for, by number.
-fn candidates(
-    master: &Path,
-    answers: &[Answer],
-    format: &AccountFormat,
-    bar: &ProgressBar,
-) -> Result<HashMap<String, Vec<PreparedRecord>>, Error> {
-    bar.set_message("reading master");
-    let typed = answers.iter().filter_map(|answer| answer.account.as_ref());
-    let mut rows: HashMap<String, Vec<PreparedRecord>> =
-        typed.map(|account| (account.account_number.clone(), Vec::new())).collect();
-    each((master, "--master"), MASTER, bar, |_, values| {
-        let [customer_id, name, name_kana, birth_date, address, branch_number, account_number] = values;
-        if customer_id.is_empty() {
-            return Err(Error::invalid("customer_id", "it is empty", "give every customer an id"));
+/// What was typed and what was attested; None when nothing was typed.
+fn parse_answer(values: [&str; 6]) -> Result<Option<(&str, Identity)>, Error> {
+    let [account_text, method, name, name_kana, birth_date, address] = values;
+    if account_text.is_empty() {
+        return Ok(None);
+    }
+    let strength = match method {
+        "jpki" | "carrier" => Strength::Strong,
+        "document" => Strength::Weak,
+        other => {
+            let problem = format!("it is {}", shape(other));
+            return Err(Error::invalid("identity_method", problem, "write jpki, carrier or document"));
         }
-        let key = account_key(account_number, format).map_err(|error| {
-            Error::invalid(
-                "account_number",
-                error.to_string(),
-                "write the number in digits, or correct --account-digits",
-            )
-        })?;
-        if let Some(rows) = rows.get_mut(&key) {
-            rows.push(PreparedRecord::new(&CustomerRecord {
-                customer_id: customer_id.to_owned(),
-                name: name.to_owned(),
-                name_kana: name_kana.to_owned(),
-                birth_date: birth_date.to_owned(),
-                address: address.to_owned(),
-                branch_number: branch_number.to_owned(),
-                account_number: account_number.to_owned(),
-            }));
-        }
-        Ok(())
-    })?;
-    Ok(rows)
-}
-
-fn decide(answer: &Answer, rows: &HashMap<String, Vec<PreparedRecord>>) -> Decision {
-    let Some(account) = &answer.account else {
-        let reasons = vec![Reason::AccountUnreadable];
-        return Decision { outcome: Outcome::Rejected, customer_id: None, reasons };
     };
-    let candidates = rows.get(&account.account_number).map_or(&[][..], Vec::as_slice);
-    decide_prepared(candidates, account, &PreparedIdentity::new(&answer.identity), &Policy::default())
+    let identity = Identity {
+        name: name.to_owned(),
+        name_kana: (!name_kana.is_empty()).then(|| name_kana.to_owned()),
+        birth_date: birth_date.to_owned(),
+        address: address.to_owned(),
+        strength,
+    };
+    Ok(Some((account_text, identity)))
+}
+
+/// The rows of the master that somebody's number asks for.
+struct Candidates(HashMap<Box<str>, Rows>);
+
+/// The rows of one number, as text: forms would take several times the room, and each row is asked for about once.
+#[derive(Default)]
+struct Rows {
+    texts: Vec<Box<[Box<str>; MASTER.len()]>>,
+    /// Whether a row with this number is bad, so that nobody can say whose it is.
+    spoilt: bool,
+}
+
+impl Candidates {
+    /// The numbers that the answers ask for, without rows yet. Bad answers are told when they are decided.
+    fn asked_for(args: &Args, format: &AccountFormat, bar: &ProgressBar) -> Result<Self, Error> {
+        bar.set_message("reading answers");
+        let mut numbers = HashMap::new();
+        each_answer(args, bar, &mut Faults::new(), |_, [account_text, ..]| {
+            if let Ok(account) = parse_account_text(account_text, format) {
+                numbers.insert(account.account_number.into(), Rows::default());
+            }
+            Ok(())
+        })?;
+        Ok(Self(numbers))
+    }
+
+    fn read(
+        &mut self,
+        master: &Path,
+        format: &AccountFormat,
+        bar: &ProgressBar,
+        faults: &mut Faults,
+    ) -> Result<(), Error> {
+        bar.set_message("reading master");
+        each((master, "--master"), MASTER, bar, faults, |values| {
+            let [customer_id, .., account_number] = values;
+            let key = account_key(account_number, format).map_err(|error| {
+                let remedy = "write the number in digits, or correct --account-digits";
+                Error::invalid("account_number", error.to_string(), remedy)
+            })?;
+            let rows = self.0.get_mut(key.as_str());
+            if customer_id.is_empty() {
+                rows.into_iter().for_each(|rows| rows.spoilt = true);
+                return Err(Error::invalid("customer_id", "it is empty", "give every customer an id"));
+            }
+            rows.into_iter().for_each(|rows| rows.texts.push(Box::new(values.map(Box::from))));
+            Ok(())
+        })
+    }
+
+    /// The rows of this number, prepared.
+    fn of(&self, account: &AccountText) -> Result<Vec<PreparedRecord>, Error> {
+        let Some(rows) = self.0.get(account.account_number.as_str()) else { return Ok(vec![]) };
+        if rows.spoilt {
+            let remedy = "correct that row of the master, and decide again";
+            return Err(Error::invalid("account_text", "a bad row of the master has this number", remedy));
+        }
+        let prepared = |values: &Box<[Box<str>; MASTER.len()]>| {
+            let [customer_id, name, name_kana, birth_date, address, branch_number, account_number] =
+                values.each_ref().map(|value| value.to_string());
+            PreparedRecord::new(&CustomerRecord {
+                customer_id,
+                name,
+                name_kana,
+                birth_date,
+                address,
+                branch_number,
+                account_number,
+            })
+        };
+        Ok(rows.texts.iter().map(prepared).collect())
+    }
 }
 
 /// Writes decisions as they come.

@@ -5,6 +5,7 @@
 
 mod compare;
 mod decide;
+mod faults;
 #[cfg(test)]
 mod tests;
 
@@ -34,11 +35,11 @@ enum Command {
 }
 
 impl Args {
-    /// Does it, and writes the answer.
-    pub(crate) fn run(self, out: &mut dyn Write) -> Result<Ending, Error> {
+    /// Does it, writes the answers to `out`, and bad rows and what it came to beside them.
+    pub(crate) fn run(self, out: &mut dyn Write, beside: &mut dyn Write) -> Result<Ending, Error> {
         match self.command {
-            Command::Compare(args) => compare::run(&args, out),
-            Command::Decide(args) => decide::run(&args, out),
+            Command::Compare(args) => compare::run(&args, out, beside),
+            Command::Decide(args) => decide::run(&args, out, beside),
         }
     }
 }

@@ -15,10 +15,24 @@ struct Program {
 /// What a command writes, or the field and the problem of its error.
 fn run(arguments: &[&str]) -> Result<String, (String, String)> {
     let program = Program::try_parse_from(["match"].iter().chain(arguments)).unwrap();
-    let mut out = Vec::new();
-    let ending = program.args.run(&mut out).map_err(|error| (error.field, error.problem))?;
-    assert_eq!(ending, Ending::Done);
+    let (mut out, mut beside) = (Vec::new(), Vec::new());
+    let ending = program.args.run(&mut out, &mut beside).map_err(|error| (error.field, error.problem))?;
+    assert_eq!(ending, Ending::Done, "{}", String::from_utf8_lossy(&beside));
     Ok(String::from_utf8(out).unwrap())
+}
+
+/// File, line and field of each bad row that is named.
+fn places(beside: &str) -> Vec<[&str; 3]> {
+    let rows = beside.lines().filter(|line| line.trim_start().starts_with("--"));
+    rows.map(|line| line.split_whitespace().collect::<Vec<_>>()[..3].try_into().unwrap()).collect()
+}
+
+/// What a command writes and what it says beside, when it met bad rows.
+fn run_with_faults(arguments: &[&str]) -> (String, String) {
+    let program = Program::try_parse_from(["match"].iter().chain(arguments)).unwrap();
+    let (mut out, mut beside) = (Vec::new(), Vec::new());
+    assert_eq!(program.args.run(&mut out, &mut beside), Ok(Ending::Refused));
+    (String::from_utf8(out).unwrap(), String::from_utf8(beside).unwrap())
 }
 
 struct Files(TempDir);
@@ -85,14 +99,17 @@ fn a_file_of_pairs_is_answered_row_by_row() {
 }
 
 #[test]
-fn a_bad_file_of_pairs_is_refused_by_line_and_field() {
+fn a_bad_pair_is_named_and_the_others_are_compared() {
     let files = Files::new();
-    let refused =
-        |text: &str| run(&["compare", "--tsv", &files.write("bad.tsv", text.as_bytes())]).unwrap_err();
-    assert_eq!(refused("id\tleft\n").0, "header");
-    let (field, problem) = refused("id\tleft\tright\tfield\n1\ta\tb\tname\n2\ta\tb\t佐藤\n");
-    assert_eq!((field.as_str(), problem.contains("line 3"), problem.contains('佐')), ("field", true, false));
-    assert_eq!(refused("id\tleft\tright\tfield\n1\ta\n").0, "field");
+    let compare =
+        |text: &str| run_with_faults(&["compare", "--tsv", &files.write("bad.tsv", text.as_bytes())]);
+    let header = run(&["compare", "--tsv", &files.write("bad.tsv", b"id\tleft\n")]).unwrap_err().0;
+    assert_eq!(header, "header");
+    let (out, beside) =
+        compare("id\tleft\tright\tfield\n1\ta\ta\tname\n2\ta\tb\t佐藤\n3\ta\n4\ta\ta\t\n5\tb\tb\tname\n");
+    assert_eq!(out, "1\tequal\tname.identical\n5\tequal\tname.identical\n");
+    assert_eq!(places(&beside), ["3", "4", "5"].map(|line| ["--tsv", line, "field"]));
+    assert!(beside.ends_with("2 pairs compared, 3 bad rows not\n") && !beside.contains('佐'), "{beside}");
 }
 
 const MASTER: &str = "customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification\n\
@@ -136,16 +153,85 @@ fn shift_jis_and_json_lines_give_the_same() {
 }
 
 #[test]
-fn bad_rows_are_refused_by_line_and_field() {
+fn a_bad_row_is_named_and_the_others_are_decided() {
     let files = Files::new();
-    let refused = |master: &str, answers: &str| {
+    let decide = |master: &str, answers: &str| {
         let (master, answers) =
             (files.write("m.csv", master.as_bytes()), files.write("a.csv", answers.as_bytes()));
+        run_with_faults(&["decide", "--master", &master, "--answers", &answers])
+    };
+    let check = |master: &str, answers: &str, decided: &str, place: [&str; 3], summary: &str| {
+        let (out, beside) = decide(master, answers);
+        let ids: Vec<&str> = out.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(ids.join(" "), decided, "{beside}");
+        assert_eq!(places(&beside)[0], place, "{beside}");
+        assert!(beside.ends_with(&format!("{summary}\n")), "{beside}");
+        assert!(!beside.contains("渡"), "{beside}");
+    };
+    check(
+        MASTER,
+        &ANSWERS.replace("document", "faith"),
+        "+8180 +8182 +8184",
+        ["--answers", "3", "identity_method"],
+        "1 bad rows of the answers not decided, 0 bad rows of the master not used",
+    );
+    check(
+        &MASTER.replace("7624550", "A12"),
+        ANSWERS,
+        "+8180 +8181 +8182 +8184",
+        ["--master", "3", "account_number"],
+        "0 bad rows of the answers not decided, 1 bad rows of the master not used",
+    );
+    check(
+        &MASTER.replace("7624550,", ""),
+        ANSWERS,
+        "+8180 +8181 +8182 +8184",
+        ["--master", "3", "row"],
+        "1 bad rows of the master not used",
+    );
+    // A row without an id may be the one that a follower means.
+    check(
+        &MASTER.replace("B2", ""),
+        ANSWERS,
+        "+8180 +8182 +8184",
+        ["--master", "3", "customer_id"],
+        "1 bad rows of the answers not decided, 1 bad rows of the master not used",
+    );
+    check(
+        &MASTER.replace("7624550", &"7".repeat(30)),
+        ANSWERS,
+        "+8180 +8181 +8182 +8184",
+        ["--master", "3", "account_number"],
+        "1 bad rows of the master not used",
+    );
+}
+
+#[test]
+fn of_many_bad_rows_the_first_are_named_and_all_are_counted() {
+    let files = Files::new();
+    let rows = "+8185,tf-bank,7624551,faith,x,,,,x\n".repeat(50);
+    let (master, answers) = (
+        files.write("m.csv", MASTER.as_bytes()),
+        files.write("a.csv", format!("{ANSWERS}{rows}").as_bytes()),
+    );
+    let (out, beside) = run_with_faults(&["decide", "--master", &master, "--answers", &answers]);
+    assert_eq!(out.lines().count(), 5);
+    assert_eq!(places(&beside).len(), 20);
+    assert!(beside.contains("and 30 more bad rows\n"), "{beside}");
+    assert!(
+        beside.contains("4 answers: 1 confirmed, 1 for review, 2 rejected; 50 bad rows of the answers"),
+        "{beside}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_file_of_rows_gives_no_decision() {
+    let files = Files::new();
+    let refused = |answers: &str| {
+        let (master, answers) =
+            (files.write("m.csv", MASTER.as_bytes()), files.write("a.csv", answers.as_bytes()));
         run(&["decide", "--master", &master, "--answers", &answers]).unwrap_err().0
     };
-    assert_eq!(refused(&MASTER.replace("7624550", "A12"), ANSWERS), "--master, line 3, account_number");
-    assert_eq!(refused(&MASTER.replace("B2", ""), ANSWERS), "--master, line 3, customer_id");
-    assert_eq!(refused(MASTER, &ANSWERS.replace("document", "faith")), "--answers, line 3, identity_method");
-    assert_eq!(refused(MASTER, &ANSWERS.replace("account_text", "text")), "--answers, header");
-    assert_eq!(refused(&MASTER.replace("7624550,", ""), ANSWERS), "--master, line 3, row");
+    assert_eq!(refused(&ANSWERS.replace("account_text", "text")), "--answers, header");
+    assert_eq!(refused(&format!("{ANSWERS}\"{}", "x,\n".repeat(40_000))), "--answers, file");
 }

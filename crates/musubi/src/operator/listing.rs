@@ -14,7 +14,7 @@ use super::unwritten;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
@@ -25,22 +25,22 @@ pub(super) enum Format {
 }
 
 /// Rows under named columns.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     columns: &'static [&'static str],
     rows: Vec<Vec<String>>,
 }
 
 impl Listing {
-    pub(super) const fn new(columns: &'static [&'static str]) -> Self {
+    pub(crate) const fn new(columns: &'static [&'static str]) -> Self {
         Self { columns, rows: Vec::new() }
     }
 
     /// Adds a row, with one value for each column.
-    pub(super) fn add<const N: usize>(&mut self, row: [String; N]) {
+    pub(crate) fn add<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.into());
     }
 
-    pub(super) fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+    pub(crate) fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Error> {
         match format {
             Format::Table => writeln!(out, "{}", self.table()).map_err(unwritten),
             Format::Csv => self.csv(out),
