@@ -193,7 +193,7 @@ fn read_cluster(groups: &[Run<'_>], format: &AccountFormat) -> Result<Cluster, A
     let deposit_follows =
         after.trim_start_matches(['(', '・', ',', '、', ':', '/', '-', 'ー']).starts_with(['普', '当', '貯']);
     let rest = || groups[1..].iter().map(|g| g.digits.as_str()).collect::<String>();
-    let of_a_name = before.ends_with('第') && total <= branch_digits;
+    let of_a_name = before.ends_with('第') && total < branch_digits;
     if groups.len() == 1 && (of_a_name || BANK_BEFORE.iter().any(|l| before.ends_with(l))) {
         return Ok(Cluster::Nothing);
     }

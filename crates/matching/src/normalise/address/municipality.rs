@@ -126,6 +126,9 @@ pub(super) fn ends(place: &[Piece]) -> Vec<usize> {
     let find = |last: char, from: usize| {
         letters.iter().skip(from + 1).position(|c| *c == last).map(|i| from + i + 2)
     };
+    // 二区 is a part of a town, not a ward.
+    let counted = |from: usize, end: usize| letters[end - 1] == '区' && letters[from..end].contains(&'\0');
+    let find = |last: char, from: usize| find(last, from).filter(|end| !counted(from, *end));
     let begins = |name: &&&str| name.chars().enumerate().all(|(i, c)| letters.get(i) == Some(&c));
     let mut ends = vec![];
     let awkward = AWKWARD.iter().find(begins).map(|name| name.chars().count());
