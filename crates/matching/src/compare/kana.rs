@@ -8,8 +8,8 @@ use crate::Reason;
 use crate::normalise::kana::{KanaForm, enlarged, lengthens, modern, unvoiced};
 
 /// Compares two readings in any kana and width. Equal after width, spaces and script, and at the level of banks when a
-/// side may be written as banks do; for review when only size, long vowels, old spellings or voicing differ, and when
-/// one is missing.
+/// side may be written as banks do; for review when only size, long vowels, old spellings, voicing or the order or number
+/// of words differ, and when one is missing.
 #[must_use]
 pub fn compare_kana(left: &str, right: &str) -> Compared {
     KanaForm::new(left).compare(&KanaForm::new(right))

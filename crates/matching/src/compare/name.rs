@@ -12,7 +12,8 @@ use crate::normalise::name::{Name, NameForm, Script};
 
 /// Compares two names, family name first. Equal after width, spaces, variation selectors, 々, kana script and forms of
 /// one kanji, as banks write kana, and for Latin names in any order of words; for review with a weak variant, an unknown
-/// character, another division into words, another script, or a name in brackets.
+/// character, another division into words, words more or as initials, the given name first, another script, or a name in
+/// brackets.
 #[must_use]
 pub fn compare_names(left: &str, right: &str) -> Compared {
     NameForm::new(left).compare(&NameForm::new(right))

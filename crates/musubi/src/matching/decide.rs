@@ -260,7 +260,7 @@ struct Candidates(HashMap<Box<str>, Rows>);
 /// The rows of one number, as text: forms would take several times the room, and each row is asked for about once.
 #[derive(Default)]
 struct Rows {
-    texts: Vec<Box<[Box<str>; MASTER.len()]>>,
+    texts: Vec<[Box<str>; MASTER.len()]>,
     /// Whether a row with this number is bad, so that nobody can say whose it is.
     spoilt: bool,
 }
@@ -293,12 +293,17 @@ impl Candidates {
                 let remedy = "write the number in digits, or correct --account-digits";
                 Error::invalid("account_number", error.to_string(), remedy)
             })?;
-            let rows = self.0.get_mut(key.as_str());
+            let mut rows = self.0.get_mut(key.as_str());
             if customer_id.is_empty() {
-                rows.into_iter().for_each(|rows| rows.spoilt = true);
+                rows.iter_mut().for_each(|rows| rows.spoilt = true);
                 return Err(Error::invalid("customer_id", "it is empty", "give every customer an id"));
             }
-            rows.into_iter().for_each(|rows| rows.texts.push(Box::new(values.map(Box::from))));
+            if let Some(rows) = rows {
+                // Most numbers have one row.
+                let one = usize::from(rows.texts.is_empty());
+                rows.texts.reserve_exact(one);
+                rows.texts.push(values.map(Box::from));
+            }
             Ok(())
         })
     }
@@ -310,7 +315,7 @@ impl Candidates {
             let remedy = "correct that row of the master, and decide again";
             return Err(Error::invalid("account_text", "a bad row of the master has this number", remedy));
         }
-        let prepared = |values: &Box<[Box<str>; MASTER.len()]>| {
+        let prepared = |values: &[Box<str>; MASTER.len()]| {
             let [customer_id, name, name_kana, birth_date, address, branch_number, account_number] =
                 values.each_ref().map(|value| value.to_string());
             PreparedRecord::new(&CustomerRecord {

@@ -17,7 +17,8 @@ use crate::normalise::kanji::{Kinship, relate};
 use building::buildings;
 
 /// Compares two addresses. Equal when every part that both have is equal but for spelling; for review when numbers or
-/// building are given only in part, Kyoto streets differ, or characters are only weakly related; otherwise different.
+/// building are given only in part, Kyoto streets differ, characters are only weakly related, or the two are one house in
+/// another reading only; otherwise different.
 #[must_use]
 pub fn compare_addresses(left: &str, right: &str) -> Compared {
     AddressForm::new(left).compare(&AddressForm::new(right))
@@ -49,11 +50,11 @@ impl AddressForm {
         let mut house = vec![];
         places(l, r, &mut house);
         let room_behind_lot = numbers(l, r, &mut house);
-        if house.iter().any(|part| part.0 == Comparison::Different) && reading::may_be_one(l, r) {
-            house = vec![(Comparison::Review, Reason::AddressOtherReading)];
-        }
-        if reading::written_apart(l, r) {
-            house.push((Comparison::Review, Reason::AddressOtherReading));
+        let other_reading = (Comparison::Review, Reason::AddressOtherReading);
+        if house.iter().all(|part| part.0 != Comparison::Different) {
+            house.extend(reading::written_apart(l, r).then_some(other_reading));
+        } else if reading::may_be_one(l, r) {
+            house = vec![other_reading];
         }
         parts.extend(house);
         if !room_behind_lot {
