@@ -74,6 +74,9 @@ pub struct Args {
     /// How many carriers the invented followers have.
     #[arg(long, value_name = "N", default_value = "3", value_parser = count(SERVERS))]
     carriers: usize,
+    /// How many people may be in the middle of their stories at one time; the others follow as these come to their end.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count(FOLLOWERS))]
+    at_once: usize,
     /// Another seed invents other people.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -189,7 +192,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let mut cluster = Cluster::start(plan(&material, folder.path()), Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
-        let played = Play::new(&material, &doors, &screen, shutdown, args.seed)?.run().await?;
+        let played = Play::new(args, &material, &doors, &screen, shutdown)?.run().await?;
         let stories = reading::read(&material.stories, &played, &screen).await?;
         let rooms = reading::rooms(&stories, &played.terminal).await?;
         anyhow::Ok((played, stories, rooms))

@@ -20,6 +20,7 @@ use musubi_terminal_simulator::story::{Identity, Story};
 use uuid::Uuid;
 
 use super::{
+    Args,
     bars::DialogueBars,
     clients::{CompanyClient, TerminalClient},
     evidence::{ARRIVED_STATES, CompanyEvidence, Evidence},
@@ -55,6 +56,7 @@ pub(super) struct Play<'a> {
     screen: &'a Screen,
     voices: Vec<Voice<'a>>,
     terminal: TerminalClient,
+    at_once: usize,
     timings: Vec<Timing>,
     customers: u64,
 }
@@ -81,26 +83,27 @@ pub(super) struct Played<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// Goes to the doors of a cluster; `seed` varies what the distributions say.
+    /// Goes to the doors of a cluster. The seed of the arguments varies what the distributions say.
     pub(super) fn new(
+        args: &Args,
         material: &'a Material,
         doors: &Doors,
         screen: &'a Screen,
         shutdown: &Shutdown,
-        seed: u64,
     ) -> anyhow::Result<Self> {
         let voices = material
             .accounts
             .iter()
             .zip(&doors.companies)
             .map(|(account, door)| {
-                let notice = Notice::new(account.id.as_str(), &account.display_name, seed)?;
+                let notice = Notice::new(account.id.as_str(), &account.display_name, args.seed)?;
                 let client = CompanyClient::new(door, shutdown)?;
                 Ok(Voice { account, client, notice, distribution_id: String::new() })
             })
             .collect::<anyhow::Result<_>>()?;
         let terminal = TerminalClient::new(&doors.terminal, shutdown)?;
-        Ok(Self { material, screen, voices, terminal, timings: Vec::new(), customers: 0 })
+        let at_once = args.at_once;
+        Ok(Self { material, screen, voices, terminal, at_once, timings: Vec::new(), customers: 0 })
     }
 
     /// Plays all stages.
@@ -134,18 +137,22 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// S11 to S23: the stories are handed out, and watched until nothing moves any more.
+    /// S11 to S23: the stories are handed out as others come to their end, and watched until nothing moves any more.
     async fn dialogues(&mut self) -> anyhow::Result<Option<&'static str>> {
         let stories = &self.material.stories;
         let bars = DialogueBars::begin(self.screen, stories);
-        for batch in stories.chunks(BATCH) {
-            self.terminal.play(batch.iter().map(handed_out).collect()).await?;
-        }
+        let mut waiting = stories.chunks(BATCH.min(self.at_once)).peekable();
         let mut watch = Watch::default();
         let ends = expected_ends(stories);
         let (mut funnels, mut due) = (Vec::new(), Duration::ZERO);
         let stuck = loop {
-            let progress = self.terminal.progress().await?;
+            let mut progress = self.terminal.progress().await?;
+            while let Some(batch) = waiting.next_if(|batch| {
+                progress.stories - progress.finished + batch.len() as u64 <= self.at_once as u64
+            }) {
+                self.terminal.play(batch.iter().map(handed_out).collect()).await?;
+                progress = self.terminal.progress().await?;
+            }
             let begun = bars.elapsed();
             if begun >= due || is_idle(&progress) {
                 funnels = try_join_all(self.voices.iter().map(|voice| voice.client.funnel())).await?;
