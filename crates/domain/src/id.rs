@@ -242,10 +242,10 @@ impl TieId {
 }
 
 impl InquiryId {
-    /// The inquiry of a dialogue's try, counted from 0.
+    /// The inquiry of a dialogue's try, counted from 0, sorted by when it is `made`.
     #[must_use]
-    pub fn derive(dialogue: DialogueId, attempt: u32) -> Self {
-        Self(Uuid::new_v5(&dialogue.0, format!("inquiry/{attempt}").as_bytes()))
+    pub fn derive(dialogue: DialogueId, attempt: u32, made: Timestamp) -> Self {
+        Self(sorted(made, Uuid::new_v5(&dialogue.0, format!("inquiry/{attempt}").as_bytes())))
     }
 }
 
@@ -256,11 +256,20 @@ impl MessageId {
         Self(Uuid::new_v5(&distribution.0, follower.as_bytes()))
     }
 
-    /// The `count`th message of a dialogue, from 0.
+    /// The `count`th message of a dialogue, from 0, sorted by when it is `said`.
     #[must_use]
-    pub fn of_dialogue(dialogue: DialogueId, count: u32) -> Self {
-        Self(Uuid::new_v5(&dialogue.0, format!("message/{count}").as_bytes()))
+    pub fn of_dialogue(dialogue: DialogueId, count: u32, said: Timestamp) -> Self {
+        Self(sorted(said, Uuid::new_v5(&dialogue.0, format!("message/{count}").as_bytes())))
     }
+}
+
+/// A hash behind an instant, in milliseconds, as a UUID of version 8. Whoever keeps such ids in order writes those that come together
+/// in one place.
+fn sorted(at: Timestamp, hash: Uuid) -> Uuid {
+    const MILLIS: u128 = ((1 << 48) - 1) << 80;
+    let millis = u128::try_from(at.as_millisecond()).unwrap_or_default() << 80;
+    let bytes = (millis & MILLIS) | (hash.as_u128() & !MILLIS);
+    uuid::Builder::from_custom_bytes(bytes.to_be_bytes()).into_uuid()
 }
 
 /// A customer as the company's master names it: 1 to 64 visible ASCII characters.

@@ -148,7 +148,7 @@ impl Scene<'_> {
             && let Some(dialogue) = &record.dialogue
         {
             record.inquiry = Some(Inquiry {
-                id: InquiryId::derive(dialogue.id, u32::from(dialogue.tries)),
+                id: InquiryId::derive(dialogue.id, u32::from(dialogue.tries), self.now),
                 company: self.company.id.clone(),
                 account: given,
                 identity: identity.clone(),
@@ -237,6 +237,7 @@ impl Scene<'_> {
             message_id: MessageId::of_dialogue(
                 next.dialogue.id,
                 u32::from(next.dialogue.messages.saturating_sub(1)),
+                self.now,
             ),
             carrier: record.carrier.clone(),
             purpose: Purpose::from(message),

@@ -265,7 +265,7 @@ fn a_decision_on_another_inquiry_has_no_effect() {
     stage.give_account();
     assert!(stage.verify());
     let mut stale = stage.record().inquiry.clone().unwrap();
-    stale.id = InquiryId::derive(DialogueId::derive(stage.key.follower, 9), 1);
+    stale.id = InquiryId::derive(DialogueId::derive(stage.key.follower, 9), 1, stage.scene.now);
     let decision = MatchDecision {
         outcome: MatchOutcome::Confirmed,
         customer_id: Some("C2".parse().unwrap()),

@@ -1,8 +1,8 @@
 //! Running distributions: made into deliveries a batch at a time, and brought to an end.
 //!
 //! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are taken in
-//! the order of their ids. Surprising: who follows while a distribution is being expanded gets it only when the cursor hasn't
-//! passed the new follower's id; who came too late gets the next one.
+//! the order of coming, so who follows while a distribution is being made gets it too. Surprising: who comes back is where they
+//! first came; when that was passed, they get the next one.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -31,10 +31,11 @@ use crate::StoreError;
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
-/// What the connection that writes keeps of the file in memory at most, in KiB: it finds again what its last batches touched.
-const WRITER_CACHE: &str = "-262144";
+/// What the connection that writes keeps of the file in memory, in KiB: what its last batches touched, and no more. The system's cache
+/// has the rest, and a commit that moved pages in a tree looks through all that is kept here.
+const WRITER_CACHE: &str = "-4096";
 /// The same for each that reads, which forgets everything whenever something was written.
-const READER_CACHE: &str = "-16384";
+const READER_CACHE: &str = "-2048";
 
 /// One node's database.
 #[derive(Clone)]

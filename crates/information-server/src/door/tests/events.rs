@@ -32,7 +32,9 @@ async fn malformed_events_are_refused_by_field_and_change_nothing() {
         What::Receipt(Receipt { message_id: message_id.to_owned(), kind: kind.into() })
     };
     let says = |how| What::Responded(Responded { how });
-    let unknown = MessageId::of_dialogue(before.clone().unwrap().dialogue.unwrap().id, 7).to_string();
+    let unknown =
+        MessageId::of_dialogue(before.clone().unwrap().dialogue.unwrap().id, 7, Timestamp::UNIX_EPOCH)
+            .to_string();
     let long = "あ".repeat(3073);
     for (over, event, at) in [
         ("kumo", CarrierEvent { event_id: String::new(), ..follow() }, "event_id"),
@@ -106,7 +108,8 @@ async fn a_receipt_before_the_acceptance_counts() {
     let it = Fixture::new().await;
     it.asked().await;
     let record = it.record().await.unwrap();
-    let message = MessageId::of_dialogue(record.dialogue.unwrap().id, 0);
+    let dialogue = record.dialogue.unwrap();
+    let message = MessageId::of_dialogue(dialogue.id, 0, dialogue.state_time);
     let receipt = Receipt { message_id: message.to_string(), kind: ReceiptKind::Displayed.into() };
     assert_eq!(it.take("kumo", it.event(What::Receipt(receipt))).await, Taken::Now);
     let scope = Scope { messages: vec![(it.key(), message)], ..Scope::default() };

@@ -245,7 +245,7 @@ pub(crate) async fn due_dialogues_come_in_order_up_to_the_limit(store: &dyn Benc
 
 fn inquiry(key: &FollowerKey, company: &str, due: i64) -> Inquiry {
     Inquiry {
-        id: InquiryId::derive(dialogue_id(key), 0),
+        id: InquiryId::derive(dialogue_id(key), 0, at(0)),
         company: named(company),
         account: GivenAccount { branch_number: None, account_number: "0012345".to_owned() },
         identity: AttestedIdentity {

@@ -118,7 +118,7 @@ macro_rules! information_store_suite {
             counts_tell_where_deliveries_stand,
             every_follower_gets_one_delivery_over_their_carrier,
             an_expansion_goes_on_where_it_stopped,
-            who_comes_behind_the_cursor_gets_the_next_one,
+            who_follows_while_it_is_made_gets_it_too,
             only_a_running_distribution_whose_time_has_come_is_expanded,
             running_tells_what_is_live,
             what_is_expanded_too_late_is_expired,
@@ -270,9 +270,11 @@ pub(crate) async fn change(
 
 /// The `count`th message of a follower's dialogue.
 pub(crate) fn request(key: &FollowerKey, count: u32) -> NewDelivery {
+    // Outside, two accounts never have a dialogue in common; here they may.
+    let said = at(i64::from(key.account.as_str().as_bytes()[0]));
     NewDelivery {
         key: key.clone(),
-        message_id: MessageId::of_dialogue(dialogue_id(key), count),
+        message_id: MessageId::of_dialogue(dialogue_id(key), count, said),
         carrier: named("alpha"),
         purpose: Purpose::Question,
         dialogue: (dialogue_id(key), 1),

@@ -23,7 +23,7 @@ fn asked() -> FollowerRecord {
     record.tie = Some(tie(&key, "C9"));
     record.matched.reasons = vec!["name_differs".to_owned()];
     record.inquiry = Some(Inquiry {
-        id: InquiryId::derive(dialogue_id(&key), 0),
+        id: InquiryId::derive(dialogue_id(&key), 0, at(0)),
         company: named("bank"),
         account: GivenAccount { branch_number: Some("001".to_owned()), account_number: "0012345".to_owned() },
         identity: AttestedIdentity {

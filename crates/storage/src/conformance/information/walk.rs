@@ -177,7 +177,7 @@ pub(crate) async fn whatever_happens_the_tally_is_the_count(store: &dyn Bench) {
     follow(store, "power", 7..12).await;
     let mut walk = Walk {
         store,
-        dice: Dice(4),
+        dice: Dice(11),
         second: 0,
         followers: [keys("bank", 1..7), keys("power", 7..12)].concat(),
         messages: BTreeMap::new(),

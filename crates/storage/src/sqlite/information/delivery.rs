@@ -33,41 +33,38 @@ pub(super) const MAY_RUN: &str = "
     SELECT 1 FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
 
 pub(super) const DUE: &str = "
-    SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
+    SELECT m.official_account, f.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
            f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
            m.throttled
     FROM delivery AS m INDEXED BY delivery_due
-    LEFT JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
-    LEFT JOIN dialogue AS d ON d.official_account = m.official_account AND d.follower = m.follower
-    LEFT JOIN customer_information AS t ON t.official_account = m.official_account AND t.follower = m.follower
+    CROSS JOIN follower AS f ON f.number = m.number
+    LEFT JOIN dialogue AS d ON d.number = m.number
+    LEFT JOIN customer_information AS t ON t.number = m.number
     LEFT JOIN distribution_value AS v ON v.distribution = m.distribution AND v.customer_id = t.customer_id
     WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.due_time <= ?3 AND m.state IN (0, 1)
     ORDER BY m.due_time LIMIT ?4";
 
 pub(super) const MOVE: &str = "
-    UPDATE delivery SET state = k.value ->> 3, purpose = k.value ->> 4, attempts = k.value ->> 5, due_time = k.value ->> 6,
-        tie_id = unhex(k.value ->> 7), customer_id = k.value ->> 8, change_time = ?2
-    FROM json_each(?1) AS k
-    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
-        AND delivery.message_id = unhex(k.value ->> 2)";
+    UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
+        tie_id = unhex(k.value ->> 5), customer_id = k.value ->> 6, change_time = ?2
+    FROM json_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const ATTEMPTED: &str = "
-    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, m.follower, m.message_id
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, f.follower, m.message_id
     FROM json_each(?1) AS k
-    CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
-        AND m.message_id = unhex(k.value ->> 2)";
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
+    CROSS JOIN follower AS f ON f.number = m.number
+        AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)";
 
 pub(super) const RECORD: &str = "
-    UPDATE delivery SET state = k.value ->> 3, due_time = coalesce(k.value ->> 4, due_time),
-        throttled = throttled + (k.value ->> 5), change_time = ?2
-    FROM json_each(?1) AS k
-    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
-        AND delivery.message_id = unhex(k.value ->> 2)";
+    UPDATE delivery SET state = k.value ->> 1, due_time = coalesce(k.value ->> 2, due_time),
+        throttled = throttled + (k.value ->> 3), change_time = ?2
+    FROM json_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
-    UPDATE delivery SET state = 6, change_time = ?3 WHERE (official_account, follower, message_id) IN
-        (SELECT official_account, follower, message_id FROM delivery INDEXED BY delivery_unconfirmed
+    UPDATE delivery SET state = 6, change_time = ?3 WHERE message_id IN
+        (SELECT message_id FROM delivery INDEXED BY delivery_unconfirmed
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
 
@@ -278,11 +275,8 @@ impl<'a> Started<'a> {
         };
         let attempt = due.attempts + 1;
         self.tell(&due, DeliveryState::Sending, purpose);
-        let (account, follower, id) = message_row(&due.key, due.message_id);
         self.moves.push(json!([
-            account,
-            follower,
-            id,
+            hex(due.message_id.as_bytes()),
             place(&DeliveryState::ALL, &DeliveryState::Sending),
             place(&Purpose::ALL, &purpose),
             attempt,
@@ -305,11 +299,8 @@ impl<'a> Started<'a> {
     fn end(&mut self, due: &Due, signal: Signal) {
         let state = advance(due.state, signal);
         self.tell(due, state, due.purpose);
-        let (account, follower, id) = message_row(&due.key, due.message_id);
         self.moves.push(json!([
-            account,
-            follower,
-            id,
+            hex(due.message_id.as_bytes()),
             place(&DeliveryState::ALL, &state),
             place(&Purpose::ALL, &due.purpose),
             due.attempts,
@@ -395,14 +386,13 @@ async fn record(
     }
     let mut tally = Tally::default();
     let mut moves = Vec::new();
-    for ((key, id), attempted) in &attempted {
+    for ((_, id), attempted) in &attempted {
         if attempted.is == attempted.was && attempted.due_time.is_none() {
             continue;
         }
         tally.moved(&attempted.row, attempted.was, attempted.is)?;
         let state = place(&DeliveryState::ALL, &attempted.is);
-        let (account, follower, id) = message_row(key, *id);
-        moves.push(json!([account, follower, id, state, attempted.due_time, attempted.throttled]));
+        moves.push(json!([hex(id.as_bytes()), state, attempted.due_time, attempted.throttled]));
     }
     if moves.is_empty() {
         return Ok(());

@@ -30,7 +30,7 @@ pub(super) const SAME_REQUEST: &str = "
 pub(super) const INSERT: &str = "
     INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
         individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, x'', 0, ?9, ?10, ?11, ?12)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, ?12)";
 
 pub(super) const GET: &str = "
     SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
@@ -64,7 +64,7 @@ pub(super) const MOVE: &str = "
 
 pub(super) const OPEN_REVOCATIONS: &str = "
     INSERT INTO revocation (carrier, distribution, cursor)
-    SELECT DISTINCT carrier, distribution, x'' FROM delivery_tally WHERE distribution = ?1 AND count > 0";
+    SELECT DISTINCT carrier, distribution, 0 FROM delivery_tally WHERE distribution = ?1 AND count > 0";
 
 pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = ?1";
 
@@ -75,16 +75,16 @@ pub(super) const AUDIENCE: &str = "
            coalesce(sum(t.customer_id IS NOT NULL AND v.customer_id IS NULL), 0),
            count(DISTINCT v.customer_id)
     FROM follower AS f
-    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    LEFT JOIN customer_information AS t ON t.number = f.number
     LEFT JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
     WHERE f.official_account = ?1 AND f.following = 1";
 
 pub(super) const SAMPLES: &str = "
     SELECT v.variables FROM follower AS f
-    CROSS JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    CROSS JOIN customer_information AS t ON t.number = f.number
     CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
     WHERE f.official_account = ?1 AND f.following = 1 AND t.suspended = 0 AND t.expire_time > ?3
-    ORDER BY f.follower LIMIT 3";
+    ORDER BY f.number LIMIT 3";
 
 #[async_trait]
 impl DistributionStore for SqliteInformation {

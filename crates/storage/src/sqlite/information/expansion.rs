@@ -3,7 +3,7 @@
 //! Surprising: what a carrier has to take back is found without an index of its own, by walking the followers up to where the
 //! expansion came and deriving each one's message id.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -44,20 +44,22 @@ pub(super) const EXPANDING: &str = "
     WHERE distribution_id = ?1 AND state = 1 AND start_time <= ?2 AND expanded = 0";
 
 pub(super) const NEXT_FOLLOWERS: &str = "
-    SELECT follower, carrier FROM follower
-    WHERE official_account = ?1 AND follower > ?2 AND following = 1
-    ORDER BY follower LIMIT ?3";
+    SELECT number, follower, carrier FROM follower
+    WHERE official_account = ?1 AND number > ?2 AND following = 1
+    ORDER BY number LIMIT ?3";
 
 pub(super) const DELIVER: &str = "
-    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
+    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
-    SELECT ?1, unhex(value ->> 0), unhex(value ->> 1), value ->> 2, ?2, 0, ?3, 0, ?4, ?5, ?4 FROM json_each(?6)";
+    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM json_each(?7) WHERE true
+    ON CONFLICT DO NOTHING
+    RETURNING carrier";
 
 pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
 
 pub(super) const OVERDUE: &str = "
-    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
     FROM (SELECT d.distribution_id, t.carrier
           FROM distribution AS d INDEXED BY distribution_running
           CROSS JOIN delivery_tally AS t ON t.distribution = d.distribution_id
@@ -78,7 +80,7 @@ pub(super) const COMPLETE: &str = "
     RETURNING distribution_id, company";
 
 pub(super) const NEVER_ATTEMPTED: &str = "
-    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
     FROM revocation AS r
     CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = r.carrier AND m.distribution = r.distribution
     WHERE m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0
@@ -95,31 +97,30 @@ pub(super) const OPEN_REVOCATION: &str = "
 
 pub(super) const NUMBERS: &str = "
     SELECT follower, phone_number FROM follower
-    WHERE official_account = ?1 AND follower > ?2 AND follower <= ?3
-    ORDER BY follower LIMIT ?4";
+    WHERE official_account = ?1 AND number > ?2 AND number <= ?3
+    ORDER BY number LIMIT ?4";
 
 pub(super) const AT_CARRIER: &str = "
-    SELECT m.follower, m.state, m.due_time FROM json_each(?3) AS k
-    CROSS JOIN delivery AS m
-        ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
-    WHERE m.carrier = ?2 AND m.state IN (0, 1, 2)";
+    SELECT m.message_id, m.state, m.due_time FROM json_each(?2) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value)
+    WHERE m.carrier = ?1 AND m.state IN (0, 1, 2)";
 
 pub(super) const ASKED: &str = "
-    SELECT m.official_account, m.follower, m.message_id, m.carrier, m.distribution, m.purpose, m.state
-    FROM json_each(?2) AS k
-    CROSS JOIN delivery AS m
-        ON m.official_account = ?1 AND m.follower = unhex(k.value ->> 0) AND m.message_id = unhex(k.value ->> 1)
-    WHERE m.state IN (0, 1) OR k.value ->> 2";
+    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    FROM json_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 0)
+    WHERE m.state IN (0, 1) OR k.value ->> 1";
 
-pub(super) const WALKED: &str =
-    "UPDATE revocation SET cursor = ?3 WHERE carrier = ?1 AND distribution = ?2 AND cursor < ?3";
+pub(super) const WALKED: &str = "
+    UPDATE revocation SET cursor = max(cursor,
+        (SELECT number FROM follower WHERE official_account = ?3 AND follower = ?4))
+    WHERE carrier = ?1 AND distribution = ?2";
 
 pub(super) const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
 
 pub(super) const SETTLE: &str = "
-    UPDATE delivery SET state = k.value ->> 3, change_time = ?2 FROM json_each(?1) AS k
-    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
-        AND delivery.message_id = unhex(k.value ->> 2)";
+    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM json_each(?1) AS k
+    WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 #[async_trait]
 impl ExpansionStore for SqliteInformation {
@@ -155,7 +156,7 @@ impl ExpansionStore for SqliteInformation {
         let expire_time: i64 = get(&expanding, 2)?;
         let found = sqlx::query(NEXT_FOLLOWERS)
             .bind(account)
-            .bind(get::<&[u8]>(&expanding, 1)?)
+            .bind(get::<i64>(&expanding, 1)?)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await
@@ -167,30 +168,33 @@ impl ExpansionStore for SqliteInformation {
         let (mut deliveries, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
         let mut last = None;
         for row in &found {
-            let (follower, carrier) = (FollowerId::from_bytes(bytes16(row, 0)?), get::<&str>(row, 1)?);
-            let message_id = MessageId::of_distribution(id, follower);
-            deliveries.push((hex(follower.as_bytes()), hex(message_id.as_bytes()), carrier));
-            tally.add(TallyKey::new(account, carrier, id.as_bytes(), purpose, state), 1);
-            last = Some(follower);
+            let message_id = MessageId::of_distribution(id, FollowerId::from_bytes(bytes16(row, 1)?));
+            let number: i64 = get(row, 0)?;
+            deliveries.push((number, hex(message_id.as_bytes()), get::<&str>(row, 2)?));
+            last = Some(number);
         }
         if !deliveries.is_empty() {
-            sqlx::query(DELIVER)
+            let made = sqlx::query(DELIVER)
                 .bind(account)
                 .bind(&id.as_bytes()[..])
                 .bind(state)
                 .bind(micros(now))
                 .bind(expire_time)
+                .bind(purpose)
                 .bind(rows(&deliveries)?)
-                .execute(&mut *tx)
+                .fetch_all(&mut *tx)
                 .await
                 .map_err(&failed)?;
+            for row in &made {
+                tally.add(TallyKey::new(account, get(row, 0)?, id.as_bytes(), purpose, state), 1);
+            }
             tally.store(&mut tx, TRANSACTION).await?;
         }
         let made = u32::try_from(found.len()).unwrap_or(u32::MAX);
         let done = made < limit;
         sqlx::query(ADVANCE_CURSOR)
             .bind(&id.as_bytes()[..])
-            .bind(last.as_ref().map(|last| &last.as_bytes()[..]))
+            .bind(last)
             .bind(done)
             .execute(&mut *tx)
             .await
@@ -260,8 +264,8 @@ impl ExpansionStore for SqliteInformation {
         let account: OfficialAccountId = get::<&str>(&open, 1)?.parse()?;
         let numbers = sqlx::query(NUMBERS)
             .bind(account.as_str())
-            .bind(get::<&[u8]>(&open, 2)?)
-            .bind(get::<&[u8]>(&open, 3)?)
+            .bind(get::<i64>(&open, 2)?)
+            .bind(get::<i64>(&open, 3)?)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await
@@ -273,34 +277,33 @@ impl ExpansionStore for SqliteInformation {
             let message_id = MessageId::of_distribution(distribution, follower);
             page.push(RevocableMessage { follower, message_id, phone_number });
         }
-        let keys: Vec<_> = page.iter().map(key_row).collect();
+        let ids: Vec<_> = page.iter().map(|message| hex(message.message_id.as_bytes())).collect();
         let found = sqlx::query(AT_CARRIER)
-            .bind(account.as_str())
             .bind(carrier.as_str())
-            .bind(rows(&keys)?)
+            .bind(rows(&ids)?)
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
         let (mut at_carrier, mut under_way) = (HashSet::new(), HashSet::new());
         for row in &found {
-            let follower = FollowerId::from_bytes(bytes16(row, 0)?);
+            let message_id = MessageId::from_bytes(bytes16(row, 0)?);
             let sending = at_place(&DeliveryState::ALL, get(row, 1)?)? == DeliveryState::Sending;
             let leased = sending && get::<i64>(row, 2)? > micros(now);
             if leased {
-                under_way.insert(follower)
+                under_way.insert(message_id)
             } else {
-                at_carrier.insert(follower)
+                at_carrier.insert(message_id)
             };
         }
         // The page ends before the first attempt that is under way: its outcome will be known soon.
         let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
-        let cut = page.iter().position(|message| under_way.contains(&message.follower));
+        let cut = page.iter().position(|message| under_way.contains(&message.message_id));
         if cut == Some(0) {
             return Ok(None);
         }
         page.truncate(cut.unwrap_or(page.len()));
         let through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
-        page.retain(|message| at_carrier.contains(&message.follower));
+        page.retain(|message| at_carrier.contains(&message.message_id));
         Ok(Some(Revocable { distribution, account, carrier: carrier.clone(), messages: page, through }))
     }
 
@@ -312,24 +315,17 @@ impl ExpansionStore for SqliteInformation {
     ) -> Result<(), StoreError> {
         const TRANSACTION: &str = "record_revoked";
         let failed = StoreError::during(TRANSACTION);
-        let taken: HashMap<FollowerId, bool> =
-            asked.messages.iter().map(|message| message.follower).zip(taken_back.iter().copied()).collect();
-        let keys: Vec<_> = asked
-            .messages
-            .iter()
-            .filter_map(|message| {
-                let (follower, message_id) = key_row(message);
-                taken.get(&message.follower).map(|taken| (follower, message_id, i64::from(*taken)))
-            })
-            .collect();
+        let ids = asked.messages.iter().map(|message| hex(message.message_id.as_bytes()));
+        let answers: Vec<_> = ids.zip(taken_back.iter().map(|taken| i64::from(*taken))).collect();
         let mut tx = self.database.write(TRANSACTION).await?;
-        let found = sqlx::query(ASKED).bind(asked.account.as_str()).bind(rows(&keys)?);
+        let found = sqlx::query(ASKED).bind(rows(&answers)?);
         let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
         settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
         let walked = match &asked.through {
             Some(through) => sqlx::query(WALKED)
                 .bind(asked.carrier.as_str())
                 .bind(&asked.distribution.as_bytes()[..])
+                .bind(asked.account.as_str())
                 .bind(&through.as_bytes()[..]),
             None => sqlx::query(WALKED_TO_THE_END)
                 .bind(asked.carrier.as_str())
@@ -350,11 +346,7 @@ impl SqliteInformation {
     }
 }
 
-fn key_row(message: &RevocableMessage) -> (String, String) {
-    (hex(message.follower.as_bytes()), hex(message.message_id.as_bytes()))
-}
-
-/// Moves deliveries on by a signal, and their counts. Columns of each row: key, message, carrier, distribution, purpose, state.
+/// Moves deliveries on by a signal, and their counts. Columns of each row: account, message, carrier, distribution, purpose, state.
 async fn settle(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
@@ -364,18 +356,16 @@ async fn settle(
 ) -> Result<(), StoreError> {
     let (mut moves, mut tally): (Vec<Value>, _) = (Vec::with_capacity(found.len()), Tally::default());
     for row in found {
-        let before = at_place(&DeliveryState::ALL, get(row, 6)?)?;
+        let before = at_place(&DeliveryState::ALL, get(row, 5)?)?;
         let after = advance(before, signal);
         if after == before {
             continue;
         }
         for (state, count) in [(before, -1), (after, 1)] {
             let state = place(&DeliveryState::ALL, &state);
-            tally.add(TallyKey::new(get(row, 0)?, get(row, 3)?, get(row, 4)?, get(row, 5)?, state), count);
+            tally.add(TallyKey::new(get(row, 0)?, get(row, 2)?, get(row, 3)?, get(row, 4)?, state), count);
         }
-        let (follower, message_id) = (hex(get(row, 1)?), hex(get(row, 2)?));
-        let account: &str = get(row, 0)?;
-        moves.push(json!([account, follower, message_id, place(&DeliveryState::ALL, &after)]));
+        moves.push(json!([hex(get(row, 1)?), place(&DeliveryState::ALL, &after)]));
     }
     if moves.is_empty() {
         return Ok(());

@@ -19,13 +19,15 @@ use crate::{
     sqlite::micros,
 };
 
-pub(super) const DUE: &str =
-    "SELECT official_account, follower FROM dialogue WHERE due_time <= ?1 ORDER BY due_time LIMIT ?2";
+pub(super) const DUE: &str = "
+    SELECT f.official_account, f.follower FROM dialogue AS d CROSS JOIN follower AS f ON f.number = d.number
+    WHERE d.due_time <= ?1 ORDER BY d.due_time LIMIT ?2";
 
 pub(super) const CLAIM_INQUIRIES: &str = "
-    UPDATE inquiry SET due_time = ?3 WHERE (official_account, follower) IN
-        (SELECT official_account, follower FROM inquiry WHERE company = ?1 AND due_time <= ?2 ORDER BY due_time LIMIT ?4)
-    RETURNING official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time";
+    UPDATE inquiry SET due_time = ?3 WHERE number IN
+        (SELECT number FROM inquiry WHERE company = ?1 AND due_time <= ?2 ORDER BY due_time LIMIT ?4)
+    RETURNING (SELECT official_account FROM follower AS f WHERE f.number = inquiry.number),
+        (SELECT follower FROM follower AS f WHERE f.number = inquiry.number), inquiry_id, company, branch_number, account_number, identity, due_time";
 
 pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
 

@@ -43,12 +43,13 @@ pub(super) const PAGE: &str = "
     SELECT f.follower, f.phone_number, f.carrier, f.following, f.follow_time, coalesce(d.state, -1), d.state_time,
         coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, 0)
     FROM follower AS f
-    LEFT JOIN dialogue AS d ON d.official_account = f.official_account AND d.follower = f.follower
-    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
-    WHERE f.official_account = ?1 AND f.follower > ?2
+    LEFT JOIN dialogue AS d ON d.number = f.number
+    LEFT JOIN customer_information AS t ON t.number = f.number
+    WHERE f.official_account = ?1
+        AND f.number > iif(?2 = x'', 0, (SELECT number FROM follower WHERE official_account = ?1 AND follower = ?2))
         AND (?3 IS NULL OR (f.following, coalesce(d.state, -1)) IN
             (SELECT value ->> 0, value ->> 1 FROM json_each(?3)))
-    ORDER BY f.follower LIMIT ?4";
+    ORDER BY f.number LIMIT ?4";
 
 #[async_trait]
 impl FollowerStore for SqliteInformation {

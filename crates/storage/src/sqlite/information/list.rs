@@ -23,13 +23,14 @@ pub(super) const STAGE: &str = "
     ON CONFLICT DO NOTHING";
 
 pub(super) const COUNT_PRESENT: &str = "
-    SELECT count(*) FROM subscription WHERE official_account = ?1 AND carrier = ?2 AND following = 1";
+    SELECT count(*) FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
+    WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1";
 
 pub(super) const COUNT_MISSING: &str = "
-    SELECT count(*) FROM subscription AS s
-    WHERE s.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
+    SELECT count(*) FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
+    WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
         (SELECT 1 FROM staged_subscriber AS g
-         WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower)";
+         WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower)";
 
 pub(super) const COUNT_STAGED: &str =
     "SELECT count(*) FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
@@ -49,11 +50,11 @@ pub(super) const COUNT_QUARANTINED: &str = "
 
 pub(super) const SUSPEND_MISSING: &str = "
     UPDATE customer_information SET suspended = 1
-    WHERE official_account = ?1 AND suspended = 0 AND follower IN
-        (SELECT s.follower FROM subscription AS s
-         WHERE s.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
+    WHERE suspended = 0 AND number IN
+        (SELECT f.number FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
+         WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
              (SELECT 1 FROM staged_subscriber AS g
-              WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower))";
+              WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower))";
 
 pub(super) const ABANDON: &str = "
     UPDATE subscriber_list SET promoting = NULL, promoting_generation = NULL WHERE official_account = ?1 AND carrier = ?2";
@@ -66,25 +67,28 @@ pub(super) const PROMOTIONS: &str =
 
 pub(super) const STAGED_NEW: &str = "
     SELECT g.follower, g.phone_number FROM staged_subscriber AS g
-    LEFT JOIN subscription AS s ON s.official_account = ?1 AND s.follower = g.follower AND s.carrier = ?2
+    LEFT JOIN follower AS f ON f.official_account = ?1 AND f.follower = g.follower
+    LEFT JOIN subscription AS s ON s.number = f.number AND s.carrier = ?2
     WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower > ?4
-        AND (s.follower IS NULL OR (s.following = 0 AND s.change_time <= ?3))
+        AND (s.number IS NULL OR (s.following = 0 AND s.change_time <= ?3))
         AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
     ORDER BY g.follower LIMIT ?5";
 
 pub(super) const STAGED_MISSING: &str = "
-    SELECT s.follower, f.phone_number FROM subscription AS s
-    JOIN follower AS f ON f.official_account = s.official_account AND f.follower = s.follower
-    WHERE s.official_account = ?1 AND s.follower > ?4 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3
+    SELECT f.follower, f.phone_number FROM follower AS f
+    CROSS JOIN subscription AS s ON s.number = f.number AND s.carrier = ?2
+    WHERE f.official_account = ?1 AND f.follower > ?4 AND s.following = 1 AND s.change_time <= ?3
         AND NOT EXISTS (SELECT 1 FROM staged_subscriber AS g
-            WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = s.follower)
+            WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower)
         AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
-    ORDER BY s.follower LIMIT ?5";
+    ORDER BY f.follower LIMIT ?5";
 
 pub(super) const RESUME_STAGED: &str = "
     UPDATE customer_information SET suspended = 0
-    WHERE official_account = ?1 AND suspended = 1 AND follower IN
-        (SELECT follower FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2)";
+    WHERE suspended = 1 AND number IN
+        (SELECT f.number FROM staged_subscriber AS g
+         CROSS JOIN follower AS f ON f.official_account = ?1 AND f.follower = g.follower
+         WHERE g.official_account = ?1 AND g.carrier = ?2)";
 
 pub(super) const FINISH: &str = "
     UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + ?3, promote_time = ?4, quarantine_time = NULL,

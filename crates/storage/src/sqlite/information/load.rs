@@ -1,7 +1,5 @@
 //! Loads what a unit of work concerns: a query for each kind of thing, none for each follower.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use musubi_domain::{
     customer::GivenAccount,
@@ -28,25 +26,23 @@ pub(super) const FOLLOWERS: &str = "
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
            d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
            t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
-           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time
+           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time,
+           (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
+            FROM subscription AS s WHERE s.number = f.number)
     FROM json_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
-    LEFT JOIN dialogue AS d ON d.official_account = f.official_account AND d.follower = f.follower
-    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
-    LEFT JOIN inquiry AS i ON i.official_account = f.official_account AND i.follower = f.follower";
-
-pub(super) const SUBSCRIPTIONS: &str = "
-    SELECT s.official_account, s.follower, s.carrier, s.following, s.change_time
-    FROM json_each(?1) AS k
-    CROSS JOIN subscription AS s ON s.official_account = k.value ->> 0 AND s.follower = unhex(k.value ->> 1)";
+    LEFT JOIN dialogue AS d ON d.number = f.number
+    LEFT JOIN customer_information AS t ON t.number = f.number
+    LEFT JOIN inquiry AS i ON i.number = f.number";
 
 pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
 
 pub(super) const MESSAGES: &str = "
     SELECT m.message_id, m.state FROM json_each(?1) AS k
-    CROSS JOIN delivery AS m ON m.official_account = k.value ->> 0 AND m.follower = unhex(k.value ->> 1)
-        AND m.message_id = unhex(k.value ->> 2)";
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
+    CROSS JOIN follower AS f ON f.number = m.number
+        AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)";
 
 pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM json_each(?1) AS k
@@ -68,8 +64,6 @@ pub(super) async fn load(
         for row in &loaded {
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row)?);
         }
-        let loaded = sqlx::query(SUBSCRIPTIONS).bind(&keys).fetch_all(&mut **tx).await.map_err(&failed)?;
-        attach_subscriptions(&mut work.followers, &loaded, &mut accounts)?;
     }
     if let Some((carrier, events)) = &scope.events {
         let seen = sqlx::query_scalar(EVENTS)
@@ -123,21 +117,17 @@ pub(super) fn message_row(key: &FollowerKey, id: MessageId) -> (&str, String, St
     (key.account.as_str(), hex(key.follower.as_bytes()), hex(id.as_bytes()))
 }
 
-fn attach_subscriptions(
-    followers: &mut HashMap<FollowerKey, FollowerRecord>,
-    loaded: &[SqliteRow],
-    accounts: &mut Interned,
-) -> Result<(), StoreError> {
-    for row in loaded {
-        if let Some(record) = followers.get_mut(&key_of(row, accounts)?) {
-            record.subscriptions.push(Subscription {
-                carrier: get::<&str>(row, 2)?.parse()?,
-                following: get(row, 3)?,
-                change_time: instant(get(row, 4)?)?,
-            });
-        }
-    }
-    Ok(())
+fn subscriptions_of(json: &str) -> Result<Vec<Subscription>, StoreError> {
+    let rows: Vec<(&str, i64, i64)> = serde_json::from_str(json)
+        .map_err(|_| StoreError::Corrupt("subscriptions are no JSON rows".to_owned()))?;
+    let read = |(carrier, following, change_time): (&str, i64, i64)| {
+        Ok(Subscription {
+            carrier: carrier.parse()?,
+            following: following != 0,
+            change_time: instant(change_time)?,
+        })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
@@ -147,7 +137,7 @@ fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
         carrier: get::<&str>(row, 3)?.parse()?,
         following: get(row, 4)?,
         follow_time: instant(get(row, 5)?)?,
-        subscriptions: Vec::new(),
+        subscriptions: subscriptions_of(get(row, 33)?)?,
         dialogue: dialogue_of(row)?,
         matched: Matched {
             proposed_customer: get::<Option<&str>>(row, 19)?.map(str::parse).transpose()?,

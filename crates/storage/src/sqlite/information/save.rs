@@ -35,19 +35,24 @@ pub(super) const FOLLOWERS: &str = "
         carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time";
 
 pub(super) const SUBSCRIPTIONS: &str = "
-    INSERT INTO subscription (official_account, follower, carrier, following, change_time)
-    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
-    ON CONFLICT (official_account, follower, carrier) DO UPDATE SET
+    INSERT INTO subscription (number, carrier, following, change_time)
+    SELECT f.number, k.value ->> 2, k.value ->> 3, k.value ->> 4
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
+    ON CONFLICT (number, carrier) DO UPDATE SET
         following = excluded.following, change_time = excluded.change_time";
 
 pub(super) const DIALOGUES: &str = "
-    INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
+    INSERT INTO dialogue (number, dialogue_id, turn, state, step, messages, reminders, unreadable,
         tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
-    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-        value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14,
-        value ->> 15, value ->> 16
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (official_account, follower) DO UPDATE SET
+    SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7,
+        k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12, k.value ->> 13, k.value ->> 14,
+        k.value ->> 15, k.value ->> 16
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
+    ON CONFLICT (number) DO UPDATE SET
         dialogue_id = excluded.dialogue_id, turn = excluded.turn, state = excluded.state, step = excluded.step,
         messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
         tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
@@ -56,31 +61,36 @@ pub(super) const DIALOGUES: &str = "
         reasons = excluded.reasons";
 
 pub(super) const TIES: &str = "
-    INSERT INTO customer_information (official_account, follower, tie_id, customer_id, method, tie_time, expire_time,
+    INSERT INTO customer_information (number, official_account, tie_id, customer_id, method, tie_time, expire_time,
         suspended)
-    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-        value ->> 7
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (official_account, follower) DO UPDATE SET
+    SELECT f.number, f.official_account, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6,
+        k.value ->> 7
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
+    ON CONFLICT (number) DO UPDATE SET
         tie_id = excluded.tie_id, customer_id = excluded.customer_id, method = excluded.method,
         tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
 
 pub(super) const INQUIRIES: &str = "
-    INSERT INTO inquiry (official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time)
-    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-        value ->> 7
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (official_account, follower) DO UPDATE SET
+    INSERT INTO inquiry (number, inquiry_id, company, branch_number, account_number, identity, due_time)
+    SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
+    ON CONFLICT (number) DO UPDATE SET
         inquiry_id = excluded.inquiry_id, company = excluded.company, branch_number = excluded.branch_number,
         account_number = excluded.account_number, identity = excluded.identity, due_time = excluded.due_time";
 
 pub(super) const END_TIES: &str = "
-    DELETE FROM customer_information WHERE (official_account, follower) IN
-        (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))";
+    DELETE FROM customer_information WHERE number IN
+        (SELECT f.number FROM json_each(?1) AS k
+         CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const END_INQUIRIES: &str = "
-    DELETE FROM inquiry WHERE (official_account, follower) IN
-        (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))";
+    DELETE FROM inquiry WHERE number IN
+        (SELECT f.number FROM json_each(?1) AS k
+         CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const TAKEN: &str = "
     INSERT INTO inbox (carrier, event_id, take_time) SELECT ?1, value, ?3 FROM json_each(?2) WHERE true
@@ -92,23 +102,25 @@ pub(super) const GUESSES: &str = "
     ON CONFLICT (company, axis, subject) DO UPDATE SET charged = excluded.charged, window_end = excluded.window_end";
 
 pub(super) const DELIVERIES: &str = "
-    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
+    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, dialogue_id, step, change_time)
-    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, x'', value ->> 4, 0, 0, value ->> 5,
-        value ->> 6, unhex(value ->> 7), value ->> 8, ?2
-    FROM json_each(?1) WHERE true
+    SELECT unhex(k.value ->> 2), f.number, f.official_account, k.value ->> 3, x'', k.value ->> 4, 0, 0, k.value ->> 5,
+        k.value ->> 6, unhex(k.value ->> 7), k.value ->> 8, ?2
+    FROM json_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
     ON CONFLICT DO NOTHING
     RETURNING official_account, carrier, purpose";
 
 pub(super) const MESSAGES: &str = "
-    UPDATE delivery SET state = k.value ->> 3, change_time = ?2 FROM json_each(?1) AS k
-    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1)
-        AND delivery.message_id = unhex(k.value ->> 2)
+    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM json_each(?1) AS k
+    WHERE delivery.message_id = unhex(k.value ->> 0)
     RETURNING official_account, carrier, distribution, purpose, state, message_id";
 
 pub(super) const WITHDRAWN: &str = "
-    UPDATE delivery SET state = 7, change_time = ?2 FROM json_each(?1) AS k
-    WHERE delivery.official_account = k.value ->> 0 AND delivery.follower = unhex(k.value ->> 1) AND delivery.state = 0
+    UPDATE delivery INDEXED BY delivery_queued SET state = 7, change_time = ?2 WHERE state = 0 AND number IN
+        (SELECT f.number FROM json_each(?1) AS k
+         CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))
     RETURNING official_account, carrier, distribution, purpose";
 
 pub(super) const ADDED: &str = "
@@ -396,17 +408,12 @@ impl Run<'_, '_> {
         tally: &mut Tally,
     ) -> Result<(), StoreError> {
         // Two receipts of a batch may concern one message; it moves once.
-        let messages: BTreeSet<&(FollowerKey, MessageId)> = scope.messages.iter().collect();
+        let messages: BTreeSet<MessageId> = scope.messages.iter().map(|(_, id)| *id).collect();
         let mut values = Vec::new();
-        for (key, id) in messages {
+        for id in &messages {
             let (Some(was), Some(is)) = (before.messages.get(id), work.messages.get(id)) else { continue };
             if was != is {
-                values.push(json!([
-                    key.account.as_str(),
-                    hex(key.follower.as_bytes()),
-                    hex(id.as_bytes()),
-                    place(&DeliveryState::ALL, is)
-                ]));
+                values.push(json!([hex(id.as_bytes()), place(&DeliveryState::ALL, is)]));
             }
         }
         if values.is_empty() {

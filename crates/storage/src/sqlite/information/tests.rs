@@ -29,7 +29,7 @@ impl facts::Bench for SqliteInformation {
             FROM follower_tally WHERE count <> 0 ORDER BY 1";
         let counted_followers = format!(
             "SELECT {STANDING} || ' ' || count(*) FROM follower AS f LEFT JOIN dialogue AS d
-             ON d.official_account = f.official_account AND d.follower = f.follower GROUP BY {STANDING} ORDER BY 1"
+             ON d.number = f.number GROUP BY {STANDING} ORDER BY 1"
         );
         let lines = async |deliveries: String, followers: String| {
             let mut lines: Vec<String> = Vec::new();
@@ -153,7 +153,6 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         flow::CLAIM_INQUIRIES,
         flow::FORGET,
         load::FOLLOWERS,
-        load::SUBSCRIPTIONS,
         load::EVENTS,
         load::MESSAGES,
         load::GUESSES,
@@ -209,13 +208,16 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
 async fn what_is_due_is_found_by_its_index() {
     let (store, _folder) = open().await;
     for (statement, access) in [
-        (flow::DUE, "dialogue USING INDEX dialogue_due (due_time<?)"),
+        (flow::DUE, "d USING COVERING INDEX dialogue_due (due_time<?)"),
         (flow::CLAIM_INQUIRIES, "inquiry USING COVERING INDEX inquiry_due (company=? AND due_time<?)"),
         (flow::FORGET, "inbox USING COVERING INDEX inbox_age (take_time<?)"),
         (delivery::DUE, "m USING INDEX delivery_due (carrier=? AND distribution=? AND due_time<?)"),
         (delivery::EXPIRE_UNCONFIRMED, "delivery USING INDEX delivery_unconfirmed (expire_time<?)"),
         (list::STAGED_NEW, "g USING PRIMARY KEY (official_account=? AND carrier=? AND follower>?)"),
-        (list::STAGED_MISSING, "s USING PRIMARY KEY (official_account=? AND follower>?)"),
+        (
+            list::STAGED_MISSING,
+            "f USING INDEX sqlite_autoindex_follower_1 (official_account=? AND follower>?)",
+        ),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
@@ -227,20 +229,20 @@ async fn what_companies_ask_for_is_found_by_its_index() {
     let (store, _folder) = open().await;
     for (statement, access) in [
         (expansion::RUNNING, "d USING INDEX distribution_running (state=?)"),
-        (expansion::NEXT_FOLLOWERS, "follower USING PRIMARY KEY (official_account=? AND follower>?)"),
+        (
+            expansion::NEXT_FOLLOWERS,
+            "follower USING INDEX follower_in_order (official_account=? AND number>?)",
+        ),
         (expansion::OVERDUE, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
         (expansion::COMPLETE, "distribution USING INDEX distribution_running (state=?)"),
         (expansion::NEVER_ATTEMPTED, "m USING INDEX delivery_due (carrier=? AND distribution=?)"),
         (expansion::OPEN_REVOCATION, "r USING PRIMARY KEY (carrier=?)"),
-        (expansion::NUMBERS, "follower USING PRIMARY KEY (official_account=? AND follower>? AND follower<?)"),
         (
-            expansion::AT_CARRIER,
-            "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)",
+            expansion::NUMBERS,
+            "follower USING INDEX follower_in_order (official_account=? AND number>? AND number<?)",
         ),
-        (
-            expansion::ASKED,
-            "m USING INDEX sqlite_autoindex_delivery_1 (official_account=? AND follower=? AND message_id=?)",
-        ),
+        (expansion::AT_CARRIER, "m USING INDEX sqlite_autoindex_delivery_1 (message_id=?)"),
+        (expansion::ASKED, "m USING INDEX sqlite_autoindex_delivery_1 (message_id=?)"),
         (distribution::LIST, "distribution USING INDEX distribution_company (company=?)"),
         (distribution::TALLIES, "delivery_tally USING INDEX delivery_tally_distribution (distribution=?)"),
         (distribution::KNOWN_VALUES, "v USING PRIMARY KEY (distribution=? AND customer_id=?)"),
@@ -252,7 +254,7 @@ async fn what_companies_ask_for_is_found_by_its_index() {
             custody::CANDIDATES,
             "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",
         ),
-        (follower::PAGE, "f USING PRIMARY KEY (official_account=? AND follower>?)"),
+        (follower::PAGE, "f USING INDEX follower_in_order (official_account=? AND number>?)"),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
