@@ -179,6 +179,12 @@ pub struct AccountConfig {
     /// Until who declined is asked again.
     #[serde(default = "a_year", with = "duration")]
     pub declined_for: Duration,
+    /// How long a review waits.
+    #[serde(default = "a_fortnight")]
+    pub review_days: u32,
+    /// Whether two persons have to approve one.
+    #[serde(default)]
+    pub review_second_person: bool,
     /// What it says.
     #[serde(default)]
     pub texts: Texts,
@@ -336,6 +342,9 @@ impl AccountConfig {
             let problem = format!("{length} characters");
             return Err(Error::invalid(at("display_name"), problem, "write 1 to 100 characters"));
         }
+        if self.review_days == 0 {
+            return Err(Error::invalid(at("review_days"), "is 0", "write 1 or more"));
+        }
         self.check_texts()?;
         let quiet_hours = QuietHours::parse(&self.quiet_hours, &self.time_zone).map_err(|error| {
             let field = at(&error.field);
@@ -353,6 +362,8 @@ impl AccountConfig {
                 tries: self.tries,
                 ask_again_after: signed(self.ask_again_after),
                 declined_for: signed(self.declined_for),
+                review_for: SignedDuration::from_hours(24 * i64::from(self.review_days)),
+                review_second_person: self.review_second_person,
                 quiet_hours,
             },
             texts: self.texts.clone(),
@@ -380,7 +391,8 @@ impl AccountConfig {
         check("account_again", &texts.account_again, &[], None)?;
         check("identity", &texts.identity, &[&texts.jpki, &texts.carrier, &texts.document], None)?;
         check("confirmed", &texts.confirmed, &[&texts.untie], None)?;
-        check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)
+        check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)?;
+        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)
     }
 }
 
@@ -431,6 +443,9 @@ const fn one() -> u8 {
 }
 const fn half_a_year() -> u32 {
     180
+}
+const fn a_fortnight() -> u32 {
+    14
 }
 fn tokyo() -> String {
     "Asia/Tokyo".to_owned()

@@ -73,7 +73,7 @@ const COMPANY: [Wrong; 21] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 44] = [
+const INFORMATION: [Wrong; 46] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
@@ -111,6 +111,8 @@ const INFORMATION: [Wrong; 44] = [
     ("OFFICIAL_ACCOUNT__0__TRIES", COUNT),
     ("OFFICIAL_ACCOUNT__0__ASK_AGAIN_AFTER", WAIT),
     ("OFFICIAL_ACCOUNT__0__DECLINED_FOR", WAIT),
+    ("OFFICIAL_ACCOUNT__0__REVIEW_DAYS", &["", "漏", "-1", "0", "99999999999999999999"]),
+    ("OFFICIAL_ACCOUNT__0__REVIEW_SECOND_PERSON", FLAG),
     ("OFFICIAL_ACCOUNT__0__TEXTS", WORD),
     ("OFFICIAL_ACCOUNT__0__TEXTS__QUESTION", &[""]),
     ("CARRIER__0__ID", &["", "漏", "nami"]),

@@ -241,8 +241,8 @@ impl Scene<'_> {
             carrier: record.carrier.clone(),
             purpose: Purpose::from(message),
             dialogue: (next.dialogue.id, next.dialogue.step),
-            due_time: self.now,
-            expire_time: self.now.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
+            due_time: next.say_time,
+            expire_time: next.say_time.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
         });
         record.dialogue = Some(next.dialogue);
         work.deliveries.extend(delivery);

@@ -108,7 +108,7 @@ pub const fn purpose(purpose: Purpose) -> &'static str {
         | Purpose::Question
         | Purpose::Identity => purpose.as_str(),
         Purpose::Account | Purpose::AccountAgain => Purpose::Account.as_str(),
-        Purpose::Confirmed | Purpose::NotConfirmed => "result",
+        Purpose::Confirmed | Purpose::NotConfirmed | Purpose::ReviewRejected => "result",
     }
 }
 

@@ -229,7 +229,8 @@ impl Due {
             | Purpose::AccountAgain
             | Purpose::Identity
             | Purpose::Confirmed
-            | Purpose::NotConfirmed => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+            | Purpose::NotConfirmed
+            | Purpose::ReviewRejected => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
 }
