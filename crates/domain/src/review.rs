@@ -35,6 +35,19 @@ impl ReviewState {
     pub const ALL: [Self; 6] =
         [Self::Open, Self::ApprovedOnce, Self::Approved, Self::Rejected, Self::Expired, Self::Withdrawn];
 
+    /// The word for it in the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::ApprovedOnce => "approved_once",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// Whether it waits for a person.
     #[must_use]
     pub const fn waits(self) -> bool {

@@ -9,6 +9,7 @@ use musubi_domain::{
     Error,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
+    seal::SealKeyring,
 };
 use musubi_proto::information::v1::{
     carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
@@ -71,6 +72,7 @@ pub struct App {
     authenticator: Authenticator,
     keyring: FollowerKeyring,
     tokens: TokenKey,
+    seals: SealKeyring,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
     bound: Bound,
@@ -103,7 +105,7 @@ impl App {
     ) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
         let authenticator = config.authenticator()?;
-        let (keyring, tokens) = (config.keyring()?, config.token_key()?);
+        let (keyring, tokens, seals) = (config.keyring()?, config.token_key()?, config.seals()?);
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let channel =
@@ -135,6 +137,7 @@ impl App {
             authenticator,
             keyring,
             tokens,
+            seals,
             gateways,
             matchers,
             bound: bound.await?,
@@ -158,7 +161,7 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store: sqlite, directory, keyring, tokens, gateways, .. } = self;
+        let Self { config, clock, store: sqlite, directory, keyring, tokens, seals, gateways, .. } = self;
         let store: Arc<dyn InformationStore> = Arc::new(sqlite.clone());
         let signals = Signals::default();
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
@@ -207,6 +210,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
                 keyring: keyring.clone(),
+                seals: seals.clone(),
                 lease: signed(config.leases.inquiry),
             };
             shutdown.spawn("matching", matching.run(shutdown.clone()));

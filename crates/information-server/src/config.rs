@@ -21,6 +21,7 @@ use musubi_domain::{
     postback::TokenKey,
     quiet_hours::QuietHours,
     roster::CollapseRules,
+    seal::SealKeyring,
 };
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
@@ -75,6 +76,8 @@ pub struct KeysConfig {
     pub follower: Secret,
     /// Makes postbacks and nonces.
     pub token: Secret,
+    /// Seal what reviews keep of people; the first seals.
+    pub review: Vec<Secret>,
 }
 
 /// Subscriber lists.
@@ -247,6 +250,7 @@ impl Config {
         }
         self.keyring()?;
         self.token_key()?;
+        self.seals()?;
         self.authenticator()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
@@ -263,6 +267,12 @@ impl Config {
     /// What makes buttons and links.
     pub(crate) fn token_key(&self) -> Result<TokenKey, Error> {
         TokenKey::new(self.keys.token.expose().as_bytes()).map_err(|error| error.at("keys.token"))
+    }
+
+    /// What seals reviews.
+    pub(crate) fn seals(&self) -> Result<SealKeyring, Error> {
+        let secrets: Vec<&[u8]> = self.keys.review.iter().map(|key| key.expose().as_bytes()).collect();
+        SealKeyring::new(&secrets).map_err(|error| error.at("keys.review"))
     }
 
     /// Who may call; the tokens that this server shows are checked as well.
@@ -470,7 +480,8 @@ mod tests {
         let file = folder.path().join("information.toml");
         std::fs::write(
             &file,
-            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'",
+            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
+             keys.review = ['sixteen bytes, or more']",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();

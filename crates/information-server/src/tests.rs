@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::Limits,
     id::{DialogueId, FollowerId, TieId},
     identity::IdentityMethod,
+    seal::SealKeyring,
 };
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
@@ -89,6 +90,11 @@ impl World {
     }
 }
 
+/// What seals reviews.
+pub(crate) fn seals() -> SealKeyring {
+    SealKeyring::new(&[b"seals reviews in tests"]).unwrap()
+}
+
 /// When tests begin.
 pub(crate) fn start() -> Timestamp {
     "2026-11-23T00:00:00Z".parse().unwrap()
@@ -128,7 +134,9 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
         dialogue: Some(dialogue),
         matched: Matched::default(),
         tie,
+        former_customer: None,
         inquiry: None,
+        review: None,
     }
 }
 

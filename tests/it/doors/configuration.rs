@@ -73,11 +73,12 @@ const COMPANY: [Wrong; 21] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 46] = [
+const INFORMATION: [Wrong; 47] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
     ("KEYS__TOKEN", &["", "short"]),
+    ("KEYS__REVIEW__0", &["", "short"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),

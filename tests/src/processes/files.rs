@@ -140,7 +140,8 @@ impl Layout {
     fn information(&self) -> String {
         let mut text = format!(
             "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
-             keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n",
+             keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
+             keys.review = ['seals what reviews keep']\n",
             self.address(INFORMATION),
             self.database(INFORMATION),
             self.lists_every,

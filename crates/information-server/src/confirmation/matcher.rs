@@ -10,6 +10,7 @@ use musubi_domain::{
     customer::{Customer, MatchDecision, MatchOutcome},
     id::{CompanyId, FollowerKeyring},
     identity::IdentityMethod,
+    seal::SealKeyring,
 };
 use musubi_matching::{AccountText, CustomerRecord, Identity, Outcome, Policy, Strength};
 use musubi_proto::company::v1::{
@@ -199,6 +200,8 @@ pub struct Matching {
     pub signals: Signals,
     /// What tries are counted by.
     pub keyring: FollowerKeyring,
+    /// What seals reviews.
+    pub seals: SealKeyring,
     /// When an inquiry is tried again whose decision nobody came to record.
     pub lease: SignedDuration,
 }
@@ -244,8 +247,9 @@ impl Matching {
         };
         let now = self.clock.now();
         let mut scope = Scope::default();
-        for (key, inquiry) in &claimed {
+        for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
             scope.followers.push(key.clone());
+            scope.customers.extend(decision.customer_id.clone().map(|it| (key.account.clone(), it)));
             if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                 let scene = Scene { account, company, now };
                 scope.guesses.extend(scene.guess_keys(key, &inquiry.account.account_number, &self.keyring));
@@ -256,7 +260,7 @@ impl Matching {
                 for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
                     if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                         let scene = Scene { account, company, now };
-                        scene.decide(work, key, inquiry, decision, &self.keyring);
+                        scene.decide(work, key, inquiry, decision, &self.keyring, &self.seals);
                     }
                 }
             })
@@ -345,6 +349,7 @@ mod tests {
             clock: world.clock(),
             signals: world.signals.clone(),
             keyring: FollowerKeyring::new(&[7; 32]).unwrap(),
+            seals: crate::tests::seals(),
             lease: SignedDuration::from_mins(60),
         };
         for _ in 0..2 {

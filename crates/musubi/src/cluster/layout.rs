@@ -157,7 +157,7 @@ impl<'a> Layout<'a> {
         json!({
             "listen": self.addresses.information,
             "database": self.plan.folder.join(INFORMATION_DATABASE),
-            "keys": { "follower": secret(), "token": secret() },
+            "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),

@@ -6,7 +6,8 @@ use musubi_domain::delivery::DeliveryState;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, save, tally,
+    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, review, save,
+    tally,
 };
 use crate::{
     StoreError,
@@ -101,6 +102,37 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
 }
 
 #[tokio::test]
+async fn of_a_customers_ties_the_newest_stays_when_the_schema_allows_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("information.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut before = sqlx::migrate!("src/sqlite/migrations/information");
+    before.migrations.to_mut().truncate(2);
+    before.run(&mut old).await.unwrap();
+    const ROWS: &str = "
+        INSERT INTO follower VALUES ('bank', x'01', '+819000000001', 'alpha', 1, 5), ('bank', x'02', '+819000000002', 'alpha', 1, 5),
+            ('bank', x'03', '+819000000003', 'alpha', 1, 5);
+        INSERT INTO dialogue VALUES ('bank', x'01', x'0a', 0, 5, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, NULL, '[]'),
+            ('bank', x'02', x'0b', 0, 5, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, NULL, '[]'),
+            ('bank', x'03', x'0c', 0, 7, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, 'C2', '[]');
+        INSERT INTO customer_information VALUES ('bank', x'01', x'0a', 'C1', 'jpki', 8, 99, 0), ('bank', x'02', x'0b', 'C1', 'jpki', 9, 99, 0);
+        INSERT INTO audit (time, company, official_account, follower, action, detail) VALUES (8, 'b', 'bank', x'01', 'tied', ''), (9, 'b', 'bank', x'02', 'tied', '');";
+    sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteInformation::open(&path).await.unwrap();
+    facts::balanced(&store).await;
+    const STAND: &str = "
+        SELECT concat_ws(' ', hex(f.follower), d.state, d.due_time IS NOT NULL, coalesce(t.customer_id, '-'), coalesce(f.former_customer, '-'))
+        FROM follower AS f JOIN dialogue AS d USING (official_account, follower)
+        LEFT JOIN customer_information AS t USING (official_account, follower) ORDER BY 1";
+    let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
+    assert_eq!(stand, ["01 9 1 - C1", "02 5 0 C1 -", "03 7 1 - -"]);
+    assert_eq!(store.audits().await[2], "b bank 01 untied tie_0a one of several");
+}
+
+#[tokio::test]
 async fn everything_outlives_a_crash() {
     let (store, folder) = open().await;
     facts::fill(&store).await;
@@ -153,6 +185,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         flow::CLAIM_INQUIRIES,
         flow::FORGET,
         load::FOLLOWERS,
+        load::TIED,
         load::SUBSCRIPTIONS,
         load::EVENTS,
         load::MESSAGES,
@@ -170,6 +203,11 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         save::MESSAGES,
         save::WITHDRAWN,
         save::ADDED,
+        review::SAVE,
+        review::GET,
+        review::POSITION,
+        review::PAGE,
+        review::PAGE_OF_STATE,
         delivery::MAY_RUN,
         delivery::DUE,
         delivery::MOVE,
@@ -253,6 +291,16 @@ async fn what_companies_ask_for_is_found_by_its_index() {
             "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",
         ),
         (follower::PAGE, "f USING PRIMARY KEY (official_account=? AND follower>?)"),
+        (load::FOLLOWERS, "r USING INDEX review_waiting (official_account=? AND follower=?) LEFT-JOIN"),
+        (
+            load::TIED,
+            "t USING COVERING INDEX customer_information_customer (official_account=? AND customer_id=?)",
+        ),
+        (review::PAGE, "r USING INDEX review_company (company=? AND (open_time,review_id)>(?,?))"),
+        (
+            review::PAGE_OF_STATE,
+            "r USING INDEX review_state (company=? AND state=? AND (open_time,review_id)>(?,?))",
+        ),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
