@@ -29,6 +29,7 @@ use self::peer::Peer;
 use crate::{App, Config};
 
 const OPERATOR: &str = "token-of-an-operator";
+const OTHER_OPERATOR: &str = "token-of-another-operator";
 const INFORMATION: &str = "token-of-information";
 
 const HEADER: &str =
@@ -134,7 +135,8 @@ fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
     let database = folder.path().join("company.db");
     let file = format!(
         "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[information]\n\
-         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\noperators = ['{OPERATOR}']\n",
+         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\n\
+         operators = {{ sato = '{OPERATOR}', kato = '{OTHER_OPERATOR}' }}\n",
         database.display(),
         peer::COMPANY,
     );
@@ -150,7 +152,9 @@ async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),
         ("callers.operators", |config| config.callers.operators.clear()),
-        ("callers", |config| config.callers.information = config.callers.operators.clone()),
+        ("callers", |config| {
+            config.callers.information = config.callers.operators.values().cloned().collect()
+        }),
         ("information.token", |config| config.information.token = Secret::new("short")),
     ];
     for (field, spoil) in cases {

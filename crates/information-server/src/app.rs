@@ -14,6 +14,7 @@ use musubi_domain::{
 use musubi_proto::information::v1::{
     carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
     distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
+    review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -46,6 +47,7 @@ use crate::{
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier},
     request::{messages::RequestMessages, questions::Questions},
+    reviews::Reviews,
     signal::Signals,
 };
 
@@ -251,19 +253,22 @@ impl App {
             };
         }
         let parts = || (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
-        let (for_distributions, for_custody, for_followers) = (parts(), parts(), parts());
+        let (for_distributions, for_custody, for_followers, for_reviews) =
+            (parts(), parts(), parts(), parts());
         let distributions = Distributions::new(
             for_distributions.0,
             for_distributions.1,
             for_distributions.2,
             signals.clone(),
         );
+        let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone(), seals);
         let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
         let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
-            .add_service(limited!(FollowerServiceServer, followers));
+            .add_service(limited!(FollowerServiceServer, followers))
+            .add_service(limited!(ReviewServiceServer, reviews));
         let health = self.bound.health();
         let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
         shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));

@@ -31,7 +31,8 @@ use crate::{
     signal::Signals,
 };
 
-/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked.
+/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked, and has two persons
+/// approve a review.
 pub(crate) struct World {
     store: SqliteInformation,
     pub(crate) clock: Arc<ManualClock>,
@@ -56,7 +57,7 @@ impl World {
             company: id.parse().unwrap(),
             display_name: id.to_owned(),
             carriers: vec!["kumo".parse().unwrap(), "nami".parse().unwrap()],
-            rules: Rules::default(),
+            rules: Rules { review_second_person: id == "power", ..Rules::default() },
             texts: Texts::default(),
             tie_days: 180,
         };

@@ -49,7 +49,7 @@ const CARRIER: [Wrong; 24] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 21] = [
+const COMPANY: [Wrong; 23] = [
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
@@ -57,7 +57,9 @@ const COMPANY: [Wrong; 21] = [
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("INFORMATION__TOKEN", TOKEN),
     ("CALLERS__INFORMATION__0", TOKEN),
-    ("CALLERS__OPERATORS__0", TOKEN),
+    ("CALLERS__OPERATORS", WORD),
+    ("CALLERS__OPERATORS__SATO", TOKEN),
+    ("CALLERS__OPERATORS__SA_TO", &["a-token-under-a-name-that-is-none"]),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),

@@ -40,6 +40,8 @@ const INFORMATION: &str = "information";
 const TERMINAL: &str = "phones";
 /// Whoever operates a node.
 pub const OPERATORS: &str = "operators";
+/// Another person of a company; whoever shows the token of [`OPERATORS`] is `sato` there, this one is `kato`.
+pub const SECOND_OPERATOR: &str = "second-operator";
 
 /// Where every node's files are and where it listens.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Layout {
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = '{}'\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
-             [callers]\ninformation = ['{}']\noperators = ['{}']\n\
+             [callers]\ninformation = ['{}']\noperators = {{ sato = '{}', kato = '{}' }}\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
@@ -120,6 +122,7 @@ impl Layout {
             Self::token(id, INFORMATION),
             Self::token(INFORMATION, id),
             Self::token(OPERATORS, id),
+            Self::token(SECOND_OPERATOR, id),
         )
     }
 

@@ -72,7 +72,7 @@ impl Questions {
     }
 
     /// Moves up to [`BATCH`] dialogues; gives how many were due.
-    async fn move_due(&self) -> Result<u32, StoreError> {
+    pub(crate) async fn move_due(&self) -> Result<u32, StoreError> {
         let now = self.clock.now();
         let mut said = false;
         let moved = self

@@ -95,7 +95,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.companies[index],
             "database": self.database(&self.company_name(index)),
             "information": { "endpoint": self.information_endpoint(), "token": tokens.to_information },
-            "callers": { "information": [tokens.from_information], "operators": [tokens.in_front] },
+            "callers": { "information": [tokens.from_information], "operators": { "operator": tokens.in_front } },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
