@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use musubi_domain::{
     Error, ErrorKind,
-    id::{CompanyId, OperatorName, ReviewId},
+    id::{CompanyId, FollowerId, OperatorName, ReviewId},
     review::{Said, Verdict, say},
     seal::{ReviewSubject, SealKeyring},
 };
@@ -94,14 +94,14 @@ impl Reviews {
         })
     }
 
-    /// Takes an operator's word, in one unit of work with all that it does.
+    /// Takes an operator's word, in one unit of work with all that it does. Gives the review, and whose other tie ended.
     async fn decide(
         &self,
         company: &CompanyId,
         id: &str,
         operator: &str,
         verdict: Verdict,
-    ) -> Result<wire::Review, Error> {
+    ) -> Result<(wire::Review, Option<FollowerId>), Error> {
         let (id, operator) = (parse_id(id)?, parse_operator(operator)?);
         let ReviewFile { key, review, .. } = self.store.get_review(company, id).await?;
         let gone = || {
@@ -111,7 +111,7 @@ impl Reviews {
         let (account, settings) = self.directory.account_and_company(&key.account).ok_or_else(gone)?;
         let second_person = account.rules.review_second_person;
         if say(review.state, &review.decisions, verdict, &operator, second_person)? == Said::Again {
-            return Ok(show_review(&key, review));
+            return Ok((show_review(&key, review), None));
         }
         let now = self.clock.now();
         let customers = review.proposed_customer.into_iter().map(|it| (key.account.clone(), it)).collect();
@@ -120,9 +120,9 @@ impl Reviews {
         self.store
             .work("decide_review", &scope, now, &mut |work| {
                 let scene = Scene { account, company: settings, now };
-                answer = scene.review(work, &key, id, verdict, &operator).and_then(|()| {
+                answer = scene.review(work, &key, id, verdict, &operator).and_then(|ended| {
                     let review = work.followers.get(&key).and_then(|record| record.review.clone());
-                    review.map(|review| show_review(&key, review)).ok_or_else(gone)
+                    Ok((show_review(&key, review.ok_or_else(gone)?), ended))
                 });
             })
             .await?;
@@ -203,8 +203,9 @@ impl ReviewService for Reviews {
         let company = auth::company(&request)?;
         let wire::ApproveReviewRequest { review_id, operator } = request.into_inner();
         let review = self.decide(&company, &review_id, &operator, Verdict::Approved).await;
-        let review = review.map_err(to_status)?;
-        Ok(Response::new(wire::ApproveReviewResponse { review: Some(review) }))
+        let (review, ended) = review.map_err(to_status)?;
+        let ended_follower_id = ended.map_or_else(String::new, |ended| ended.to_string());
+        Ok(Response::new(wire::ApproveReviewResponse { review: Some(review), ended_follower_id }))
     }
 
     async fn reject_review(
@@ -214,7 +215,7 @@ impl ReviewService for Reviews {
         let company = auth::company(&request)?;
         let wire::RejectReviewRequest { review_id, operator } = request.into_inner();
         let review = self.decide(&company, &review_id, &operator, Verdict::Rejected).await;
-        let review = review.map_err(to_status)?;
+        let (review, _) = review.map_err(to_status)?;
         Ok(Response::new(wire::RejectReviewResponse { review: Some(review) }))
     }
 }

@@ -9,7 +9,7 @@ use musubi_domain::{
     Error, ErrorKind,
     customer::{MatchDecision, MatchOutcome, Rivalry},
     dialogue::{Event, State},
-    id::{CustomerId, OperatorName, ReviewId},
+    id::{CustomerId, FollowerId, OperatorName, ReviewId},
     review::{Decision, ReviewState, Said, Verdict, say},
     seal::{ReviewSubject, SealKeyring},
 };
@@ -85,7 +85,7 @@ impl Scene<'_> {
     }
 
     /// An operator's word on the review that waits: ties the customer and says so, or says that it could not be confirmed, or
-    /// waits for a second person. Refused, it changes nothing.
+    /// waits for a second person. Gives the other follower whose tie it ended. Refused, it changes nothing.
     ///
     /// # Errors
     /// What [`say`] refuses; `FailedPrecondition` for `review_id` when there is no customer to tie; `Unavailable` when the review
@@ -97,7 +97,7 @@ impl Scene<'_> {
         id: ReviewId,
         verdict: Verdict,
         operator: &OperatorName,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<FollowerId>, Error> {
         let review = work.followers.get_mut(key).and_then(|record| record.review.as_mut());
         let review = review.filter(|review| review.id == id && review.state.waits()).ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "the review moved", "repeat the call").at("review_id")
@@ -105,7 +105,7 @@ impl Scene<'_> {
         let second_person = self.account.rules.review_second_person;
         let becomes = match say(review.state, &review.decisions, verdict, operator, second_person)? {
             Said::Becomes(state) => state,
-            Said::Again => return Ok(()),
+            Said::Again => return Ok(None),
         };
         let (proposed, method) = (review.proposed_customer.clone(), review.method);
         if verdict == Verdict::Approved && proposed.is_none() {
@@ -115,11 +115,13 @@ impl Scene<'_> {
         }
         review.decisions.push(Decision { operator: operator.clone(), verdict, decide_time: self.now });
         self.audit(work, key, "review decided", format!("{id} {} by {operator}", verdict.as_str()));
+        let mut ended = None;
         match becomes {
             ReviewState::Approved => {
                 if let Some(customer) = proposed {
                     if let Some(other) = holder(work, key, &customer) {
                         self.tell(work, &other, &Event::CustomerMoved);
+                        ended = Some(other.follower);
                     }
                     self.tell(work, key, &Event::Reviewed(verdict));
                     self.tie(work, key, customer, method);
@@ -137,7 +139,7 @@ impl Scene<'_> {
                 review.into_iter().for_each(|review| review.state = waits);
             }
         }
-        Ok(())
+        Ok(ended)
     }
 }
 

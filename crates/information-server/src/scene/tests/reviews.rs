@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use musubi_domain::{
     Error, ErrorKind,
-    id::{OperatorName, ReviewId},
+    id::{FollowerId, OperatorName, ReviewId},
     review::{ReviewState, Verdict},
 };
 use musubi_storage::information::review::Review;
@@ -37,7 +37,7 @@ impl Stage {
         self.record().review.as_ref().unwrap()
     }
 
-    fn say(&mut self, verdict: Verdict, operator: &str) -> Result<(), Error> {
+    fn say(&mut self, verdict: Verdict, operator: &str) -> Result<Option<FollowerId>, Error> {
         let (id, operator): (ReviewId, OperatorName) = (self.review().id, operator.parse().unwrap());
         self.at(60, |scene, work, key, _| scene.review(work, key, id, verdict, &operator))
     }
@@ -100,8 +100,8 @@ fn an_approval_ties_and_says_so_and_a_rejection_says_that_it_could_not_be_confir
 fn however_a_review_ends_nothing_of_the_person_is_kept() {
     type End = fn(&mut Stage);
     let ends: [(End, ReviewState); 4] = [
-        (|stage| stage.say(Verdict::Approved, "sato").unwrap(), ReviewState::Approved),
-        (|stage| stage.say(Verdict::Rejected, "sato").unwrap(), ReviewState::Rejected),
+        (|stage| drop(stage.say(Verdict::Approved, "sato")), ReviewState::Approved),
+        (|stage| drop(stage.say(Verdict::Rejected, "sato")), ReviewState::Rejected),
         (|stage| stage.tell(&Event::Due), ReviewState::Expired),
         (|stage| stage.leave("kumo", 90), ReviewState::Withdrawn),
     ];
@@ -163,7 +163,7 @@ fn one_customer_from_two_numbers_in_one_batch_is_tied_once_and_the_other_is_for_
     assert_eq!(stage.review().reasons, ["customer_tied_to_another_number"]);
     assert_eq!(stage.last_said(), Purpose::NotConfirmed, "nothing tells the person why");
 
-    stage.say(Verdict::Approved, "sato").unwrap();
+    assert_eq!(stage.say(Verdict::Approved, "sato").unwrap(), Some(first.follower));
     assert_eq!(stage.stands().0, Some("C1"));
     let other = &stage.work.followers[&first];
     assert!(other.tie.is_none(), "the customer moved");
