@@ -144,6 +144,18 @@ fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
     Config::load(Some(&path)).unwrap()
 }
 
+#[test]
+fn a_name_that_no_record_could_show_is_refused_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("company.toml");
+    let file = "company = 'tf-bank'\ninformation.token = 'token-of-the-company'\ncallers.information = ['token-of-information']\n\
+                [callers.operators]\n'佐藤 花子' = 'token-of-an-operator'\n";
+    std::fs::write(&path, file).unwrap();
+    let error = Config::load(Some(&path)).unwrap_err().to_string();
+    assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");
+    assert!(!error.contains("佐藤"), "{error}");
+}
+
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
     type Spoil = fn(&mut Config);

@@ -49,7 +49,7 @@ const CARRIER: [Wrong; 24] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 23] = [
+const COMPANY: [Wrong; 22] = [
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
@@ -59,7 +59,6 @@ const COMPANY: [Wrong; 23] = [
     ("CALLERS__INFORMATION__0", TOKEN),
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__SATO", TOKEN),
-    ("CALLERS__OPERATORS__SA_TO", &["a-token-under-a-name-that-is-none"]),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),

@@ -16,7 +16,7 @@ use super::{
     process::{Kind, Process},
 };
 
-/// A company; its official account has the same name.
+/// A company; its official account has the same name. Where it is matched in custody, two persons approve a review.
 #[derive(Clone, Copy, Debug)]
 pub struct Company {
     /// Its id.
@@ -153,10 +153,12 @@ impl Layout {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
-                 [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n",
+                 [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
+                 review_second_person = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
+                matching == "custody",
             ));
         }
         for id in CARRIERS {
