@@ -122,11 +122,11 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         }
         (S::Review, E::Reviewed(Verdict::Approved)) => {
             let next = from.to(S::Confirmed, None).saying(RequestMessage::Confirmed).and(Effect::Tie);
-            Some(next.outside(rules))
+            Some(next.after_quiet_hours(rules))
         }
         (S::Review, E::Reviewed(Verdict::Rejected) | E::Due) => {
             let next = from.to(S::Rejected, Some(rules.ask_again_after));
-            Some(next.saying(RequestMessage::ReviewRejected).outside(rules))
+            Some(next.saying(RequestMessage::ReviewRejected).after_quiet_hours(rules))
         }
         (S::AccountAsked | S::IdentityAsked | S::Matching, E::GuessesSpent { until }) => {
             let mut next = from.to(S::Locked, None).saying(RequestMessage::NotConfirmed);
@@ -240,7 +240,7 @@ impl Transition {
     }
 
     /// Said to somebody who may be asleep.
-    fn outside(mut self, rules: &Rules) -> Self {
+    fn after_quiet_hours(mut self, rules: &Rules) -> Self {
         self.say_time = rules.quiet_hours.next_allowed(self.say_time);
         self
     }

@@ -343,3 +343,92 @@ async fn reject(mut client: Client, review_id: String, out: &mut dyn Write) -> R
     writeln!(out, "rejected; the person is told that it could not be confirmed, and nothing else")
         .map_err(unwritten)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut dyn Write) -> Result<(), Error>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn subject() -> ReviewSubject {
+        ReviewSubject {
+            account_number: "0076317".to_owned(),
+            branch_number: "760".to_owned(),
+            name: "宮本　真和".to_owned(),
+            name_kana: "ﾐﾔﾓﾄ ﾏﾅ".to_owned(),
+            birth_date: "1948-05-04".to_owned(),
+            address: "横浜市鶴見区駒岡5-5-15".to_owned(),
+        }
+    }
+
+    fn customer() -> Customer {
+        Customer {
+            customer_id: "B1".to_owned(),
+            name: "宮本 真和".to_owned(),
+            name_kana: "ミヤモト マナ".to_owned(),
+            birth_date: "1948-05-14".to_owned(),
+            address: "神奈川県横浜市鶴見区駒岡五丁目5-15".to_owned(),
+            branch_number: "760".to_owned(),
+            // As masters have it: a short number without its zeros.
+            account_number: "76317".to_owned(),
+            ..Customer::default()
+        }
+    }
+
+    #[test]
+    fn each_field_stands_beside_the_masters_with_its_verdict() {
+        let text = written(|out| side_by_side(&subject(), Some(&customer()), out));
+        let row =
+            |field: &str| text.lines().find(|line| line.trim_start().starts_with(field)).unwrap().to_owned();
+        for (field, verdict, reason) in [
+            ("name ", "equal", "name.space"),
+            ("name_kana", "equal", "kana.width"),
+            ("birth_date", "review", "birth_date."),
+            ("address", "equal", "address.prefecture_missing"),
+            ("account", "equal", "account.equal"),
+        ] {
+            let row = row(field);
+            assert!(row.contains(verdict) && row.contains(reason), "{row}");
+        }
+        let alone = written(|out| side_by_side(&subject(), None, out));
+        assert!(
+            alone.contains("宮本") && !alone.contains("equal") && !alone.contains("different"),
+            "{alone}"
+        );
+    }
+
+    #[test]
+    fn what_an_approval_would_do_is_said_before_it_and_only_while_it_waits() {
+        let review = Review {
+            customer_id: "B1".to_owned(),
+            state: ReviewState::ApprovedOnce.into(),
+            ..Review::default()
+        };
+        let answer = GetReviewResponse {
+            phone_number: "+818011110001".to_owned(),
+            tied_phone_number: "+818022220002".to_owned(),
+            former_customer_id: "B9".to_owned(),
+            second_person_required: true,
+            ..GetReviewResponse::default()
+        };
+        let said = warnings(&answer, &review, false).join("\n");
+        for part in [
+            "The master has no B1 any more.",
+            "B1 is tied to +818022220002 now. To approve means that they moved: that tie ends.",
+            "+818011110001 was tied to B9 before.",
+            "Two operators have to approve it",
+        ] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
+        let closed = Review { state: ReviewState::Approved.into(), ..review.clone() };
+        assert!(warnings(&answer, &closed, true).is_empty());
+        let plain = GetReviewResponse { former_customer_id: "B1".to_owned(), ..GetReviewResponse::default() };
+        assert!(warnings(&plain, &review, true).is_empty(), "the same customer came back");
+        let nobody = Review { customer_id: String::new(), ..review };
+        assert!(warnings(&plain, &nobody, false)[0].contains("only be rejected"));
+    }
+}
