@@ -145,7 +145,7 @@ impl fmt::Debug for SealKeyring {
     }
 }
 
-/// Table, company and row, with lengths that can't run into one another: a company's name has no zero in it.
+/// Table, company and row; none runs into the next, because a company's name has no zero in it.
 fn place(company: &CompanyId, review: ReviewId) -> Vec<u8> {
     [b"review\0", company.as_str().as_bytes(), b"\0", review.as_bytes()].concat()
 }

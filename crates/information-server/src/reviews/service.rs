@@ -23,7 +23,11 @@ use musubi_storage::information::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{directory::Directory, scene::Scene, signal::Signals};
+use crate::{
+    directory::Directory,
+    scene::{Scene, review::Reviewed},
+    signal::Signals,
+};
 
 /// The reviews of a page when nobody says, and the most.
 const PAGE: (u32, u32) = (100, 1_000);
@@ -116,18 +120,16 @@ impl Reviews {
         let now = self.clock.now();
         let customers = review.proposed_customer.into_iter().map(|it| (key.account.clone(), it)).collect();
         let scope = Scope { followers: vec![key.clone()], customers, ..Scope::default() };
-        let mut answer = Err(gone());
+        let scene = Scene { account, company: settings, now };
+        let mut said = Err(gone());
         self.store
             .work("decide_review", &scope, now, &mut |work| {
-                let scene = Scene { account, company: settings, now };
-                answer = scene.review(work, &key, id, verdict, &operator).and_then(|ended| {
-                    let review = work.followers.get(&key).and_then(|record| record.review.clone());
-                    Ok((show_review(&key, review.ok_or_else(gone)?), ended))
-                });
+                said = scene.review(work, &key, id, verdict, &operator);
             })
             .await?;
         self.signals.deliveries.raise();
-        answer
+        let Reviewed { review, ended } = said?;
+        Ok((show_review(&key, review), ended))
     }
 }
 

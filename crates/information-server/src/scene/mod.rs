@@ -25,7 +25,7 @@ use musubi_storage::information::{
 
 use crate::directory::{Account, Company};
 
-mod review;
+pub mod review;
 #[cfg(test)]
 mod tests;
 

@@ -21,6 +21,15 @@ use musubi_storage::information::{
 
 use super::Scene;
 
+/// What an operator's word came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reviewed {
+    /// The review as it is now.
+    pub review: Review,
+    /// The other follower whose tie to the customer it ended.
+    pub ended: Option<FollowerId>,
+}
+
 impl Scene<'_> {
     /// The decision, with what another tie has against it: then it is people's, not ours.
     pub(super) fn against_rivals(
@@ -85,7 +94,7 @@ impl Scene<'_> {
     }
 
     /// An operator's word on the review that waits: ties the customer and says so, or says that it could not be confirmed, or
-    /// waits for a second person. Gives the other follower whose tie it ended. Refused, it changes nothing.
+    /// waits for a second person. Refused, it changes nothing.
     ///
     /// # Errors
     /// What [`say`] refuses; `FailedPrecondition` for `review_id` when there is no customer to tie; `Unavailable` when the review
@@ -97,15 +106,15 @@ impl Scene<'_> {
         id: ReviewId,
         verdict: Verdict,
         operator: &OperatorName,
-    ) -> Result<Option<FollowerId>, Error> {
+    ) -> Result<Reviewed, Error> {
+        let moved =
+            || Error::new(ErrorKind::Unavailable, "the review moved", "repeat the call").at("review_id");
         let review = work.followers.get_mut(key).and_then(|record| record.review.as_mut());
-        let review = review.filter(|review| review.id == id && review.state.waits()).ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "the review moved", "repeat the call").at("review_id")
-        })?;
+        let review = review.filter(|review| review.id == id && review.state.waits()).ok_or_else(moved)?;
         let second_person = self.account.rules.review_second_person;
         let becomes = match say(review.state, &review.decisions, verdict, operator, second_person)? {
             Said::Becomes(state) => state,
-            Said::Again => return Ok(None),
+            Said::Again => return Ok(Reviewed { review: review.clone(), ended: None }),
         };
         let (proposed, method) = (review.proposed_customer.clone(), review.method);
         if verdict == Verdict::Approved && proposed.is_none() {
@@ -139,7 +148,8 @@ impl Scene<'_> {
                 review.into_iter().for_each(|review| review.state = waits);
             }
         }
-        Ok(ended)
+        let review = work.followers.get(key).and_then(|record| record.review.clone());
+        Ok(Reviewed { review: review.ok_or_else(moved)?, ended })
     }
 }
 

@@ -3,12 +3,13 @@
 use jiff::SignedDuration;
 use musubi_domain::{
     Error, ErrorKind,
-    id::{FollowerId, OperatorName, ReviewId},
+    id::{OperatorName, ReviewId},
     review::{ReviewState, Verdict},
 };
 use musubi_storage::information::review::Review;
 
 use super::*;
+use crate::scene::review::Reviewed;
 
 impl Stage {
     /// A follower whose match people have to decide.
@@ -37,7 +38,7 @@ impl Stage {
         self.record().review.as_ref().unwrap()
     }
 
-    fn say(&mut self, verdict: Verdict, operator: &str) -> Result<Option<FollowerId>, Error> {
+    fn say(&mut self, verdict: Verdict, operator: &str) -> Result<Reviewed, Error> {
         let (id, operator): (ReviewId, OperatorName) = (self.review().id, operator.parse().unwrap());
         self.at(60, |scene, work, key, _| scene.review(work, key, id, verdict, &operator))
     }
@@ -160,7 +161,7 @@ fn one_customer_from_two_numbers_in_one_batch_is_tied_once_and_the_other_is_for_
     assert_eq!(stage.review().reasons, ["customer_tied_to_another_number"]);
     assert_eq!(stage.last_said(), Purpose::NotConfirmed, "nothing tells the person why");
 
-    assert_eq!(stage.say(Verdict::Approved, "sato").unwrap(), Some(first.follower));
+    assert_eq!(stage.say(Verdict::Approved, "sato").unwrap().ended, Some(first.follower));
     assert_eq!(stage.stands().0, Some("C1"));
     let other = &stage.work.followers[&first];
     assert!(other.tie.is_none(), "the customer moved");
