@@ -1,12 +1,12 @@
 //! A population played through a whole cluster: everybody ends as told, and when somebody doesn't, the demo says so.
 
-use std::{collections::HashMap, fs, path::Path, process::ExitCode};
+use std::{collections::HashMap, fs, process::ExitCode};
 
-use musubi_terminal_simulator::story::{Expected, Story, read_stories, write_stories};
+use musubi_terminal_simulator::story::{Expected, Story, write_stories};
 use musubi_tests::{Run, demo};
 use serde_json::Value;
 
-const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/musubi/samples");
+use crate::{SAMPLES, sample_stories};
 
 async fn play(arguments: &[&str]) -> Run {
     let folder = tempfile::tempdir().unwrap();
@@ -24,10 +24,6 @@ async fn play_samples(stories: &[Story]) -> Run {
         arguments.extend(["--customers".to_owned(), format!("{account}={SAMPLES}/customers-{account}.csv")]);
     }
     demo(&arguments, folder.path()).await.unwrap()
-}
-
-fn sample_stories() -> Vec<Story> {
-    read_stories(fs::File::open(Path::new(SAMPLES).join("followers.csv")).unwrap()).unwrap()
 }
 
 fn count(report: &Value, field: &str) -> u64 {

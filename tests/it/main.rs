@@ -8,3 +8,16 @@ mod demo;
 mod doors;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod reviews;
+
+/// The folder of the program's samples.
+#[cfg(test)]
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/musubi/samples");
+
+/// The sample stories, of people of both companies.
+#[cfg(test)]
+fn sample_stories() -> Vec<musubi_terminal_simulator::story::Story> {
+    let file = std::fs::File::open(format!("{SAMPLES}/followers.csv")).unwrap();
+    musubi_terminal_simulator::story::read_stories(file).unwrap()
+}

@@ -11,7 +11,7 @@ use musubi_proto::{
     company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
     information::v1::{
         distribution_service_server::DistributionServiceServer,
-        follower_service_server::FollowerServiceServer,
+        follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
     },
 };
 use musubi_runtime::{
@@ -113,6 +113,7 @@ impl App {
             .add_service(
                 FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
+            .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
         let bound = bound.await?;
         Ok(Self { bound, routes: routes.routes(), auth, custodian, store: sqlite })

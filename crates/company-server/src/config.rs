@@ -1,11 +1,15 @@
 //! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use musubi_domain::{Error, id::CompanyId};
+use musubi_domain::{
+    Error,
+    id::{CompanyId, OperatorName},
+};
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
@@ -78,8 +82,8 @@ pub struct InformationConfig {
 pub struct CallersConfig {
     /// Tokens of the information-management server.
     pub information: Vec<Secret>,
-    /// Tokens of the company's operators.
-    pub operators: Vec<Secret>,
+    /// The company's operators: the name that records show, and the token.
+    pub operators: BTreeMap<OperatorName, Secret>,
 }
 
 /// `[account]`
@@ -161,28 +165,31 @@ impl Config {
         if !LEASE.contains(&self.custody.lease) {
             return Err(Error::invalid("custody.lease", "it is too short or too long", "write 1m to 720h"));
         }
-        for (key, tokens) in [
-            ("callers.information", &self.callers.information),
-            ("callers.operators", &self.callers.operators),
-        ] {
-            if tokens.is_empty() {
+        let CallersConfig { information, operators } = &self.callers;
+        for (key, empty) in
+            [("callers.information", information.is_empty()), ("callers.operators", operators.is_empty())]
+        {
+            if empty {
                 return Err(Error::invalid(
                     key,
                     "it is empty, so nobody could call",
                     "write at least one token",
                 ));
             }
-            tokens.iter().try_for_each(|token| check_token(token, key))?;
+        }
+        information.iter().try_for_each(|token| check_token(token, "callers.information"))?;
+        for (name, token) in operators {
+            check_token(token, &format!("callers.operators.{name}"))?;
         }
         self.authenticator().map(drop)
     }
 
     pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        let of = |tokens: &[Secret], caller: Caller| -> Vec<_> {
-            tokens.iter().map(|token| (token.clone(), caller.clone())).collect()
-        };
-        let mut tokens = of(&self.callers.information, Caller::Information);
-        tokens.extend(of(&self.callers.operators, Caller::Operator));
+        let information = self.callers.information.iter().map(|token| (token.clone(), Caller::Information));
+        let mut tokens: Vec<_> = information.collect();
+        for (name, token) in &self.callers.operators {
+            tokens.push((token.clone(), Caller::Operator(name.clone())));
+        }
         Authenticator::new(tokens).map_err(|error| error.at("callers"))
     }
 }

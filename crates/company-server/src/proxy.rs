@@ -1,6 +1,7 @@
 //! The information-management server's contracts for this company's operators, passed on unchanged.
 //!
-//! Only an operator is let through, and goes on under the company's own token. Nothing is decided, kept or rewritten here.
+//! Only an operator is let through, and goes on under the company's own token. Nothing is decided or kept here, and one thing is
+//! written: who of the company looks at a review or decides it, which nobody can say of themselves.
 //! Surprising: a refusal of *that* token is turned into another error, because the operator's own token was good.
 
 use std::time::Duration;
@@ -8,14 +9,17 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use musubi_domain::{Error, ErrorKind};
 use musubi_proto::information::v1::{
-    CancelDistributionRequest, CancelDistributionResponse, CreateDistributionRequest,
-    CreateDistributionResponse, GetDistributionRequest, GetDistributionResponse, GetFunnelRequest,
-    GetFunnelResponse, ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest,
-    ListFollowersResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
-    PreviewDistributionResponse, ResumeDistributionRequest, ResumeDistributionResponse,
-    StartDistributionRequest, StartDistributionResponse, UploadValuesRequest, UploadValuesResponse,
-    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
-    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
+    ApproveReviewRequest, ApproveReviewResponse, CancelDistributionRequest, CancelDistributionResponse,
+    CreateDistributionRequest, CreateDistributionResponse, GetDistributionRequest, GetDistributionResponse,
+    GetFunnelRequest, GetFunnelResponse, GetReviewRequest, GetReviewResponse, ListDistributionsRequest,
+    ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
+    ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
+    PreviewDistributionResponse, RejectReviewRequest, RejectReviewResponse, ResumeDistributionRequest,
+    ResumeDistributionResponse, StartDistributionRequest, StartDistributionResponse, UploadValuesRequest,
+    UploadValuesResponse, distribution_service_client::DistributionServiceClient,
+    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
+    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
+    review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -33,6 +37,7 @@ pub(crate) const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub(crate) struct Proxy {
     followers: FollowerServiceClient<AuthorizedChannel>,
+    reviews: ReviewServiceClient<AuthorizedChannel>,
     distributions: DistributionServiceClient<AuthorizedChannel>,
     uploads: DistributionServiceClient<AuthorizedChannel>,
 }
@@ -48,6 +53,7 @@ impl Proxy {
         Self {
             followers: FollowerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            reviews: ReviewServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             distributions: distributions(channel.clone()),
             uploads: distributions(channel.with_deadline(UPLOAD_DEADLINE)),
         }
@@ -79,9 +85,29 @@ pub(crate) fn upstream(status: &Status) -> Error {
 macro_rules! pass_on {
     ($client:expr, $method:ident, $request:ident) => {{
         auth::operator(&$request)?;
-        let answer = $client.clone().$method($request.into_inner()).await;
-        answer.map(|answer| Response::new(answer.into_inner())).map_err(|status| to_status(upstream(&status)))
+        passed($client.clone().$method($request.into_inner())).await
     }};
+}
+
+/// Passes a call on that tells who makes it.
+macro_rules! pass_on_by_name {
+    ($client:expr, $method:ident, $request:ident) => {{
+        let operator = auth::operator(&$request)?;
+        let mut message = $request.into_inner();
+        if !message.operator.is_empty() {
+            let remedy = "leave it empty; this server writes the name that your token stands for";
+            return Err(to_status(Error::invalid("operator", "a call does not say whose it is", remedy)));
+        }
+        message.operator = operator.to_string();
+        passed($client.clone().$method(message)).await
+    }};
+}
+
+async fn passed<T>(
+    call: impl Future<Output = Result<Response<T>, Status>> + Send,
+) -> Result<Response<T>, Status> {
+    let answer = call.await;
+    answer.map(|answer| Response::new(answer.into_inner())).map_err(|status| to_status(upstream(&status)))
 }
 
 #[tonic::async_trait]
@@ -98,6 +124,37 @@ impl FollowerService for Proxy {
         request: Request<ListFollowersRequest>,
     ) -> Result<Response<ListFollowersResponse>, Status> {
         pass_on!(self.followers, list_followers, request)
+    }
+}
+
+#[tonic::async_trait]
+impl ReviewService for Proxy {
+    async fn list_reviews(
+        &self,
+        request: Request<ListReviewsRequest>,
+    ) -> Result<Response<ListReviewsResponse>, Status> {
+        pass_on!(self.reviews, list_reviews, request)
+    }
+
+    async fn get_review(
+        &self,
+        request: Request<GetReviewRequest>,
+    ) -> Result<Response<GetReviewResponse>, Status> {
+        pass_on_by_name!(self.reviews, get_review, request)
+    }
+
+    async fn approve_review(
+        &self,
+        request: Request<ApproveReviewRequest>,
+    ) -> Result<Response<ApproveReviewResponse>, Status> {
+        pass_on_by_name!(self.reviews, approve_review, request)
+    }
+
+    async fn reject_review(
+        &self,
+        request: Request<RejectReviewRequest>,
+    ) -> Result<Response<RejectReviewResponse>, Status> {
+        pass_on_by_name!(self.reviews, reject_review, request)
     }
 }
 

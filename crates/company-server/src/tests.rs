@@ -29,6 +29,7 @@ use self::peer::Peer;
 use crate::{App, Config};
 
 const OPERATOR: &str = "token-of-an-operator";
+const OTHER_OPERATOR: &str = "token-of-another-operator";
 const INFORMATION: &str = "token-of-information";
 
 const HEADER: &str =
@@ -134,12 +135,25 @@ fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
     let database = folder.path().join("company.db");
     let file = format!(
         "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[information]\n\
-         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\noperators = ['{OPERATOR}']\n",
+         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\n\
+         operators = {{ sato = '{OPERATOR}', kato = '{OTHER_OPERATOR}' }}\n",
         database.display(),
         peer::COMPANY,
     );
     std::fs::write(&path, file).unwrap();
     Config::load(Some(&path)).unwrap()
+}
+
+#[test]
+fn a_name_that_no_record_could_show_is_refused_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("company.toml");
+    let file = "company = 'tf-bank'\ninformation.token = 'token-of-the-company'\ncallers.information = ['token-of-information']\n\
+                [callers.operators]\n'佐藤 花子' = 'token-of-an-operator'\n";
+    std::fs::write(&path, file).unwrap();
+    let error = Config::load(Some(&path)).unwrap_err().to_string();
+    assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");
+    assert!(!error.contains("佐藤"), "{error}");
 }
 
 #[tokio::test]
@@ -150,7 +164,9 @@ async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),
         ("callers.operators", |config| config.callers.operators.clear()),
-        ("callers", |config| config.callers.information = config.callers.operators.clone()),
+        ("callers", |config| {
+            config.callers.information = config.callers.operators.values().cloned().collect()
+        }),
         ("information.token", |config| config.information.token = Secret::new("short")),
     ];
     for (field, spoil) in cases {

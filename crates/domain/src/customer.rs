@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::CustomerId;
 
 /// A customer as the company knows them. Personal: `Debug` shows the id alone.
@@ -34,7 +36,7 @@ impl fmt::Debug for Customer {
 }
 
 /// An account number as a person gave it, in normal form: digits only. Personal: `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GivenAccount {
     /// Branch, when the person gave it.
     pub branch_number: Option<String>,
@@ -68,4 +70,24 @@ pub struct MatchDecision {
     pub customer_id: Option<CustomerId>,
     /// Codes, without values.
     pub reasons: Vec<String>,
+}
+
+/// Why a customer who matches is not tied at once: another tie stands, or stood, against it. Codes, as a match's reasons are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rivalry {
+    /// The customer is tied to another number of this official account.
+    OtherNumber,
+    /// The number was tied to another customer of this official account before.
+    OtherCustomer,
+}
+
+impl Rivalry {
+    /// The stable code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherNumber => "customer_tied_to_another_number",
+            Self::OtherCustomer => "number_was_another_customers",
+        }
+    }
 }

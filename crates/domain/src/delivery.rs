@@ -115,11 +115,13 @@ pub enum Purpose {
     Confirmed,
     /// It could not be confirmed.
     NotConfirmed,
+    /// A review ended without a tie.
+    ReviewRejected,
 }
 
 impl Purpose {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Undecided,
         Self::Individual,
         Self::Uniform,
@@ -129,6 +131,7 @@ impl Purpose {
         Self::Identity,
         Self::Confirmed,
         Self::NotConfirmed,
+        Self::ReviewRejected,
     ];
 
     /// The word for it on the wire and in tables.
@@ -144,6 +147,7 @@ impl Purpose {
             Self::Identity => "identity",
             Self::Confirmed => "confirmed",
             Self::NotConfirmed => "not_confirmed",
+            Self::ReviewRejected => "review_rejected",
         }
     }
 }
@@ -158,6 +162,7 @@ impl From<crate::dialogue::RequestMessage> for Purpose {
             M::Identity => Self::Identity,
             M::Confirmed => Self::Confirmed,
             M::NotConfirmed => Self::NotConfirmed,
+            M::ReviewRejected => Self::ReviewRejected,
         }
     }
 }

@@ -68,6 +68,7 @@ macro_rules! slug {
 slug!(CompanyId, "company", "A company: a tenant.");
 slug!(OfficialAccountId, "official_account", "An official account of a company.");
 slug!(CarrierId, "carrier", "A mobile carrier.");
+slug!(OperatorName, "operator", "A person of a company, by the name that its records show.");
 
 fn parse_slug<'a>(text: &'a str, field: &'static str) -> Result<&'a str, Error> {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -166,6 +167,7 @@ uuid_id!(TieId, "tie_", "tie_id", "One tie of a follower to a customer.");
 uuid_id!(DistributionId, "dst_", "distribution_id", "What a company asked to be sent.");
 uuid_id!(MessageId, "msg_", "message_id", "One message to one follower, for ever the same.");
 uuid_id!(InquiryId, "inq_", "inquiry_id", "One question whether a person is a customer.");
+uuid_id!(ReviewId, "rev_", "review_id", "One inquiry that people decide.");
 timed!(DistributionId);
 
 /// The key that turns numbers into [`FollowerId`]s; of a company's own.
@@ -246,6 +248,14 @@ impl InquiryId {
     #[must_use]
     pub fn derive(dialogue: DialogueId, attempt: u32, made: Timestamp) -> Self {
         Self(sorted(made, Uuid::new_v5(&dialogue.0, format!("inquiry/{attempt}").as_bytes())))
+    }
+}
+
+impl ReviewId {
+    /// The review that an inquiry led to.
+    #[must_use]
+    pub fn derive(inquiry: InquiryId) -> Self {
+        Self(Uuid::new_v5(&inquiry.0, b"review"))
     }
 }
 

@@ -19,7 +19,9 @@ pub mod outcome;
 pub mod phone_number;
 pub mod postback;
 pub mod quiet_hours;
+pub mod review;
 pub mod roster;
+pub mod seal;
 pub mod template;
 
 pub use error::{Error, ErrorKind};

@@ -9,10 +9,12 @@ use musubi_domain::{
     Error,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
+    seal::SealKeyring,
 };
 use musubi_proto::information::v1::{
     carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
     distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
+    review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -45,6 +47,7 @@ use crate::{
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier},
     request::{messages::RequestMessages, questions::Questions},
+    reviews::Reviews,
     signal::Signals,
 };
 
@@ -71,6 +74,7 @@ pub struct App {
     authenticator: Authenticator,
     keyring: FollowerKeyring,
     tokens: TokenKey,
+    seals: SealKeyring,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
     bound: Bound,
@@ -103,7 +107,7 @@ impl App {
     ) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
         let authenticator = config.authenticator()?;
-        let (keyring, tokens) = (config.keyring()?, config.token_key()?);
+        let (keyring, tokens, seals) = (config.keyring()?, config.token_key()?, config.seals()?);
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let channel =
@@ -135,6 +139,7 @@ impl App {
             authenticator,
             keyring,
             tokens,
+            seals,
             gateways,
             matchers,
             bound: bound.await?,
@@ -158,7 +163,7 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store: sqlite, directory, keyring, tokens, gateways, .. } = self;
+        let Self { config, clock, store: sqlite, directory, keyring, tokens, seals, gateways, .. } = self;
         let store: Arc<dyn InformationStore> = Arc::new(sqlite.clone());
         let signals = Signals::default();
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
@@ -207,6 +212,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
                 keyring: keyring.clone(),
+                seals: seals.clone(),
                 lease: signed(config.leases.inquiry),
             };
             shutdown.spawn("matching", matching.run(shutdown.clone()));
@@ -247,19 +253,22 @@ impl App {
             };
         }
         let parts = || (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
-        let (for_distributions, for_custody, for_followers) = (parts(), parts(), parts());
+        let (for_distributions, for_custody, for_followers, for_reviews) =
+            (parts(), parts(), parts(), parts());
         let distributions = Distributions::new(
             for_distributions.0,
             for_distributions.1,
             for_distributions.2,
             signals.clone(),
         );
+        let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone(), seals);
         let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
         let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
-            .add_service(limited!(FollowerServiceServer, followers));
+            .add_service(limited!(FollowerServiceServer, followers))
+            .add_service(limited!(ReviewServiceServer, reviews));
         let health = self.bound.health();
         let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
         shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));

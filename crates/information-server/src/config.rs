@@ -21,6 +21,7 @@ use musubi_domain::{
     postback::TokenKey,
     quiet_hours::QuietHours,
     roster::CollapseRules,
+    seal::SealKeyring,
 };
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
@@ -75,6 +76,8 @@ pub struct KeysConfig {
     pub follower: Secret,
     /// Makes postbacks and nonces.
     pub token: Secret,
+    /// Seal what reviews keep of people; the first seals.
+    pub review: Vec<Secret>,
 }
 
 /// Subscriber lists.
@@ -179,6 +182,12 @@ pub struct AccountConfig {
     /// Until who declined is asked again.
     #[serde(default = "a_year", with = "duration")]
     pub declined_for: Duration,
+    /// How long a review waits.
+    #[serde(default = "a_fortnight")]
+    pub review_days: u32,
+    /// Whether two persons have to approve one.
+    #[serde(default)]
+    pub review_second_person: bool,
     /// What it says.
     #[serde(default)]
     pub texts: Texts,
@@ -241,6 +250,7 @@ impl Config {
         }
         self.keyring()?;
         self.token_key()?;
+        self.seals()?;
         self.authenticator()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
@@ -257,6 +267,12 @@ impl Config {
     /// What makes buttons and links.
     pub(crate) fn token_key(&self) -> Result<TokenKey, Error> {
         TokenKey::new(self.keys.token.expose().as_bytes()).map_err(|error| error.at("keys.token"))
+    }
+
+    /// What seals reviews.
+    pub(crate) fn seals(&self) -> Result<SealKeyring, Error> {
+        let secrets: Vec<&[u8]> = self.keys.review.iter().map(|key| key.expose().as_bytes()).collect();
+        SealKeyring::new(&secrets).map_err(|error| error.at("keys.review"))
     }
 
     /// Who may call; the tokens that this server shows are checked as well.
@@ -336,6 +352,9 @@ impl AccountConfig {
             let problem = format!("{length} characters");
             return Err(Error::invalid(at("display_name"), problem, "write 1 to 100 characters"));
         }
+        if self.review_days == 0 {
+            return Err(Error::invalid(at("review_days"), "is 0", "write 1 or more"));
+        }
         self.check_texts()?;
         let quiet_hours = QuietHours::parse(&self.quiet_hours, &self.time_zone).map_err(|error| {
             let field = at(&error.field);
@@ -353,6 +372,8 @@ impl AccountConfig {
                 tries: self.tries,
                 ask_again_after: signed(self.ask_again_after),
                 declined_for: signed(self.declined_for),
+                review_for: SignedDuration::from_hours(24 * i64::from(self.review_days)),
+                review_second_person: self.review_second_person,
                 quiet_hours,
             },
             texts: self.texts.clone(),
@@ -380,7 +401,8 @@ impl AccountConfig {
         check("account_again", &texts.account_again, &[], None)?;
         check("identity", &texts.identity, &[&texts.jpki, &texts.carrier, &texts.document], None)?;
         check("confirmed", &texts.confirmed, &[&texts.untie], None)?;
-        check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)
+        check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)?;
+        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)
     }
 }
 
@@ -432,6 +454,9 @@ const fn one() -> u8 {
 const fn half_a_year() -> u32 {
     180
 }
+const fn a_fortnight() -> u32 {
+    14
+}
 fn tokyo() -> String {
     "Asia/Tokyo".to_owned()
 }
@@ -455,7 +480,8 @@ mod tests {
         let file = folder.path().join("information.toml");
         std::fs::write(
             &file,
-            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'",
+            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
+             keys.review = ['sixteen bytes, or more']",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();

@@ -96,6 +96,8 @@ pub struct Texts {
     pub untie: String,
     /// It could not be confirmed, for whatever reason.
     pub not_confirmed: String,
+    /// It could not be confirmed, after a review.
+    pub review_rejected: String,
     /// The button to try again.
     pub try_again: String,
 }
@@ -123,6 +125,9 @@ impl Default for Texts {
             untie: text("連携を解除する"),
             not_confirmed: text(
                 "ご入力の内容を受け付けました。確認できなかった場合は、共通のお知らせをお届けします。",
+            ),
+            review_rejected: text(
+                "ご本人さまの確認ができませんでした。これからも、共通のお知らせをお届けします。",
             ),
             try_again: text("もう一度"),
         }

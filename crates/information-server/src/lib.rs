@@ -2,8 +2,8 @@
 //! customer \[232\], and distributes messages.
 //!
 //! The patent's units keep their names: [`acquisition`], [`request`], [`confirmation`]. What happens to a follower stands in
-//! [`scene`], pure; [`dispatch`] sends; [`distributions`], [`custody`] and [`followers`] are what companies ask for. Carriers are
-//! reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
+//! [`scene`], pure; [`dispatch`] sends; [`distributions`], [`custody`], [`followers`] and [`reviews`] are what companies ask for.
+//! Carriers are reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
 //! [`signal`] only says that looking may be worth it.
 
 pub mod acquisition;
@@ -18,6 +18,7 @@ mod door;
 pub mod followers;
 pub mod gateway;
 pub mod request;
+pub mod reviews;
 pub mod scene;
 pub mod signal;
 #[cfg(test)]

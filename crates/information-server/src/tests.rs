@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::Limits,
     id::{DialogueId, FollowerId, TieId},
     identity::IdentityMethod,
+    seal::SealKeyring,
 };
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
@@ -30,7 +31,8 @@ use crate::{
     signal::Signals,
 };
 
-/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked.
+/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked, and has two persons
+/// approve a review.
 pub(crate) struct World {
     store: SqliteInformation,
     pub(crate) clock: Arc<ManualClock>,
@@ -55,7 +57,7 @@ impl World {
             company: id.parse().unwrap(),
             display_name: id.to_owned(),
             carriers: vec!["kumo".parse().unwrap(), "nami".parse().unwrap()],
-            rules: Rules::default(),
+            rules: Rules { review_second_person: id == "power", ..Rules::default() },
             texts: Texts::default(),
             tie_days: 180,
         };
@@ -87,6 +89,11 @@ impl World {
         };
         self.store.work("fixture", &Scope::default(), start(), &mut edit).await.unwrap();
     }
+}
+
+/// What seals reviews.
+pub(crate) fn seals() -> SealKeyring {
+    SealKeyring::new(&[b"seals reviews in tests"]).unwrap()
 }
 
 /// When tests begin.
@@ -128,7 +135,9 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
         dialogue: Some(dialogue),
         matched: Matched::default(),
         tie,
+        former_customer: None,
         inquiry: None,
+        review: None,
     }
 }
 

@@ -35,6 +35,8 @@ enum Command {
     Customers(operator::Customers),
     /// Operators: who follows, and how far each came.
     Followers(operator::Followers),
+    /// Operators: decide the matches that could not be decided.
+    Reviews(operator::Reviews),
     /// Operators: make, start and watch distributions.
     Distributions(operator::Distributions),
 }
@@ -51,6 +53,7 @@ impl Program {
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Reviews(args) => operator::run(async |out| args.run(out).await).await,
             Command::Distributions(args) => operator::run(async |out| args.run(out).await).await,
         }
     }

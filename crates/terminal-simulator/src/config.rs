@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use musubi_domain::{Error, id::CarrierId};
+use musubi_domain::{
+    Error,
+    id::{CarrierId, OperatorName},
+};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
@@ -155,7 +158,10 @@ impl Config {
     }
 
     pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        let tokens = self.callers.operators.iter().map(|token| (token.clone(), Caller::Operator)).collect();
+        // They are not told apart: nothing that they do here is anybody's decision.
+        let name: OperatorName = "operator".parse()?;
+        let operators = self.callers.operators.iter();
+        let tokens = operators.map(|token| (token.clone(), Caller::Operator(name.clone()))).collect();
         Authenticator::new(tokens).map_err(|error| error.at("callers.operators"))
     }
 }

@@ -49,7 +49,7 @@ const CARRIER: [Wrong; 24] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 21] = [
+const COMPANY: [Wrong; 22] = [
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
@@ -57,7 +57,8 @@ const COMPANY: [Wrong; 21] = [
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("INFORMATION__TOKEN", TOKEN),
     ("CALLERS__INFORMATION__0", TOKEN),
-    ("CALLERS__OPERATORS__0", TOKEN),
+    ("CALLERS__OPERATORS", WORD),
+    ("CALLERS__OPERATORS__SATO", TOKEN),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),
@@ -73,11 +74,12 @@ const COMPANY: [Wrong; 21] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 44] = [
+const INFORMATION: [Wrong; 47] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
     ("KEYS__TOKEN", &["", "short"]),
+    ("KEYS__REVIEW__0", &["", "short"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),
@@ -111,6 +113,8 @@ const INFORMATION: [Wrong; 44] = [
     ("OFFICIAL_ACCOUNT__0__TRIES", COUNT),
     ("OFFICIAL_ACCOUNT__0__ASK_AGAIN_AFTER", WAIT),
     ("OFFICIAL_ACCOUNT__0__DECLINED_FOR", WAIT),
+    ("OFFICIAL_ACCOUNT__0__REVIEW_DAYS", &["", "漏", "-1", "0", "99999999999999999999"]),
+    ("OFFICIAL_ACCOUNT__0__REVIEW_SECOND_PERSON", FLAG),
     ("OFFICIAL_ACCOUNT__0__TEXTS", WORD),
     ("OFFICIAL_ACCOUNT__0__TEXTS__QUESTION", &[""]),
     ("CARRIER__0__ID", &["", "漏", "nami"]),

@@ -11,6 +11,7 @@ mod configuration;
 mod contract;
 mod information;
 mod probe;
+mod reviews;
 mod terminal;
 mod world;
 

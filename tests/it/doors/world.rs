@@ -1,5 +1,5 @@
-//! What the doors are tried on: every node as a process, two masters, a follower of each company who has been asked, and then
-//! silence.
+//! What the doors are tried on: every node as a process, two masters, a follower of each company who has been asked, two
+//! people whom the bank's operators have to look at, and then silence.
 
 use futures::stream;
 use musubi_domain::ErrorKind;
@@ -11,9 +11,12 @@ use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
     },
+    information::v1::{ListReviewsRequest, review_service_client::ReviewServiceClient},
+    terminal::v1::{PlayStoriesRequest, terminal_service_client::TerminalServiceClient},
 };
 use musubi_runtime::grpc::{client::AuthorizedChannel, status::from_status};
-use musubi_tests::processes::System;
+use musubi_terminal_simulator::story::Expected;
+use musubi_tests::processes::{CARRIERS, System};
 use tonic::client::Grpc;
 
 use super::contract::Method;
@@ -43,6 +46,7 @@ impl World {
         gas.entrust_master(EntrustMasterRequest { lease_seconds: 3_600 }).await.unwrap();
         follow(&system).await;
         let questions = questions(&system).await;
+        until_reviewed(&system).await;
         let world = Self { system, questions };
         world.system.quiet().await;
         world
@@ -50,8 +54,7 @@ impl World {
 
     /// A company's customer master, as a file.
     pub(super) fn master(company: &str) -> Vec<u8> {
-        let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/musubi/samples");
-        std::fs::read(format!("{samples}/customers-{company}.csv")).unwrap()
+        std::fs::read(format!("{}/customers-{company}.csv", crate::SAMPLES)).unwrap()
     }
 
     /// Asserts that a method refuses a caller whom nobody knows, and one who is known and may not call it.
@@ -72,7 +75,9 @@ impl World {
             "musubi.information.v1.CustodyService" => {
                 ([channel("nobody", "information")].to_vec(), Some(channel(KUMO, "information")))
             }
-            "musubi.information.v1.DistributionService" | "musubi.information.v1.FollowerService" => (
+            "musubi.information.v1.DistributionService"
+            | "musubi.information.v1.FollowerService"
+            | "musubi.information.v1.ReviewService" => (
                 [channel("nobody", "information"), channel("nobody", BANK)].to_vec(),
                 Some(channel(KUMO, "information")),
             ),
@@ -126,6 +131,23 @@ async fn follow(system: &System) {
         actions: FOLLOWERS.map(action).to_vec(),
     };
     handset.submit_actions(request).await.unwrap();
+}
+
+/// Plays two people of the bank whose matches its operators have to decide.
+async fn until_reviewed(system: &System) {
+    let stories = crate::sample_stories();
+    let two = stories.iter().filter(|story| {
+        let there = story.official_account == BANK && CARRIERS.contains(&story.carrier.as_str());
+        there && story.expected == Expected::Review
+    });
+    let stories: Vec<_> = two.take(2).map(Into::into).collect();
+    assert_eq!(stories.len(), 2);
+    let mut terminal = TerminalServiceClient::new(system.channel("phones"));
+    terminal.play_stories(PlayStoriesRequest { stories }).await.unwrap();
+    let mut reviews = ReviewServiceClient::new(system.channel(BANK));
+    while reviews.list_reviews(ListReviewsRequest::default()).await.unwrap().into_inner().reviews.len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }
 
 /// The question that each follower was asked, in their order.

@@ -16,7 +16,7 @@ use super::{
     process::{Kind, Process},
 };
 
-/// A company; its official account has the same name.
+/// A company; its official account has the same name. Where it is matched in custody, two persons approve a review.
 #[derive(Clone, Copy, Debug)]
 pub struct Company {
     /// Its id.
@@ -40,6 +40,8 @@ const INFORMATION: &str = "information";
 const TERMINAL: &str = "phones";
 /// Whoever operates a node.
 pub const OPERATORS: &str = "operators";
+/// Another person of a company; whoever shows the token of [`OPERATORS`] is `sato` there, this one is `kato`.
+pub const SECOND_OPERATOR: &str = "second-operator";
 
 /// Where every node's files are and where it listens.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Layout {
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = '{}'\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
-             [callers]\ninformation = ['{}']\noperators = ['{}']\n\
+             [callers]\ninformation = ['{}']\noperators = {{ sato = '{}', kato = '{}' }}\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
@@ -120,6 +122,7 @@ impl Layout {
             Self::token(id, INFORMATION),
             Self::token(INFORMATION, id),
             Self::token(OPERATORS, id),
+            Self::token(SECOND_OPERATOR, id),
         )
     }
 
@@ -140,7 +143,8 @@ impl Layout {
     fn information(&self) -> String {
         let mut text = format!(
             "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
-             keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n",
+             keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
+             keys.review = ['seals what reviews keep']\n",
             self.address(INFORMATION),
             self.database(INFORMATION),
             self.lists_every,
@@ -149,10 +153,12 @@ impl Layout {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
-                 [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n",
+                 [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
+                 review_second_person = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
+                matching == "custody",
             ));
         }
         for id in CARRIERS {

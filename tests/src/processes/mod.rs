@@ -16,7 +16,7 @@ mod program;
 mod system;
 
 pub use self::{
-    files::{CARRIERS, COMPANIES, Company, Layout, OPERATORS},
+    files::{CARRIERS, COMPANIES, Company, Layout, OPERATORS, SECOND_OPERATOR},
     process::{Kind, Process},
     program::program,
     system::{Stored, System},

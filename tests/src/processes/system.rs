@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
 use musubi_runtime::{
-    config::Secret,
+    config::{Endpoint, Secret},
     grpc::client::{AuthorizedChannel, ClientOptions, connect},
 };
 use tempfile::TempDir;
@@ -141,6 +141,15 @@ impl System {
     /// The nodes of one kind.
     pub fn of(&mut self, kind: Kind) -> impl Iterator<Item = &mut Process> {
         self.processes.iter_mut().filter(move |process| process.kind() == kind)
+    }
+
+    /// Where a node is called.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        self.layout.endpoint(name)
     }
 
     /// The way into a company server or the terminals, as those who operate it.

@@ -12,6 +12,7 @@ use musubi_proto::{
         custody_service_server::{CustodyService, CustodyServiceServer},
         distribution_service_server::{DistributionService, DistributionServiceServer},
         follower_service_server::{FollowerService, FollowerServiceServer},
+        review_service_server::{ReviewService, ReviewServiceServer},
         *,
     },
 };
@@ -60,6 +61,7 @@ impl Peer {
         routes
             .add_service(CustodyServiceServer::new(service.clone()))
             .add_service(FollowerServiceServer::new(service.clone()))
+            .add_service(ReviewServiceServer::new(service.clone()))
             .add_service(DistributionServiceServer::new(service));
         let caller = Caller::Company("tf-bank".parse().unwrap());
         let auth = Authenticator::new(vec![(Secret::new(COMPANY), caller)]).unwrap();
@@ -147,6 +149,41 @@ impl FollowerService for Service {
         self.called("followers", &request)?;
         let unknown = Error::new(ErrorKind::NotFound, "no such official account", "see the configured ones");
         Err(to_status(unknown.at("official_account")))
+    }
+}
+
+#[tonic::async_trait]
+impl ReviewService for Service {
+    async fn list_reviews(
+        &self,
+        request: Request<ListReviewsRequest>,
+    ) -> Result<Response<ListReviewsResponse>, Status> {
+        self.called("reviews", &request)?;
+        Ok(Response::new(ListReviewsResponse::default()))
+    }
+
+    async fn get_review(
+        &self,
+        request: Request<GetReviewRequest>,
+    ) -> Result<Response<GetReviewResponse>, Status> {
+        self.called(&format!("get {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(GetReviewResponse::default()))
+    }
+
+    async fn approve_review(
+        &self,
+        request: Request<ApproveReviewRequest>,
+    ) -> Result<Response<ApproveReviewResponse>, Status> {
+        self.called(&format!("approve {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(ApproveReviewResponse::default()))
+    }
+
+    async fn reject_review(
+        &self,
+        request: Request<RejectReviewRequest>,
+    ) -> Result<Response<RejectReviewResponse>, Status> {
+        self.called(&format!("reject {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(RejectReviewResponse::default()))
     }
 }
 

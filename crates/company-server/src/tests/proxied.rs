@@ -1,8 +1,10 @@
 //! The information-management server's contracts, through the company server.
 
 use musubi_proto::information::v1::{
-    CustomerValues, GetDistributionRequest, GetFunnelRequest, ListFollowersRequest, UploadValuesRequest,
+    ApproveReviewRequest, CustomerValues, GetDistributionRequest, GetFunnelRequest, GetReviewRequest,
+    ListFollowersRequest, ListReviewsRequest, RejectReviewRequest, UploadValuesRequest,
     distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
+    review_service_client::ReviewServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
 use tonic::Code;
@@ -32,6 +34,33 @@ async fn a_refusal_comes_back_with_its_field_and_remedy() {
         (error.field.as_str(), error.remedy.as_str()),
         ("official_account", "see the configured ones")
     );
+}
+
+#[tokio::test]
+async fn a_review_is_shown_and_decided_under_the_name_of_the_token_and_no_other() {
+    let company = Company::start("").await;
+    let of = |token| ReviewServiceClient::new(company.channel(token));
+    of(OPERATOR).list_reviews(ListReviewsRequest::default()).await.unwrap();
+    of(OPERATOR).get_review(GetReviewRequest::default()).await.unwrap();
+    of(OPERATOR).approve_review(ApproveReviewRequest::default()).await.unwrap();
+    of(OTHER_OPERATOR).reject_review(RejectReviewRequest::default()).await.unwrap();
+    let calls = ["reviews tf-bank", "get sato tf-bank", "approve sato tf-bank", "reject kato tf-bank"];
+    assert_eq!(company.peer.told.lock().unwrap().calls, calls);
+
+    let claim = "kato".to_owned();
+    let approve = ApproveReviewRequest { operator: claim.clone(), ..ApproveReviewRequest::default() };
+    let reject = RejectReviewRequest { operator: claim.clone(), ..RejectReviewRequest::default() };
+    let get = GetReviewRequest { operator: claim, ..GetReviewRequest::default() };
+    for status in [
+        of(OPERATOR).approve_review(approve).await.err().unwrap(),
+        of(OPERATOR).reject_review(reject).await.err().unwrap(),
+        of(OPERATOR).get_review(get).await.err().unwrap(),
+    ] {
+        assert_eq!((status.code(), from_status(&status).field.as_str()), (Code::InvalidArgument, "operator"));
+    }
+    let status = of(INFORMATION).approve_review(ApproveReviewRequest::default()).await.err().unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(company.peer.told.lock().unwrap().calls.len(), calls.len(), "nothing else went on");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::{
     id::DialogueId,
     identity::IdentityMethod,
     quiet_hours::QuietHours,
+    review::Verdict,
 };
 
 pub use transition::{Effect, Transition, transition};
@@ -180,6 +181,10 @@ pub enum Event {
     Verified,
     /// The match was decided.
     Matched(MatchOutcome),
+    /// The company's operators decided a review.
+    Reviewed(Verdict),
+    /// The company's operators decided that the customer has another number now.
+    CustomerMoved,
     /// The limit of wrong answers is reached: nothing more until then.
     GuessesSpent {
         /// When the lock ends.
@@ -204,6 +209,8 @@ pub enum RequestMessage {
     Confirmed,
     /// It could not be confirmed: one text for every reason, review and lock included.
     NotConfirmed,
+    /// A review ended without a tie: it could not be confirmed, and nothing else.
+    ReviewRejected,
 }
 
 /// What a company may set for its dialogues.
@@ -221,6 +228,10 @@ pub struct Rules {
     pub ask_again_after: SignedDuration,
     /// When to ask again who declined.
     pub declined_for: SignedDuration,
+    /// How long a review waits for the company's operators.
+    pub review_for: SignedDuration,
+    /// Whether two of them have to approve.
+    pub review_second_person: bool,
     /// When nobody is asked or reminded.
     pub quiet_hours: QuietHours,
 }
@@ -234,6 +245,8 @@ impl Default for Rules {
             tries: 3,
             ask_again_after: SignedDuration::from_hours(24 * 90),
             declined_for: SignedDuration::from_hours(24 * 365),
+            review_for: SignedDuration::from_hours(24 * 14),
+            review_second_person: false,
             quiet_hours: QuietHours::none(),
         }
     }

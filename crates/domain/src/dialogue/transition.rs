@@ -15,18 +15,21 @@
 //! | matching | matched: confirmed | confirmed (tie) | confirmed | S21, S22 |
 //! | matching | matched: rejected | rejected | not confirmed | S22 |
 //! | matching | matched: review | review | not confirmed | S22 |
+//! | review | reviewed: approved | confirmed (tie) | confirmed | S21, S22 |
+//! | review | reviewed: rejected | rejected | review rejected | S22 |
+//! | review | due | rejected | review rejected | S22 |
 //! | rejected | try again, while tries are left | account asked | account | S18 |
-//! | confirmed | untie | declined (untie) | | |
+//! | confirmed | untie, customer moved | declined (untie) | | |
 //! | no account, declined, unanswered, abandoned, locked, rejected | due | a new dialogue | | |
 //! | any but ended | left | ended (untie) | | |
 //!
-//! Every other pair has no effect. Surprising: tapping a method of the identity message changes nothing; only the assertion
-//! that comes back does.
+//! Every other pair has no effect. A person who answered is answered at once; what a review came to is told when quiet hours
+//! are over. Surprising: tapping a method of the identity message changes nothing; only the assertion that comes back does.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Choice, Dialogue, Event, RequestMessage, Rules, Stage, State};
-use crate::customer::MatchOutcome;
+use crate::{customer::MatchOutcome, review::Verdict};
 
 /// What a transition asks of its caller, besides storing the dialogue and sending the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Transition {
     pub dialogue: Dialogue,
     /// What to say.
     pub says: Option<RequestMessage>,
+    /// When to say it.
+    pub say_time: Timestamp,
     /// What else to do, in the same transaction.
     pub effect: Option<Effect>,
 }
@@ -72,7 +77,7 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         (S::AccountAsked, E::Due) => Some(from.reminds(RequestMessage::Account, S::Abandoned)),
         (S::IdentityAsked, E::Due) => Some(from.reminds(RequestMessage::Identity, S::Abandoned)),
         (S::NoAccount | S::Declined | S::Unanswered | S::Abandoned | S::Locked | S::Rejected, E::Due) => {
-            Some(Transition { dialogue: dialogue.clone(), says: None, effect: Some(Effect::BeginAnew) })
+            Some(from.holding(dialogue.clone()).and(Effect::BeginAnew))
         }
 
         (S::Asked, E::Chose(Choice::Confirm)) => {
@@ -110,10 +115,18 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
             Some(from.to(S::Confirmed, None).saying(RequestMessage::Confirmed).and(Effect::Tie))
         }
         (S::Matching, E::Matched(MatchOutcome::Review)) => {
-            Some(from.to(S::Review, None).saying(RequestMessage::NotConfirmed))
+            Some(from.to(S::Review, Some(rules.review_for)).saying(RequestMessage::NotConfirmed))
         }
         (S::Matching, E::Matched(MatchOutcome::Rejected)) => {
             Some(from.to(S::Rejected, Some(rules.ask_again_after)).saying(RequestMessage::NotConfirmed))
+        }
+        (S::Review, E::Reviewed(Verdict::Approved)) => {
+            let next = from.to(S::Confirmed, None).saying(RequestMessage::Confirmed).and(Effect::Tie);
+            Some(next.after_quiet_hours(rules))
+        }
+        (S::Review, E::Reviewed(Verdict::Rejected) | E::Due) => {
+            let next = from.to(S::Rejected, Some(rules.ask_again_after));
+            Some(next.saying(RequestMessage::ReviewRejected).after_quiet_hours(rules))
         }
         (S::AccountAsked | S::IdentityAsked | S::Matching, E::GuessesSpent { until }) => {
             let mut next = from.to(S::Locked, None).saying(RequestMessage::NotConfirmed);
@@ -124,7 +137,7 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         (S::Rejected, E::Chose(Choice::TryAgain)) if dialogue.tries < rules.tries => {
             Some(from.asks(S::AccountAsked, RequestMessage::Account, Stage::Wants))
         }
-        (S::Confirmed, E::Chose(Choice::Untie)) => {
+        (S::Confirmed, E::Chose(Choice::Untie) | E::CustomerMoved) => {
             Some(from.to(S::Declined, Some(rules.declined_for)).and(Effect::Untie))
         }
 
@@ -148,6 +161,8 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
             | E::Unreadable
             | E::Verified
             | E::Matched(_)
+            | E::Reviewed(_)
+            | E::CustomerMoved
             | E::GuessesSpent { .. },
         ) => None,
     }
@@ -161,6 +176,11 @@ struct Move<'a> {
 }
 
 impl Move<'_> {
+    /// The dialogue as it is given, and nothing said.
+    fn holding(&self, dialogue: Dialogue) -> Transition {
+        Transition { dialogue, says: None, say_time: self.now, effect: None }
+    }
+
     /// A state that waits for nobody. What the person typed is dropped.
     fn to(&self, state: State, due_after: Option<SignedDuration>) -> Transition {
         let due_time = due_after.map(|after| self.rules.quiet_hours.next_allowed(self.after(after)));
@@ -173,7 +193,7 @@ impl Move<'_> {
             unreadable: 0,
             ..self.dialogue.clone()
         };
-        Transition { dialogue, says: None, effect: None }
+        self.holding(dialogue)
     }
 
     /// A state that waits for the person's answer to this message.
@@ -190,14 +210,14 @@ impl Move<'_> {
         dialogue.reminders += 1;
         dialogue.messages += 1;
         dialogue.due_time = Some(self.rules.quiet_hours.next_allowed(self.after(self.rules.remind_after)));
-        Transition { dialogue, says: Some(message), effect: None }
+        Transition { says: Some(message), ..self.holding(dialogue) }
     }
 
     /// The same state, when quiet hours are over.
     fn later(&self) -> Transition {
         let mut dialogue = self.dialogue.clone();
         dialogue.due_time = Some(self.rules.quiet_hours.next_allowed(self.now));
-        Transition { dialogue, says: None, effect: None }
+        self.holding(dialogue)
     }
 
     fn after(&self, duration: SignedDuration) -> Timestamp {
@@ -216,6 +236,12 @@ impl Transition {
 
     fn reaching(mut self, stage: Stage) -> Self {
         self.dialogue.reached = self.dialogue.reached.max(stage);
+        self
+    }
+
+    /// Said to somebody who may be asleep.
+    fn after_quiet_hours(mut self, rules: &Rules) -> Self {
+        self.say_time = rules.quiet_hours.next_allowed(self.say_time);
         self
     }
 
@@ -266,6 +292,9 @@ mod tests {
             Event::Matched(MatchOutcome::Confirmed),
             Event::Matched(MatchOutcome::Review),
             Event::Matched(MatchOutcome::Rejected),
+            Event::Reviewed(Verdict::Approved),
+            Event::Reviewed(Verdict::Rejected),
+            Event::CustomerMoved,
             Event::GuessesSpent { until: now() },
             Event::Left,
         ]
@@ -297,6 +326,11 @@ mod tests {
         check(S::Rejected, &Event::Chose(Choice::TryAgain), S::AccountAsked, Some(M::Account), None);
         let untie = Some(Effect::Untie);
         check(S::Confirmed, &Event::Chose(Choice::Untie), S::Declined, None, untie);
+        check(S::Confirmed, &Event::CustomerMoved, S::Declined, None, untie);
+        check(S::Review, &Event::Reviewed(Verdict::Approved), S::Confirmed, Some(M::Confirmed), tie);
+        for end in [Event::Reviewed(Verdict::Rejected), Event::Due] {
+            check(S::Review, &end, S::Rejected, Some(M::ReviewRejected), None);
+        }
         for state in State::ALL.into_iter().filter(|state| *state != S::Ended) {
             check(state, &Event::Left, S::Ended, None, untie);
         }
@@ -311,17 +345,18 @@ mod tests {
                     usize::from(transition(&dialogue(state), &event, &Rules::default(), now()).is_none());
             }
         }
-        // 14 states x 15 events, less the 37 pairs of the table above.
-        assert_eq!(silent, 14 * 15 - 37);
+        // 14 states x 18 events, less the 41 pairs of the table above.
+        assert_eq!(silent, 14 * 18 - 41);
     }
 
     #[test]
-    fn nothing_but_a_positive_match_ties() {
+    fn nothing_but_a_positive_match_or_an_approval_ties() {
         for state in State::ALL {
             for event in events() {
                 let next = transition(&dialogue(state), &event, &Rules::default(), now());
                 let ties = next.is_some_and(|next| next.effect == Some(Effect::Tie));
-                let positive = state == State::Matching && event == Event::Matched(MatchOutcome::Confirmed);
+                let positive = (state == State::Matching && event == Event::Matched(MatchOutcome::Confirmed))
+                    || (state == State::Review && event == Event::Reviewed(Verdict::Approved));
                 assert_eq!(ties, positive, "{state:?} {event:?}");
             }
         }
@@ -364,9 +399,26 @@ mod tests {
         assert_eq!(next.dialogue.due_time, Some("2026-11-23T04:00:00Z".parse().unwrap()));
     }
 
+    #[test]
+    fn a_review_waits_its_time_and_its_end_is_told_when_quiet_hours_are_over() {
+        // 03:00 UTC is noon in Tokyo; quiet from 11 to 13 there.
+        let quiet_hours = QuietHours::parse("11:00-13:00", "Asia/Tokyo").unwrap();
+        let rules = Rules { quiet_hours, review_for: SignedDuration::from_hours(48), ..Rules::default() };
+        let matched = Event::Matched(MatchOutcome::Review);
+        let opened = transition(&dialogue(State::Matching), &matched, &rules, now()).unwrap();
+        assert_eq!(opened.say_time, now(), "the person has just answered");
+        assert_eq!(opened.dialogue.due_time, Some("2026-11-25T04:00:00Z".parse().unwrap()));
+        let ends = [Event::Reviewed(Verdict::Approved), Event::Reviewed(Verdict::Rejected), Event::Due];
+        for end in ends {
+            let next = transition(&opened.dialogue, &end, &rules, now()).unwrap();
+            assert_eq!(next.say_time, "2026-11-23T04:00:00Z".parse().unwrap(), "{end:?}");
+            assert_ne!(next.dialogue.state, State::Review);
+        }
+    }
+
     proptest! {
         #[test]
-        fn the_number_typed_never_outlives_the_match(choices in prop::collection::vec(0..15usize, 0..40)) {
+        fn the_number_typed_never_outlives_the_match(choices in prop::collection::vec(0..18usize, 0..40)) {
             let events = events();
             let mut current = dialogue(State::Waiting);
             for choice in choices {

@@ -10,6 +10,7 @@ use musubi_domain::{
     customer::{Customer, MatchDecision, MatchOutcome},
     id::{CompanyId, FollowerKeyring},
     identity::IdentityMethod,
+    seal::SealKeyring,
 };
 use musubi_matching::{AccountText, CustomerRecord, Identity, Outcome, Policy, Strength};
 use musubi_proto::company::v1::{
@@ -199,6 +200,8 @@ pub struct Matching {
     pub signals: Signals,
     /// What tries are counted by.
     pub keyring: FollowerKeyring,
+    /// What seals reviews.
+    pub seals: SealKeyring,
     /// When an inquiry is tried again whose decision nobody came to record.
     pub lease: SignedDuration,
 }
@@ -244,8 +247,9 @@ impl Matching {
         };
         let now = self.clock.now();
         let mut scope = Scope::default();
-        for (key, inquiry) in &claimed {
+        for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
             scope.followers.push(key.clone());
+            scope.customers.extend(decision.customer_id.clone().map(|it| (key.account.clone(), it)));
             if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                 let scene = Scene { account, company, now };
                 scope.guesses.extend(scene.guess_keys(key, &inquiry.account.account_number, &self.keyring));
@@ -256,7 +260,7 @@ impl Matching {
                 for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
                     if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                         let scene = Scene { account, company, now };
-                        scene.decide(work, key, inquiry, decision, &self.keyring);
+                        scene.decide(work, key, inquiry, decision, &self.keyring, &self.seals);
                     }
                 }
             })
@@ -288,6 +292,7 @@ impl Matching {
 mod tests {
     use musubi_domain::{
         customer::GivenAccount,
+        dialogue::State,
         id::{FollowerId, InquiryId},
         identity::AttestedIdentity,
     };
@@ -303,6 +308,19 @@ mod tests {
     impl Matcher for Away {
         async fn decide(&self, _: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
             Err(Error::new(ErrorKind::Unavailable, "away", "repeat"))
+        }
+    }
+
+    /// A company's server that takes everybody for one customer.
+    struct Confirms;
+
+    #[async_trait]
+    impl Matcher for Confirms {
+        async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+            let customer_id = Some("C1".parse()?);
+            let decision =
+                MatchDecision { outcome: MatchOutcome::Confirmed, customer_id, reasons: Vec::new() };
+            Ok(vec![decision; inquiries.len()])
         }
     }
 
@@ -322,31 +340,54 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn inquiries_that_got_no_decision_are_due_again_before_their_lease_ends() {
-        let world = World::new().await;
-        world.follow("power", &[None, None]).await;
-        let key = |last| FollowerKey {
-            account: "power".parse().unwrap(),
-            follower: FollowerId::from_bytes([last; 16]),
-        };
-        let scope = Scope { followers: vec![key(1), key(2)], ..Scope::default() };
+    fn key(last: u8) -> FollowerKey {
+        FollowerKey { account: "power".parse().unwrap(), follower: FollowerId::from_bytes([last; 16]) }
+    }
+
+    /// Followers 1 and so on, verified, and who decides about them.
+    async fn asking(world: &World, followers: u8, matcher: Arc<dyn Matcher>) -> Matching {
+        world.follow("power", &vec![None; usize::from(followers)]).await;
+        let scope = Scope { followers: (1..=followers).map(key).collect(), ..Scope::default() };
         let mut ask = |work: &mut Work| {
-            for last in [1, 2] {
-                work.followers.get_mut(&key(last)).unwrap().inquiry = Some(inquiry(last));
+            for last in 1..=followers {
+                let record = work.followers.get_mut(&key(last)).unwrap();
+                record.inquiry = Some(inquiry(last));
+                record.dialogue.as_mut().unwrap().state = State::Matching;
             }
         };
         world.store().work("fixture", &scope, minute(0), &mut ask).await.unwrap();
-        let matching = Matching {
+        Matching {
             company: "power".parse().unwrap(),
-            matcher: Arc::new(Away),
+            matcher,
             store: world.store(),
             directory: Arc::clone(&world.directory),
             clock: world.clock(),
             signals: world.signals.clone(),
             keyring: FollowerKeyring::new(&[7; 32]).unwrap(),
+            seals: crate::tests::seals(),
             lease: SignedDuration::from_mins(60),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_three_numbers_that_claim_one_customer_in_one_batch_one_is_tied() {
+        let world = World::new().await;
+        assert_eq!(asking(&world, 3, Arc::new(Confirms)).await.decide_due().await.unwrap(), 3);
+        let mut stand = Vec::new();
+        let scope = Scope { followers: (1..=3).map(key).collect(), ..Scope::default() };
+        let mut look = |work: &mut Work| {
+            let each = work.followers.values();
+            stand = each.map(|record| (record.tie.is_some(), record.review.is_some())).collect();
         };
+        world.store().work("look", &scope, minute(0), &mut look).await.unwrap();
+        stand.sort_unstable();
+        assert_eq!(stand, [(false, true), (false, true), (true, false)]);
+    }
+
+    #[tokio::test]
+    async fn inquiries_that_got_no_decision_are_due_again_before_their_lease_ends() {
+        let world = World::new().await;
+        let matching = asking(&world, 2, Arc::new(Away)).await;
         for _ in 0..2 {
             assert_eq!(matching.decide_due().await.unwrap_err().problem, "away");
         }

@@ -296,6 +296,7 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::AccountAgain
         | Purpose::Identity
         | Purpose::Confirmed
-        | Purpose::NotConfirmed => Traffic::ServiceRequest,
+        | Purpose::NotConfirmed
+        | Purpose::ReviewRejected => Traffic::ServiceRequest,
     }
 }

@@ -45,7 +45,8 @@ impl Renderer {
             | Purpose::AccountAgain
             | Purpose::Identity
             | Purpose::Confirmed
-            | Purpose::NotConfirmed => None,
+            | Purpose::NotConfirmed
+            | Purpose::ReviewRejected => None,
         };
         let internal = |problem: String| Error::new(ErrorKind::Internal, problem, "");
         template

@@ -62,6 +62,9 @@ impl RequestMessages {
             Purpose::Identity => (&texts.identity, self.methods(step, verifiers)),
             Purpose::Confirmed => (&texts.confirmed, vec![reply(&texts.untie, Choice::Untie)]),
             Purpose::NotConfirmed => (&texts.not_confirmed, vec![reply(&texts.try_again, Choice::TryAgain)]),
+            Purpose::ReviewRejected => {
+                (&texts.review_rejected, vec![reply(&texts.try_again, Choice::TryAgain)])
+            }
             Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
         };
         Some(Content { text: text.clone(), suggestions })

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-use musubi_domain::dialogue::Event;
+use jiff::{SignedDuration, Timestamp};
+use musubi_domain::{dialogue::Event, review::ReviewState};
 use musubi_runtime::{Clock, Shutdown};
-use musubi_storage::{StoreError, information::InformationStore};
+use musubi_storage::{
+    StoreError,
+    information::{InformationStore, flow::FollowerRecord},
+};
 use tracing::warn;
 
 use crate::{directory::Directory, scene::Scene, signal::Signals};
@@ -69,7 +72,7 @@ impl Questions {
     }
 
     /// Moves up to [`BATCH`] dialogues; gives how many were due.
-    async fn move_due(&self) -> Result<u32, StoreError> {
+    pub(crate) async fn move_due(&self) -> Result<u32, StoreError> {
         let now = self.clock.now();
         let mut said = false;
         let moved = self
@@ -82,12 +85,9 @@ impl Questions {
                             Scene { account, company, now }.tell(work, &key, &Event::Due);
                         }
                         // An account that is configured no longer asks nobody.
-                        None => work
-                            .followers
-                            .get_mut(&key)
-                            .and_then(|record| record.dialogue.as_mut())
-                            .into_iter()
-                            .for_each(|dialogue| dialogue.due_time = None),
+                        None => {
+                            work.followers.get_mut(&key).into_iter().for_each(|record| give_up(record, now))
+                        }
                     }
                 }
                 said = !work.deliveries.is_empty();
@@ -98,4 +98,10 @@ impl Questions {
         }
         Ok(moved)
     }
+}
+
+/// Waits for nothing any more, and keeps nothing of the person for a review that nobody can decide.
+fn give_up(record: &mut FollowerRecord, now: Timestamp) {
+    record.dialogue.iter_mut().for_each(|dialogue| dialogue.due_time = None);
+    record.review.iter_mut().for_each(|review| review.close(ReviewState::Expired, now));
 }

@@ -1,7 +1,8 @@
-//! What happens to a follower, as edits of a unit of work: arriving, leaving, answering, being verified, being matched.
+//! What happens to a follower, as edits of a unit of work: arriving, leaving, answering, being verified, being matched, being
+//! reviewed.
 //!
 //! Pure: the store runs these inside its transactions, perhaps more than once. Every change of a dialogue or a tie goes through
-//! [`Scene::tell`]. Surprising: a number on two carriers' lists is one follower; it leaves only when it left both.
+//! [`Scene::tell`]; so does the end of a review, and with it goes what the review kept of the person. Surprising: a number on two carriers' lists is one follower; it leaves only when it left both.
 
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
@@ -10,9 +11,10 @@ use musubi_domain::{
     dialogue::{Dialogue, Effect, Event, transition},
     eligibility::Tie,
     guess::{Axis, Count, allow},
-    id::{CarrierId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
-    identity::AttestedIdentity,
+    id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
+    identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
+    seal::SealKeyring,
 };
 use musubi_storage::information::{
     FollowerKey,
@@ -23,6 +25,7 @@ use musubi_storage::information::{
 
 use crate::directory::{Account, Company};
 
+pub mod review;
 #[cfg(test)]
 mod tests;
 
@@ -158,7 +161,8 @@ impl Scene<'_> {
         true
     }
 
-    /// A match was decided (S21): a positive one makes the tie, any other stores nothing of the identity.
+    /// A match was decided (S21): a positive one makes the tie, unless another tie stands against it; what people have to decide
+    /// is kept for them, sealed; a rejection stores nothing of the identity.
     pub fn decide(
         &self,
         work: &mut Work,
@@ -166,7 +170,9 @@ impl Scene<'_> {
         inquiry: &Inquiry,
         decision: &MatchDecision,
         keyring: &FollowerKeyring,
+        seals: &SealKeyring,
     ) {
+        let decision = self.against_rivals(work, key, decision);
         let Some(record) = work.followers.get_mut(key) else { return };
         if record.inquiry.as_ref().is_none_or(|waiting| waiting.id != inquiry.id) {
             return;
@@ -180,21 +186,11 @@ impl Scene<'_> {
             reasons: decision.reasons.clone(),
         };
         let effect = self.tell(work, key, &Event::Matched(decision.outcome));
-        if let (Some(Some(Effect::Tie)), Some(customer_id), Some(record)) =
-            (effect, decision.customer_id.clone(), work.followers.get_mut(key))
-            && let Some(dialogue) = &record.dialogue
-        {
-            let lifetime = SignedDuration::from_hours(24 * i64::from(self.account.tie_days));
-            record.tie = Some(TieRecord {
-                tie: Tie {
-                    id: TieId::derive(dialogue.id),
-                    customer_id,
-                    suspended: false,
-                    expire_time: self.now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
-                },
-                method: inquiry.identity.method,
-                tie_time: self.now,
-            });
+        if let (Some(Some(Effect::Tie)), Some(customer_id)) = (effect, decision.customer_id.clone()) {
+            self.tie(work, key, customer_id, inquiry.identity.method);
+        }
+        if effect.is_some() && decision.outcome == MatchOutcome::Review {
+            self.open_review(work, key, inquiry, &decision, seals);
         }
         if decision.outcome != MatchOutcome::Rejected {
             for axis in self.guess_keys(key, &inquiry.account.account_number, keyring) {
@@ -209,6 +205,23 @@ impl Scene<'_> {
             MatchOutcome::Rejected => "rejected",
         };
         self.audit(work, key, action, format!("{} {}", inquiry.id, decision.reasons.join(" ")));
+    }
+
+    fn tie(&self, work: &mut Work, key: &FollowerKey, customer_id: CustomerId, method: IdentityMethod) {
+        let Some(record) = work.followers.get_mut(key) else { return };
+        let Some(dialogue) = &record.dialogue else { return };
+        work.tied.insert((key.account.clone(), customer_id.clone()), key.clone());
+        let lifetime = SignedDuration::from_hours(24 * i64::from(self.account.tie_days));
+        record.tie = Some(TieRecord {
+            tie: Tie {
+                id: TieId::derive(dialogue.id),
+                customer_id,
+                suspended: false,
+                expire_time: self.now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+            },
+            method,
+            tie_time: self.now,
+        });
     }
 
     /// What a try of this follower at this account number is counted by.
@@ -242,20 +255,25 @@ impl Scene<'_> {
             carrier: record.carrier.clone(),
             purpose: Purpose::from(message),
             dialogue: (next.dialogue.id, next.dialogue.step),
-            due_time: self.now,
-            expire_time: self.now.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
+            due_time: next.say_time,
+            expire_time: next.say_time.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
         });
         record.dialogue = Some(next.dialogue);
         work.deliveries.extend(delivery);
+        let ended = review::end(record, event, self.now);
         match next.effect {
             Some(Effect::BeginAnew) => self.begin_anew(key, record),
             Some(Effect::Untie) => {
                 record.inquiry = None;
                 if let Some(ended) = record.tie.take() {
+                    record.former_customer = Some(ended.tie.customer_id);
                     self.audit(work, key, "untied", ended.tie.id.to_string());
                 }
             }
             Some(Effect::Inquire | Effect::Tie) | None => {}
+        }
+        if let Some(ended) = ended {
+            self.audit(work, key, "review ended", ended);
         }
         Some(next.effect)
     }
@@ -270,7 +288,9 @@ impl Scene<'_> {
             dialogue: None,
             matched: Matched::default(),
             tie: None,
+            former_customer: None,
             inquiry: None,
+            review: None,
         }
     }
 

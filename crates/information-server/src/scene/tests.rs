@@ -9,7 +9,12 @@ use musubi_domain::{
 use musubi_matching::AccountFormat;
 
 use super::*;
-use crate::directory::{Matching, Texts};
+use crate::{
+    directory::{Matching, Texts},
+    tests::seals,
+};
+
+mod reviews;
 
 struct Stage {
     account: Account,
@@ -100,14 +105,18 @@ impl Stage {
     }
 
     fn decide(&mut self, outcome: MatchOutcome) {
+        self.decide_for(outcome, "C1");
+    }
+
+    fn decide_for(&mut self, outcome: MatchOutcome, customer: &str) {
         let inquiry = self.record().inquiry.clone().unwrap();
-        let customer_id: Option<CustomerId> = Some("C1".parse().unwrap());
+        let customer_id: Option<CustomerId> = Some(customer.parse().unwrap());
         let decision = MatchDecision {
             outcome,
             customer_id: customer_id.filter(|_| outcome != MatchOutcome::Rejected),
             reasons: vec![],
         };
-        self.at(0, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring()));
+        self.at(0, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring(), &seals()));
     }
 
     fn tied() -> Self {
@@ -265,13 +274,13 @@ fn a_decision_on_another_inquiry_has_no_effect() {
     stage.give_account();
     assert!(stage.verify());
     let mut stale = stage.record().inquiry.clone().unwrap();
-    stale.id = InquiryId::derive(DialogueId::derive(stage.key.follower, 9), 1, stage.scene.now);
+    stale.id = InquiryId::derive(DialogueId::derive(stage.key.follower, 9), 1, stage.now);
     let decision = MatchDecision {
         outcome: MatchOutcome::Confirmed,
         customer_id: Some("C2".parse().unwrap()),
         reasons: vec![],
     };
-    stage.at(0, |scene, work, key, _| scene.decide(work, key, &stale, &decision, &keyring()));
+    stage.at(0, |scene, work, key, _| scene.decide(work, key, &stale, &decision, &keyring(), &seals()));
     assert_eq!((stage.state(), stage.record().tie.is_none()), (State::Matching, true));
 }
 
@@ -290,6 +299,6 @@ fn leaving_in_the_middle_of_a_match_makes_no_tie() {
         customer_id: Some("C1".parse().unwrap()),
         reasons: vec![],
     };
-    stage.at(6, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring()));
+    stage.at(6, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring(), &seals()));
     assert!(stage.record().tie.is_none());
 }

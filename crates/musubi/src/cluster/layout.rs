@@ -95,7 +95,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.companies[index],
             "database": self.database(&self.company_name(index)),
             "information": { "endpoint": self.information_endpoint(), "token": tokens.to_information },
-            "callers": { "information": [tokens.from_information], "operators": [tokens.in_front] },
+            "callers": { "information": [tokens.from_information], "operators": { "operator": tokens.in_front } },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
@@ -157,7 +157,7 @@ impl<'a> Layout<'a> {
         json!({
             "listen": self.addresses.information,
             "database": self.plan.folder.join(INFORMATION_DATABASE),
-            "keys": { "follower": secret(), "token": secret() },
+            "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),

@@ -94,7 +94,8 @@ fn compare(field: Field, left: &str, right: &str, format: &AccountFormat) -> Com
     }
 }
 
-fn verdict(compared: &Compared) -> &'static str {
+/// The word for what two values are to each other.
+pub(crate) fn verdict(compared: &Compared) -> &'static str {
     match compared.comparison {
         Comparison::Equal => "equal",
         Comparison::Review => "review",
@@ -102,7 +103,8 @@ fn verdict(compared: &Compared) -> &'static str {
     }
 }
 
-fn reasons(compared: &Compared) -> String {
+/// Why, as codes.
+pub(crate) fn reasons(compared: &Compared) -> String {
     compared.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",")
 }
 

@@ -14,6 +14,7 @@ use std::io::Write;
 use clap::{Args as ClapArgs, Subcommand};
 use musubi_domain::Error;
 
+pub(crate) use self::compare::{reasons, verdict};
 use crate::operator::Ending;
 
 /// `musubi match`

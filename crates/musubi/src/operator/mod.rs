@@ -1,7 +1,7 @@
 //! What a company's operators do from the command line, against a running company server.
 //!
 //! Nothing is decided here: files are checked before they are sent, answers are shown. Only the company server is called, also
-//! for followers and distributions; it passes those on. Surprising: every failure, the server's or our own, is one
+//! for followers, reviews and distributions; it passes those on. Surprising: every failure, the server's or our own, is one
 //! [`Error`], so that all of them are shown as field, problem and remedy.
 
 mod customers;
@@ -9,6 +9,7 @@ mod distribution_file;
 mod distributions;
 mod followers;
 pub(crate) mod listing;
+mod reviews;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
@@ -32,7 +33,7 @@ use musubi_runtime::{
 };
 use tonic::Status;
 
-pub use self::{customers::Customers, distributions::Distributions, followers::Followers};
+pub use self::{customers::Customers, distributions::Distributions, followers::Followers, reviews::Reviews};
 
 /// How long an upload may take.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);

@@ -55,7 +55,7 @@ impl Desk {
         let database = folder.path().join("company.db");
         let settings = format!(
             "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n[information]\ntoken = 'token-of-the-company'\n\
-             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = ['{TOKEN}']\n",
+             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = {{ sato = '{TOKEN}' }}\n",
             database.display()
         );
         std::fs::write(&config, settings).unwrap();
@@ -76,7 +76,8 @@ impl Desk {
         routes
             .add_service(FollowerServiceServer::new(peer.clone()))
             .add_service(DistributionServiceServer::new(peer.clone()));
-        let auth = Authenticator::new(vec![(Secret::new(TOKEN), Caller::Operator)]).unwrap();
+        let auth = Authenticator::new(vec![(Secret::new(TOKEN), Caller::Operator("sato".parse().unwrap()))])
+            .unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(1));
         shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
         (Self { folder: tempfile::tempdir().unwrap(), server, _shutdown: shutdown }, peer)

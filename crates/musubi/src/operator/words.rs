@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::offset};
-use musubi_domain::{Error, error::shape, outcome::FollowerOutcome};
-use musubi_proto::{convert::information::outcome, information::v1 as wire};
+use musubi_domain::{Error, error::shape, outcome::FollowerOutcome, review::ReviewState};
+use musubi_proto::{convert::information::outcome, information::v1 as wire, r#type::v1::IdentityMethod};
 
 const OUTCOME: &str = "FOLLOWER_OUTCOME_";
 const STATE: &str = "DISTRIBUTION_STATE_";
@@ -72,6 +72,30 @@ pub(super) fn state_word(state: wire::DistributionState) -> String {
     state.as_str_name().trim_start_matches(STATE).to_ascii_lowercase()
 }
 
+/// Where a review stands, by its word.
+pub(super) fn parse_review_state(text: &str) -> Result<ReviewState, Error> {
+    ReviewState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let problem = format!("{} is no state of reviews", shape(text));
+        let words = ReviewState::ALL.map(ReviewState::as_str).join(", ");
+        Error::invalid("", problem, format!("write one of {words}"))
+    })
+}
+
+/// The word of a review's state.
+pub(super) fn review_state_word(state: wire::ReviewState) -> String {
+    state.as_str_name().trim_start_matches("REVIEW_STATE_").to_ascii_lowercase()
+}
+
+/// The word of what an operator said.
+pub(super) fn verdict_word(verdict: wire::ReviewVerdict) -> String {
+    verdict.as_str_name().trim_start_matches("REVIEW_VERDICT_").to_ascii_lowercase()
+}
+
+/// The word of a method of verification.
+pub(super) fn method_word(method: IdentityMethod) -> String {
+    method.as_str_name().trim_start_matches("IDENTITY_METHOD_").to_ascii_lowercase()
+}
+
 /// A number with thousands separators.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -121,6 +145,16 @@ mod tests {
             assert!(wire::FollowerOutcome::from(read) == named);
         }
         assert!(parse_outcome("unspecified").unwrap_err().remedy.contains("no_account, declined"));
+    }
+
+    #[test]
+    fn every_state_of_a_review_is_read_by_its_word() {
+        for state in ReviewState::ALL {
+            assert_eq!(parse_review_state(&review_state_word(state.into())), Ok(state));
+        }
+        for wrong in ["unspecified", "Open", ""] {
+            assert!(parse_review_state(wrong).unwrap_err().remedy.contains("open, approved_once"));
+        }
     }
 
     #[test]

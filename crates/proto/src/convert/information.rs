@@ -9,6 +9,7 @@ use musubi_domain::{
     delivery::Purpose,
     distribution::State,
     outcome::FollowerOutcome,
+    review::{ReviewState, Verdict},
     template::{Template, Variable, VariableKind},
 };
 
@@ -98,6 +99,47 @@ pub fn outcome(number: i32) -> Result<Option<FollowerOutcome>, Error> {
     })
 }
 
+impl From<ReviewState> for wire::ReviewState {
+    fn from(state: ReviewState) -> Self {
+        match state {
+            ReviewState::Open => Self::Open,
+            ReviewState::ApprovedOnce => Self::ApprovedOnce,
+            ReviewState::Approved => Self::Approved,
+            ReviewState::Rejected => Self::Rejected,
+            ReviewState::Expired => Self::Expired,
+            ReviewState::Withdrawn => Self::Withdrawn,
+        }
+    }
+}
+
+impl From<Verdict> for wire::ReviewVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Approved => Self::Approved,
+            Verdict::Rejected => Self::Rejected,
+        }
+    }
+}
+
+/// The state of reviews that a request names; none when it names none.
+///
+/// # Errors
+/// At `state` when the number is no state.
+pub fn review_state(number: i32) -> Result<Option<ReviewState>, Error> {
+    let named = wire::ReviewState::try_from(number).map_err(|_| {
+        Error::invalid("state", format!("{number} is no state"), "name a ReviewState, or none")
+    })?;
+    Ok(match named {
+        wire::ReviewState::Unspecified => None,
+        wire::ReviewState::Open => Some(ReviewState::Open),
+        wire::ReviewState::ApprovedOnce => Some(ReviewState::ApprovedOnce),
+        wire::ReviewState::Approved => Some(ReviewState::Approved),
+        wire::ReviewState::Rejected => Some(ReviewState::Rejected),
+        wire::ReviewState::Expired => Some(ReviewState::Expired),
+        wire::ReviewState::Withdrawn => Some(ReviewState::Withdrawn),
+    })
+}
+
 /// The word for a message's purpose in reports.
 #[must_use]
 pub const fn purpose(purpose: Purpose) -> &'static str {
@@ -108,7 +150,7 @@ pub const fn purpose(purpose: Purpose) -> &'static str {
         | Purpose::Question
         | Purpose::Identity => purpose.as_str(),
         Purpose::Account | Purpose::AccountAgain => Purpose::Account.as_str(),
-        Purpose::Confirmed | Purpose::NotConfirmed => "result",
+        Purpose::Confirmed | Purpose::NotConfirmed | Purpose::ReviewRejected => "result",
     }
 }
 
@@ -155,6 +197,17 @@ mod tests {
         }
         assert_eq!(outcome(0), Ok(None));
         assert_eq!(outcome(99).unwrap_err().field, "outcome");
+    }
+
+    #[test]
+    fn states_of_reviews_survive_the_wire_and_keep_their_names() {
+        for state in ReviewState::ALL {
+            let shown = wire::ReviewState::from(state);
+            assert_eq!(review_state(shown.into()), Ok(Some(state)));
+            assert_eq!(shown.as_str_name().to_ascii_lowercase(), format!("review_state_{}", state.as_str()));
+        }
+        assert_eq!(review_state(0), Ok(None));
+        assert_eq!(review_state(99).unwrap_err().field, "state");
     }
 
     #[test]

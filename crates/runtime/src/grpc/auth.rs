@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, header::AUTHORIZATION};
 use musubi_domain::{
     Error, ErrorKind,
-    id::{CarrierId, CompanyId},
+    id::{CarrierId, CompanyId, OperatorName},
 };
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
@@ -30,8 +30,8 @@ pub enum Caller {
     Carrier(CarrierId),
     /// The information-management server.
     Information,
-    /// An operator of the called node.
-    Operator,
+    /// An operator of the called node, by name.
+    Operator(OperatorName),
     /// A consumer's terminal.
     Terminal,
 }
@@ -42,7 +42,7 @@ impl fmt::Display for Caller {
             Self::Company(id) => write!(f, "company {id}"),
             Self::Carrier(id) => write!(f, "carrier {id}"),
             Self::Information => f.write_str("information"),
-            Self::Operator => f.write_str("operator"),
+            Self::Operator(name) => write!(f, "operator {name}"),
             Self::Terminal => f.write_str("terminal"),
         }
     }
@@ -142,7 +142,7 @@ pub fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
 pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
     match caller(request)? {
         Caller::Company(id) => Ok(id.clone()),
-        other @ (Caller::Carrier(_) | Caller::Information | Caller::Operator | Caller::Terminal) => {
+        other @ (Caller::Carrier(_) | Caller::Information | Caller::Operator(_) | Caller::Terminal) => {
             Err(denied(other, "a company"))
         }
     }
@@ -155,7 +155,7 @@ pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
 pub fn carrier<T>(request: &Request<T>) -> Result<CarrierId, Status> {
     match caller(request)? {
         Caller::Carrier(id) => Ok(id.clone()),
-        other @ (Caller::Company(_) | Caller::Information | Caller::Operator | Caller::Terminal) => {
+        other @ (Caller::Company(_) | Caller::Information | Caller::Operator(_) | Caller::Terminal) => {
             Err(denied(other, "a carrier"))
         }
     }
@@ -169,12 +169,17 @@ pub fn information<T>(request: &Request<T>) -> Result<(), Status> {
     only(request, &Caller::Information, "the information-management server")
 }
 
-/// Only an operator calls.
+/// The operator who calls.
 ///
 /// # Errors
 /// PERMISSION_DENIED when another does.
-pub fn operator<T>(request: &Request<T>) -> Result<(), Status> {
-    only(request, &Caller::Operator, "an operator")
+pub fn operator<T>(request: &Request<T>) -> Result<OperatorName, Status> {
+    match caller(request)? {
+        Caller::Operator(name) => Ok(name.clone()),
+        other @ (Caller::Company(_) | Caller::Carrier(_) | Caller::Information | Caller::Terminal) => {
+            Err(denied(other, "an operator"))
+        }
+    }
 }
 
 /// Only a terminal calls.
@@ -200,12 +205,16 @@ fn denied(caller: &Caller, wanted: &str) -> Status {
 mod tests {
     use super::*;
 
+    fn operator_sato() -> Caller {
+        Caller::Operator("sato".parse().unwrap())
+    }
+
     fn known() -> Authenticator {
         let company = || Caller::Company("tf-bank".parse().unwrap());
         let callers = [
             ("token-of-the-bank-old", company()),
             ("token-of-the-bank-new", company()),
-            ("token-of-operators", Caller::Operator),
+            ("token-of-operators", operator_sato()),
         ];
         Authenticator::new(callers.map(|(token, caller)| (Secret::new(token), caller)).into()).unwrap()
     }
@@ -221,7 +230,7 @@ mod tests {
         for token in ["Bearer token-of-the-bank-old", "bearer token-of-the-bank-new"] {
             assert_eq!(identify(token).unwrap(), Caller::Company("tf-bank".parse().unwrap()));
         }
-        assert_eq!(identify("Bearer token-of-operators").unwrap(), Caller::Operator);
+        assert_eq!(identify("Bearer token-of-operators").unwrap(), operator_sato());
         for wrong in
             ["Bearer token-of-operator", "Bearer token-of-operatorss", "Bearer", "token-of-operators"]
         {
@@ -241,15 +250,21 @@ mod tests {
         };
         for token in ["", "fifteen-letters", "with spaces in it, long", "改行を含むトークンは使えない"]
         {
-            let sentence = refused(&[(token, Caller::Operator)]);
+            let sentence = refused(&[(token, operator_sato())]);
             assert!(
-                sentence.starts_with("token: operator: a token of ")
+                sentence.starts_with("token: operator sato: a token of ")
                     && (token.is_empty() || !sentence.contains(token))
             );
         }
         let shared = "the-same-for-everyone";
-        let sentence = refused(&[(shared, Caller::Operator), (shared, Caller::Information)]);
-        assert_eq!(sentence, "token: information and operator have the same token; give each its own");
+        let sentence = refused(&[(shared, operator_sato()), (shared, Caller::Information)]);
+        assert_eq!(sentence, "token: information and operator sato have the same token; give each its own");
+        let kato = Caller::Operator("kato".parse().unwrap());
+        let sentence = refused(&[(shared, operator_sato()), (shared, kato)]);
+        assert!(
+            sentence.contains("operator kato and operator sato"),
+            "two people are two callers: {sentence}"
+        );
     }
 
     #[test]
@@ -258,7 +273,7 @@ mod tests {
             Caller::Company("tf-bank".parse().unwrap()),
             Caller::Carrier("north".parse().unwrap()),
             Caller::Information,
-            Caller::Operator,
+            operator_sato(),
             Caller::Terminal,
         ];
         type Question = fn(&Request<()>) -> Result<(), Status>;
@@ -266,7 +281,7 @@ mod tests {
             |request| company(request).map(drop),
             |request| carrier(request).map(drop),
             information,
-            operator,
+            |request| operator(request).map(drop),
             terminal,
         ];
         for (who, caller) in callers.iter().enumerate() {

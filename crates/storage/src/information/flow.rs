@@ -14,12 +14,12 @@ use musubi_domain::{
     dialogue::Dialogue,
     eligibility::Tie,
     guess::{Axis, Count},
-    id::{CarrierId, CompanyId, CustomerId, DialogueId, InquiryId, MessageId},
+    id::{CarrierId, CompanyId, CustomerId, DialogueId, InquiryId, MessageId, OfficialAccountId},
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
 };
 
-use super::FollowerKey;
+use super::{FollowerKey, review::Review};
 use crate::StoreError;
 
 /// A follower with all that belongs to it. Subscriptions come in order of carrier; they and the dialogue change, and are never
@@ -42,8 +42,12 @@ pub struct FollowerRecord {
     pub matched: Matched,
     /// The live tie.
     pub tie: Option<TieRecord>,
+    /// The customer of the tie before, once it has ended.
+    pub former_customer: Option<CustomerId>,
     /// The match to be decided.
     pub inquiry: Option<Inquiry>,
+    /// The review that waits; one that was closed is stored, and loaded no more.
+    pub review: Option<Review>,
 }
 
 /// What one carrier's list says of a follower.
@@ -108,6 +112,8 @@ pub struct GuessKey {
 pub struct Scope {
     /// Followers to load, known or not.
     pub followers: Vec<FollowerKey>,
+    /// Customers whose ties to know: the followers who have them are loaded too.
+    pub customers: Vec<(OfficialAccountId, CustomerId)>,
     /// Events of one carrier that may have been taken before.
     pub events: Option<(CarrierId, Vec<String>)>,
     /// Deliveries to load.
@@ -121,6 +127,9 @@ pub struct Scope {
 pub struct Work {
     /// The followers that exist. Add those that come, edit those that change; none is ever removed here.
     pub followers: HashMap<FollowerKey, FollowerRecord>,
+    /// Who had the ties of the scope's customers when the unit began. Enter those who are tied; whether they still are, their
+    /// record tells.
+    pub tied: HashMap<(OfficialAccountId, CustomerId), FollowerKey>,
     /// Events of the scope that were taken before.
     pub seen: HashSet<String>,
     /// Deliveries of the scope that exist. Edit the state.

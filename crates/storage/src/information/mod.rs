@@ -1,8 +1,8 @@
 //! The store of the information-management server: what it must do, whatever the database.
 //!
 //! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] the
-//! subscriber lists while they arrive; [`distribution`], [`custody`] and [`follower`] what companies ask for, and [`expansion`]
-//! what becomes of it.
+//! subscriber lists while they arrive; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask for, and
+//! [`expansion`] what becomes of it.
 
 pub mod custody;
 pub mod delivery;
@@ -11,6 +11,7 @@ pub mod expansion;
 pub mod flow;
 pub mod follower;
 pub mod list;
+pub mod review;
 pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
@@ -33,6 +34,7 @@ pub trait InformationStore:
     + expansion::ExpansionStore
     + custody::CustodyStore
     + follower::FollowerStore
+    + review::ReviewStore
 {
 }
 
@@ -44,5 +46,6 @@ impl<T> InformationStore for T where
         + expansion::ExpansionStore
         + custody::CustodyStore
         + follower::FollowerStore
+        + review::ReviewStore
 {
 }

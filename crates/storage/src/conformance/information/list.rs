@@ -228,7 +228,9 @@ pub(crate) async fn lists_of_accounts_and_carriers_never_mix(store: &dyn Bench) 
     {
         let who: Vec<_> = lasts.clone().map(|last| (last, true, 0)).collect();
         subscribe(store, account, carrier, &who).await;
-        tied(store, account, &lasts.map(|last| (last, "C1")).collect::<Vec<_>>()).await;
+        let ties: Vec<_> =
+            lasts.map(|last| (last, ["", "C1", "C2", "C3", "C4", "C5"][usize::from(last)])).collect();
+        tied(store, account, &ties).await;
     }
     let (bank, other, power) = (list("bank", "alpha"), list("bank", "beta"), list("power", "alpha"));
     stage(store, &bank, [1, 5, 9]).await;

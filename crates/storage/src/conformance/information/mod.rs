@@ -13,6 +13,7 @@ mod gate;
 mod list;
 mod records;
 mod restart;
+mod review;
 mod walk;
 
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*, list::*,
-    records::*, restart::*, walk::*,
+    records::*, restart::*, review::*, walk::*,
 };
 use crate::information::{
     FollowerKey, InformationStore,
@@ -144,6 +145,15 @@ macro_rules! information_store_suite {
             an_outcome_filters_what_is_listed,
             a_follower_is_told_with_the_customer_and_the_reasons,
             every_page_is_in_the_audit,
+            a_customer_is_tied_to_one_number_of_an_account,
+            a_tie_goes_from_one_number_to_another_in_one_unit,
+            who_has_a_customers_tie_is_loaded_with_it,
+            a_review_waits_with_its_follower_and_leaves_a_record,
+            a_review_that_waits_no_more_keeps_nothing_of_the_person,
+            reviews_are_listed_in_pages_by_account_and_state,
+            a_review_is_told_with_what_an_approval_would_end,
+            another_companys_review_is_out_of_reach,
+            a_look_at_a_review_is_in_the_audit,
         );
     };
     ($open:expr; $($fact:ident,)+) => {
@@ -198,7 +208,9 @@ pub(crate) fn follower(last: u8) -> FollowerRecord {
         dialogue: Some(Dialogue::begin(dialogue_id(&key), 0, &Rules::default(), at(0))),
         matched: Matched::default(),
         tie: None,
+        former_customer: None,
         inquiry: None,
+        review: None,
     }
 }
 

@@ -10,14 +10,17 @@ use musubi_domain::{
     customer::GivenAccount,
     dialogue::{Dialogue, Stage, State},
     eligibility::Tie,
-    id::{DialogueId, InquiryId, TieId},
+    id::{DialogueId, InquiryId, ReviewId, TieId},
     identity::{AttestedIdentity, IdentityMethod},
+    review::{Decision, ReviewState, Verdict},
+    seal::Sealed,
 };
 
 use super::{Bench, Dice, at, follow, follower, key, keys, load, named, of, put, request, states, tie, unit};
 use crate::information::{
     FollowerKey,
     flow::{FollowerRecord, Inquiry, Matched, Origin, Scope, Subscription, TieRecord, Work},
+    review::Review,
 };
 
 const TEXTS: [&str; 5] = ["山田　太郎", "O'Neil \"x\"\\", "", "0012", "🍣\n{}[]"];
@@ -75,14 +78,41 @@ impl Dice {
         }
     }
 
-    fn tie(&mut self) -> TieRecord {
+    /// A tie to a customer of the follower's own: nobody else of the account may have it.
+    fn tie(&mut self, last: u8) -> TieRecord {
+        let customer = format!("{}{last}", self.pick(&["C", "0007", "a'b\"c"]));
         let tie = Tie {
             id: TieId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
-            customer_id: self.pick(&["C1", "0007", "a'b\"c"].map(named)),
+            customer_id: named(&customer),
             suspended: self.flip(),
             expire_time: self.instant(),
         };
         TieRecord { tie, method: self.pick(&IdentityMethod::ALL), tie_time: self.instant() }
+    }
+
+    fn review(&mut self, last: u8) -> Review {
+        let inquiry = self.inquiry();
+        Review {
+            id: ReviewId::from_bytes(self.roll(u64::MAX).to_be_bytes().repeat(2).try_into().unwrap()),
+            company: inquiry.company,
+            dialogue: DialogueId::from_bytes([last; 16]),
+            inquiry: inquiry.id,
+            proposed_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),
+            method: inquiry.identity.method,
+            reasons: (0..self.roll(3)).map(|_| self.text()).collect(),
+            sealed: Some(Sealed::from_bytes(self.text().into_bytes())),
+            state: self.pick(&[ReviewState::Open, ReviewState::ApprovedOnce]),
+            decisions: (0..self.roll(2))
+                .map(|_| Decision {
+                    operator: named("sato"),
+                    verdict: self.pick(&Verdict::ALL),
+                    decide_time: self.instant(),
+                })
+                .collect(),
+            open_time: self.instant(),
+            expire_time: self.instant(),
+            close_time: None,
+        }
     }
 
     /// Anything that may come after `was`: a dialogue and a subscription are never removed.
@@ -111,8 +141,11 @@ impl Dice {
             subscriptions,
             matched: if dialogue.is_some() { matched } else { Matched::default() },
             dialogue,
-            tie: self.maybe(Self::tie),
+            tie: self.maybe(|dice| dice.tie(last)),
+            former_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),
             inquiry: self.maybe(Self::inquiry),
+            // One that waits can't vanish, only be closed; what that does is told among the facts about reviews.
+            review: was.and_then(|was| was.review.clone()).or_else(|| self.maybe(|dice| dice.review(last))),
         }
     }
 }
@@ -148,7 +181,7 @@ pub(crate) async fn an_edit_that_changes_nothing_writes_nothing(store: &dyn Benc
         followers: keys("bank", 0..30),
         events: Some((named("alpha"), vec!["e".to_owned()])),
         messages: vec![(key("bank", 0), request(&key("bank", 0), 0).message_id)],
-        guesses: Vec::new(),
+        ..Scope::default()
     };
     let before = store.rows_written().await;
     unit(store, &scope, |work| {

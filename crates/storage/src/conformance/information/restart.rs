@@ -10,7 +10,7 @@ use musubi_domain::{
 
 use super::{
     Bench, at, attempts, balanced, deliver, dialogue_id, distribute, follow, follower, key, keys, learn,
-    list, load, named, put, request, result, stage, state_of, states, tie, tied, unit,
+    list, load, named, put, request, result, review, stage, state_of, states, tie, tied, unit,
 };
 use crate::information::{
     delivery::{AttemptOutcome, Source},
@@ -22,6 +22,8 @@ fn asked() -> FollowerRecord {
     let mut record = follower(9);
     record.tie = Some(tie(&key, "C9"));
     record.matched.reasons = vec!["name_differs".to_owned()];
+    record.former_customer = Some(named("C8"));
+    record.review = Some(review("bank", 9, 0));
     record.inquiry = Some(Inquiry {
         id: InquiryId::derive(dialogue_id(&key), 0, at(0)),
         company: named("bank"),

@@ -8,7 +8,7 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, Dice, at, balanced, change, claim, claimed, deliver, distribute, follow, keys, learn, load, named,
+    Bench, Dice, at, balanced, claim, claimed, deliver, distribute, follow, keys, learn, load, named, of,
     request, result, tie, unit,
 };
 use crate::information::{
@@ -91,13 +91,24 @@ impl Walk<'_> {
     async fn upset(&mut self) {
         let key = self.someone();
         let customer = self.dice.pick(&["C1", "C2"]);
-        let edit: &(dyn Fn(&mut FollowerRecord) + Sync) = match self.dice.roll(4) {
+        let roll = self.dice.roll(4);
+        let edit: &(dyn Fn(&mut FollowerRecord) + Sync) = match roll {
             0 => &|record| record.following = !record.following,
             1 => &|record| record.tie = None,
             2 => &|record| record.tie = Some(tie(&key, customer)),
             _ => &|record| record.tie.iter_mut().for_each(|tie| tie.tie.suspended = !tie.tie.suspended),
         };
-        change(self.store, &key, edit).await;
+        let customers = vec![(key.account.clone(), named(customer))];
+        unit(self.store, &Scope { customers, ..of(vec![key.clone()]) }, |work| {
+            // A customer has one number at a time.
+            if roll == 2
+                && let Some(holder) = work.tied.values().next().cloned()
+            {
+                work.followers.get_mut(&holder).unwrap().tie = None;
+            }
+            edit(work.followers.get_mut(&key).unwrap());
+        })
+        .await;
     }
 
     async fn claim(&mut self) {

@@ -226,7 +226,8 @@ impl Due {
             | Purpose::AccountAgain
             | Purpose::Identity
             | Purpose::Confirmed
-            | Purpose::NotConfirmed => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+            | Purpose::NotConfirmed
+            | Purpose::ReviewRejected => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
 }

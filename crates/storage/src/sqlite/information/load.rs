@@ -11,7 +11,7 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Interned, key_of};
+use super::{Interned, key_of, review::review_of};
 use crate::{
     StoreError,
     information::{
@@ -26,14 +26,22 @@ pub(super) const FOLLOWERS: &str = "
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
            d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
            t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
-           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time,
+           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time, f.former_customer,
+           r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
+           r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
             FROM subscription AS s WHERE s.number = f.number)
     FROM json_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
-    LEFT JOIN inquiry AS i ON i.number = f.number";
+    LEFT JOIN inquiry AS i ON i.number = f.number
+    LEFT JOIN review AS r ON r.official_account = f.official_account AND r.follower = f.follower AND r.state < 2";
+
+pub(super) const TIED: &str = "
+    SELECT f.official_account, f.follower, t.customer_id FROM json_each(?1) AS k
+    CROSS JOIN customer_information AS t ON t.official_account = k.value ->> 0 AND t.customer_id = k.value ->> 1
+    CROSS JOIN follower AS f ON f.number = t.number";
 
 pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
@@ -56,8 +64,20 @@ pub(super) async fn load(
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
     let failed = StoreError::during(transaction);
-    if !scope.followers.is_empty() {
-        let keys = key_rows(&scope.followers)?;
+    let mut concerned = scope.followers.clone();
+    if !scope.customers.is_empty() {
+        let keys: Vec<_> =
+            scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
+        let loaded = sqlx::query(TIED).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let mut accounts = Interned::default();
+        for row in &loaded {
+            let key = key_of(row, &mut accounts)?;
+            concerned.push(key.clone());
+            work.tied.insert((key.account.clone(), get::<&str>(row, 2)?.parse()?), key);
+        }
+    }
+    if !concerned.is_empty() {
+        let keys = key_rows(&concerned)?;
         let loaded = sqlx::query(FOLLOWERS).bind(&keys).fetch_all(&mut **tx).await.map_err(&failed)?;
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
@@ -137,7 +157,7 @@ fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
         carrier: get::<&str>(row, 3)?.parse()?,
         following: get(row, 4)?,
         follow_time: instant(get(row, 5)?)?,
-        subscriptions: subscriptions_of(get(row, 33)?)?,
+        subscriptions: subscriptions_of(get(row, 47)?)?,
         dialogue: dialogue_of(row)?,
         matched: Matched {
             proposed_customer: get::<Option<&str>>(row, 19)?.map(str::parse).transpose()?,
@@ -145,7 +165,9 @@ fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
                 .map_err(|_| StoreError::Corrupt("reasons are no JSON array".to_owned()))?,
         },
         tie: tie_of(row)?,
+        former_customer: get::<Option<&str>>(row, 33)?.map(str::parse).transpose()?,
         inquiry: get::<Option<&[u8]>>(row, 27)?.map(|_| inquiry_of(row, 27)).transpose()?,
+        review: get::<Option<&[u8]>>(row, 34)?.map(|_| review_of(row, 34)).transpose()?,
     })
 }
 

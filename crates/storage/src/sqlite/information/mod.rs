@@ -13,6 +13,7 @@ mod flow;
 mod follower;
 mod list;
 mod load;
+mod review;
 mod save;
 mod tally;
 #[cfg(test)]

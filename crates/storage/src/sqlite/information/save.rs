@@ -16,6 +16,7 @@ use sqlx::{Sqlite, Transaction};
 use super::{
     audit::audit,
     load::key_rows,
+    review::{self, review_row},
     tally::{FollowerTally, MOVE_FOLLOWERS, Tally, TallyKey},
 };
 use crate::{
@@ -28,11 +29,12 @@ use crate::{
 };
 
 pub(super) const FOLLOWERS: &str = "
-    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time)
-    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5
+    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
     FROM json_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
-        carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time";
+        carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time,
+        former_customer = excluded.former_customer";
 
 pub(super) const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (number, carrier, following, change_time)
@@ -145,10 +147,12 @@ pub(super) async fn save(
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
     run.write(DIALOGUES, &changed.dialogues).await?;
-    run.write(TIES, &changed.ties).await?;
+    // A tie may go from one number to another in one unit, and a customer has one at a time.
     run.write(END_TIES, &changed.ended_ties).await?;
+    run.write(TIES, &changed.ties).await?;
     run.write(INQUIRIES, &changed.inquiries).await?;
     run.write(END_INQUIRIES, &changed.ended_inquiries).await?;
+    run.write(review::SAVE, &changed.reviews).await?;
     if let Some((carrier, _)) = scope.events.as_ref().filter(|_| !work.taken.is_empty()) {
         sqlx::query(TAKEN)
             .bind(carrier.as_str())
@@ -207,6 +211,7 @@ struct Changed<'a> {
     ended_ties: Vec<Value>,
     inquiries: Vec<Value>,
     ended_inquiries: Vec<Value>,
+    reviews: Vec<Value>,
 }
 
 impl<'a> Changed<'a> {
@@ -232,11 +237,22 @@ impl<'a> Changed<'a> {
             self.tally.add(key, was, -1);
         }
         let (account, follower) = (key.account.as_str(), hex(key.follower.as_bytes()));
-        let head = |record: &FollowerRecord| (record.carrier.clone(), record.following, record.follow_time);
+        let head = |record: &FollowerRecord| {
+            (record.carrier.clone(), record.following, record.follow_time, record.former_customer.clone())
+        };
         if was.map(head) != Some(head(is)) {
             let (number, carrier) = (is.phone_number.as_str(), is.carrier.as_str());
             let time = micros(is.follow_time);
-            self.followers.push(json!([account, follower, number, carrier, i64::from(is.following), time]));
+            let former = is.former_customer.as_ref().map(CustomerId::as_str);
+            self.followers.push(json!([
+                account,
+                follower,
+                number,
+                carrier,
+                i64::from(is.following),
+                time,
+                former
+            ]));
         }
         for subscription in &is.subscriptions {
             if !was.is_some_and(|was| was.subscriptions.contains(subscription)) {
@@ -283,6 +299,11 @@ impl<'a> Changed<'a> {
             ])),
             (None, Some(_)) => self.ended_inquiries.push(json!([account, follower])),
             (Some(_) | None, _) => {}
+        }
+        if let Some(review) = &is.review
+            && was.and_then(|was| was.review.as_ref()) != Some(review)
+        {
+            self.reviews.push(review_row(account, &follower, review)?);
         }
         Ok(())
     }

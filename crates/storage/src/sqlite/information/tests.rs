@@ -6,7 +6,8 @@ use musubi_domain::delivery::DeliveryState;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, save, tally,
+    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, review, save,
+    tally,
 };
 use crate::{
     StoreError,
@@ -87,6 +88,10 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
         INSERT INTO dialogue VALUES ('bank', x'01', x'0a', 0, 1, 1, 1, 0, 0, 0, 1, 9, 5, NULL, NULL, NULL, '[]');
         INSERT INTO delivery VALUES ('bank', x'01', x'0b', 'alpha', x'', 0, 2, 1, 0, 5, 9, x'0a', 1, NULL, NULL, 6);
         INSERT INTO delivery_tally VALUES ('bank', 'alpha', x'', 0, 2, 1);
+        INSERT INTO subscription VALUES ('bank', x'01', 'alpha', 1, 5), ('bank', x'02', 'alpha', 0, 6);
+        INSERT INTO customer_information VALUES ('bank', x'02', x'0d', 'C2', 'jpki', 8, 99, 0);
+        INSERT INTO inquiry VALUES ('bank', x'01', x'0e', 'b', NULL, '7624550', '{}', 3);
+        INSERT INTO distribution VALUES (x'0f', 'b', 'bank', x'01', x'', 'n', '', NULL, 0, 1, x'02', 0, 0, 5, 5, 99, NULL);
         INSERT INTO guess VALUES ('bank', 0, x'01', 2, 9);";
     sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
@@ -98,6 +103,46 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
     const COUNT: &str = "SELECT (SELECT count(*) FROM delivery) + (SELECT count(*) FROM guess) + (SELECT count(*) FROM dialogue)";
     let rows: i64 = sqlx::query_scalar(COUNT).fetch_one(store.database.read()).await.unwrap();
     assert_eq!(rows, 3);
+    const STAND: &str = "
+        SELECT concat_ws(' ', hex(f.follower), hex(d.dialogue_id), hex(m.message_id), s.following, t.customer_id, hex(i.inquiry_id))
+        FROM follower AS f JOIN subscription AS s USING (number) LEFT JOIN dialogue AS d USING (number)
+        LEFT JOIN delivery AS m USING (number) LEFT JOIN customer_information AS t USING (number)
+        LEFT JOIN inquiry AS i USING (number) ORDER BY 1";
+    let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
+    assert_eq!(stand, ["01 0A 0B 1 0E", "02   0 C2 "]);
+    let cursor: i64 =
+        sqlx::query_scalar("SELECT cursor FROM distribution").fetch_one(store.database.read()).await.unwrap();
+    assert_eq!(cursor, 0, "what is being made begins anew");
+}
+
+#[tokio::test]
+async fn of_a_customers_ties_the_newest_stays_when_the_schema_allows_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("information.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut before = sqlx::migrate!("src/sqlite/migrations/information");
+    before.migrations.to_mut().truncate(2);
+    before.run(&mut old).await.unwrap();
+    const ROWS: &str = "
+        INSERT INTO follower VALUES ('bank', x'01', '+819000000001', 'alpha', 1, 5), ('bank', x'02', '+819000000002', 'alpha', 1, 5),
+            ('bank', x'03', '+819000000003', 'alpha', 1, 5);
+        INSERT INTO dialogue VALUES ('bank', x'01', x'0a', 0, 5, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, NULL, '[]'),
+            ('bank', x'02', x'0b', 0, 5, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, NULL, '[]'),
+            ('bank', x'03', x'0c', 0, 7, 1, 1, 0, 0, 0, 5, NULL, 5, NULL, NULL, 'C2', '[]');
+        INSERT INTO customer_information VALUES ('bank', x'01', x'0a', 'C1', 'jpki', 8, 99, 0), ('bank', x'02', x'0b', 'C1', 'jpki', 9, 99, 0);
+        INSERT INTO audit (time, company, official_account, follower, action, detail) VALUES (8, 'b', 'bank', x'01', 'tied', ''), (9, 'b', 'bank', x'02', 'tied', '');";
+    sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteInformation::open(&path).await.unwrap();
+    facts::balanced(&store).await;
+    const STAND: &str = "
+        SELECT concat_ws(' ', hex(f.follower), d.state, d.due_time IS NOT NULL, coalesce(t.customer_id, '-'), coalesce(f.former_customer, '-'))
+        FROM follower AS f JOIN dialogue AS d USING (number) LEFT JOIN customer_information AS t USING (number) ORDER BY 1";
+    let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
+    assert_eq!(stand, ["01 9 1 - C1", "02 5 0 C1 -", "03 7 1 - -"]);
+    assert_eq!(store.audits().await[2], "b bank 01 untied tie_0a one of several");
 }
 
 #[tokio::test]
@@ -153,6 +198,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         flow::CLAIM_INQUIRIES,
         flow::FORGET,
         load::FOLLOWERS,
+        load::TIED,
         load::EVENTS,
         load::MESSAGES,
         load::GUESSES,
@@ -169,6 +215,11 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         save::MESSAGES,
         save::WITHDRAWN,
         save::ADDED,
+        review::SAVE,
+        review::GET,
+        review::POSITION,
+        review::PAGE,
+        review::PAGE_OF_STATE,
         delivery::MAY_RUN,
         delivery::DUE,
         delivery::MOVE,
@@ -255,6 +306,16 @@ async fn what_companies_ask_for_is_found_by_its_index() {
             "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",
         ),
         (follower::PAGE, "f USING INDEX follower_in_order (official_account=? AND number>?)"),
+        (load::FOLLOWERS, "r USING INDEX review_waiting (official_account=? AND follower=?) LEFT-JOIN"),
+        (
+            load::TIED,
+            "t USING COVERING INDEX customer_information_customer (official_account=? AND customer_id=?)",
+        ),
+        (review::PAGE, "r USING INDEX review_company (company=? AND (open_time,review_id)>(?,?))"),
+        (
+            review::PAGE_OF_STATE,
+            "r USING INDEX review_state (company=? AND state=? AND (open_time,review_id)>(?,?))",
+        ),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");

@@ -10,10 +10,11 @@ CREATE TABLE new_follower (
     carrier TEXT NOT NULL,             -- the one that messages go over
     following INTEGER NOT NULL,
     follow_time INTEGER NOT NULL,
+    former_customer TEXT,              -- whom the number was tied to last, once that tie has ended
     UNIQUE (official_account, follower)
 );
-INSERT INTO new_follower (official_account, follower, phone_number, carrier, following, follow_time)
-SELECT official_account, follower, phone_number, carrier, following, follow_time FROM follower ORDER BY follow_time;
+INSERT INTO new_follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+SELECT official_account, follower, phone_number, carrier, following, follow_time, former_customer FROM follower ORDER BY follow_time;
 
 CREATE TABLE new_subscription (
     number INTEGER NOT NULL,           -- the follower's
@@ -125,6 +126,7 @@ ALTER TABLE new_inquiry RENAME TO inquiry;
 ALTER TABLE new_dialogue RENAME TO dialogue;
 ALTER TABLE new_delivery RENAME TO delivery;
 CREATE INDEX follower_in_order ON follower (official_account, number);
+CREATE UNIQUE INDEX customer_information_customer ON customer_information (official_account, customer_id);
 CREATE INDEX inquiry_due ON inquiry (company, due_time);
 CREATE INDEX dialogue_due ON dialogue (due_time) WHERE due_time IS NOT NULL;
 CREATE INDEX delivery_due ON delivery (carrier, distribution, due_time) WHERE state IN (0, 1);

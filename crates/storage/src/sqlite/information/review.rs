@@ -1,0 +1,212 @@
+//! Reviews, on SQLite: how a row is read and written, and what operators ask.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error, ErrorKind,
+    id::{
+        CompanyId, CustomerId, DialogueId, FollowerId, InquiryId, OfficialAccountId, OperatorName, ReviewId,
+    },
+    review::{Decision, ReviewState, Verdict},
+    seal::Sealed,
+};
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{Interned, SqliteInformation, audit::audit, key_of};
+use crate::{
+    StoreError,
+    information::{
+        FollowerKey,
+        flow::Audit,
+        review::{Review, ReviewFile, ReviewQuery, ReviewStore},
+    },
+    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows},
+};
+
+pub(super) const SAVE: &str = "
+    INSERT INTO review (official_account, follower, review_id, company, dialogue_id, inquiry_id, proposed_customer, method,
+        reasons, sealed, state, decisions, open_time, expire_time, close_time)
+    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, unhex(value ->> 4), unhex(value ->> 5),
+        value ->> 6, value ->> 7, value ->> 8, unhex(value ->> 9), value ->> 10, value ->> 11, value ->> 12, value ->> 13,
+        value ->> 14
+    FROM json_each(?1) WHERE true
+    ON CONFLICT (review_id) DO UPDATE SET
+        sealed = excluded.sealed, state = excluded.state, decisions = excluded.decisions, close_time = excluded.close_time";
+
+macro_rules! reviews {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.official_account, r.follower, r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer,
+            r.method, r.reasons, r.sealed, r.state, r.decisions, r.open_time, r.expire_time, r.close_time",
+            $rest
+        )
+    };
+}
+
+pub(super) const GET: &str = reviews!(
+    ", f.phone_number, other.phone_number, f.former_customer
+    FROM review AS r
+    JOIN follower AS f ON f.official_account = r.official_account AND f.follower = r.follower
+    LEFT JOIN customer_information AS t
+        ON t.official_account = r.official_account AND t.customer_id = r.proposed_customer AND t.number <> f.number
+    LEFT JOIN follower AS other ON other.number = t.number
+    WHERE r.company = ?1 AND r.review_id = ?2"
+);
+
+pub(super) const POSITION: &str = "SELECT open_time FROM review WHERE company = ?1 AND review_id = ?2";
+
+pub(super) const PAGE: &str = reviews!(
+    " FROM review AS r
+    WHERE r.company = ?1 AND r.official_account = coalesce(?2, r.official_account) AND (r.open_time, r.review_id) > (?3, ?4)
+    ORDER BY r.open_time, r.review_id LIMIT ?5"
+);
+
+pub(super) const PAGE_OF_STATE: &str = reviews!(
+    " FROM review AS r
+    WHERE r.company = ?1 AND r.state = ?6 AND r.official_account = coalesce(?2, r.official_account)
+        AND (r.open_time, r.review_id) > (?3, ?4)
+    ORDER BY r.open_time, r.review_id LIMIT ?5"
+);
+
+/// A row of [`SAVE`].
+pub(super) fn review_row(account: &str, follower: &str, review: &Review) -> Result<Value, StoreError> {
+    let decisions: Vec<_> = review
+        .decisions
+        .iter()
+        .map(|it| (it.operator.as_str(), place(&Verdict::ALL, &it.verdict), micros(it.decide_time)))
+        .collect();
+    Ok(json!([
+        account,
+        follower,
+        hex(review.id.as_bytes()),
+        review.company.as_str(),
+        hex(review.dialogue.as_bytes()),
+        hex(review.inquiry.as_bytes()),
+        review.proposed_customer.as_ref().map(CustomerId::as_str),
+        review.method.as_str(),
+        rows(&review.reasons)?,
+        review.sealed.as_ref().map(|sealed| hex(sealed.as_bytes())),
+        place(&ReviewState::ALL, &review.state),
+        rows(&decisions)?,
+        micros(review.open_time),
+        micros(review.expire_time),
+        review.close_time.map(micros)
+    ]))
+}
+
+/// Reads a review from thirteen columns, which begin with its id.
+pub(super) fn review_of(row: &SqliteRow, first: usize) -> Result<Review, StoreError> {
+    let no_array = || StoreError::Corrupt("reasons or decisions are no JSON array".to_owned());
+    let decisions: Vec<(String, i64, i64)> =
+        serde_json::from_str(get(row, first + 9)?).map_err(|_| no_array())?;
+    let decisions = decisions.into_iter().map(|(operator, verdict, time)| {
+        let verdict = at_place(&Verdict::ALL, verdict)?;
+        Ok(Decision { operator: operator.parse()?, verdict, decide_time: instant(time)? })
+    });
+    Ok(Review {
+        id: ReviewId::from_bytes(bytes16(row, first)?),
+        company: get::<&str>(row, first + 1)?.parse()?,
+        dialogue: DialogueId::from_bytes(bytes16(row, first + 2)?),
+        inquiry: InquiryId::from_bytes(bytes16(row, first + 3)?),
+        proposed_customer: get::<Option<&str>>(row, first + 4)?.map(str::parse).transpose()?,
+        method: get::<&str>(row, first + 5)?.parse()?,
+        reasons: serde_json::from_str(get(row, first + 6)?).map_err(|_| no_array())?,
+        sealed: get::<Option<Vec<u8>>>(row, first + 7)?.map(Sealed::from_bytes),
+        state: at_place(&ReviewState::ALL, get(row, first + 8)?)?,
+        decisions: decisions.collect::<Result<_, StoreError>>()?,
+        open_time: instant(get(row, first + 10)?)?,
+        expire_time: instant(get(row, first + 11)?)?,
+        close_time: get::<Option<i64>>(row, first + 12)?.map(instant).transpose()?,
+    })
+}
+
+#[async_trait]
+impl ReviewStore for SqliteInformation {
+    async fn list_reviews(&self, query: &ReviewQuery) -> Result<Vec<(FollowerKey, Review)>, StoreError> {
+        const TRANSACTION: &str = "list_reviews";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let (time, id) = match query.after {
+            None => (i64::MIN, Vec::new()),
+            Some(after) => {
+                let found = sqlx::query_scalar(POSITION)
+                    .bind(query.company.as_str())
+                    .bind(after.as_bytes().as_slice())
+                    .fetch_optional(&mut *tx);
+                let time: Option<i64> = found.await.map_err(&failed)?;
+                let unknown = || {
+                    let remedy = "give the next_page_token of the page before, or none";
+                    Error::invalid("page_token", "no page gave it", remedy)
+                };
+                (time.ok_or_else(unknown)?, after.as_bytes().to_vec())
+            }
+        };
+        let page = sqlx::query(if query.state.is_some() { PAGE_OF_STATE } else { PAGE })
+            .bind(query.company.as_str())
+            .bind(query.account.as_ref().map(OfficialAccountId::as_str))
+            .bind(time)
+            .bind(id)
+            .bind(query.limit)
+            .bind(query.state.map(|state| place(&ReviewState::ALL, &state)));
+        let found = page.fetch_all(&mut *tx).await.map_err(&failed)?;
+        let mut accounts = Interned::default();
+        found.iter().map(|row| Ok((key_of(row, &mut accounts)?, review_of(row, 2)?))).collect()
+    }
+
+    async fn get_review(&self, company: &CompanyId, id: ReviewId) -> Result<ReviewFile, StoreError> {
+        const TRANSACTION: &str = "get_review";
+        let mut tx = self.database.read().begin().await.map_err(StoreError::during(TRANSACTION))?;
+        find(&mut tx, TRANSACTION, company, id).await
+    }
+
+    async fn show_review(
+        &self,
+        company: &CompanyId,
+        id: ReviewId,
+        operator: &OperatorName,
+        now: Timestamp,
+    ) -> Result<ReviewFile, StoreError> {
+        const TRANSACTION: &str = "show_review";
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let file = find(&mut tx, TRANSACTION, company, id).await?;
+        let line = Audit {
+            company: company.clone(),
+            key: Some(file.key.clone()),
+            action: "review_shown",
+            detail: format!("{id} to {operator}"),
+        };
+        audit(&mut tx, TRANSACTION, &[line], now).await?;
+        tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
+        Ok(file)
+    }
+}
+
+async fn find(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    company: &CompanyId,
+    id: ReviewId,
+) -> Result<ReviewFile, StoreError> {
+    let found = sqlx::query(GET)
+        .bind(company.as_str())
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
+    let row = found.ok_or_else(|| {
+        let remedy = "take an id that musubi reviews list shows";
+        Error::new(ErrorKind::NotFound, "no such review", remedy).at("review_id")
+    })?;
+    let key = FollowerKey {
+        account: get::<&str>(&row, 0)?.parse()?,
+        follower: FollowerId::from_bytes(bytes16(&row, 1)?),
+    };
+    Ok(ReviewFile {
+        key,
+        review: review_of(&row, 2)?,
+        phone_number: get::<&str>(&row, 15)?.parse()?,
+        tied_number: get::<Option<&str>>(&row, 16)?.map(str::parse).transpose()?,
+        former_customer: get::<Option<&str>>(&row, 17)?.map(str::parse).transpose()?,
+    })
+}
