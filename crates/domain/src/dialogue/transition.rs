@@ -168,6 +168,12 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
     }
 }
 
+/// The next whole second. What failed is said then, so that how long it took to find out tells nobody what it was.
+fn whole_second(now: Timestamp) -> Timestamp {
+    let second = now.as_second() + i64::from(now.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
 /// Where a transition starts from.
 struct Move<'a> {
     dialogue: &'a Dialogue,
@@ -231,6 +237,9 @@ impl Transition {
         self.dialogue.step += 1;
         self.dialogue.messages += 1;
         self.says = Some(message);
+        if message == RequestMessage::NotConfirmed {
+            self.say_time = whole_second(self.say_time);
+        }
         self
     }
 
@@ -413,6 +422,28 @@ mod tests {
             let next = transition(&opened.dialogue, &end, &rules, now()).unwrap();
             assert_eq!(next.say_time, "2026-11-23T04:00:00Z".parse().unwrap(), "{end:?}");
             assert_ne!(next.dialogue.state, State::Review);
+        }
+    }
+
+    /// So long after 10:00:07 in Japan.
+    fn now_at(millis: i64) -> Timestamp {
+        let second: Timestamp = "2026-11-23T01:00:07Z".parse().unwrap();
+        second + SignedDuration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_failed_is_said_on_a_whole_second_and_what_succeeded_at_once() {
+        let rules = Rules::default();
+        let tick: Timestamp = "2026-11-23T01:00:08Z".parse().unwrap();
+        for millis in [1, 250, 999, 1_000] {
+            let now = now_at(millis);
+            let say_time =
+                |state, event: &Event| transition(&dialogue(state), event, &rules, now).unwrap().say_time;
+            for outcome in [MatchOutcome::Rejected, MatchOutcome::Review] {
+                assert_eq!(say_time(State::Matching, &Event::Matched(outcome)), tick, "{outcome:?} {millis}");
+            }
+            assert_eq!(say_time(State::Matching, &Event::GuessesSpent { until: now }), tick);
+            assert_eq!(say_time(State::Matching, &Event::Matched(MatchOutcome::Confirmed)), now);
         }
     }
 
