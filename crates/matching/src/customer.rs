@@ -49,6 +49,27 @@ fn prepared(row: &KeyedCustomer) -> PreparedRecord {
     kept.unwrap_or_else(|| prepare(&row.customer))
 }
 
+impl From<&GivenAccount> for AccountText {
+    fn from(given: &GivenAccount) -> Self {
+        Self { branch_number: given.branch_number.clone(), account_number: given.account_number.clone() }
+    }
+}
+
+impl From<&AttestedIdentity> for Identity {
+    fn from(attested: &AttestedIdentity) -> Self {
+        Self {
+            name: attested.name.clone(),
+            name_kana: attested.name_kana.clone(),
+            birth_date: attested.birth_date.clone(),
+            address: attested.address.clone(),
+            strength: match attested.method {
+                IdentityMethod::Jpki | IdentityMethod::Carrier => Strength::Strong,
+                IdentityMethod::Document => Strength::Weak,
+            },
+        }
+    }
+}
+
 /// Customers that may be the ones who are asked for, by account key.
 #[derive(Default)]
 pub struct Candidates(HashMap<String, Vec<PreparedRecord>>);
@@ -67,21 +88,8 @@ impl Candidates {
         policy: &Policy,
     ) -> Result<MatchDecision, Error> {
         let rows = account_key.and_then(|key| self.0.get(key)).map_or(&[][..], Vec::as_slice);
-        let account = AccountText {
-            branch_number: account.branch_number.clone(),
-            account_number: account.account_number.clone(),
-        };
-        let identity = PreparedIdentity::new(&Identity {
-            name: identity.name.clone(),
-            name_kana: identity.name_kana.clone(),
-            birth_date: identity.birth_date.clone(),
-            address: identity.address.clone(),
-            strength: match identity.method {
-                IdentityMethod::Jpki | IdentityMethod::Carrier => Strength::Strong,
-                IdentityMethod::Document => Strength::Weak,
-            },
-        });
-        let decision = decide_prepared(rows, &account, &identity, policy);
+        let identity = PreparedIdentity::new(&identity.into());
+        let decision = decide_prepared(rows, &account.into(), &identity, policy);
         Ok(MatchDecision {
             outcome: match decision.outcome {
                 Outcome::Confirmed => MatchOutcome::Confirmed,
