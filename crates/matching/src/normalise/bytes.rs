@@ -76,14 +76,29 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn chars(&mut self) -> Result<Vec<char>, FormError> {
-        Ok(self.text()?.chars().collect())
+        let text = self.text()?;
+        let mut chars = Vec::with_capacity(text.chars().count());
+        chars.extend(text.chars());
+        Ok(chars)
+    }
+
+    /// So many of what `one` takes, which has been compared with what is left.
+    pub(crate) fn many<T>(
+        &mut self,
+        count: usize,
+        one: impl Fn(&mut Self) -> Result<T, FormError>,
+    ) -> Result<Vec<T>, FormError> {
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(one(self)?);
+        }
+        Ok(all)
     }
 
     /// Where words begin: growing, inside of so many characters.
     pub(crate) fn starts(&mut self, within: usize) -> Result<Vec<usize>, FormError> {
         let count = self.length()?;
-        let starts = (0..count).map(|_| usize::try_from(self.number()?).map_err(|_| FormError));
-        let starts: Vec<usize> = starts.collect::<Result<_, _>>()?;
+        let starts = self.many(count, |reader| usize::try_from(reader.number()?).map_err(|_| FormError))?;
         let growing = starts.is_sorted_by(|a, b| a < b) && starts.last().is_none_or(|last| *last < within);
         if growing { Ok(starts) } else { Err(FormError) }
     }

@@ -31,7 +31,10 @@ pub(super) fn measure(
             let candidates: Vec<PreparedRecord> =
                 rows.iter().filter_map(|row| master.record(*row as usize)).collect();
             let (account, identity) = &ready[answer];
-            decide_prepared(&candidates, account, identity, &Policy::default())
+            let decision = decide_prepared(&candidates, account, identity, &Policy::default());
+            let customer = decision.customer_id?;
+            let row = candidates.iter().position(|candidate| candidate.customer_id == customer)?;
+            Some((decision.outcome, rows[row]))
         })
     };
     let deciding = fastest(PASSES, || drop(decide(&ready)));

@@ -17,6 +17,8 @@ use crate::population::{CustomerRow, OfficialAccountPlan, Plan, generate};
 const ROWS: usize = 30_000;
 /// Digits of an account number inside of a population, and of the population's own.
 const DIGITS: (u8, usize) = (6, 4);
+/// Digits of an account key.
+pub(super) const KEY_DIGITS: usize = DIGITS.0 as usize + DIGITS.1;
 /// The most customers of a crowd.
 pub(super) const MOST_ROWS: usize = ROWS * 10_000;
 /// An answer to so many customers at most: not every follower of a story answers.
