@@ -30,6 +30,7 @@ use tonic::service::Routes;
 
 use crate::{
     config::Config, custody::Custodian, customer_service::Customers, match_service::Matches, proxy::Proxy,
+    rekeying::rekey,
 };
 
 /// Why a company server can't be put together.
@@ -133,6 +134,7 @@ impl App {
         let health = self.bound.health();
         shutdown.spawn("grpc", self.bound.serve(self.routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
+        shutdown.spawn("rekey", rekey(Arc::new(self.store.clone()), shutdown.token()));
         health.serving().await;
         let ended = shutdown.drained().await;
         self.store.close().await;

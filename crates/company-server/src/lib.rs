@@ -13,6 +13,7 @@ mod customer_service;
 mod import;
 mod match_service;
 mod proxy;
+mod rekeying;
 #[cfg(test)]
 mod tests;
 mod upload;

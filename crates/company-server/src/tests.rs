@@ -64,6 +64,11 @@ impl Company {
     /// Stops it and starts it again on the same database.
     async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts it again after [`Self::stop`].
+    async fn start_again(&mut self) {
         (self.endpoint, self.shutdown, self.ended) =
             run(&self.folder, &self.peer, self.settings, &self.clock).await;
     }

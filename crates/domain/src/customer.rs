@@ -35,6 +35,31 @@ impl fmt::Debug for Customer {
     }
 }
 
+/// What matching made of a customer once, to compare it often, and which version of its rules did. Made anew when the rules
+/// are others; the customer stays the truth. Personal: `Debug` shows the version alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MatchKeys {
+    /// The version of the rules; 0 before any.
+    pub rules_version: u32,
+    /// Readable to those rules only.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for MatchKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MatchKeys({}, …)", self.rules_version)
+    }
+}
+
+/// A customer with the keys that were made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedCustomer {
+    /// The row.
+    pub customer: Customer,
+    /// Of the row as it is.
+    pub keys: MatchKeys,
+}
+
 /// An account number as a person gave it, in normal form: digits only. Personal: `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GivenAccount {

@@ -39,7 +39,7 @@ use crate::{
         matcher::{ByCustody, ByInquiry, Matcher, Matching},
         verifier::Verifiers,
     },
-    custody::{Custody, Purger},
+    custody::{Custody, Purger, rekey},
     directory::{self, Directory},
     dispatch::Dispatcher,
     distributions::{Distributions, Expander, Renderer},
@@ -224,6 +224,7 @@ impl App {
         shutdown.spawn("expand", expander.run(shutdown.clone()));
         let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));
         shutdown.spawn("purge", purger.run(shutdown.clone()));
+        shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
 
         let door = CarrierDoor {
             events: Arc::new(Events {

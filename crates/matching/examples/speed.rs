@@ -56,6 +56,7 @@ fn main() -> io::Result<()> {
     let rows = [PreparedRecord::new(&row)];
     let prepared = PreparedIdentity::new(&identity);
     let policy = Policy::default();
+    let kept_record = rows[0].to_bytes();
     let kept: Vec<Vec<u8>> = names.iter().map(NameForm::to_bytes).collect();
 
     measure("NFKC of names alone", |i| drop(black_box(NAMES[i % NAMES.len()].nfkc().collect::<String>())))?;
@@ -68,6 +69,9 @@ fn main() -> io::Result<()> {
         drop(black_box(AddressForm::new(black_box(ADDRESSES[i % ADDRESSES.len()]))));
     })?;
     measure("names read from bytes", |i| drop(black_box(NameForm::from_bytes(&kept[i % kept.len()]))))?;
+    measure("records read from bytes", |_| {
+        drop(black_box(PreparedRecord::from_bytes("C1", black_box(&kept_record))));
+    })?;
     measure("prepared names compared", |i| {
         drop(black_box(names[i % names.len()].compare(&names[(i / 3) % names.len()])));
     })?;

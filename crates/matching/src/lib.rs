@@ -12,6 +12,7 @@
 //! something, and folding to keys would sooner or later make them one.
 
 mod compare;
+mod customer;
 mod decide;
 mod normalise;
 mod reason;
@@ -21,6 +22,7 @@ pub use compare::{
     Compared, Comparison, compare_accounts, compare_addresses, compare_birth_dates, compare_days,
     compare_kana, compare_names,
 };
+pub use customer::{Candidates, keyed, keys_of};
 pub use decide::{Decision, Outcome, Policy, decide, decide_prepared};
 pub use normalise::account::{AccountFormat, AccountText, AccountTextError, account_key, parse_account_text};
 pub use normalise::address::AddressForm;

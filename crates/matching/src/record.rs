@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::civil::Date;
 
 use crate::normalise::account::significant;
+use crate::normalise::bytes::{FormError, Reader, put_bytes};
 use crate::normalise::name::Script;
 use crate::{AddressForm, KanaForm, NameForm, parse_birth_date};
 
@@ -91,6 +92,50 @@ impl PreparedRecord {
             account_number: significant(&row.account_number).into_boxed_str(),
         }
     }
+
+    /// The forms as bytes, to be kept beside [`RULES_VERSION`](crate::RULES_VERSION) and the customer id, which is not among
+    /// them.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(192);
+        let born = self.birth_date.map_or((0, 0, 0), |day| (day.year(), day.month(), day.day()));
+        out.extend(born.0.to_be_bytes());
+        out.extend([born.1, born.2].map(|part| part.to_be_bytes()[0]));
+        put_bytes(&mut out, &self.name.to_bytes());
+        put_bytes(&mut out, &self.kana.to_bytes());
+        put_bytes(&mut out, &self.address.to_bytes());
+        put_bytes(&mut out, self.branch_number.as_bytes());
+        put_bytes(&mut out, self.account_number.as_bytes());
+        out
+    }
+
+    /// The record of these bytes.
+    ///
+    /// # Errors
+    /// [`FormError`] when they are not what [`to_bytes`](Self::to_bytes) writes.
+    pub fn from_bytes(customer_id: &str, bytes: &[u8]) -> Result<Self, FormError> {
+        let (born, rest) = bytes.split_first_chunk::<4>().ok_or(FormError)?;
+        let birth_date = match *born {
+            [0, 0, 0, 0] => None,
+            [high, low, month, day] => {
+                let [month, day] = [month, day].map(|part| i8::from_be_bytes([part]));
+                let day = Date::new(i16::from_be_bytes([high, low]), month, day);
+                Some(day.map_err(|_| FormError)?)
+            }
+        };
+        let mut reader = Reader(rest);
+        let record = Self {
+            customer_id: customer_id.to_owned(),
+            birth_date,
+            name: NameForm::from_bytes(reader.bytes()?)?,
+            kana: KanaForm::from_bytes(reader.bytes()?)?,
+            address: AddressForm::from_bytes(reader.bytes()?)?,
+            branch_number: reader.text()?.into(),
+            account_number: reader.text()?.into(),
+        };
+        reader.end()?;
+        Ok(record)
+    }
 }
 
 impl fmt::Debug for PreparedRecord {
@@ -152,4 +197,57 @@ pub enum Strength {
     Strong,
     /// Photographed documents: review at best.
     Weak,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_give_the_record_back_and_nothing_else_is_read() {
+        for (name, birth_date, number) in
+            [("渡邉　栄治", "1984-07-11", "0076317"), ("ﾜﾀﾅﾍﾞ", "", ""), ("", "昭和59年7月11日", "7")]
+        {
+            let row = CustomerRecord {
+                customer_id: "C1".to_owned(),
+                name: name.to_owned(),
+                name_kana: String::new(),
+                birth_date: birth_date.to_owned(),
+                address: "東京都目黒区鷹番三丁目8-2".to_owned(),
+                branch_number: "012".to_owned(),
+                account_number: number.to_owned(),
+            };
+            let record = PreparedRecord::new(&row);
+            let bytes = record.to_bytes();
+            assert!(PreparedRecord::from_bytes("C1", &bytes) == Ok(record), "{name}");
+            for end in 0..bytes.len() {
+                assert_eq!(PreparedRecord::from_bytes("C1", &bytes[..end]), Err(FormError));
+            }
+            assert_eq!(PreparedRecord::from_bytes("C1", &[&bytes[..], &[1]].concat()), Err(FormError));
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_record_are_those_of_its_forms_each_with_its_length() {
+        let row = CustomerRecord {
+            customer_id: "C1".to_owned(),
+            name: "渡邉 栄治".to_owned(),
+            name_kana: "ﾜﾀﾅﾍﾞ".to_owned(),
+            birth_date: "1984-07-11".to_owned(),
+            address: "鷹番3-8-2".to_owned(),
+            branch_number: "012".to_owned(),
+            account_number: "0076317".to_owned(),
+        };
+        let forms = [
+            NameForm::new(&row.name).to_bytes(),
+            KanaForm::new(&row.name_kana).to_bytes(),
+            AddressForm::new(&row.address).to_bytes(),
+            b"12".to_vec(),
+            b"76317".to_vec(),
+        ];
+        let long = |form: &Vec<u8>| [&[u8::try_from(form.len()).unwrap()], &form[..]].concat();
+        let expected = [vec![0x07, 0xC0, 7, 11], forms.iter().flat_map(long).collect()].concat();
+        // A change here must raise RULES_VERSION, as one of the forms must.
+        assert_eq!(PreparedRecord::new(&row).to_bytes(), expected);
+    }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, matching, node, operator};
+use crate::{bench, demo, matching, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ enum Command {
     Terminal(node::Args),
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.
     Match(matching::Args),
+    Bench(bench::Args),
     /// Operators: import, see and entrust the customer master.
     Customers(operator::Customers),
     /// Operators: who follows, and how far each came.
@@ -51,6 +52,7 @@ impl Program {
             Command::Carrier(args) => node::carrier(&args).await,
             Command::Terminal(args) => node::terminal(&args).await,
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
+            Command::Bench(args) => operator::run(async |out| args.run(out).await).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Reviews(args) => operator::run(async |out| args.run(out).await).await,

@@ -4,6 +4,7 @@
 //! arguments, and `clippy.toml` bans them. Nothing here knows what a follower is. Surprising: a draining server goes on
 //! accepting connections, so that a health check can still hear NOT_SERVING; see [`grpc::server`].
 
+pub mod backlog;
 pub mod clock;
 pub mod config;
 pub mod entropy;

@@ -7,11 +7,11 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, MatchDecision},
+    customer::{Customer, KeyedCustomer, MatchDecision},
     id::{CustomerId, InquiryId},
 };
 
-use crate::StoreError;
+use crate::{MakeKeys, StoreError};
 
 /// A customer and when the row came or last changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub struct CustomerPage {
 pub struct Candidates {
     /// Which master they are of.
     pub revision: u64,
-    /// In no order.
-    pub customers: Vec<Customer>,
+    /// In no order, with keys of whatever rules made them last.
+    pub customers: Vec<KeyedCustomer>,
 }
 
 /// What an import does, or would do.
@@ -113,10 +113,10 @@ pub trait CompanyStore: Send + Sync {
     ///
     /// # Errors
     /// When a customer id is staged twice: none of this batch is staged.
-    async fn stage_customers(&self, customers: &[Customer]) -> Result<(), StoreError>;
+    async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError>;
 
-    /// Ends an import, and nothing is staged any more. All or nothing; rows that are the same keep their update time, and
-    /// the revision stays when no row differs.
+    /// Ends an import, and nothing is staged any more. All or nothing; rows that are the same keep their update time and
+    /// their keys, and the revision stays when no row differs.
     async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError>;
 
     /// One customer.
@@ -131,6 +131,11 @@ pub trait CompanyStore: Send + Sync {
 
     /// Every customer whose account key is one of these, at most 1,000 keys.
     async fn find_by_account_keys(&self, account_keys: &[&str]) -> Result<Candidates, StoreError>;
+
+    /// Makes keys by rules of this version for at most `limit` customers whose keys other rules made. Gives how many; 0 when
+    /// none is left. Neither update times nor the revision change. No import comes between reading a row and writing its
+    /// keys.
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError>;
 
     /// Records decisions, at most 1,000. The same inquiry decided by the same master again changes nothing.
     async fn record_decisions(

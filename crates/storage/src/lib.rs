@@ -15,3 +15,8 @@ pub mod sqlite;
 pub mod terminal;
 
 pub use error::StoreError;
+
+use musubi_domain::customer::Customer;
+
+/// Makes a customer's keys by one version of the rules of matching, which the stores don't know.
+pub type MakeKeys<'a> = dyn Fn(&Customer) -> Vec<u8> + Sync + 'a;

@@ -1,7 +1,7 @@
 //! The import of a customer master: a CSV file becomes the master, all or nothing.
 //!
 //! The upload goes to a nameless file first, because its encoding is known only when the whole was seen; then its rows go to
-//! the store's staging in batches, and one transaction makes them the master. Memory stays bounded but for the customer ids,
+//! the store's staging in batches, with the keys that matching compares, and one transaction makes them the master. Memory stays bounded but for the customer ids,
 //! which are kept to find the ones that come twice. Surprising: once a row is bad nothing is staged any more, but the file is
 //! read to its end, so that all faults are counted.
 
@@ -15,8 +15,12 @@ use std::{
 
 use futures::{Stream, StreamExt as _};
 use jiff::{Timestamp, tz::offset};
-use musubi_domain::{Error, ErrorKind, customer::Customer, id::CustomerId};
-use musubi_matching::AccountFormat;
+use musubi_domain::{
+    Error, ErrorKind,
+    customer::{Customer, KeyedCustomer},
+    id::CustomerId,
+};
+use musubi_matching::{AccountFormat, keyed};
 use musubi_proto::company::v1::ImportCustomersRequest;
 use musubi_runtime::grpc::status::from_status;
 use musubi_storage::company::{CompanyStore, ImportEnding, ImportTally};
@@ -149,12 +153,13 @@ pub(crate) async fn import(
     Ok(ImportReport { file, tally: Some(tally) })
 }
 
-/// Reads and checks every row, and hands good ones on until the first bad one.
+/// Reads and checks every row, and hands good ones on with their keys until the first bad one. On a blocking thread, beside the
+/// staging of the batches before.
 fn read(
     file: File,
     rules: &RowRules,
     most_rows: u64,
-    batches: &mpsc::Sender<Vec<Customer>>,
+    batches: &mpsc::Sender<Vec<KeyedCustomer>>,
 ) -> Result<FileReport, Error> {
     let mut rows = CsvRows::open(file, &COLUMNS)?;
     let mut report = FileReport { rows: 0, bad_rows: 0, faults: vec![], encoding: rows.encoding() };
@@ -169,7 +174,7 @@ fn read(
         let line = row.line();
         let parsed = row.values().map_err(|fault| vec![fault]).and_then(|values| row::parse(values, rules));
         match parsed.and_then(|customer| unique(customer, line, &mut seen).map_err(|fault| vec![fault])) {
-            Ok(customer) if report.bad_rows == 0 => batch.push(customer),
+            Ok(customer) if report.bad_rows == 0 => batch.push(keyed(customer)),
             Ok(_) => {}
             Err(faults) => {
                 report.bad_rows += 1;

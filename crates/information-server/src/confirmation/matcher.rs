@@ -1,18 +1,17 @@
 //! Has inquiries decided (S20): by the company's server, or here by the copy in custody. One worker for each company, so that
 //! one that hangs delays nobody else.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use musubi_domain::{
     Error, ErrorKind,
-    customer::{Customer, MatchDecision, MatchOutcome},
+    customer::{MatchDecision, MatchOutcome},
     id::{CompanyId, FollowerKeyring},
-    identity::IdentityMethod,
     seal::SealKeyring,
 };
-use musubi_matching::{AccountText, CustomerRecord, Identity, Outcome, Policy, Strength};
+use musubi_matching::{Candidates, Policy};
 use musubi_proto::company::v1::{
     self as wire, MatchCustomersRequest, match_service_client::MatchServiceClient,
 };
@@ -98,59 +97,17 @@ impl Matcher for ByCustody {
         };
         let questions: Vec<Inquiry> = inquiries.iter().map(|(_, inquiry)| inquiry.clone()).collect();
         tokio::task::spawn_blocking(move || {
-            let mut rows: HashMap<String, Vec<CustomerRecord>> = HashMap::new();
-            for customer in candidates {
-                rows.entry(customer.account_key.clone()).or_default().push(record_of(customer));
-            }
-            let none = Vec::new();
+            let candidates: Candidates = candidates.into_iter().collect();
             let decide = |inquiry: &Inquiry| {
-                decide_by(rows.get(&inquiry.account.account_number).unwrap_or(&none), inquiry)
+                let account = &inquiry.account;
+                let key = Some(account.account_number.as_str());
+                candidates.decide(key, account, &inquiry.identity, &Policy::default())
             };
-            questions.iter().map(decide).collect::<Result<_, _>>()
+            questions.iter().map(decide).collect()
         })
         .await
         .map_err(|_| Error::new(ErrorKind::Internal, "matching failed", ""))?
     }
-}
-
-fn record_of(customer: Customer) -> CustomerRecord {
-    CustomerRecord {
-        customer_id: customer.customer_id.to_string(),
-        name: customer.name,
-        name_kana: customer.name_kana,
-        birth_date: customer.birth_date,
-        address: customer.address,
-        branch_number: customer.branch_number,
-        account_number: customer.account_number,
-    }
-}
-
-fn decide_by(rows: &[CustomerRecord], inquiry: &Inquiry) -> Result<MatchDecision, Error> {
-    let account = AccountText {
-        branch_number: inquiry.account.branch_number.clone(),
-        account_number: inquiry.account.account_number.clone(),
-    };
-    let identity = Identity {
-        name: inquiry.identity.name.clone(),
-        name_kana: inquiry.identity.name_kana.clone(),
-        birth_date: inquiry.identity.birth_date.clone(),
-        address: inquiry.identity.address.clone(),
-        strength: match inquiry.identity.method {
-            IdentityMethod::Jpki | IdentityMethod::Carrier => Strength::Strong,
-            IdentityMethod::Document => Strength::Weak,
-        },
-    };
-    let decision = musubi_matching::decide(rows, &account, &identity, &Policy::default());
-    let outcome = match decision.outcome {
-        Outcome::Confirmed => MatchOutcome::Confirmed,
-        Outcome::Review => MatchOutcome::Review,
-        Outcome::Rejected => MatchOutcome::Rejected,
-    };
-    Ok(MatchDecision {
-        outcome,
-        customer_id: decision.customer_id.map(|id| id.parse()).transpose()?,
-        reasons: decision.reasons.iter().map(ToString::to_string).collect(),
-    })
 }
 
 fn to_wire(inquiry: &Inquiry) -> wire::Inquiry {
@@ -294,7 +251,7 @@ mod tests {
         customer::GivenAccount,
         dialogue::State,
         id::{FollowerId, InquiryId},
-        identity::AttestedIdentity,
+        identity::{AttestedIdentity, IdentityMethod},
     };
     use musubi_storage::information::flow::Work;
 

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{Error, ErrorKind, id::CompanyId};
+use musubi_domain::{
+    Error, ErrorKind,
+    customer::{Customer, KeyedCustomer},
+    id::CompanyId,
+};
+use musubi_matching::keyed;
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, custody_service_server::CustodyService},
@@ -72,6 +77,7 @@ impl Custody {
                     arriving = Some((copy, lease));
                 }
             }
+            let rows = keyed_all(rows).await.map_err(to_status)?;
             if let Some((copy, _)) = arriving {
                 self.store.add_customers(&company.id, copy, &rows, now).await.map_err(to_status)?;
             }
@@ -106,6 +112,13 @@ impl Custody {
             Error::new(ErrorKind::FailedPrecondition, problem, remedy)
         })
     }
+}
+
+/// The customers with the keys that matching compares, made on a blocking thread. A company's keys are not taken: they would have
+/// to be trusted.
+async fn keyed_all(rows: Vec<Customer>) -> Result<Vec<KeyedCustomer>, Error> {
+    let keyed = tokio::task::spawn_blocking(move || rows.into_iter().map(keyed).collect());
+    keyed.await.map_err(|_| Error::new(ErrorKind::Internal, "the making of keys panicked", ""))
 }
 
 fn show(record: &Record) -> wire::Custody {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use futures::stream;
 use jiff::SignedDuration;
 use musubi_domain::ErrorKind;
+use musubi_matching::keys_of;
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, custody_service_server::CustodyService as _},
 };
 use musubi_runtime::{Clock as _, Shutdown, grpc::status::to_status};
 use musubi_storage::information::custody::Custody as Record;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Custody, Purger};
+use super::{Custody, Purger, rekey};
 use crate::tests::{World, from, minute, refusal};
 
 fn service(world: &World) -> Custody {
@@ -148,4 +150,21 @@ async fn the_purger_destroys_a_copy_whose_lease_is_over() {
     assert_eq!(custodies(&service, "bank").await[0].purge_reason, "lease_ended");
     shutdown.begin();
     shutdown.drained().await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_made_when_rows_are_taken_in_and_again_when_the_rules_change() {
+    let world = World::new().await;
+    let service = service(&world);
+    entrust(&service, "bank", vec![Ok(chunk(60, vec![customer("C1"), customer("C2")]))]).await.unwrap();
+    let up_to_date = async || {
+        let bank = "bank".parse().unwrap();
+        let found = world.store().candidates(&bank, &["1234567"], world.clock.now()).await.unwrap().unwrap();
+        found.iter().filter(|row| row.keys == keys_of(&row.customer)).count()
+    };
+    assert_eq!(up_to_date().await, 2);
+    assert_eq!(world.store().rekey(0, 1000, &|_| b"of other rules".to_vec()).await.unwrap(), 2);
+    assert_eq!(up_to_date().await, 0);
+    let Ok(()) = rekey(world.store(), CancellationToken::new()).await;
+    assert_eq!(up_to_date().await, 2);
 }

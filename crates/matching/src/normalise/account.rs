@@ -122,7 +122,13 @@ pub fn account_key(master_account_number: &str, format: &AccountFormat) -> Resul
 
 /// A number without width, grouping and leading zeros; empty when there is nothing, and then equal to no other.
 pub(crate) fn significant(number: &str) -> String {
-    let digits: String = clean(number).chars().filter(|c| !is_dash(*c) && *c != ' ').collect();
+    let cleaned: String;
+    let digits = if number.bytes().all(|b| b.is_ascii_digit()) {
+        number
+    } else {
+        cleaned = clean(number).chars().filter(|c| !is_dash(*c) && *c != ' ').collect();
+        &cleaned
+    };
     let trimmed = digits.trim_start_matches('0');
     if trimmed.is_empty() && !digits.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
 }

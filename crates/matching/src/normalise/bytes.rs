@@ -32,10 +32,15 @@ pub(crate) fn put_chars(out: &mut Vec<u8>, chars: &[char]) {
     }
 }
 
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
 /// Takes from the front.
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     pub(crate) fn number(&mut self) -> Result<u32, FormError> {
         let (mut number, mut shift) = (0_u32, 0);
         loop {
@@ -59,18 +64,41 @@ impl Reader<'_> {
         if length > self.0.len() { Err(FormError) } else { Ok(length) }
     }
 
-    pub(crate) fn chars(&mut self) -> Result<Vec<char>, FormError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], FormError> {
         let length = self.length()?;
-        let (text, rest) = self.0.split_at(length);
+        let (bytes, rest) = self.0.split_at(length);
         self.0 = rest;
-        Ok(std::str::from_utf8(text).map_err(|_| FormError)?.chars().collect())
+        Ok(bytes)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, FormError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| FormError)
+    }
+
+    pub(crate) fn chars(&mut self) -> Result<Vec<char>, FormError> {
+        let text = self.text()?;
+        let mut chars = Vec::with_capacity(text.chars().count());
+        chars.extend(text.chars());
+        Ok(chars)
+    }
+
+    /// So many of what `one` takes, which has been compared with what is left.
+    pub(crate) fn many<T>(
+        &mut self,
+        count: usize,
+        one: impl Fn(&mut Self) -> Result<T, FormError>,
+    ) -> Result<Vec<T>, FormError> {
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(one(self)?);
+        }
+        Ok(all)
     }
 
     /// Where words begin: growing, inside of so many characters.
     pub(crate) fn starts(&mut self, within: usize) -> Result<Vec<usize>, FormError> {
         let count = self.length()?;
-        let starts = (0..count).map(|_| usize::try_from(self.number()?).map_err(|_| FormError));
-        let starts: Vec<usize> = starts.collect::<Result<_, _>>()?;
+        let starts = self.many(count, |reader| usize::try_from(reader.number()?).map_err(|_| FormError))?;
         let growing = starts.is_sorted_by(|a, b| a < b) && starts.last().is_none_or(|last| *last < within);
         if growing { Ok(starts) } else { Err(FormError) }
     }

@@ -66,6 +66,9 @@ pub(crate) fn relate(left: char, right: char) -> Kinship {
     if enlarged(katakana(left)) == enlarged(katakana(right)) {
         return Weak;
     }
+    if !has_forms(left) || !has_forms(right) {
+        return Unrelated;
+    }
     let pair = (left.min(right), left.max(right));
     match RELATED.binary_search_by(|(a, b, _)| (*a, *b).cmp(&pair)).map(|at| RELATED[at].2) {
         Ok(0) => Official,
@@ -73,6 +76,24 @@ pub(crate) fn relate(left: char, right: char) -> Kinship {
         Ok(_) => Weak,
         Err(_) => Unrelated,
     }
+}
+
+/// Low bits of all characters that stand in the table: a look at it spares most searches.
+static WITH_FORMS: [u64; 1024] = {
+    let mut bits = [0; 1024];
+    let mut at = 0;
+    while at < RELATED.len() {
+        let (left, right, _) = RELATED[at];
+        bits[(left as usize & 0xFFFF) / 64] |= 1 << (left as usize % 64);
+        bits[(right as usize & 0xFFFF) / 64] |= 1 << (right as usize % 64);
+        at += 1;
+    }
+    bits
+};
+
+/// False when the table surely doesn't have the character.
+fn has_forms(c: char) -> bool {
+    WITH_FORMS[(c as usize & 0xFFFF) / 64] >> (c as usize % 64) & 1 == 1
 }
 
 /// Stands for a character that a certificate replaced.
@@ -108,6 +129,12 @@ mod tests {
             Official,
         );
         check("ひヒ へヘ", KanaScript);
+    }
+
+    #[test]
+    fn no_pair_of_the_table_is_passed_over() {
+        assert!(RELATED.iter().all(|(left, right, _)| relate(*left, *right) < Unrelated));
+        assert!(!has_forms('あ') && !has_forms('A'));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl NameForm {
             let words = reader.starts(characters.len())?;
             Ok(Name { characters, words, script })
         };
-        let names = (0..count).map(|_| name(reader)).collect::<Result<_, _>>()?;
+        let names = reader.many(count, name)?;
         Ok((Self { names, trace, too_long: marks & 2 != 0, masked: None }, marks & 1 != 0))
     }
 }

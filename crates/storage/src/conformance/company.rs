@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, MatchDecision, MatchOutcome},
+    customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
     id::InquiryId,
 };
 
@@ -23,6 +23,9 @@ macro_rules! company_store_suite {
             a_decision_repeated_by_the_same_master_is_recorded_once,
             another_master_may_decide_the_same_inquiry_otherwise,
             the_last_word_on_custody_stands,
+            candidates_have_the_keys_that_were_imported_last,
+            keys_of_other_rules_are_made_anew_in_batches_until_none_is_left,
+            an_import_keeps_the_keys_of_rows_that_are_the_same,
         );
     };
     ($open:expr; $($fact:ident,)+) => {
@@ -55,16 +58,48 @@ pub(crate) fn customer(id: &str, account_key: &str, address: &str) -> Customer {
     }
 }
 
+/// As imported by rules of version 1.
+pub(crate) fn keyed(id: &str, account_key: &str, address: &str) -> KeyedCustomer {
+    by_rules(1, customer(id, account_key, address))
+}
+
+fn by_rules(rules_version: u32, customer: Customer) -> KeyedCustomer {
+    KeyedCustomer { keys: MatchKeys { rules_version, bytes: made(rules_version, &customer) }, customer }
+}
+
+/// What rules of this version make of a customer: bytes of all kinds.
+fn made(rules_version: u32, customer: &Customer) -> Vec<u8> {
+    let text = format!("{rules_version}\0'{}", customer.address);
+    [text.as_bytes(), &[0xFF, 0]].concat()
+}
+
 fn replace(second: i64) -> ImportEnding {
     ImportEnding::Replace { now: at(second), encoding: "UTF-8" }
 }
 
 async fn import(store: &dyn CompanyStore, customers: &[Customer], ending: ImportEnding) -> ImportTally {
+    import_by_rules(1, store, customers, ending).await
+}
+
+async fn import_by_rules(
+    rules_version: u32,
+    store: &dyn CompanyStore,
+    customers: &[Customer],
+    ending: ImportEnding,
+) -> ImportTally {
     store.begin_import().await.unwrap();
     for batch in customers.chunks(2) {
-        store.stage_customers(batch).await.unwrap();
+        let batch: Vec<_> = batch.iter().map(|customer| by_rules(rules_version, customer.clone())).collect();
+        store.stage_customers(&batch).await.unwrap();
     }
     store.finish_import(ending).await.unwrap()
+}
+
+/// The customers with one of these account keys, by id.
+async fn candidates(store: &dyn CompanyStore, account_keys: &[&str]) -> Vec<KeyedCustomer> {
+    let mut found = store.find_by_account_keys(account_keys).await.unwrap().customers;
+    found.sort_by(|a, b| a.customer.customer_id.cmp(&b.customer.customer_id));
+    found
 }
 
 async fn master(store: &dyn CompanyStore) -> Vec<(String, String, Timestamp)> {
@@ -138,13 +173,13 @@ pub(crate) async fn a_comparison_tells_what_an_import_would_do_and_changes_nothi
     .await;
     assert_eq!(tally, ImportTally { rows: 2, added: 1, changed: 1, removed: 2 });
     assert_eq!((master(store).await, store.get_status().await.unwrap()), before);
-    store.stage_customers(&[customer("C9", "0000009", "東")]).await.unwrap();
+    store.stage_customers(&[keyed("C9", "0000009", "東")]).await.unwrap();
 }
 
 pub(crate) async fn what_is_staged_shows_nowhere_and_a_new_import_forgets_it(store: &dyn CompanyStore) {
     import(store, &three(), replace(0)).await;
     store.begin_import().await.unwrap();
-    store.stage_customers(&[customer("C9", "0000009", "東")]).await.unwrap();
+    store.stage_customers(&[keyed("C9", "0000009", "東")]).await.unwrap();
     assert_eq!(master(store).await.len(), 3);
     assert_eq!(store.find_by_account_keys(&["0000009"]).await.unwrap().customers, []);
     assert_eq!(import(store, &three(), replace(1)).await.added, 0);
@@ -152,8 +187,8 @@ pub(crate) async fn what_is_staged_shows_nowhere_and_a_new_import_forgets_it(sto
 
 pub(crate) async fn a_batch_with_an_id_already_staged_is_refused_whole(store: &dyn CompanyStore) {
     store.begin_import().await.unwrap();
-    store.stage_customers(&three()[..1]).await.unwrap();
-    let [first, second, _] = three();
+    let [first, second, _] = three().map(|customer| by_rules(1, customer));
+    store.stage_customers(std::slice::from_ref(&first)).await.unwrap();
     assert!(store.stage_customers(&[second, first]).await.is_err());
     assert_eq!(store.finish_import(replace(0)).await.unwrap().rows, 1);
 }
@@ -175,10 +210,10 @@ pub(crate) async fn customers_are_found_by_account_key_and_joint_accounts_both(s
     let joint =
         [customer("C1", "0000001", "東"), customer("C2", "0000001", "西"), customer("C3", "0000003", "南")];
     import(store, &joint, replace(0)).await;
-    let mut found = store.find_by_account_keys(&["0000001", "0000007"]).await.unwrap();
-    found.customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
-    assert_eq!((found.revision, found.customers.as_slice()), (1, &joint[..2]));
-    assert_eq!(store.find_by_account_keys(&[]).await.unwrap().customers, []);
+    assert_eq!(store.find_by_account_keys(&["0000001"]).await.unwrap().revision, 1);
+    let found = candidates(store, &["0000001", "0000007"]).await;
+    assert_eq!(found, [keyed("C1", "0000001", "東"), keyed("C2", "0000001", "西")]);
+    assert_eq!(candidates(store, &[]).await, []);
 }
 
 fn decided(outcome: MatchOutcome, reasons: &[&str]) -> DecidedInquiry {
@@ -218,4 +253,54 @@ pub(crate) async fn the_last_word_on_custody_stands(store: &dyn CompanyStore) {
     let purged = CustodyEvent { event_time: at(1), revision: 1, customers: 3, lease_end_time: None };
     store.record_custody(purged).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(purged));
+}
+
+const ALL: [&str; 3] = ["0000001", "0000002", "0000003"];
+
+async fn versions(store: &dyn CompanyStore) -> Vec<u32> {
+    candidates(store, &ALL).await.iter().map(|row| row.keys.rules_version).collect()
+}
+
+pub(crate) async fn candidates_have_the_keys_that_were_imported_last(store: &dyn CompanyStore) {
+    let [mut first, second, third] = three();
+    import(store, &[first.clone(), second.clone(), third.clone()], replace(0)).await;
+    first.address = "北".to_owned();
+    import_by_rules(2, store, &[first.clone(), second.clone()], ImportEnding::Compare).await;
+    assert_eq!(versions(store).await, [1, 1, 1], "a comparison changes no keys");
+    import_by_rules(2, store, &[first.clone(), second], replace(1)).await;
+    assert_eq!(candidates(store, &["0000001"]).await, [by_rules(2, first)]);
+    assert_eq!(candidates(store, &["0000003"]).await, []);
+    let empty = KeyedCustomer { keys: MatchKeys { rules_version: 0, bytes: Vec::new() }, customer: third };
+    store.stage_customers(std::slice::from_ref(&empty)).await.unwrap();
+    store.finish_import(replace(2)).await.unwrap();
+    assert_eq!(candidates(store, &ALL).await, [empty]);
+}
+
+pub(crate) async fn keys_of_other_rules_are_made_anew_in_batches_until_none_is_left(
+    store: &dyn CompanyStore,
+) {
+    assert_eq!(store.rekey(2, 2, &|_| vec![]).await.unwrap(), 0, "of an empty master");
+    import(store, &three(), replace(0)).await;
+    let before = (master(store).await, store.get_status().await.unwrap());
+    // Newer rules, and older ones again, as when a program is taken back.
+    for version in [2, 1] {
+        for (done, left) in [(2, 1), (1, 0), (0, 0)] {
+            let rekeyed = store.rekey(version, 2, &|customer| made(version, customer)).await.unwrap();
+            let others = versions(store).await.into_iter().filter(|other| *other != version).count();
+            assert_eq!((rekeyed, others), (done, left));
+        }
+        assert_eq!(candidates(store, &ALL).await, three().map(|customer| by_rules(version, customer)));
+    }
+    assert_eq!((master(store).await, store.get_status().await.unwrap()), before);
+}
+
+pub(crate) async fn an_import_keeps_the_keys_of_rows_that_are_the_same(store: &dyn CompanyStore) {
+    import(store, &three(), replace(0)).await;
+    let mut changed = three();
+    changed[1].address = "北".to_owned();
+    import_by_rules(2, store, &changed, replace(1)).await;
+    assert_eq!(versions(store).await, [1, 2, 1]);
+    let rekeyed = store.rekey(2, 9, &|customer| made(2, customer)).await.unwrap();
+    assert_eq!(rekeyed, 2, "what the import replaced is up to date");
+    assert_eq!(candidates(store, &ALL).await, changed.map(|customer| by_rules(2, customer)));
 }

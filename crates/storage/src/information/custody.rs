@@ -6,9 +6,9 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{customer::Customer, id::CompanyId};
+use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
 
-use crate::StoreError;
+use crate::{MakeKeys, StoreError};
 
 /// A copy that got no chunk for so long, and didn't take effect, is given up.
 pub const ABANDONED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -73,7 +73,7 @@ pub trait CustodyStore: Send + Sync {
         &self,
         company: &CompanyId,
         copy: CopyNumber,
-        customers: &[Customer],
+        customers: &[KeyedCustomer],
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
@@ -101,11 +101,15 @@ pub trait CustodyStore: Send + Sync {
     async fn list_custodies(&self, company: &CompanyId) -> Result<Vec<Custody>, StoreError>;
 
     /// Every entrusted customer with one of these account keys, at most 1,000 keys, in no order. None when no copy is in
-    /// effect whose lease still runs: then nothing can be decided.
+    /// effect whose lease still runs: then nothing can be decided. Keys are of whatever rules made them last.
     async fn candidates(
         &self,
         company: &CompanyId,
         account_keys: &[&str],
         now: Timestamp,
-    ) -> Result<Option<Vec<Customer>>, StoreError>;
+    ) -> Result<Option<Vec<KeyedCustomer>>, StoreError>;
+
+    /// Makes keys by rules of this version for at most `limit` entrusted customers, of any company, whose keys other rules made.
+    /// Gives how many; 0 when none is left. No chunk comes between reading a row and writing its keys.
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError>;
 }

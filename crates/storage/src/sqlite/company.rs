@@ -9,14 +9,14 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, MatchDecision, MatchOutcome},
+    customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
     id::{CustomerId, InquiryId},
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 
-use super::{Database, hex, instant, micros, rows};
+use super::{Database, Packed, get, hex, instant, micros, rows, small};
 use crate::{
-    StoreError,
+    MakeKeys, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
         MasterStatus, StoredCustomer,
@@ -50,37 +50,78 @@ impl SqliteCompanyStore {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct StoredRow {
-    customer_id: String,
-    name: String,
-    name_kana: String,
-    birth_date: String,
-    address: String,
-    branch_number: String,
-    account_number: String,
-    account_key: String,
-    identity_verification: String,
-    update_time: i64,
+/// A customer's columns, in the order of [`read_customer`].
+macro_rules! columns {
+    () => {
+        "customer_id, name, name_kana, birth_date, address, branch_number, account_number, account_key, \
+         identity_verification"
+    };
 }
 
-impl TryFrom<StoredRow> for StoredCustomer {
-    type Error = StoreError;
+const STAGE: &str = concat!(
+    "INSERT INTO staged_customers (",
+    columns!(),
+    ", rules_version, match_keys) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+     value ->> 6, value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11) FROM json_each(?1)",
+);
 
-    fn try_from(row: StoredRow) -> Result<Self, StoreError> {
-        let customer = Customer {
-            customer_id: row.customer_id.parse()?,
-            name: row.name,
-            name_kana: row.name_kana,
-            birth_date: row.birth_date,
-            address: row.address,
-            branch_number: row.branch_number,
-            account_number: row.account_number,
-            account_key: row.account_key,
-            identity_verification: row.identity_verification,
-        };
-        Ok(Self { customer, update_time: instant(row.update_time)? })
-    }
+const MERGE: &str = concat!(
+    "INSERT INTO customers (",
+    columns!(),
+    ", rules_version, match_keys, update_time) SELECT ",
+    columns!(),
+    ", rules_version, match_keys, ?1 FROM staged_customers WHERE TRUE ORDER BY customer_id \
+     ON CONFLICT (customer_id) DO UPDATE SET name = excluded.name, name_kana = excluded.name_kana, \
+     birth_date = excluded.birth_date, address = excluded.address, branch_number = excluded.branch_number, \
+     account_number = excluded.account_number, account_key = excluded.account_key, \
+     identity_verification = excluded.identity_verification, rules_version = excluded.rules_version, \
+     match_keys = excluded.match_keys, update_time = excluded.update_time \
+     WHERE (name, name_kana, birth_date, address, branch_number, account_number, account_key, \
+     identity_verification) <> (excluded.name, excluded.name_kana, excluded.birth_date, excluded.address, \
+     excluded.branch_number, excluded.account_number, excluded.account_key, excluded.identity_verification)",
+);
+
+const FIND: &str = concat!("SELECT ", columns!(), ", update_time FROM customers WHERE customer_id = ?1");
+
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", update_time FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2"
+);
+
+const CANDIDATES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", rules_version, match_keys FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))"
+);
+
+const OF_OTHER_RULES: &str =
+    concat!("SELECT ", columns!(), " FROM customers WHERE rules_version < ?1 OR rules_version > ?1 LIMIT ?2");
+
+const REKEY: &str = "UPDATE customers SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2) \
+    FROM json_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
+
+fn read_customer(row: &SqliteRow) -> Result<Customer, StoreError> {
+    Ok(Customer {
+        customer_id: get::<&str>(row, 0)?.parse()?,
+        name: get(row, 1)?,
+        name_kana: get(row, 2)?,
+        birth_date: get(row, 3)?,
+        address: get(row, 4)?,
+        branch_number: get(row, 5)?,
+        account_number: get(row, 6)?,
+        account_key: get(row, 7)?,
+        identity_verification: get(row, 8)?,
+    })
+}
+
+fn read_stored(row: &SqliteRow) -> Result<StoredCustomer, StoreError> {
+    Ok(StoredCustomer { customer: read_customer(row)?, update_time: instant(get(row, 9)?)? })
+}
+
+fn read_keyed(row: &SqliteRow) -> Result<KeyedCustomer, StoreError> {
+    let keys = MatchKeys { rules_version: small(row, 9)?, bytes: get(row, 10)? };
+    Ok(KeyedCustomer { customer: read_customer(row)?, keys })
 }
 
 /// What the database counts, as the program counts it.
@@ -110,23 +151,7 @@ async fn merge(connection: &mut SqliteConnection, now: i64) -> Result<ImportTall
     .execute(&mut *connection)
     .await?
     .rows_affected();
-    let touched = sqlx::query(
-        "INSERT INTO customers (customer_id, name, name_kana, birth_date, address, branch_number, account_number, \
-         account_key, identity_verification, update_time) \
-         SELECT customer_id, name, name_kana, birth_date, address, branch_number, account_number, \
-         account_key, identity_verification, ?1 FROM staged_customers WHERE TRUE ORDER BY customer_id \
-         ON CONFLICT (customer_id) DO UPDATE SET name = excluded.name, name_kana = excluded.name_kana, \
-         birth_date = excluded.birth_date, address = excluded.address, branch_number = excluded.branch_number, \
-         account_number = excluded.account_number, account_key = excluded.account_key, \
-         identity_verification = excluded.identity_verification, update_time = excluded.update_time \
-         WHERE (name, name_kana, birth_date, address, branch_number, account_number, account_key, \
-         identity_verification) <> (excluded.name, excluded.name_kana, excluded.birth_date, excluded.address, \
-         excluded.branch_number, excluded.account_number, excluded.account_key, excluded.identity_verification)",
-    )
-    .bind(now)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
+    let touched = sqlx::query(MERGE).bind(now).execute(&mut *connection).await?.rows_affected();
     let rows: i64 =
         sqlx::query_scalar("SELECT count(*) FROM staged_customers").fetch_one(&mut *connection).await?;
     let rows = rows.unsigned_abs();
@@ -143,12 +168,14 @@ impl CompanyStore for SqliteCompanyStore {
         transaction.commit().await.map_err(&failed)
     }
 
-    async fn stage_customers(&self, customers: &[Customer]) -> Result<(), StoreError> {
+    async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError> {
         let failed = StoreError::during("stage_customers");
-        let parameter: Vec<[&str; 9]> = customers
+        let mut packed = Packed::new();
+        let parameter: Vec<_> = customers
             .iter()
-            .map(|customer| {
-                [
+            .map(|KeyedCustomer { customer, keys }| {
+                let (start, length) = packed.put(&keys.bytes);
+                (
                     customer.customer_id.as_str(),
                     &customer.name,
                     &customer.name_kana,
@@ -158,21 +185,20 @@ impl CompanyStore for SqliteCompanyStore {
                     &customer.account_number,
                     &customer.account_key,
                     &customer.identity_verification,
-                ]
+                    keys.rules_version,
+                    start,
+                    length,
+                )
             })
             .collect();
         let parameter = rows(&parameter)?;
         let mut transaction = self.database.write("stage_customers").await?;
-        sqlx::query(
-            "INSERT INTO staged_customers (customer_id, name, name_kana, birth_date, address, branch_number, \
-             account_number, account_key, identity_verification) \
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-             value ->> 7, value ->> 8 FROM json_each(?1)",
-        )
-        .bind(parameter)
-        .execute(&mut *transaction)
-        .await
-        .map_err(&failed)?;
+        sqlx::query(STAGE)
+            .bind(parameter)
+            .bind(packed.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
     }
 
@@ -215,12 +241,12 @@ impl CompanyStore for SqliteCompanyStore {
     }
 
     async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError> {
-        let row: Option<StoredRow> = sqlx::query_as("SELECT * FROM customers WHERE customer_id = ?1")
+        let found = sqlx::query(FIND)
             .bind(customer_id.as_str())
             .fetch_optional(self.database.read())
             .await
             .map_err(StoreError::during("find_customer"))?;
-        row.map(StoredCustomer::try_from).transpose()
+        found.as_ref().map(read_stored).transpose()
     }
 
     async fn list_customers(
@@ -231,14 +257,13 @@ impl CompanyStore for SqliteCompanyStore {
         let failed = StoreError::during("list_customers");
         let mut transaction = self.read("list_customers").await?;
         let (revision, total) = master(&mut transaction).await.map_err(&failed)?;
-        let found: Vec<StoredRow> =
-            sqlx::query_as("SELECT * FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2")
-                .bind(after.map_or("", CustomerId::as_str))
-                .bind(limit)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(&failed)?;
-        let customers = found.into_iter().map(StoredCustomer::try_from).collect::<Result<_, _>>()?;
+        let found = sqlx::query(PAGE)
+            .bind(after.map_or("", CustomerId::as_str))
+            .bind(limit)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        let customers = found.iter().map(read_stored).collect::<Result<_, _>>()?;
         Ok(CustomerPage { revision, total, customers })
     }
 
@@ -247,17 +272,43 @@ impl CompanyStore for SqliteCompanyStore {
         let parameter = rows(account_keys)?;
         let mut transaction = self.read("find_by_account_keys").await?;
         let (revision, _) = master(&mut transaction).await.map_err(&failed)?;
-        let found: Vec<StoredRow> =
-            sqlx::query_as("SELECT * FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))")
-                .bind(parameter)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(&failed)?;
-        let customers = found
-            .into_iter()
-            .map(|row| StoredCustomer::try_from(row).map(|stored| stored.customer))
-            .collect::<Result<_, _>>()?;
+        let found =
+            sqlx::query(CANDIDATES).bind(parameter).fetch_all(&mut *transaction).await.map_err(&failed)?;
+        let customers = found.iter().map(read_keyed).collect::<Result<_, _>>()?;
         Ok(Candidates { revision, customers })
+    }
+
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
+        let failed = StoreError::during("rekey");
+        let mut transaction = self.database.write("rekey").await?;
+        let found = sqlx::query(OF_OTHER_RULES)
+            .bind(rules_version)
+            .bind(limit)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let mut packed = Packed::new();
+        let customers = found.iter().map(read_customer).collect::<Result<Vec<_>, _>>()?;
+        let fresh: Vec<_> = customers
+            .iter()
+            .map(|customer| {
+                let (start, length) = packed.put(&make(customer));
+                (customer.customer_id.as_str(), start, length)
+            })
+            .collect();
+        let rekeyed = sqlx::query(REKEY)
+            .bind(rules_version)
+            .bind(rows(&fresh)?)
+            .bind(packed.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?
+            .rows_affected();
+        transaction.commit().await.map_err(&failed)?;
+        Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
     }
 
     async fn record_decisions(
@@ -370,6 +421,8 @@ fn parse_outcome(word: &str) -> Result<MatchOutcome, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::*;
 
     async fn open() -> (SqliteCompanyStore, tempfile::TempDir) {
@@ -383,26 +436,31 @@ mod tests {
     #[tokio::test]
     async fn candidates_are_looked_up_by_index_and_pages_by_key() {
         let (store, _folder) = open().await;
-        for (query, index) in [
+        for (statement, accesses) in [
+            (CANDIDATES, &["customers USING INDEX customers_by_account (account_key=?)"][..]),
+            (PAGE, &["customers USING PRIMARY KEY (customer_id>?)"]),
             (
-                "EXPLAIN QUERY PLAN SELECT * FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))",
-                "USING INDEX customers_by_account",
+                OF_OTHER_RULES,
+                &[
+                    "customers USING INDEX customers_by_rules (rules_version<?)",
+                    "customers USING INDEX customers_by_rules (rules_version>?)",
+                ],
             ),
-            (
-                "EXPLAIN QUERY PLAN SELECT * FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2",
-                "USING PRIMARY KEY",
-            ),
+            (REKEY, &["customers USING PRIMARY KEY (customer_id=?)"]),
         ] {
+            let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan: Vec<(i64, i64, i64, String)> =
-                sqlx::query_as(query).bind("[]").bind(1).fetch_all(store.database.read()).await.unwrap();
-            assert!(plan.iter().any(|step| step.3.contains(index)), "{plan:?}");
+                sqlx::query_as(explained).fetch_all(store.database.read()).await.unwrap();
+            for access in accesses {
+                assert!(plan.iter().any(|step| step.3 == format!("SEARCH {access}")), "{plan:?}");
+            }
         }
     }
 
     #[tokio::test]
     async fn a_master_outlives_the_process_and_a_half_import_does_not_show() {
         let (store, folder) = open().await;
-        let customer = |id: &str| crate::conformance::company::customer(id, "0000001", "東");
+        let customer = |id: &str| crate::conformance::company::keyed(id, "0000001", "東");
         store.stage_customers(&[customer("C1")]).await.unwrap();
         let now = Timestamp::UNIX_EPOCH;
         store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }).await.unwrap();
@@ -411,7 +469,7 @@ mod tests {
         let store = SqliteCompanyStore::open(&folder.path().join("company.db")).await.unwrap();
         let page = store.list_customers(None, 10).await.unwrap();
         assert_eq!((page.revision, page.total), (1, 1));
-        assert_eq!(page.customers[0].customer, customer("C1"));
+        assert_eq!(page.customers[0].customer, customer("C1").customer);
         store.close().await;
     }
 }

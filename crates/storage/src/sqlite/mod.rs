@@ -140,6 +140,24 @@ pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))
 }
 
+/// Bytes of many rows as one parameter, out of which `substr` cuts each row's again; as hexadecimal digits in JSON they would be
+/// twice as many to write and to read.
+pub(crate) struct Packed(pub(crate) Vec<u8>);
+
+impl Packed {
+    /// Of no row. Never without a byte, which the driver would bind as NULL.
+    pub(crate) fn new() -> Self {
+        Self(vec![0])
+    }
+
+    /// Adds a row's bytes and gives what `substr` needs: where they begin, counted from 1, and how many they are.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> (usize, usize) {
+        let start = self.0.len() + 1;
+        self.0.extend_from_slice(bytes);
+        (start, bytes.len())
+    }
+}
+
 /// The last instant that stores keep: the calendar's last one doesn't survive the way to microseconds and back.
 const LAST_MICROS: i64 = 253_402_207_200_000_000;
 

@@ -154,11 +154,10 @@ fn put_pieces(out: &mut Vec<u8>, pieces: &[Piece]) {
 
 fn take_pieces(reader: &mut Reader<'_>) -> Result<Vec<Piece>, FormError> {
     let count = reader.length()?;
-    let piece = |_| match reader.number()? {
+    reader.many(count, |reader| match reader.number()? {
         letter @ ..NUMBERS => char::from_u32(letter).map(Piece::Letter).ok_or(FormError),
         number => Ok(Piece::Number(number - NUMBERS)),
-    };
-    (0..count).map(piece).collect()
+    })
 }
 
 fn take_address(reader: &mut Reader<'_>) -> Result<Address, FormError> {
@@ -174,8 +173,9 @@ fn take_address(reader: &mut Reader<'_>) -> Result<Address, FormError> {
         return Err(FormError);
     }
     let count = reader.length()?;
-    let number = |_| Ok(Number { value: reader.number()?, unit: Unit::of(reader.number()?)? });
-    let numbers = (0..count).map(number).collect::<Result<_, _>>()?;
+    let number =
+        |reader: &mut Reader<'_>| Ok(Number { value: reader.number()?, unit: Unit::of(reader.number()?)? });
+    let numbers = reader.many(count, number)?;
     let glued = reader.chars()?;
     let building = Building { pieces: take_pieces(reader)? };
     Ok(Address { prefecture, street, place, municipality_ends, aza, numbers, glued, building })

@@ -1,6 +1,6 @@
 //! Facts about custody.
 
-use musubi_domain::customer::Customer;
+use musubi_domain::customer::{Customer, KeyedCustomer, MatchKeys};
 
 use super::{Bench, at, named};
 use crate::information::custody::{ABANDONED_AFTER, CopyNumber, Custody, PurgeReason};
@@ -19,6 +19,18 @@ fn customer(id: &str, account_key: &str) -> Customer {
     }
 }
 
+/// As taken in by rules of version 1.
+fn keyed(id: &str, account_key: &str) -> KeyedCustomer {
+    let customer = customer(id, account_key);
+    KeyedCustomer { keys: MatchKeys { rules_version: 1, bytes: made(1, &customer) }, customer }
+}
+
+/// What rules of this version make of a customer: bytes of all kinds.
+fn made(rules_version: u32, customer: &Customer) -> Vec<u8> {
+    let text = format!("{rules_version}\0'{}", customer.name);
+    [text.as_bytes(), &[0xFF, 0]].concat()
+}
+
 /// A copy of these (customer, account key), in effect from `second` on for a minute.
 async fn entrust(store: &dyn Bench, company: &str, customers: &[(&str, &str)], second: i64) -> Custody {
     let (copy, company) = (begun(store, company, customers, second).await, named(company));
@@ -29,7 +41,7 @@ async fn begun(store: &dyn Bench, company: &str, customers: &[(&str, &str)], sec
     let company = named(company);
     let copy = store.begin_copy(&company, at(second)).await.unwrap();
     for (id, account_key) in customers {
-        store.add_customers(&company, copy, &[customer(id, account_key)], at(second)).await.unwrap();
+        store.add_customers(&company, copy, &[keyed(id, account_key)], at(second)).await.unwrap();
     }
     copy
 }
@@ -43,7 +55,7 @@ async fn candidates(
 ) -> Option<Vec<String>> {
     let found = store.candidates(&named(company), account_keys, at(second)).await.unwrap();
     found.map(|found| {
-        let mut ids: Vec<_> = found.iter().map(|customer| customer.customer_id.to_string()).collect();
+        let mut ids: Vec<_> = found.iter().map(|row| row.customer.customer_id.to_string()).collect();
         ids.sort();
         ids
     })
@@ -59,7 +71,7 @@ pub(crate) async fn customers_are_found_by_account_key_and_joint_accounts_both(s
     let found = candidates(store, "bank", &["0000001", "0000009"], 0).await.unwrap();
     assert_eq!(found, ["C1", "C2"]);
     let whole = store.candidates(&named("bank"), &["0000003"], at(0)).await.unwrap().unwrap();
-    assert!(whole == [customer("C3", "0000003")], "every column is kept");
+    assert_eq!(whole, [keyed("C3", "0000003")], "every column is kept");
     assert_eq!(candidates(store, "bank", &[], 0).await, Some(Vec::new()));
 }
 
@@ -141,10 +153,10 @@ pub(crate) async fn a_purge_that_is_asked_for_destroys_everything_and_may_be_rep
 pub(crate) async fn an_abandoned_copy_is_given_up(store: &dyn Bench) {
     let copy = begun(store, "bank", &[("C1", "0000001")], 0).await;
     let idle = ABANDONED_AFTER.as_secs();
-    store.add_customers(&named("bank"), copy, &[customer("C2", "0000002")], at(5)).await.unwrap();
+    store.add_customers(&named("bank"), copy, &[keyed("C2", "0000002")], at(5)).await.unwrap();
     assert_eq!(store.purge_ended(100, at(idle)).await.unwrap(), 0, "a chunk came since");
     assert_eq!(store.purge_ended(100, at(5 + idle)).await.unwrap(), 2);
-    assert!(store.add_customers(&named("bank"), copy, &[customer("C3", "0000003")], at(idle)).await.is_err());
+    assert!(store.add_customers(&named("bank"), copy, &[keyed("C3", "0000003")], at(idle)).await.is_err());
     assert!(store.take_effect(&named("bank"), copy, at(9_999), at(idle)).await.is_err());
     assert_eq!(records(store, "bank").await, [], "it was never entrusted");
 }
@@ -161,4 +173,26 @@ pub(crate) async fn another_companys_copy_is_out_of_reach(store: &dyn Bench) {
     entrust(store, "power", &[("P1", "0000002")], 0).await;
     assert_eq!(candidates(store, "power", &["0000001"], 0).await, Some(Vec::new()));
     assert_eq!(records(store, "power").await.len(), 1);
+}
+
+pub(crate) async fn entrusted_keys_of_other_rules_are_made_anew_until_none_is_left(store: &dyn Bench) {
+    assert_eq!(store.rekey(2, 2, &|_| vec![]).await.unwrap(), 0, "of no copy");
+    entrust(store, "bank", &[("C1", "0000001"), ("C2", "0000002")], 0).await;
+    entrust(store, "power", &[("P1", "0000001")], 0).await;
+    let before = records(store, "bank").await;
+    // Newer rules, and older ones again, as when a program is taken back.
+    for version in [2, 1] {
+        for done in [2, 1, 0] {
+            assert_eq!(store.rekey(version, 2, &|customer| made(version, customer)).await.unwrap(), done);
+        }
+        for (company, id, account_key) in
+            [("bank", "C1", "0000001"), ("bank", "C2", "0000002"), ("power", "P1", "0000001")]
+        {
+            let found = store.candidates(&named(company), &[account_key], at(0)).await.unwrap().unwrap();
+            let mut expected = keyed(id, account_key);
+            expected.keys = MatchKeys { rules_version: version, bytes: made(version, &expected.customer) };
+            assert_eq!(found, [expected]);
+        }
+    }
+    assert_eq!(records(store, "bank").await, before);
 }

@@ -139,6 +139,7 @@ macro_rules! information_store_suite {
             an_abandoned_copy_is_given_up,
             a_copy_that_was_given_up_does_not_end_the_one_in_effect,
             another_companys_copy_is_out_of_reach,
+            entrusted_keys_of_other_rules_are_made_anew_until_none_is_left,
             a_funnel_counts_every_follower_once,
             messages_and_acquisitions_are_told_by_account_and_carrier,
             pages_go_by_follower_and_end,

@@ -1,21 +1,26 @@
 //! Custody on SQLite.
 //!
-//! Surprising: destroyed rows are overwritten in the file (`secure_delete`), because a deleted row otherwise stays readable in
-//! it until the page is used again.
+//! Surprising: whatever writes rows of customers overwrites what it deletes in the file (`secure_delete`), because a deleted row
+//! otherwise stays readable in it until the page is used again. That still may be true of what SQLite copied when it split a page
+//! on which rows of other copies lie.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{Error, ErrorKind, customer::Customer, id::CompanyId};
+use musubi_domain::{
+    Error, ErrorKind,
+    customer::{Customer, KeyedCustomer, MatchKeys},
+    id::CompanyId,
+};
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{SqliteInformation, audit::audit};
 use crate::{
-    StoreError,
+    MakeKeys, StoreError,
     information::{
         custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason},
         flow::Audit,
     },
-    sqlite::{get, instant, micros, rows, small},
+    sqlite::{Packed, get, instant, micros, rows, small},
 };
 
 /// Rows that one transaction of a purge destroys.
@@ -31,12 +36,14 @@ pub(super) const TOUCH: &str =
 
 pub(super) const ADD: &str = "
     INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
-        branch_number, account_number)
-    SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+        branch_number, account_number, rules_version, match_keys)
+    SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+        value ->> 8, substr(?4, value ->> 9, value ->> 10)
     FROM json_each(?3) WHERE true
     ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
         name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
-        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number";
+        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number,
+        rules_version = excluded.rules_version, match_keys = excluded.match_keys";
 
 pub(super) const END: &str = "
     UPDATE custody SET state = 2, purge_reason = ?2 WHERE company = ?1 AND state = 1";
@@ -77,10 +84,29 @@ pub(super) const LIST: &str = "
 pub(super) const IN_EFFECT: &str = "
     SELECT copy FROM custody WHERE company = ?1 AND state = 1 AND lease_end_time > ?2";
 
-pub(super) const CANDIDATES: &str = "
-    SELECT account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number
-    FROM entrusted_customer
-    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM json_each(?3))";
+/// The columns of [`read_customer`].
+macro_rules! columns {
+    () => {
+        "account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number"
+    };
+}
+
+pub(super) const CANDIDATES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", rules_version, match_keys FROM entrusted_customer
+    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM json_each(?3))"
+);
+
+pub(super) const OF_OTHER_RULES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", rowid FROM entrusted_customer WHERE rules_version < ?1 OR rules_version > ?1 LIMIT ?2"
+);
+
+pub(super) const REKEY: &str = "
+    UPDATE entrusted_customer SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2)
+    FROM json_each(?2) AS k WHERE entrusted_customer.rowid = k.value ->> 0";
 
 #[async_trait]
 impl CustodyStore for SqliteInformation {
@@ -102,15 +128,17 @@ impl CustodyStore for SqliteInformation {
         &self,
         company: &CompanyId,
         copy: CopyNumber,
-        customers: &[Customer],
+        customers: &[KeyedCustomer],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const TRANSACTION: &str = "add_customers";
         let failed = StoreError::during(TRANSACTION);
-        let values: Vec<[&str; 8]> = customers
+        let mut packed = Packed::new();
+        let values: Vec<_> = customers
             .iter()
-            .map(|customer| {
-                [
+            .map(|KeyedCustomer { customer, keys }| {
+                let (start, length) = packed.put(&keys.bytes);
+                (
                     &customer.account_key,
                     customer.customer_id.as_str(),
                     &customer.name,
@@ -119,7 +147,10 @@ impl CustodyStore for SqliteInformation {
                     &customer.address,
                     &customer.branch_number,
                     &customer.account_number,
-                ]
+                    keys.rules_version,
+                    start,
+                    length,
+                )
             })
             .collect();
         let values = rows(&values)?;
@@ -134,13 +165,16 @@ impl CustodyStore for SqliteInformation {
         if touched.rows_affected() == 0 {
             return Err(given_up().into());
         }
+        overwriting(&mut tx, TRANSACTION, true).await?;
         sqlx::query(ADD)
             .bind(company.as_str())
             .bind(copy.0)
             .bind(values)
+            .bind(packed.0)
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
+        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)
     }
 
@@ -231,7 +265,7 @@ impl CustodyStore for SqliteInformation {
         company: &CompanyId,
         account_keys: &[&str],
         now: Timestamp,
-    ) -> Result<Option<Vec<Customer>>, StoreError> {
+    ) -> Result<Option<Vec<KeyedCustomer>>, StoreError> {
         const TRANSACTION: &str = "list_candidates";
         let failed = StoreError::during(TRANSACTION);
         // One snapshot: a copy that is replaced in between must not look like a master without these customers.
@@ -250,7 +284,40 @@ impl CustodyStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        found.iter().map(read_customer).collect::<Result<_, _>>().map(Some)
+        found.iter().map(read_keyed).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "rekey";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        let found = sqlx::query(OF_OTHER_RULES)
+            .bind(rules_version)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let mut packed = Packed::new();
+        let mut fresh: Vec<(i64, usize, usize)> = Vec::with_capacity(found.len());
+        for row in &found {
+            let (start, length) = packed.put(&make(&read_customer(row)?));
+            fresh.push((get(row, 8)?, start, length));
+        }
+        overwriting(&mut tx, TRANSACTION, true).await?;
+        let rekeyed = sqlx::query(REKEY)
+            .bind(rules_version)
+            .bind(rows(&fresh)?)
+            .bind(packed.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?
+            .rows_affected();
+        overwriting(&mut tx, TRANSACTION, false).await?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
     }
 }
 
@@ -275,6 +342,16 @@ async fn end(
         .map_err(StoreError::during(transaction))
 }
 
+/// Whether what is deleted is also overwritten in the file.
+async fn overwriting(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    on: bool,
+) -> Result<(), StoreError> {
+    let pragma = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
+    sqlx::query(pragma).execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
+}
+
 /// Destroys rows of ended copies, of one company or of all, and writes down which copies are gone with that.
 async fn destroy(
     tx: &mut Transaction<'_, Sqlite>,
@@ -284,7 +361,7 @@ async fn destroy(
     now: Timestamp,
 ) -> Result<u32, StoreError> {
     let failed = StoreError::during(transaction);
-    sqlx::query("PRAGMA secure_delete = ON").execute(&mut **tx).await.map_err(&failed)?;
+    overwriting(tx, transaction, true).await?;
     let destroyed = sqlx::query(DESTROY)
         .bind(company.map(CompanyId::as_str))
         .bind(limit)
@@ -292,7 +369,7 @@ async fn destroy(
         .await
         .map_err(&failed)?
         .rows_affected();
-    sqlx::query("PRAGMA secure_delete = OFF").execute(&mut **tx).await.map_err(&failed)?;
+    overwriting(tx, transaction, false).await?;
     let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
     let mut lines = Vec::new();
     for row in &purged {
@@ -324,6 +401,11 @@ fn read_custody(row: &SqliteRow) -> Result<Custody, StoreError> {
         purge_reason: reason.transpose()?,
         purge_time: get::<Option<i64>>(row, 4)?.map(instant).transpose()?,
     })
+}
+
+fn read_keyed(row: &SqliteRow) -> Result<KeyedCustomer, StoreError> {
+    let keys = MatchKeys { rules_version: small(row, 8)?, bytes: get(row, 9)? };
+    Ok(KeyedCustomer { customer: read_customer(row)?, keys })
 }
 
 fn read_customer(row: &SqliteRow) -> Result<Customer, StoreError> {

@@ -2,7 +2,10 @@
 //! fails.
 
 use async_trait::async_trait;
-use musubi_domain::delivery::DeliveryState;
+use musubi_domain::{
+    customer::{Customer, KeyedCustomer, MatchKeys},
+    delivery::DeliveryState,
+};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
@@ -13,6 +16,7 @@ use crate::{
     StoreError,
     conformance::information::{self as facts, Bench as _},
     information::{
+        custody::CustodyStore as _,
         delivery::Source,
         flow::{Audit, FlowStore as _, Work},
     },
@@ -316,6 +320,15 @@ async fn what_companies_ask_for_is_found_by_its_index() {
             review::PAGE_OF_STATE,
             "r USING INDEX review_state (company=? AND state=? AND (open_time,review_id)>(?,?))",
         ),
+        (
+            custody::OF_OTHER_RULES,
+            "entrusted_customer USING INDEX entrusted_customer_by_rules (rules_version<?)",
+        ),
+        (
+            custody::OF_OTHER_RULES,
+            "entrusted_customer USING INDEX entrusted_customer_by_rules (rules_version>?)",
+        ),
+        (custody::REKEY, "entrusted_customer USING INTEGER PRIMARY KEY (rowid=?)"),
     ] {
         let steps = plan(&store, statement).await;
         assert!(steps.contains(&format!("SEARCH {access}")), "{statement}\n{steps:#?}");
@@ -342,4 +355,35 @@ async fn an_individual_retry_whose_values_are_gone_does_not_leave() {
     tx.commit().await.unwrap();
     assert_eq!(facts::attempts(&store, Source::Distribution(id), 60).await, []);
     assert_eq!(facts::state_of(&store, id, &facts::key("bank", 1)).await, DeliveryState::Revoked);
+}
+
+#[tokio::test]
+async fn of_a_purged_copy_nothing_stands_in_the_file_even_if_it_moved() {
+    let (store, folder) = open().await;
+    let row = |number: usize| KeyedCustomer {
+        customer: Customer {
+            customer_id: format!("C{number:04}").parse().unwrap(),
+            name: "name of a person".to_owned(),
+            name_kana: String::new(),
+            birth_date: "1980-02-03".to_owned(),
+            address: "東京都".to_owned(),
+            branch_number: String::new(),
+            account_number: format!("{number:07}"),
+            account_key: format!("{number:07}"),
+            identity_verification: String::new(),
+        },
+        keys: MatchKeys { rules_version: 0, bytes: b"first keys".to_vec() },
+    };
+    let (bank, now) = (facts::named("bank"), facts::at(0));
+    let copy = store.begin_copy(&bank, now).await.unwrap();
+    store.add_customers(&bank, copy, &(0..300).map(row).collect::<Vec<_>>(), now).await.unwrap();
+    store.take_effect(&bank, copy, facts::at(60), now).await.unwrap();
+    let longer = "second keys".repeat(9).into_bytes();
+    assert_eq!(store.rekey(1, 1000, &|_| longer.clone()).await.unwrap(), 300);
+    assert_eq!(store.purge(&bank, now).await.unwrap(), 300);
+    store.close().await;
+    let left = std::fs::read(folder.path().join("information.db")).unwrap();
+    for gone in ["name of a person", "first keys", "second keys"] {
+        assert!(!left.windows(gone.len()).any(|bytes| bytes == gone.as_bytes()), "{gone}");
+    }
 }

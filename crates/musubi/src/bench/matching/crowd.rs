@@ -1,0 +1,109 @@
+//! The people of a bench: populations as the demo's, one after the other, as one company's master and the answers to it.
+//!
+//! A population is made whole, so a large one is made of many small ones; memory holds one at a time. Surprising: an account number
+//! ends with the number of its population, so that neighbours in the file are strangers in the index, as with any real master.
+
+use musubi_domain::{
+    Error,
+    customer::{Customer, GivenAccount},
+    identity::{AttestedIdentity, IdentityMethod},
+};
+use musubi_matching::{AccountFormat, parse_account_text};
+use musubi_terminal_simulator::story::{self, Story};
+
+use crate::population::{CustomerRow, OfficialAccountPlan, Plan, generate};
+
+/// Customers of one population.
+const ROWS: usize = 30_000;
+/// Digits of an account number inside of a population, and of the population's own.
+const DIGITS: (u8, usize) = (6, 4);
+/// Digits of an account key.
+pub(super) const KEY_DIGITS: usize = DIGITS.0 as usize + DIGITS.1;
+/// The most customers of a crowd.
+pub(super) const MOST_ROWS: usize = ROWS * 10_000;
+/// An answer to so many customers at most: not every follower of a story answers.
+pub(super) const ROWS_PER_ANSWER: usize = 4;
+
+/// What a follower typed and an authority attests.
+pub(super) struct Answer {
+    pub(super) account: GivenAccount,
+    pub(super) identity: AttestedIdentity,
+}
+
+/// One population's share of a crowd.
+pub(super) struct Part {
+    /// By customer id, which grows from part to part.
+    pub(super) customers: Vec<Customer>,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// A crowd of so many customers and answers, part by part; the same ones each time.
+pub(super) fn parts(rows: usize, answers: usize) -> impl Iterator<Item = Result<Part, Error>> {
+    (0..rows.div_ceil(ROWS)).map(move |number| {
+        // Answers lie evenly over the master: so many up to here, less those before.
+        let upto = |number: usize| (number * ROWS).min(rows);
+        let share = |number: usize| upto(number) * answers / rows;
+        part(number, upto(number + 1) - upto(number), share(number + 1) - share(number))
+    })
+}
+
+fn part(number: usize, rows: usize, answers: usize) -> Result<Part, Error> {
+    let (digits, width) = DIGITS;
+    let plan = Plan {
+        seed: number as u64,
+        followers: rows * 2 / 3 + 2,
+        official_accounts: vec![OfficialAccountPlan {
+            id: "bench".to_owned(),
+            account_digits: digits,
+            branch_digits: 3,
+            customer_prefix: format!("{number:0width$}"),
+        }],
+        carriers: vec!["alpha".to_owned()],
+    };
+    let mut population = generate(&plan);
+    let master = population.masters.pop().map(|master| master.rows).unwrap_or_default();
+    let suffix = format!("{number:0width$}");
+    let customers =
+        master.into_iter().take(rows).map(|row| customer(row, &suffix)).collect::<Result<_, _>>()?;
+    let format = AccountFormat { account_digits: digits, branch_digits: 3 };
+    let answers =
+        population.stories.into_iter().filter_map(|story| answer(story, format, &suffix)).take(answers);
+    Ok(Part { customers, answers: answers.collect() })
+}
+
+fn customer(row: CustomerRow, suffix: &str) -> Result<Customer, Error> {
+    let account_number = row.account_number + suffix;
+    Ok(Customer {
+        customer_id: row.customer_id.parse()?,
+        name: row.name,
+        name_kana: row.name_kana,
+        birth_date: row.birth_date,
+        address: row.address,
+        branch_number: row.branch_number,
+        account_key: account_number.clone(),
+        account_number,
+        identity_verification: row.identity_verification,
+    })
+}
+
+fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
+    let identity = story.identity?;
+    let account = parse_account_text(&story.account_text, &format).ok()?;
+    Some(Answer {
+        account: GivenAccount {
+            branch_number: account.branch_number,
+            account_number: account.account_number + suffix,
+        },
+        identity: AttestedIdentity {
+            method: match identity.method {
+                story::IdentityMethod::Jpki => IdentityMethod::Jpki,
+                story::IdentityMethod::Carrier => IdentityMethod::Carrier,
+                story::IdentityMethod::Document => IdentityMethod::Document,
+            },
+            name: identity.name,
+            name_kana: Some(identity.name_kana).filter(|kana| !kana.is_empty()),
+            birth_date: identity.birth_date,
+            address: identity.address,
+        },
+    })
+}
