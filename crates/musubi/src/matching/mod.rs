@@ -3,7 +3,6 @@
 //! Nothing is decided here; `musubi-matching` decides, and this reads its input and shows its reasons. Surprising: what is
 //! shown are normal forms and raw values of persons, because whoever calls this has the files; errors still show none.
 
-pub(crate) mod bulk;
 mod compare;
 mod decide;
 mod faults;

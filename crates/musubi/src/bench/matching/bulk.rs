@@ -7,8 +7,8 @@ use musubi_matching::{AccountText, Policy, PreparedIdentity, PreparedRecord, dec
 
 use super::{Answer, Bench, duckdb};
 use crate::{
+    bench::matching::join::{Asked, Number, number, on_all_cores},
     bench::table::{Measure, fastest, rate},
-    matching::bulk::{Asked, Number, number, on_all_cores},
 };
 
 /// Passes.

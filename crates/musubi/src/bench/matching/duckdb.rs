@@ -17,8 +17,8 @@ use std::{
 
 use musubi_domain::{Error, ErrorKind};
 
+use super::join::Number;
 use super::{Columns, crowd::KEY_DIGITS};
-use crate::matching::bulk::Number;
 
 /// What to say when there is none.
 pub(super) const MISSING: &str =

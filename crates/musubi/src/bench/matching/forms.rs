@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Bench, SAMPLE};
 use crate::{
+    bench::matching::join::{Number, number},
     bench::table::{Measure, fastest, rate},
-    matching::bulk::{Number, number},
 };
 
 /// Passes over the sample.

@@ -7,6 +7,7 @@ mod bulk;
 mod crowd;
 mod duckdb;
 mod forms;
+mod join;
 mod online;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use tokio::sync::mpsc;
 use self::crowd::{Answer, MOST_ROWS, Part, ROWS_PER_ANSWER};
 use super::table::{Measure, write_json, write_table};
 use crate::{
-    matching::bulk::{Number, number},
+    bench::matching::join::{Number, number},
     operator::{Ending, progress, unwritten, words::thousands},
 };
 

@@ -7,15 +7,15 @@
 use std::{num::NonZero, ops::Range, thread};
 
 /// An account number in normal form, at most 20 digits.
-pub(crate) type Number = u128;
+pub(super) type Number = u128;
 
 /// The number of an account key; None when it is none.
-pub(crate) fn number(account_key: &str) -> Option<Number> {
+pub(super) fn number(account_key: &str) -> Option<Number> {
     account_key.parse().ok()
 }
 
 /// Answers by the number that was typed.
-pub(crate) struct Asked {
+pub(super) struct Asked {
     numbers: Vec<Number>,
     /// A power of two of places, at most half of them taken: high bits of a hash, and an answer's place plus one.
     places: Vec<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct Asked {
 }
 
 /// Which rows each answer has as candidates.
-pub(crate) struct Joined {
+pub(super) struct Joined {
     /// For each answer where its rows begin; one more than answers.
     starts: Vec<usize>,
     rows: Vec<u32>,
@@ -31,7 +31,7 @@ pub(crate) struct Joined {
 
 impl Asked {
     /// The table of these answers.
-    pub(crate) fn new(numbers: Vec<Number>) -> Self {
+    pub(super) fn new(numbers: Vec<Number>) -> Self {
         let size = (numbers.len() * 2).next_power_of_two().max(2);
         let mut asked = Self { numbers, places: vec![0; size], shift: 64 - size.ilog2() };
         for answer in 0..asked.numbers.len() {
@@ -73,7 +73,7 @@ impl Asked {
     }
 
     /// Every pair of an answer and a row of the master with its number.
-    pub(crate) fn join(&self, master: &[Number]) -> Joined {
+    pub(super) fn join(&self, master: &[Number]) -> Joined {
         let parts = on_all_cores(master.len(), |part| {
             let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(part.len().min(self.numbers.len()));
             for row in part {
@@ -101,12 +101,12 @@ impl Asked {
 
 impl Joined {
     /// How many pairs.
-    pub(crate) fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.rows.len()
     }
 
     /// What `decide` says of each answer and its rows, in the order of the answers.
-    pub(crate) fn decide<T: Send>(&self, decide: impl Fn(usize, &[u32]) -> T + Sync) -> Vec<T> {
+    pub(super) fn decide<T: Send>(&self, decide: impl Fn(usize, &[u32]) -> T + Sync) -> Vec<T> {
         let parts = on_all_cores(self.starts.len() - 1, |answers| {
             let rows = |answer| &self.rows[self.starts[answer]..self.starts[answer + 1]];
             answers.map(|answer| decide(answer, rows(answer))).collect::<Vec<_>>()
@@ -126,12 +126,13 @@ const fn print(hash: u64) -> u64 {
 /// Multiplied by a number without pattern, whose high half mixes all digits.
 fn hash(number: Number) -> u64 {
     let (high, low) = ((number >> 64) as u64, number as u64);
-    let mixed = u128::from(low ^ high.rotate_left(32)) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    let mixed =
+        u128::from(low ^ high.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
     (mixed >> 64) as u64 ^ mixed as u64
 }
 
 /// Runs `work` on contiguous parts of `0..length`, one for each core, and gives what they gave, in order.
-pub(crate) fn on_all_cores<T: Send>(length: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+pub(super) fn on_all_cores<T: Send>(length: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let size = length.div_ceil(cores).max(1);
     let parts: Vec<_> = (0..length).step_by(size).map(|start| start..(start + size).min(length)).collect();
