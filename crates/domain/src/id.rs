@@ -260,10 +260,18 @@ impl ReviewId {
 }
 
 impl MessageId {
-    /// The delivery of a distribution to a follower.
+    /// The delivery of a distribution to a follower, sorted by when the distribution was made and by the follower's `number`, which
+    /// the store gave for ever.
     #[must_use]
-    pub fn of_distribution(distribution: DistributionId, follower: FollowerId) -> Self {
-        Self(Uuid::new_v5(&distribution.0, follower.as_bytes()))
+    pub fn of_distribution(distribution: DistributionId, follower: FollowerId, number: u64) -> Self {
+        /// How many low bits are of the hash, and how many above them of the number, below a UUID's variant.
+        const HASH: u32 = 32;
+        const LOW: u32 = 30;
+        let hash = Uuid::new_v5(&distribution.0, follower.as_bytes()).as_u128() & ((1 << HASH) - 1);
+        let number = u128::from(number);
+        let high = (number >> LOW) << 64;
+        let low = (number & ((1 << LOW) - 1)) << HASH;
+        Self(behind(distribution.0.as_u128() >> 80, high | low | hash))
     }
 
     /// The `count`th message of a dialogue, from 0, sorted by when it is `said`.
@@ -273,12 +281,15 @@ impl MessageId {
     }
 }
 
-/// A hash behind an instant, in milliseconds, as a UUID of version 8. Whoever keeps such ids in order writes those that come together
-/// in one place.
+/// A hash behind an instant, in milliseconds. Whoever keeps such ids in order writes those that come together in one place.
 fn sorted(at: Timestamp, hash: Uuid) -> Uuid {
-    const MILLIS: u128 = ((1 << 48) - 1) << 80;
-    let millis = u128::try_from(at.as_millisecond()).unwrap_or_default() << 80;
-    let bytes = (millis & MILLIS) | (hash.as_u128() & !MILLIS);
+    behind(u128::try_from(at.as_millisecond()).unwrap_or_default(), hash.as_u128())
+}
+
+/// A UUID of version 8: 48 bits of `first`, then what is left of the lower 80 of `then` beside version and variant.
+fn behind(first: u128, then: u128) -> Uuid {
+    const THEN: u128 = (1 << 80) - 1;
+    let bytes = (first << 80) | (then & THEN);
     uuid::Builder::from_custom_bytes(bytes.to_be_bytes()).into_uuid()
 }
 
@@ -362,6 +373,26 @@ mod tests {
         assert_ne!(follower, keyring.follower(&other, &number));
         assert_ne!(follower, FollowerKeyring::new(&[2; 32]).unwrap().follower(&one, &number));
         assert_ne!(DialogueId::derive(follower, 0), DialogueId::derive(follower, 1));
+    }
+
+    #[test]
+    fn a_distributions_messages_sort_by_distribution_and_number() {
+        let distribution =
+            |second: i64| DistributionId::new(Timestamp::from_second(second).unwrap(), [7; 10]);
+        let follower = |id: u8| FollowerId::from_bytes([id; 16]);
+        let numbers = [1, 2, 255, (1 << 30) - 1, 1 << 30, (1 << 42) - 1];
+        let ids: Vec<_> = [1, 2]
+            .iter()
+            .flat_map(|second| {
+                numbers.map(|n| MessageId::of_distribution(distribution(*second), follower(n as u8), n))
+            })
+            .collect();
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+        assert_eq!(ids[0], MessageId::of_distribution(distribution(1), follower(1), 1));
+        // Two that were made in one millisecond differ by their hashes.
+        let twin = DistributionId::new(Timestamp::from_second(1).unwrap(), [8; 10]);
+        assert_ne!(ids[0], MessageId::of_distribution(twin, follower(1), 1));
+        assert_eq!(ids[0].to_string().parse::<MessageId>().unwrap(), ids[0]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ use crate::StoreError;
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
+/// Of a new database, in bytes: trees of millions of rows stay three pages deep.
+const PAGE: u32 = 16_384;
 /// What the connection that writes keeps of the file in memory, in KiB: what its last batches touched, and no more. The system's cache
 /// has the rest, and a commit that moved pages in a tree looks through all that is kept here.
 const WRITER_CACHE: &str = "-4096";
@@ -113,6 +115,7 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
+        .page_size(PAGE)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -120,7 +123,7 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
         // A batch's rows cross from the driver's thread in one go.
         .row_buffer_size(1_000)
         .pragma("temp_store", "MEMORY")
-        .pragma("wal_autocheckpoint", "4000");
+        .pragma("wal_autocheckpoint", "1000");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(60))

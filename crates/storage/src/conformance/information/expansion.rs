@@ -3,7 +3,7 @@
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal},
     distribution::{Command, State},
-    id::{DistributionId, MessageId},
+    id::DistributionId,
 };
 
 use super::{
@@ -30,7 +30,7 @@ async fn stands(store: &dyn Bench, id: DistributionId) -> (State, Vec<(Purpose, 
 async fn reached(store: &dyn Bench, id: DistributionId) -> Vec<u8> {
     let sent = attempts(store, Source::Distribution(id), 0).await;
     for attempt in &sent {
-        assert_eq!(attempt.message_id, MessageId::of_distribution(id, attempt.key.follower));
+        assert_eq!(attempt.message_id, store.message_of(id, &attempt.key).await);
     }
     sent.iter().map(|attempt| attempt.key.follower.as_bytes()[0]).collect()
 }

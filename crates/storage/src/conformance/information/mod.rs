@@ -52,6 +52,8 @@ pub(crate) trait Bench: InformationStore {
     async fn rows_written(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
+    /// The distribution's message to this follower.
+    async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId;
 }
 
 /// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
@@ -316,12 +318,8 @@ pub(crate) async fn states(
 }
 
 /// Where the distribution's message to this follower stands.
-pub(crate) async fn state_of(
-    store: &dyn InformationStore,
-    id: DistributionId,
-    key: &FollowerKey,
-) -> DeliveryState {
-    states(store, &[(key.clone(), MessageId::of_distribution(id, key.follower))]).await[0]
+pub(crate) async fn state_of(store: &dyn Bench, id: DistributionId, key: &FollowerKey) -> DeliveryState {
+    states(store, &[(key.clone(), store.message_of(id, key).await)]).await[0]
 }
 
 /// A draft of the bank's or whosever the account is, with values for these customers.

@@ -69,7 +69,7 @@ impl Walk<'_> {
         for (key, _) in
             followers.iter().filter(|(key, record)| key.account.as_str() == account && record.following)
         {
-            self.messages.insert(MessageId::of_distribution(id, key.follower), key.clone());
+            self.messages.insert(self.store.message_of(id, key).await, key.clone());
         }
         self.distributions.push(id);
     }
@@ -148,10 +148,10 @@ impl Walk<'_> {
         let results: Vec<_> = (0..8)
             .map(|_| {
                 let attempt = self.dice.pick(&self.attempts);
-                let later = at(self.second + i64::try_from(self.dice.roll(60)).unwrap());
-                let outcome = match self.dice.roll(4) {
+                let later = at(self.second + i64::try_from(self.dice.roll(20)).unwrap());
+                let outcome = match self.dice.roll(6) {
                     0 => AttemptOutcome::Throttled(later),
-                    1 => AttemptOutcome::Unknown(later),
+                    1..4 => AttemptOutcome::Unknown(later),
                     _ => AttemptOutcome::Known(self.dice.pick(&SIGNALS)),
                 };
                 result(&attempt, outcome)

@@ -96,7 +96,7 @@ pub(super) const OPEN_REVOCATION: &str = "
     ORDER BY r.distribution LIMIT 1";
 
 pub(super) const NUMBERS: &str = "
-    SELECT follower, phone_number FROM follower
+    SELECT follower, phone_number, number FROM follower
     WHERE official_account = ?1 AND number > ?2 AND number <= ?3
     ORDER BY number LIMIT ?4";
 
@@ -121,6 +121,11 @@ pub(super) const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier
 pub(super) const SETTLE: &str = "
     UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM json_each(?1) AS k
     WHERE delivery.message_id = unhex(k.value ->> 0)";
+
+/// The distribution's message to the follower of this number.
+pub(super) fn message(distribution: DistributionId, follower: FollowerId, number: i64) -> MessageId {
+    MessageId::of_distribution(distribution, follower, number.unsigned_abs())
+}
 
 #[async_trait]
 impl ExpansionStore for SqliteInformation {
@@ -168,8 +173,8 @@ impl ExpansionStore for SqliteInformation {
         let (mut deliveries, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
         let mut last = None;
         for row in &found {
-            let message_id = MessageId::of_distribution(id, FollowerId::from_bytes(bytes16(row, 1)?));
             let number: i64 = get(row, 0)?;
+            let message_id = message(id, FollowerId::from_bytes(bytes16(row, 1)?), number);
             deliveries.push((number, hex(message_id.as_bytes()), get::<&str>(row, 2)?));
             last = Some(number);
         }
@@ -274,7 +279,7 @@ impl ExpansionStore for SqliteInformation {
         for row in &numbers {
             let follower = FollowerId::from_bytes(bytes16(row, 0)?);
             let phone_number: PhoneNumber = get::<&str>(row, 1)?.parse()?;
-            let message_id = MessageId::of_distribution(distribution, follower);
+            let message_id = message(distribution, follower, get(row, 2)?);
             page.push(RevocableMessage { follower, message_id, phone_number });
         }
         let ids: Vec<_> = page.iter().map(|message| hex(message.message_id.as_bytes())).collect();

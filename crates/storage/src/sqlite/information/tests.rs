@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use musubi_domain::{
     customer::{Customer, KeyedCustomer, MatchKeys},
     delivery::DeliveryState,
+    id::{DistributionId, MessageId},
 };
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -16,6 +17,7 @@ use crate::{
     StoreError,
     conformance::information::{self as facts, Bench as _},
     information::{
+        FollowerKey,
         custody::CustodyStore as _,
         delivery::Source,
         flow::{Audit, FlowStore as _, Work},
@@ -59,6 +61,17 @@ impl facts::Bench for SqliteInformation {
             FROM audit ORDER BY audit_id";
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
     }
+
+    async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId {
+        const NUMBER: &str = "
+            SELECT f.number FROM delivery AS m JOIN follower AS f USING (number)
+            WHERE m.distribution = ?1 AND f.official_account = ?2 AND f.follower = ?3";
+        let number = sqlx::query_scalar(NUMBER)
+            .bind(&id.as_bytes()[..])
+            .bind(key.account.as_str())
+            .bind(&key.follower.as_bytes()[..]);
+        expansion::message(id, key.follower, number.fetch_one(self.database.read()).await.unwrap())
+    }
 }
 
 async fn open() -> (SqliteInformation, tempfile::TempDir) {
@@ -95,7 +108,9 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
         INSERT INTO subscription VALUES ('bank', x'01', 'alpha', 1, 5), ('bank', x'02', 'alpha', 0, 6);
         INSERT INTO customer_information VALUES ('bank', x'02', x'0d', 'C2', 'jpki', 8, 99, 0);
         INSERT INTO inquiry VALUES ('bank', x'01', x'0e', 'b', NULL, '7624550', '{}', 3);
-        INSERT INTO distribution VALUES (x'0f', 'b', 'bank', x'01', x'', 'n', '', NULL, 0, 1, x'02', 0, 0, 5, 5, 99, NULL);
+        INSERT INTO distribution VALUES (x'0f', 'b', 'bank', x'01', x'', 'n', '', NULL, 0, 1, x'02', 0, 0, 5, 5, 99, NULL),
+            (x'10', 'b', 'bank', x'02', x'', 'n', '', NULL, 0, 0, x'', 0, 0, 5, NULL, NULL, NULL);
+        INSERT INTO revocation VALUES ('alpha', x'0f', x'01');
         INSERT INTO guess VALUES ('bank', 0, x'01', 2, 9);";
     sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
@@ -114,9 +129,11 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
         LEFT JOIN inquiry AS i USING (number) ORDER BY 1";
     let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
     assert_eq!(stand, ["01 0A 0B 1 0E", "02   0 C2 "]);
-    let cursor: i64 =
-        sqlx::query_scalar("SELECT cursor FROM distribution").fetch_one(store.database.read()).await.unwrap();
-    assert_eq!(cursor, 0, "what is being made begins anew");
+    const WALKS: &str = "
+        SELECT iif(f.follower IS NULL, '-', hex(f.follower)) FROM (SELECT cursor FROM revocation UNION ALL SELECT cursor FROM distribution) AS walk
+        LEFT JOIN follower AS f ON f.number = walk.cursor";
+    let walks: Vec<String> = sqlx::query_scalar(WALKS).fetch_all(store.database.read()).await.unwrap();
+    assert_eq!(walks, ["01", "02", "-"], "who walked stands where it stood");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
--- A follower gets a number in the order of coming, and what belongs to the follower lies by that number. The keyed hash that names the
+-- A follower gets a number in the order of coming (those who are here already in that of their hashes), and what belongs to the follower lies by that number. The keyed hash that names the
 -- follower outside stands in one index instead of five; all else that a batch touches lies together, however many followers there are.
--- Message ids sort by time, so their index grows at its end.
+-- Message ids sort, so their index grows at its end.
 
 CREATE TABLE new_follower (
     number INTEGER PRIMARY KEY,        -- in the order of coming; known to this database only
@@ -14,7 +14,7 @@ CREATE TABLE new_follower (
     UNIQUE (official_account, follower)
 );
 INSERT INTO new_follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
-SELECT official_account, follower, phone_number, carrier, following, follow_time, former_customer FROM follower ORDER BY follow_time;
+SELECT official_account, follower, phone_number, carrier, following, follow_time, former_customer FROM follower ORDER BY official_account, follower;
 
 CREATE TABLE new_subscription (
     number INTEGER NOT NULL,           -- the follower's
@@ -105,13 +105,18 @@ SELECT m.message_id, f.number, m.official_account, m.carrier, m.distribution, m.
 FROM delivery AS m JOIN new_follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
 ORDER BY m.rowid;
 
--- Whoever walks followers goes by number now. A distribution that is being made begins anew and finds what was made by its message id; so
--- does what asks a carrier to take messages back.
-ALTER TABLE distribution DROP COLUMN cursor;
+-- Whoever walks followers goes by number now, and stands where it stood: the numbers are in the order in which it went.
+ALTER TABLE distribution RENAME COLUMN cursor TO old_cursor;
 ALTER TABLE distribution ADD COLUMN cursor INTEGER NOT NULL DEFAULT 0; -- the last follower for whom a delivery was made
-ALTER TABLE revocation DROP COLUMN cursor;
+UPDATE distribution SET cursor = coalesce((SELECT max(number) FROM new_follower AS f
+    WHERE f.official_account = distribution.official_account AND f.follower <= old_cursor), 0);
+ALTER TABLE distribution DROP COLUMN old_cursor;
+ALTER TABLE revocation RENAME COLUMN cursor TO old_cursor;
 ALTER TABLE revocation ADD COLUMN cursor INTEGER NOT NULL DEFAULT 0;   -- the last follower whose message was asked about
-UPDATE distribution SET cursor = coalesce((SELECT max(number) FROM new_follower), 0) WHERE expanded = 1 OR state = 4;
+UPDATE revocation SET cursor = coalesce((SELECT max(number) FROM new_follower AS f
+    JOIN distribution AS d ON d.official_account = f.official_account
+    WHERE d.distribution_id = revocation.distribution AND f.follower <= old_cursor), 0);
+ALTER TABLE revocation DROP COLUMN old_cursor;
 
 DROP TABLE subscription;
 DROP TABLE customer_information;
