@@ -1,12 +1,13 @@
 //! Rows for people and for programs: a table, CSV or JSON.
 //!
-//! Tables are aligned by the width of characters on a terminal, so that Japanese text stays in its column. Surprising: in CSV a
+//! Tables are aligned by the width of characters on a terminal, so that Japanese text stays in its column, and fold long values where
+//! there is a terminal; a pipe gets a line for each row. Surprising: in CSV a
 //! value that a spreadsheet would compute gets an apostrophe in front (OWASP ASVS 1.2.10).
 
 use std::io::Write;
 
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use musubi_domain::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
@@ -40,6 +41,14 @@ impl Listing {
         self.rows.push(row.into());
     }
 
+    /// Only these columns, where all would be too many to look at.
+    pub(crate) fn only(self, columns: &'static [&'static str]) -> Self {
+        let places: Vec<_> =
+            columns.iter().filter_map(|name| self.columns.iter().position(|column| column == name)).collect();
+        let narrow = |row: Vec<String>| places.iter().map(|place| row[*place].clone()).collect();
+        Self { columns, rows: self.rows.into_iter().map(narrow).collect() }
+    }
+
     pub(crate) fn write(&self, format: Format, out: &mut dyn Write) -> Result<(), Error> {
         match format {
             Format::Table => writeln!(out, "{}", self.table()).map_err(unwritten),
@@ -53,6 +62,16 @@ impl Listing {
         table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(comfy_table::LineStyle::none()));
         table.set_header(self.columns.to_vec());
         table.add_rows(self.rows.iter().cloned());
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        for (place, (column, name)) in table.column_iter_mut().zip(self.columns).enumerate() {
+            match (place, *name) {
+                // What names the row is there to be copied.
+                (0, _) => column.set_constraint(ColumnConstraint::ContentWidth),
+                // Codes stay whole.
+                (_, "reasons") => column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(32))),
+                _ => column,
+            };
+        }
         table
     }
 

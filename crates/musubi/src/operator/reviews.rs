@@ -164,12 +164,14 @@ async fn list(
             }
         }
     }
-    listing.write(format, out)?;
-    if format == Format::Table {
-        let hint = if count > 0 { "; musubi reviews show ID tells more" } else { "" };
-        writeln!(out, "{} reviews{hint}", thousands(count)).map_err(unwritten)?;
+    if format != Format::Table {
+        return listing.write(format, out);
     }
-    Ok(())
+    listing
+        .only(&["review_id", "official_account", "customer_id", "reasons", "state", "expire_time"])
+        .write(format, out)?;
+    let hint = if count > 0 { "; musubi reviews show ID tells more" } else { "" };
+    writeln!(out, "{} reviews{hint}", thousands(count)).map_err(unwritten)
 }
 
 async fn show(
@@ -264,7 +266,7 @@ fn side_by_side(
             attested.to_owned(),
             master.to_owned(),
             compared.as_ref().map_or("", verdict).to_owned(),
-            compared.as_ref().map(reasons).unwrap_or_default(),
+            compared.as_ref().map(|compared| reasons(compared).replace(',', " ")).unwrap_or_default(),
         ]);
     }
     listing.write(Format::Table, out)
