@@ -105,7 +105,7 @@ impl App {
             config.account.into(),
             config.import,
         );
-        let matches = Matches::new(store, clock, config.account.into(), config.policy.into());
+        let matches = Matches::new(store, clock, config.account.into(), config.policy);
         let proxy = Proxy::new(&channel);
         let mut routes = Routes::builder();
         routes

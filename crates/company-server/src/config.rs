@@ -47,7 +47,7 @@ pub struct Config {
     /// How long account numbers are.
     pub account: AccountConfig,
     /// What matching demands beyond its rules.
-    pub policy: PolicyConfig,
+    pub policy: Policy,
     /// How large an import may be.
     pub import: ImportConfig,
     /// How the master is entrusted.
@@ -94,22 +94,6 @@ pub struct AccountConfig {
     pub account_digits: u8,
     /// Digits of a branch number.
     pub branch_digits: u8,
-}
-
-/// `[policy]`
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Reject when no branch was typed.
-    pub branch_required: bool,
-    /// Review when an address is equal only because one side leaves a part out.
-    pub whole_address_required: bool,
-    /// Review when only the reading of a name is equal.
-    pub written_name_required: bool,
-    /// Review when no equal reading stands beside an equal name.
-    pub reading_required: bool,
-    /// Review when names are equal only by forms of one kanji.
-    pub same_kanji_required: bool,
 }
 
 /// `[import]`
@@ -197,17 +181,5 @@ impl Config {
 impl From<AccountConfig> for AccountFormat {
     fn from(config: AccountConfig) -> Self {
         Self { account_digits: config.account_digits, branch_digits: config.branch_digits }
-    }
-}
-
-impl From<PolicyConfig> for Policy {
-    fn from(config: PolicyConfig) -> Self {
-        Self {
-            branch_required: config.branch_required,
-            whole_address_required: config.whole_address_required,
-            written_name_required: config.written_name_required,
-            reading_required: config.reading_required,
-            same_kanji_required: config.same_kanji_required,
-        }
     }
 }

@@ -124,6 +124,7 @@ impl App {
                 }
                 directory::Matching::Custody => Arc::new(ByCustody {
                     company: company.id.clone(),
+                    policy: company.policy,
                     store: Arc::new(store.clone()),
                     clock: Arc::clone(&clock),
                 }),

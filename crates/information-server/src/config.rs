@@ -23,7 +23,7 @@ use musubi_domain::{
     roster::CollapseRules,
     seal::SealKeyring,
 };
-use musubi_matching::AccountFormat;
+use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
     config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
@@ -129,6 +129,9 @@ pub struct CompanyConfig {
     /// Digits of a branch number.
     #[serde(default = "three")]
     pub branch_digits: u8,
+    /// What it demands of a match in custody.
+    #[serde(default)]
+    pub policy: Policy,
     /// The methods that it accepts.
     #[serde(default = "strong_methods")]
     pub methods: Vec<IdentityMethod>,
@@ -323,6 +326,7 @@ impl CompanyConfig {
                 account_digits: self.account_digits,
                 branch_digits: self.branch_digits,
             },
+            policy: self.policy,
             methods: self.methods.clone(),
             limits: Limits {
                 follower: self.follower_limit,

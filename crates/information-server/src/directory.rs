@@ -11,7 +11,7 @@ use musubi_domain::{
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
 };
-use musubi_matching::AccountFormat;
+use musubi_matching::{AccountFormat, Policy};
 
 /// Who is who.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Company {
     pub matching: Matching,
     /// How its account numbers look.
     pub account_format: AccountFormat,
+    /// What it demands of a match in custody.
+    pub policy: Policy,
     /// The methods that it accepts.
     pub methods: Vec<IdentityMethod>,
     /// Limits of wrong guesses.

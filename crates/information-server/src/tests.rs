@@ -12,7 +12,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     seal::SealKeyring,
 };
-use musubi_matching::AccountFormat;
+use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
     Clock, ManualClock,
     grpc::{auth::Caller, status::from_status},
@@ -49,6 +49,7 @@ impl World {
             id: id.parse().unwrap(),
             matching,
             account_format: AccountFormat { account_digits: 7, branch_digits: 3 },
+            policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits::default(),
         };

@@ -57,7 +57,9 @@ pub struct Decision {
 }
 
 /// What a company may demand beyond the table. Nothing here can loosen it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Configurations name its parts as they are named here; what is left out is not demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Reject when no branch was typed.
     pub branch_required: bool,

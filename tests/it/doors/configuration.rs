@@ -74,7 +74,7 @@ const COMPANY: [Wrong; 22] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 47] = [
+const INFORMATION: [Wrong; 49] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
@@ -96,6 +96,8 @@ const INFORMATION: [Wrong; 47] = [
     ("COMPANY__0__ENDPOINT_TOKEN", TOKEN),
     ("COMPANY__0__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("COMPANY__0__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
+    ("COMPANY__0__POLICY", WORD),
+    ("COMPANY__0__POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
     ("COMPANY__0__METHODS", WORD),
     ("COMPANY__0__FOLLOWER_LIMIT", COUNT),
     ("COMPANY__0__ACCOUNT_LIMIT", COUNT),

@@ -124,7 +124,7 @@ async fn matches_are_alike_before_during_and_after_rekeying() {
     let decide = async |store: SqliteCompanyStore| {
         let policy = config(&company.folder, "http://127.0.0.1:1", "").policy;
         let format = AccountFormat { account_digits: 7, branch_digits: 3 };
-        let matches = Matches::new(Arc::new(store), company.clock.clone(), format, policy.into());
+        let matches = Matches::new(Arc::new(store), company.clock.clone(), format, policy);
         let decided = matches.decide(batch()).await.unwrap();
         decided.into_iter().map(|decided| decided.decision).collect::<Vec<_>>()
     };

@@ -76,7 +76,9 @@ impl Matcher for ByInquiry {
 pub struct ByCustody {
     /// Whose copy.
     pub company: CompanyId,
-    /// Where it is.
+    /// What it demands.
+    pub policy: Policy,
+    /// Where the copy is.
     pub store: Arc<dyn InformationStore>,
     /// The time, for the lease.
     pub clock: Arc<dyn Clock>,
@@ -95,13 +97,14 @@ impl Matcher for ByCustody {
                 "have the company entrust its master",
             ));
         };
+        let policy = self.policy;
         let questions: Vec<Inquiry> = inquiries.iter().map(|(_, inquiry)| inquiry.clone()).collect();
         tokio::task::spawn_blocking(move || {
             let candidates: Candidates = candidates.into_iter().collect();
             let decide = |inquiry: &Inquiry| {
                 let account = &inquiry.account;
                 let key = Some(account.account_number.as_str());
-                candidates.decide(key, account, &inquiry.identity, &Policy::default())
+                candidates.decide(key, account, &inquiry.identity, &policy)
             };
             questions.iter().map(decide).collect()
         })

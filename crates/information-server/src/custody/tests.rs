@@ -4,18 +4,24 @@ use std::sync::Arc;
 
 use futures::stream;
 use jiff::SignedDuration;
-use musubi_domain::ErrorKind;
-use musubi_matching::keys_of;
+use musubi_domain::{
+    ErrorKind,
+    customer::{GivenAccount, MatchOutcome},
+    id::{CompanyId, DialogueId, FollowerId, InquiryId},
+    identity::{AttestedIdentity, IdentityMethod},
+};
+use musubi_matching::{Policy, keys_of};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, custody_service_server::CustodyService as _},
 };
 use musubi_runtime::{Clock as _, Shutdown, grpc::status::to_status};
-use musubi_storage::information::custody::Custody as Record;
+use musubi_storage::information::{FollowerKey, custody::Custody as Record, flow::Inquiry};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{Custody, Purger, rekey};
+use crate::confirmation::matcher::{ByCustody, Matcher as _};
 use crate::tests::{World, from, minute, refusal};
 
 fn service(world: &World) -> Custody {
@@ -133,6 +139,36 @@ async fn purging_destroys_and_may_be_repeated() {
     assert_eq!(found(&world).await, None);
     let record = &custodies(&service, "bank").await[0];
     assert!(record.purge_reason == "asked" && record.purge_time == Some(timestamp(minute(0))));
+}
+
+#[tokio::test]
+async fn a_company_demands_of_a_match_in_custody_what_it_would_demand_itself() {
+    let world = World::new().await;
+    let whole =
+        wire::EntrustedCustomer { address: "東京都目黒区鷹番3-8-2".to_owned(), ..customer("C1") };
+    entrust(&service(&world), "bank", vec![Ok(chunk(60, vec![whole]))]).await.unwrap();
+    let company: CompanyId = "bank".parse().unwrap();
+    let follower = FollowerId::from_bytes([1; 16]);
+    let inquiry = Inquiry {
+        id: InquiryId::derive(DialogueId::derive(follower, 0), 0, minute(0)),
+        company: company.clone(),
+        account: GivenAccount { branch_number: None, account_number: "1234567".to_owned() },
+        identity: AttestedIdentity {
+            method: IdentityMethod::Jpki,
+            name: "山田太郎".to_owned(),
+            name_kana: None,
+            birth_date: "1980-02-03".to_owned(),
+            address: "目黒区鷹番3-8-2".to_owned(),
+        },
+        due_time: minute(0),
+    };
+    let inquiries = [(FollowerKey { account: "bank".parse().unwrap(), follower }, inquiry)];
+    let strict = Policy { whole_address_required: true, ..Policy::default() };
+    for (policy, outcome) in [(Policy::default(), MatchOutcome::Confirmed), (strict, MatchOutcome::Review)] {
+        let matcher =
+            ByCustody { company: company.clone(), policy, store: world.store(), clock: world.clock() };
+        assert_eq!(matcher.decide(&inquiries).await.unwrap()[0].outcome, outcome);
+    }
 }
 
 #[tokio::test]

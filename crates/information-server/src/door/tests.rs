@@ -22,7 +22,7 @@ use musubi_domain::{
     phone_number::PhoneNumber,
     postback::{Nonce, Postback, TokenKey},
 };
-use musubi_matching::AccountFormat;
+use musubi_matching::{AccountFormat, Policy};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
@@ -134,6 +134,7 @@ impl Fixture {
             id: id(name),
             matching: Matching::Inquiry,
             account_format: AccountFormat { account_digits: 7, branch_digits: 3 },
+            policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki, IdentityMethod::Carrier],
             limits: Limits::default(),
         };

@@ -6,7 +6,7 @@ use musubi_domain::{
     id::CustomerId,
     identity::IdentityMethod,
 };
-use musubi_matching::AccountFormat;
+use musubi_matching::{AccountFormat, Policy};
 
 use super::*;
 use crate::{
@@ -42,6 +42,7 @@ impl Stage {
             id: "bank".parse().unwrap(),
             matching: Matching::Inquiry,
             account_format: AccountFormat { account_digits: 7, branch_digits: 3 },
+            policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits { follower: 2, ..Limits::default() },
         };
