@@ -7,18 +7,5 @@ ALTER TABLE customers ADD COLUMN match_keys BLOB NOT NULL DEFAULT x'';
 -- Rows whose keys other rules made are the two ends of it. A master that is up to date has neither.
 CREATE INDEX customers_by_rules ON customers (rules_version);
 
--- Nothing that is staged outlives a start.
-DROP TABLE staged_customers;
-CREATE TABLE staged_customers (
-    customer_id           TEXT PRIMARY KEY,
-    name                  TEXT NOT NULL,
-    name_kana             TEXT NOT NULL,
-    birth_date            TEXT NOT NULL,
-    address               TEXT NOT NULL,
-    branch_number         TEXT NOT NULL,
-    account_number        TEXT NOT NULL,
-    account_key           TEXT NOT NULL,
-    identity_verification TEXT NOT NULL,
-    rules_version         INTEGER NOT NULL,
-    match_keys            BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+ALTER TABLE staged_customers ADD COLUMN rules_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE staged_customers ADD COLUMN match_keys BLOB NOT NULL DEFAULT x'';
