@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 use sqlx::SqliteConnection;
 
-use super::{Database, instant, micros, rows};
+use super::{Database, Packed, instant, micros, rows};
 use crate::{
     StoreError,
     terminal::{
@@ -49,27 +49,15 @@ impl SqliteTerminalStore {
     }
 }
 
-/// Byte strings laid end to end; each is found again by where it begins, from 1, and its length.
-#[derive(Default)]
-struct Pile(Vec<u8>);
-
-impl Pile {
-    fn add(&mut self, bytes: &Bytes) -> (usize, usize) {
-        let from = self.0.len() + 1;
-        self.0.extend_from_slice(&bytes.0);
-        (from, bytes.0.len())
-    }
-}
-
 #[async_trait]
 impl TerminalStore for SqliteTerminalStore {
     async fn add_talk_rooms(&self, talk_rooms: &[TalkRoom], batches: &[NewBatch]) -> Result<i64, StoreError> {
         let failed = StoreError::during("add_talk_rooms");
-        let mut pile = Pile::default();
+        let mut packed = Packed::new();
         let new: Vec<_> = talk_rooms
             .iter()
             .map(|room| {
-                let (from, length) = pile.add(&room.story);
+                let (from, length) = packed.put(&room.story.0);
                 let (number, account) = (room.phone_number.as_str(), room.official_account.as_str());
                 (number, account, room.carrier.as_str(), room.step, from, length)
             })
@@ -85,7 +73,7 @@ impl TerminalStore for SqliteTerminalStore {
                     substr(?2, value ->> 4, value ->> 5) FROM json_each(?1)",
         )
         .bind(rows(&new)?)
-        .bind(pile.0)
+        .bind(packed.0)
         .bind(first)
         .execute(&mut *transaction)
         .await
@@ -244,11 +232,11 @@ impl TerminalStore for SqliteTerminalStore {
 }
 
 async fn put_lines(connection: &mut SqliteConnection, lines: &[NewLine]) -> Result<(), StoreError> {
-    let mut pile = Pile::default();
+    let mut packed = Packed::new();
     let new: Vec<_> = lines
         .iter()
         .map(|NewLine { talk_room, line }| {
-            let (from, length) = pile.add(&line.content);
+            let (from, length) = packed.put(&line.content.0);
             (talk_room, micros(line.line_time), &line.message_id, from, length)
         })
         .collect();
@@ -259,7 +247,7 @@ async fn put_lines(connection: &mut SqliteConnection, lines: &[NewLine]) -> Resu
          FROM json_each(?1)",
     )
     .bind(rows(&new)?)
-    .bind(pile.0)
+    .bind(packed.0)
     .execute(connection)
     .await
     .map(drop)
