@@ -11,6 +11,8 @@ pub mod company;
 mod conformance;
 pub mod error;
 pub mod information;
+pub mod postgres;
+mod row;
 pub mod sqlite;
 pub mod terminal;
 

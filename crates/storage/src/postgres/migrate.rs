@@ -1,0 +1,91 @@
+//! Schemas of PostgreSQL: brought up to date by `musubi migrate`, and only looked at by nodes.
+//!
+//! A change first expands: what it adds, nodes of the version before don't mind. It contracts in a later version, when no such
+//! node runs any more, and then it raises `schema_floor`: whoever knows fewer migrations than that can't work with the database.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Connection as _, PgConnection, migrate::Migrator};
+
+use crate::StoreError;
+
+/// The schema of one node's database, as this program knows it.
+pub struct Migrations(Migrator);
+
+impl Migrations {
+    pub(crate) const fn new(migrator: Migrator) -> Self {
+        Self(migrator)
+    }
+
+    /// Brings a database up to date, and gives how many steps that took. Of several that try at once one does it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreached`] and [`StoreError::Schema`].
+    pub async fn run(&self, url: &str) -> Result<usize, StoreError> {
+        let mut connection = PgConnection::connect(url).await.map_err(StoreError::unreached)?;
+        let before = applied(&mut connection).await?.len();
+        self.refuse_newer(&mut connection).await?;
+        let mut known = Migrator::with_migrations(self.0.iter().cloned().collect());
+        // What a newer program has applied, and doesn't mind, is not missing.
+        known.set_ignore_missing(true);
+        known.run(&mut connection).await.map_err(|error| StoreError::Schema(error.to_string()))?;
+        Ok(applied(&mut connection).await?.len().saturating_sub(before))
+    }
+
+    /// Whether a node can work with the database.
+    pub(crate) async fn check(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let applied = applied(connection).await?;
+        for known in self.0.iter() {
+            match applied.get(&known.version) {
+                None => {
+                    let missing = format!("it lacks migration {}; run musubi migrate first", known.version);
+                    return Err(StoreError::Schema(missing));
+                }
+                Some(checksum) if checksum[..] != known.checksum[..] => {
+                    let other = format!("its migration {} is not this program's; it is another's database", known.version);
+                    return Err(StoreError::Schema(other));
+                }
+                Some(_) => {}
+            }
+        }
+        self.refuse_newer(connection).await
+    }
+
+    /// Refuses a database whose schema has left this program behind.
+    async fn refuse_newer(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        if !exists(connection, "schema_floor").await? {
+            return Ok(());
+        }
+        let floor: i64 = sqlx::query_scalar("SELECT needs FROM schema_floor")
+            .fetch_one(connection)
+            .await
+            .map_err(StoreError::unreached)?;
+        let known = self.0.iter().map(|migration| migration.version).max().unwrap_or_default();
+        if known < floor {
+            let newer = format!("it needs a program that knows migration {floor}, and this one knows {known}; use a newer one");
+            return Err(StoreError::Schema(newer));
+        }
+        Ok(())
+    }
+}
+
+/// The migrations that were applied, with their checksums.
+async fn applied(connection: &mut PgConnection) -> Result<BTreeMap<i64, Vec<u8>>, StoreError> {
+    if !exists(connection, "_sqlx_migrations").await? {
+        return Ok(BTreeMap::new());
+    }
+    let found: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(connection)
+            .await
+            .map_err(StoreError::unreached)?;
+    Ok(found.into_iter().collect())
+}
+
+async fn exists(connection: &mut PgConnection, table: &'static str) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::unreached)
+}

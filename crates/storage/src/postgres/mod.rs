@@ -1,0 +1,221 @@
+//! The stores of production: one PostgreSQL database for each node, shared by all its replicas.
+//!
+//! A transaction says by its row locks what it stands on, because others run beside it: READ COMMITTED, locks in the order of the
+//! keys, `SKIP LOCKED` where any work is as good as another. What can't be locked because it isn't there yet is inserted without
+//! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
+//! lost is not an error before the database was asked what became of it.
+
+pub mod migrate;
+
+use std::time::Duration;
+
+use sqlx::{
+    PgConnection, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    query::Query,
+};
+
+pub use self::migrate::Migrations;
+use crate::{StoreError, row::BulkRow};
+
+/// How often a transaction is done again that met another.
+const TRIES: u32 = 20;
+/// How long a lost commit is asked about.
+const ASK_FOR: Duration = Duration::from_secs(10);
+/// How long to wait between two questions.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Where a node's database is, and how it is used.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// `postgres://user@host:port/database?sslmode=verify-full`; a password is better kept in a password file.
+    pub url: String,
+    /// How many connections at most.
+    pub connections: u32,
+    /// The database may lose what it has acknowledged when its machine fails.
+    pub may_lose_data: bool,
+}
+
+/// One node's database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pool: PgPool,
+}
+
+impl Database {
+    /// Connects, and looks whether this is a database that the node may work with.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
+    pub(crate) async fn open(options: &PostgresOptions, migrations: &Migrations) -> Result<Self, StoreError> {
+        let pool = connect(options).await?;
+        let database = Self { pool };
+        let mut connection = database.pool.acquire().await.map_err(StoreError::unreached)?;
+        check_durability(&mut connection, options.may_lose_data).await?;
+        migrations.check(&mut connection).await?;
+        drop(connection);
+        Ok(database)
+    }
+
+    /// Begins a transaction that may write. The name stands in errors.
+    pub(crate) async fn write(&self, name: &'static str) -> Result<Write, StoreError> {
+        let failed = StoreError::during(name);
+        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text")
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        Ok(Write { tx, id, name, pool: self.pool.clone() })
+    }
+
+    /// Connections that read.
+    pub(crate) const fn read(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes every connection.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction that may write; it is rolled back unless it is committed.
+pub(crate) struct Write {
+    tx: Transaction<'static, Postgres>,
+    id: String,
+    name: &'static str,
+    pool: PgPool,
+}
+
+impl Write {
+    /// The connection, for a statement.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Names this transaction in a driver's error.
+    pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        StoreError::during(self.name)
+    }
+
+    /// Runs a statement; gives how many rows it concerned.
+    pub(crate) async fn execute(
+        &mut self,
+        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<u64, StoreError> {
+        let done = query.execute(&mut *self.tx).await.map_err(self.failed())?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs a statement that gives rows.
+    pub(crate) async fn fetch(
+        &mut self,
+        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        query.fetch_all(&mut *self.tx).await.map_err(self.failed())
+    }
+
+    /// Runs a statement that gives a row or none.
+    pub(crate) async fn fetch_optional(
+        &mut self,
+        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        query.fetch_optional(&mut *self.tx).await.map_err(self.failed())
+    }
+
+    /// Runs a statement over many rows, which are its first parameters; none: it is left out.
+    pub(crate) async fn write<R: BulkRow>(&mut self, sql: &'static str, rows: &[R]) -> Result<u64, StoreError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        self.execute(R::bind(sqlx::query(sql), rows)).await
+    }
+
+    /// Commits. When the answer is lost the database is asked whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was stored. [`StoreError::Unknown`]: nobody could say in time.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        let Self { tx, id, name, pool } = self;
+        let Err(error) = tx.commit().await else { return Ok(()) };
+        // What the server answered is an answer; only what was lost on the way has to be asked for.
+        if error.as_database_error().is_some_and(|answer| !is_going_away(answer.code().as_deref())) {
+            return Err(StoreError::during(name)(error));
+        }
+        match became(&pool, &id).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(StoreError::during(name)(error)),
+            None => Err(StoreError::Unknown { transaction: name, source: error }),
+        }
+    }
+}
+
+/// The server ends the session without saying what became of its transaction: shutdown, crash, termination.
+fn is_going_away(code: Option<&str>) -> bool {
+    matches!(code, Some("57P01" | "57P02" | "57P03" | "25P03"))
+}
+
+/// Whether a transaction was committed; none when nobody could say.
+async fn became(pool: &PgPool, id: &str) -> Option<bool> {
+    let asked = async {
+        loop {
+            let status: Result<Option<String>, _> =
+                sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)").bind(id).fetch_one(pool).await;
+            match status.as_ref().map(Option::as_deref) {
+                Ok(Some("committed")) => return true,
+                Ok(Some("aborted")) => return false,
+                // Under way still, or the database is not back yet.
+                Ok(_) | Err(_) => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+    };
+    tokio::time::timeout(ASK_FOR, asked).await.ok()
+}
+
+/// Does a transaction again while it fails because it met another.
+macro_rules! again {
+    ($attempt:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $attempt.await {
+                Err(error) if tries < $crate::postgres::TRIES && $crate::postgres::met_another(&error) => {
+                    tries += 1;
+                }
+                ended => break ended,
+            }
+        }
+    }};
+}
+pub(crate) use again;
+
+/// The transaction failed because another was quicker: a key that both made, a deadlock, a serialization failure.
+pub(crate) fn met_another(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else { return false };
+    let code = source.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
+}
+
+async fn connect(options: &PostgresOptions) -> Result<PgPool, StoreError> {
+    let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
+    let parsed = parsed
+        .application_name("musubi")
+        // One plan for each statement: every one of ours goes by keys, whatever the values.
+        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]);
+    PgPoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(parsed)
+        .await
+        .map_err(StoreError::unreached)
+}
+
+/// A database that may forget what it acknowledged is none for this node, unless it was told so.
+async fn check_durability(connection: &mut PgConnection, may_lose_data: bool) -> Result<(), StoreError> {
+    const OFF: &str = "
+        SELECT name FROM pg_settings
+        WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name";
+    let off: Vec<String> =
+        sqlx::query_scalar(OFF).fetch_all(connection).await.map_err(StoreError::unreached)?;
+    if off.is_empty() || may_lose_data { Ok(()) } else { Err(StoreError::Unsafe(off.join(", "))) }
+}
