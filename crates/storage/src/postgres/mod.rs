@@ -5,6 +5,7 @@
 //! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
 //! lost is not an error before the database was asked what became of it.
 
+pub mod carrier;
 pub mod company;
 pub mod migrate;
 pub mod terminal;
@@ -24,6 +25,8 @@ use crate::{StoreError, row::BulkRow};
 
 /// How long connecting may take.
 const CONNECT_IN: Duration = Duration::from_secs(5);
+/// Ways to work that read whole tables.
+const WHOLE_TABLES: [&str; 3] = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
 /// How often a transaction is done again that met another.
 const TRIES: u32 = 20;
 /// How long a lost commit is asked about.
@@ -128,6 +131,12 @@ impl Write {
         query.fetch_all(&mut *self.tx).await.map_err(self.failed())
     }
 
+    /// Lets the statements of this transaction read whole tables.
+    pub(crate) async fn allow_whole_tables(&mut self) -> Result<(), StoreError> {
+        let allow = sqlx::query("SELECT set_config(setting, 'on', true) FROM unnest($1::text[]) AS setting");
+        self.fetch(allow.bind(&WHOLE_TABLES[..])).await.map(drop)
+    }
+
     /// Runs a statement that gives one row.
     pub(crate) async fn fetch_one(
         &mut self,
@@ -224,8 +233,10 @@ fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
     Ok(parsed
         .application_name("musubi")
-        // One plan for each statement: every one of ours goes by keys, whatever the values.
+        // One plan for each statement: every one of ours goes by keys, whatever the values, and however little there was when it
+        // was made.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        .options(WHOLE_TABLES.map(|setting| (setting, "off")))
         .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]))
 }
 
