@@ -74,11 +74,13 @@ impl From<StoreError> for Error {
             | StoreError::Unreached(_)
             | StoreError::Unsafe(_)
             | StoreError::Schema(_) => Self::new(ErrorKind::Unavailable, error.to_string(), ""),
-            StoreError::Unavailable { transaction, .. } | StoreError::Unknown { transaction, .. } => Self::new(
-                ErrorKind::Unavailable,
-                format!("the store is unavailable during {transaction}"),
-                "repeat the call",
-            ),
+            StoreError::Unavailable { transaction, .. } | StoreError::Unknown { transaction, .. } => {
+                Self::new(
+                    ErrorKind::Unavailable,
+                    format!("the store is unavailable during {transaction}"),
+                    "repeat the call",
+                )
+            }
             StoreError::Corrupt(problem) => Self::new(ErrorKind::Internal, problem, ""),
             StoreError::Refused(error) => error,
         }

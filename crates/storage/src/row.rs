@@ -209,10 +209,7 @@ impl Serialize for Bytes {
 /// A row to write in bulk.
 pub(crate) trait BulkRow: Serialize + Sized {
     /// Binds one array for each field, in their order, behind what is bound already.
-    fn bind<'q>(
-        query: Query<'q, Postgres, PgArguments>,
-        rows: &[Self],
-    ) -> Query<'q, Postgres, PgArguments>;
+    fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[Self]) -> Query<'q, Postgres, PgArguments>;
 }
 
 /// Declares rows to write in bulk.
@@ -260,7 +257,8 @@ mod tests {
     #[test]
     fn a_row_is_a_line_of_json() {
         let id = Id::of(&[7; 16]);
-        let row = Sample { text: "は", id, other: None, bytes: Bytes(vec![0, 255]), number: -1, truth: true };
+        let row =
+            Sample { text: "は", id, other: None, bytes: Bytes(vec![0, 255]), number: -1, truth: true };
         let line = format!(r#"["は","{}",null,"00ff",-1,true]"#, "07".repeat(16));
         assert_eq!(serde_json::to_string(&row).unwrap(), line);
     }

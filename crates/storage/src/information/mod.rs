@@ -4,6 +4,8 @@
 //! subscriber lists while they arrive; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask for, and
 //! [`expansion`] what becomes of it.
 
+pub(crate) mod changed;
+pub(crate) mod claiming;
 pub mod custody;
 pub mod delivery;
 pub mod distribution;
@@ -11,7 +13,9 @@ pub mod expansion;
 pub mod flow;
 pub mod follower;
 pub mod list;
+pub(crate) mod record;
 pub mod review;
+pub(crate) mod tally;
 pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};

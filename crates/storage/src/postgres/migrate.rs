@@ -42,7 +42,10 @@ impl Migrations {
                     return Err(StoreError::Schema(missing));
                 }
                 Some(checksum) if checksum[..] != known.checksum[..] => {
-                    let other = format!("its migration {} is not this program's; it is another's database", known.version);
+                    let other = format!(
+                        "its migration {} is not this program's; it is another's database",
+                        known.version
+                    );
                     return Err(StoreError::Schema(other));
                 }
                 Some(_) => {}
@@ -62,7 +65,9 @@ impl Migrations {
             .map_err(StoreError::unreached)?;
         let known = self.0.iter().map(|migration| migration.version).max().unwrap_or_default();
         if known < floor {
-            let newer = format!("it needs a program that knows migration {floor}, and this one knows {known}; use a newer one");
+            let newer = format!(
+                "it needs a program that knows migration {floor}, and this one knows {known}; use a newer one"
+            );
             return Err(StoreError::Schema(newer));
         }
         Ok(())

@@ -124,7 +124,11 @@ impl Write {
     }
 
     /// Runs a statement over many rows, which are its first parameters; none: it is left out.
-    pub(crate) async fn write<R: BulkRow>(&mut self, sql: &'static str, rows: &[R]) -> Result<u64, StoreError> {
+    pub(crate) async fn write<R: BulkRow>(
+        &mut self,
+        sql: &'static str,
+        rows: &[R],
+    ) -> Result<u64, StoreError> {
         if rows.is_empty() {
             return Ok(0);
         }
