@@ -17,7 +17,7 @@ use super::{
     FollowerKey,
     custody::{Custody, PurgeReason},
     distribution::Distribution,
-    flow::{FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
+    flow::{Audit, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel},
     review::{Review, ReviewFile},
     tally::NO_DIALOGUE,
@@ -291,4 +291,10 @@ pub(crate) fn customer_of(row: &impl Columns) -> Result<Customer, StoreError> {
         account_number: text(7)?,
         identity_verification: String::new(),
     })
+}
+
+/// Tells the audit of a copy that is gone. Columns: company, copy, customers, why.
+pub(crate) fn purged_line(row: &impl Columns) -> Result<Audit, StoreError> {
+    let detail = format!("copy {}, {} customers, {}", row.int(1)?, row.int(2)?, row.text(3)?);
+    Ok(Audit { company: row.text(0)?.parse()?, key: None, action: "customers_purged", detail })
 }

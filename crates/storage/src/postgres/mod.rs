@@ -5,6 +5,7 @@
 //! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
 //! lost is not an error before the database was asked what became of it.
 
+pub mod information;
 pub mod migrate;
 
 use std::time::Duration;
@@ -58,14 +59,21 @@ impl Database {
     }
 
     /// Begins a transaction that may write. The name stands in errors.
-    pub(crate) async fn write(&self, name: &'static str) -> Result<Write, StoreError> {
+    pub(crate) async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
         let failed = StoreError::during(name);
         let mut tx = self.pool.begin().await.map_err(&failed)?;
         let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text")
             .fetch_one(&mut *tx)
             .await
             .map_err(&failed)?;
-        Ok(Write { tx, id, name, pool: self.pool.clone() })
+        Ok(Tx { tx, name, commit: Some((id, self.pool.clone())) })
+    }
+
+    /// Begins a transaction that reads, all of it as it was at one moment.
+    pub(crate) async fn snapshot(&self, name: &'static str) -> Result<Tx, StoreError> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let tx = self.pool.begin_with(BEGIN).await.map_err(StoreError::during(name))?;
+        Ok(Tx { tx, name, commit: None })
     }
 
     /// Connections that read.
@@ -79,20 +87,15 @@ impl Database {
     }
 }
 
-/// A transaction that may write; it is rolled back unless it is committed.
-pub(crate) struct Write {
+/// A transaction; it is rolled back unless it is committed.
+pub(crate) struct Tx {
     tx: Transaction<'static, Postgres>,
-    id: String,
     name: &'static str,
-    pool: PgPool,
+    /// Its id, and where to ask what became of it.
+    commit: Option<(String, PgPool)>,
 }
 
-impl Write {
-    /// The connection, for a statement.
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.tx
-    }
-
+impl Tx {
     /// Names this transaction in a driver's error.
     pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::during(self.name)
@@ -113,6 +116,14 @@ impl Write {
         query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
         query.fetch_all(&mut *self.tx).await.map_err(self.failed())
+    }
+
+    /// Runs a statement that gives one row.
+    pub(crate) async fn fetch_one(
+        &mut self,
+        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<PgRow, StoreError> {
+        query.fetch_one(&mut *self.tx).await.map_err(self.failed())
     }
 
     /// Runs a statement that gives a row or none.
@@ -140,12 +151,13 @@ impl Write {
     /// # Errors
     /// [`StoreError::Unavailable`]: nothing was stored. [`StoreError::Unknown`]: nobody could say in time.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let Self { tx, id, name, pool } = self;
+        let Self { tx, name, commit } = self;
         let Err(error) = tx.commit().await else { return Ok(()) };
         // What the server answered is an answer; only what was lost on the way has to be asked for.
-        if error.as_database_error().is_some_and(|answer| !is_going_away(answer.code().as_deref())) {
+        let answered = error.as_database_error().is_some_and(|it| !is_going_away(it.code().as_deref()));
+        let Some((id, pool)) = commit.filter(|_| !answered) else {
             return Err(StoreError::during(name)(error));
-        }
+        };
         match became(&pool, &id).await {
             Some(true) => Ok(()),
             Some(false) => Err(StoreError::during(name)(error)),
@@ -203,8 +215,9 @@ async fn connect(options: &PostgresOptions) -> Result<PgPool, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
     let parsed = parsed
         .application_name("musubi")
-        // One plan for each statement: every one of ours goes by keys, whatever the values.
-        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        // One plan for each statement, and the same at every size of the tables: ours go by keys, whatever the values.
+        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off"), ("random_page_cost", "1.1")])
+        .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
         .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]);
     PgPoolOptions::new()
         .max_connections(options.connections)

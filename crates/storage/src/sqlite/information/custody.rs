@@ -6,16 +6,16 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{Error, ErrorKind, customer::KeyedCustomer, id::CompanyId};
+use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
 use sqlx::{Sqlite, Transaction};
 
 use super::{SqliteInformation, audit::audit};
 use crate::{
     MakeKeys, StoreError,
     information::{
-        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason},
+        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
         flow::Audit,
-        record::{custody_of, customer_of, keyed_of},
+        record::{custody_of, customer_of, keyed_of, purged_line},
     },
     row::{Columns as _, micros},
     sqlite::{Packed, rows},
@@ -319,11 +319,6 @@ impl CustodyStore for SqliteInformation {
     }
 }
 
-fn given_up() -> Error {
-    let problem = "the copy was given up, because no chunk of it came for too long";
-    Error::new(ErrorKind::FailedPrecondition, problem, "entrust the customers again")
-}
-
 /// Ends the copy in effect.
 async fn end(
     tx: &mut Transaction<'_, Sqlite>,
@@ -369,12 +364,7 @@ async fn destroy(
         .rows_affected();
     overwriting(tx, transaction, false).await?;
     let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let mut lines = Vec::new();
-    for row in &purged {
-        let (copy, customers) = (row.int(1)?, row.int(2)?);
-        let detail = format!("copy {copy}, {customers} customers, {}", row.text(3)?);
-        lines.push(Audit { company: row.text(0)?.parse()?, key: None, action: "customers_purged", detail });
-    }
+    let lines = purged.iter().map(purged_line).collect::<Result<Vec<_>, _>>()?;
     audit(tx, transaction, &lines, now).await?;
     Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
 }

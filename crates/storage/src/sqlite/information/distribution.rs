@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
     delivery::{DeliveryState, Purpose},
     distribution::{self, Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
@@ -16,8 +15,10 @@ use super::{SqliteInformation, audit::audit};
 use crate::{
     StoreError,
     information::{
-        distribution::{Distribution, DistributionStore, NewDistribution, Preview, Templates},
-        flow::Audit,
+        distribution::{
+            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found,
+            takes_no_values, used,
+        },
         record::{distribution_of, texts},
         template,
     },
@@ -149,8 +150,7 @@ impl DistributionStore for SqliteInformation {
         let mut tx = self.database.write(TRANSACTION).await?;
         let state = read_one(&mut tx, TRANSACTION, company, id).await?.state;
         if state != State::Draft {
-            let problem = format!("a {} distribution takes no values", state.as_str());
-            return Err(Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft").into());
+            return Err(takes_no_values(state).into());
         }
         let known: i64 = sqlx::query_scalar(KNOWN_VALUES)
             .bind(&id.as_bytes()[..])
@@ -296,21 +296,6 @@ impl DistributionStore for SqliteInformation {
         tx.commit().await.map_err(&failed)?;
         Ok(preview)
     }
-}
-
-/// The line of the audit that tells what was done to a distribution.
-pub(super) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
-    Audit { company: company.clone(), key: None, action, detail: id.to_string() }
-}
-
-fn used() -> Error {
-    let remedy = "choose a new request_id, or send the same request again";
-    Error::new(ErrorKind::AlreadyExists, "was used for another distribution", remedy).at("request_id")
-}
-
-fn not_found() -> Error {
-    let remedy = "give the id of one of your company's distributions";
-    Error::new(ErrorKind::NotFound, "no such distribution", remedy).at("distribution_id")
 }
 
 /// A company's distribution with its counts.

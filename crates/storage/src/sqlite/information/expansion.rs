@@ -14,11 +14,12 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{SqliteInformation, audit::audit, distribution::line, tally};
+use super::{SqliteInformation, audit::audit, tally};
 use crate::{
     StoreError,
     information::{
         claiming,
+        distribution::line,
         expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
         tally::{Tally, TallyKey},
     },
@@ -299,16 +300,9 @@ impl ExpansionStore for SqliteInformation {
                 at_carrier.insert(message_id)
             };
         }
-        // The page ends before the first attempt that is under way: its outcome will be known soon.
-        let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
-        let cut = page.iter().position(|message| under_way.contains(&message.message_id));
-        if cut == Some(0) {
-            return Ok(None);
-        }
-        page.truncate(cut.unwrap_or(page.len()));
-        let through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
-        page.retain(|message| at_carrier.contains(&message.message_id));
-        Ok(Some(Revocable { distribution, account, carrier: carrier.clone(), messages: page, through }))
+        let revocable =
+            Revocable { distribution, account, carrier: carrier.clone(), messages: page, through: None };
+        Ok(revocable.cut(limit, &at_carrier, &under_way))
     }
 
     async fn record_revoked(

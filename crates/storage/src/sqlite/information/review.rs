@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
     id::{CompanyId, OfficialAccountId, OperatorName, ReviewId},
     review::ReviewState,
 };
@@ -16,7 +15,7 @@ use crate::{
         FollowerKey,
         flow::Audit,
         record::{Interned, file_of, key_of, review_of},
-        review::{Review, ReviewFile, ReviewQuery, ReviewStore},
+        review::{Review, ReviewFile, ReviewQuery, ReviewStore, no_page, no_review},
     },
     row::place,
 };
@@ -80,11 +79,7 @@ impl ReviewStore for SqliteInformation {
                     .bind(after.as_bytes().as_slice())
                     .fetch_optional(&mut *tx);
                 let time: Option<i64> = found.await.map_err(&failed)?;
-                let unknown = || {
-                    let remedy = "give the next_page_token of the page before, or none";
-                    Error::invalid("page_token", "no page gave it", remedy)
-                };
-                (time.ok_or_else(unknown)?, after.as_bytes().to_vec())
+                (time.ok_or_else(no_page)?, after.as_bytes().to_vec())
             }
         };
         let page = sqlx::query(if query.state.is_some() { PAGE_OF_STATE } else { PAGE })
@@ -139,9 +134,5 @@ async fn find(
         .fetch_optional(&mut **tx)
         .await
         .map_err(StoreError::during(transaction))?;
-    let row = found.ok_or_else(|| {
-        let remedy = "take an id that musubi reviews list shows";
-        Error::new(ErrorKind::NotFound, "no such review", remedy).at("review_id")
-    })?;
-    file_of(&row)
+    file_of(&found.ok_or_else(no_review)?)
 }
