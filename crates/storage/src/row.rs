@@ -206,6 +206,30 @@ impl Serialize for Bytes {
     }
 }
 
+/// Bytes of many rows as one parameter, out of which `substr` cuts each row's again. In JSON they would be twice as many to write and
+/// to read, as hexadecimal digits, and as an array they would be copied into one more list.
+pub(crate) struct Packed(pub(crate) Vec<u8>);
+
+impl Packed {
+    /// Of no row. Never without a byte, which SQLite's driver would bind as NULL.
+    pub(crate) fn new() -> Self {
+        Self(vec![0])
+    }
+
+    /// Adds a row's bytes and gives what `substr` needs: where they begin, counted from 1, and how many they are.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> (usize, usize) {
+        let start = self.0.len() + 1;
+        self.0.extend_from_slice(bytes);
+        (start, bytes.len())
+    }
+
+    /// The same in the integers of PostgreSQL's `substr`. No database takes a parameter that they are too small for.
+    pub(crate) fn cut(&mut self, bytes: &[u8]) -> (i32, i32) {
+        let (start, length) = self.put(bytes);
+        (i32::try_from(start).unwrap_or(i32::MAX), i32::try_from(length).unwrap_or(i32::MAX))
+    }
+}
+
 /// A row to write in bulk.
 pub(crate) trait BulkRow: Serialize + Sized {
     /// Binds one array for each field, in their order, behind what is bound already.

@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection, migrate::Migrator};
 use crate::StoreError;
 
 /// The schema of one node's database, as this program knows it.
-pub struct Migrations(Migrator);
+pub struct Migrations(pub(super) Migrator);
 
 impl Migrations {
     pub(crate) const fn new(migrator: Migrator) -> Self {
@@ -93,4 +93,72 @@ async fn exists(connection: &mut PgConnection, table: &'static str) -> Result<bo
         .fetch_one(connection)
         .await
         .map_err(StoreError::unreached)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::*;
+    use crate::postgres::{
+        Database, PostgresOptions,
+        terminal::MIGRATIONS,
+        testing::{empty, fresh},
+    };
+
+    async fn refused(options: &PostgresOptions, migrations: &Migrations) -> String {
+        let refused = Database::open(options, migrations).await.err().unwrap();
+        assert!(matches!(refused, StoreError::Schema(_)), "{refused}");
+        refused.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_not_migrated_is_refused_and_migrated_once() {
+        let (options, _fresh) = empty().await;
+        let refused = refused(&options, &MIGRATIONS).await;
+        assert!(refused.ends_with("it lacks migration 1; run musubi migrate first"), "{refused}");
+        let together = tokio::join!(MIGRATIONS.run(&options.url), MIGRATIONS.run(&options.url));
+        assert!(matches!(together, (Ok(_), Ok(_))), "{together:?}");
+        assert_eq!(MIGRATIONS.run(&options.url).await.unwrap(), 0);
+        Database::open(&options, &MIGRATIONS).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn a_database_that_needs_a_newer_program_is_refused() {
+        let (options, _fresh) = fresh("terminal", &MIGRATIONS).await;
+        let mut connection = PgConnection::connect(&options.url).await.unwrap();
+        connection.execute("UPDATE schema_floor SET needs = 99").await.unwrap();
+        let text = "it needs a program that knows migration 99, and this one knows 1; use a newer one";
+        let refused = refused(&options, &MIGRATIONS).await;
+        assert!(refused.ends_with(text), "{refused}");
+        let refused = MIGRATIONS.run(&options.url).await.unwrap_err().to_string();
+        assert!(refused.ends_with(text), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_a_newer_program_added_is_no_obstacle() {
+        let (options, _fresh) = fresh("terminal", &MIGRATIONS).await;
+        let mut connection = PgConnection::connect(&options.url).await.unwrap();
+        connection
+            .execute(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (2, 'newer', true, ''::bytea, 0)",
+            )
+            .await
+            .unwrap();
+        assert_eq!(MIGRATIONS.run(&options.url).await.unwrap(), 0);
+        Database::open(&options, &MIGRATIONS).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn the_database_of_another_node_is_refused() {
+        let (options, _fresh) = fresh("terminal", &MIGRATIONS).await;
+        let other = Migrations::new(sqlx::migrate!("src/sqlite/migrations/terminal"));
+        let refused = refused(&options, &other).await;
+        assert!(
+            refused.ends_with("its migration 1 is not this program's; it is another's database"),
+            "{refused}"
+        );
+        assert!(matches!(other.run(&options.url).await, Err(StoreError::Schema(_))));
+    }
 }

@@ -7,11 +7,14 @@
 
 pub mod information;
 pub mod migrate;
+pub mod terminal;
+#[cfg(test)]
+mod testing;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, Transaction,
+    Connection as _, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
 };
@@ -19,6 +22,8 @@ use sqlx::{
 pub use self::migrate::Migrations;
 use crate::{StoreError, row::BulkRow};
 
+/// How long connecting may take.
+const CONNECT_IN: Duration = Duration::from_secs(5);
 /// How often a transaction is done again that met another.
 const TRIES: u32 = 20;
 /// How long a lost commit is asked about.
@@ -49,13 +54,20 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
     pub(crate) async fn open(options: &PostgresOptions, migrations: &Migrations) -> Result<Self, StoreError> {
-        let pool = connect(options).await?;
-        let database = Self { pool };
-        let mut connection = database.pool.acquire().await.map_err(StoreError::unreached)?;
+        let parsed = parse(options)?;
+        // The pool would try for as long as it may and then not say why it couldn't.
+        let connecting = tokio::time::timeout(CONNECT_IN, PgConnection::connect_with(&parsed));
+        let connected =
+            connecting.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        let mut connection = connected.map_err(StoreError::unreached)?;
         check_durability(&mut connection, options.may_lose_data).await?;
         migrations.check(&mut connection).await?;
-        drop(connection);
-        Ok(database)
+        connection.close().await.map_err(StoreError::unreached)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(CONNECT_IN)
+            .connect_lazy_with(parsed);
+        Ok(Self { pool })
     }
 
     /// Begins a transaction that may write. The name stands in errors.
@@ -211,20 +223,15 @@ pub(crate) fn met_another(error: &StoreError) -> bool {
     matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
 }
 
-async fn connect(options: &PostgresOptions) -> Result<PgPool, StoreError> {
+fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
-    let parsed = parsed
+    Ok(parsed
         .application_name("musubi")
-        // One plan for each statement, and the same at every size of the tables: ours go by keys, whatever the values.
+        // One plan for each statement, and the same at every size of the tables: ours go by keys, whatever the values. Where whole
+        // tables are held against one another the transaction says so.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off"), ("random_page_cost", "1.1")])
         .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
-        .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]);
-    PgPoolOptions::new()
-        .max_connections(options.connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(parsed)
-        .await
-        .map_err(StoreError::unreached)
+        .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]))
 }
 
 /// A database that may forget what it acknowledged is none for this node, unless it was told so.
@@ -235,4 +242,41 @@ async fn check_durability(connection: &mut PgConnection, may_lose_data: bool) ->
     let off: Vec<String> =
         sqlx::query_scalar(OFF).fetch_all(connection).await.map_err(StoreError::unreached)?;
     if off.is_empty() || may_lose_data { Ok(()) } else { Err(StoreError::Unsafe(off.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::{testing::fresh, *};
+
+    #[tokio::test]
+    async fn a_database_that_may_forget_is_refused_unless_that_is_wanted() {
+        let (options, _fresh) = fresh("terminal", &terminal::MIGRATIONS).await;
+        let mut connection = PgConnection::connect(&options.url).await.unwrap();
+        connection
+            .execute(
+                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
+            )
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let strict = PostgresOptions { may_lose_data: false, ..options.clone() };
+        let refused = Database::open(&strict, &terminal::MIGRATIONS).await.err().unwrap();
+        let StoreError::Unsafe(off) = &refused else { panic!("{refused}") };
+        assert!(off.ends_with("synchronous_commit"), "{off}");
+        assert!(refused.to_string().contains("database.may_lose_data = true"), "{refused}");
+        Database::open(&options, &terminal::MIGRATIONS).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named_as_the_reason() {
+        let url = "postgres://musubi@127.0.0.1:1/musubi".to_owned();
+        let options = PostgresOptions { url, connections: 1, may_lose_data: false };
+        let refused = Database::open(&options, &terminal::MIGRATIONS).await.err().unwrap();
+        assert!(matches!(refused, StoreError::Unreached(_)), "{refused}");
+        assert!(refused.to_string().contains("Connection refused"), "{refused}");
+        let refused = terminal::MIGRATIONS.run(&options.url).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Unreached(_)), "{refused}");
+    }
 }

@@ -19,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{
     Decode, Row as _, Sqlite, SqlitePool, Transaction, Type,
@@ -28,6 +27,8 @@ use sqlx::{
 };
 
 use crate::StoreError;
+// What stores of both databases read and write with; those of this one find it here, too.
+pub(crate) use crate::row::{Packed, hex, instant, micros};
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
@@ -143,48 +144,6 @@ pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))
 }
 
-/// Bytes of many rows as one parameter, out of which `substr` cuts each row's again; as hexadecimal digits in JSON they would be
-/// twice as many to write and to read.
-pub(crate) struct Packed(pub(crate) Vec<u8>);
-
-impl Packed {
-    /// Of no row. Never without a byte, which the driver would bind as NULL.
-    pub(crate) fn new() -> Self {
-        Self(vec![0])
-    }
-
-    /// Adds a row's bytes and gives what `substr` needs: where they begin, counted from 1, and how many they are.
-    pub(crate) fn put(&mut self, bytes: &[u8]) -> (usize, usize) {
-        let start = self.0.len() + 1;
-        self.0.extend_from_slice(bytes);
-        (start, bytes.len())
-    }
-}
-
-/// The last instant that stores keep: the calendar's last one doesn't survive the way to microseconds and back.
-const LAST_MICROS: i64 = 253_402_207_200_000_000;
-
-/// An instant as stores keep it: microseconds since 1970.
-pub(crate) fn micros(time: Timestamp) -> i64 {
-    time.as_microsecond().min(LAST_MICROS)
-}
-
-/// An instant that a store kept.
-pub(crate) fn instant(micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros)
-        .map_err(|_| StoreError::Corrupt(format!("{micros} is no instant in microseconds")))
-}
-
-/// Bytes as the hexadecimal digits that `unhex` reads back inside SQL.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
-}
-
 /// A column's value.
 pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, StoreError>
 where
@@ -205,19 +164,6 @@ pub(crate) fn bytes16(row: &SqliteRow, column: usize) -> Result<[u8; 16], StoreE
 pub(crate) fn small<T: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<T, StoreError> {
     let number: i64 = get(row, column)?;
     T::try_from(number).map_err(|_| StoreError::Corrupt(format!("column {column}: {number} is out of range")))
-}
-
-/// An enum's number in stores: its place among all of them.
-pub(crate) fn place<T: PartialEq>(all: &[T], value: &T) -> i64 {
-    all.iter().position(|known| known == value).and_then(|place| i64::try_from(place).ok()).unwrap_or(-1)
-}
-
-/// The enum that a store's number stands for.
-pub(crate) fn at_place<T: Copy>(all: &[T], place: i64) -> Result<T, StoreError> {
-    usize::try_from(place)
-        .ok()
-        .and_then(|place| all.get(place).copied())
-        .ok_or_else(|| StoreError::Corrupt(format!("{place} is no known state")))
 }
 
 #[cfg(test)]
@@ -255,13 +201,5 @@ mod tests {
             assert!(error.to_string().ends_with("; name a file that can be opened or made"), "{error}");
         }
         assert!(std::fs::read(text).unwrap().starts_with(b"no database"));
-    }
-
-    #[test]
-    fn the_last_instants_read_back() {
-        for time in [Timestamp::MAX, Timestamp::UNIX_EPOCH, Timestamp::MIN] {
-            let kept = micros(time);
-            assert_eq!(micros(instant(kept).unwrap()), kept);
-        }
     }
 }

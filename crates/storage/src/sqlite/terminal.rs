@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 use sqlx::SqliteConnection;
 
-use super::{Database, Packed, instant, micros, rows};
+use super::{Database, instant, micros, rows};
 use crate::{
     StoreError,
+    row::Columns as _,
     terminal::{
-        Advance, Batch, Bytes, Line, NewBatch, NewLine, Outbox, Reception, Sender, TalkRoom, Tally,
-        TerminalStore,
+        Advance, NewBatch, NewLine, Outbox, Reception, Sender, TalkRoom, Tally, TerminalStore, advance_rows,
+        batch_of, batch_rows, line_of, line_rows, room_of, room_rows, sender_of, sender_rows, shown_rows,
+        tally_columns, tally_of,
     },
 };
 
@@ -26,6 +28,25 @@ const ROOMS: &str = "
 const ROOMS_OF_A_PHONE: &str = "
     SELECT talk_room, phone_number, official_account, carrier, step, story FROM talk_rooms
     WHERE phone_number = ?3 AND talk_room > ?1 ORDER BY talk_room LIMIT ?2";
+
+const LINES: &str = "
+    SELECT l.talk_room, l.line_time, l.message_id, l.content
+    FROM json_each(?1) AS asked CROSS JOIN lines AS l ON l.talk_room = asked.value
+    ORDER BY l.talk_room, l.line";
+
+const SHOWN: &str = "
+    SELECT asked.key FROM json_each(?1) AS asked
+    CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1";
+
+const DUE: &str = "
+    SELECT batch, kind, actions, request FROM outbox
+    WHERE carrier = ?1 AND due_time <= ?2 ORDER BY batch LIMIT 1";
+
+const LATER: &str = "SELECT min(due_time) FROM outbox WHERE carrier = ?1";
+
+const ADVANCE: &str = "
+    UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new
+    WHERE talk_room = new.value ->> 0";
 
 /// The terminal store in one SQLite file.
 #[derive(Clone)]
@@ -53,15 +74,7 @@ impl SqliteTerminalStore {
 impl TerminalStore for SqliteTerminalStore {
     async fn add_talk_rooms(&self, talk_rooms: &[TalkRoom], batches: &[NewBatch]) -> Result<i64, StoreError> {
         let failed = StoreError::during("add_talk_rooms");
-        let mut packed = Packed::new();
-        let new: Vec<_> = talk_rooms
-            .iter()
-            .map(|room| {
-                let (from, length) = packed.put(&room.story.0);
-                let (number, account) = (room.phone_number.as_str(), room.official_account.as_str());
-                (number, account, room.carrier.as_str(), room.step, from, length)
-            })
-            .collect();
+        let (new, stories) = room_rows(talk_rooms);
         let mut transaction = self.database.write("add_talk_rooms").await?;
         let first = sqlx::query_scalar("SELECT coalesce(max(talk_room), 0) + 1 FROM talk_rooms")
             .fetch_one(&mut *transaction)
@@ -73,7 +86,7 @@ impl TerminalStore for SqliteTerminalStore {
                     substr(?2, value ->> 4, value ->> 5) FROM json_each(?1)",
         )
         .bind(rows(&new)?)
-        .bind(packed.0)
+        .bind(stories.0)
         .bind(first)
         .execute(&mut *transaction)
         .await
@@ -90,69 +103,38 @@ impl TerminalStore for SqliteTerminalStore {
         limit: u32,
     ) -> Result<Vec<TalkRoom>, StoreError> {
         let query = match only {
-            Some(number) => sqlx::query_as(ROOMS_OF_A_PHONE).bind(after).bind(limit).bind(number.as_str()),
-            None => sqlx::query_as(ROOMS).bind(after).bind(limit),
+            Some(number) => sqlx::query(ROOMS_OF_A_PHONE).bind(after).bind(limit).bind(number.as_str()),
+            None => sqlx::query(ROOMS).bind(after).bind(limit),
         };
-        let found: Vec<(i64, String, String, String, u8, Vec<u8>)> =
+        let found =
             query.fetch_all(self.database.read()).await.map_err(StoreError::during("list_talk_rooms"))?;
-        found
-            .into_iter()
-            .map(|(talk_room, phone_number, official_account, carrier, step, story)| {
-                Ok(TalkRoom {
-                    talk_room,
-                    phone_number: phone_number.parse()?,
-                    official_account: official_account.parse()?,
-                    carrier: carrier.parse()?,
-                    step,
-                    story: Bytes(story),
-                })
-            })
-            .collect()
+        found.iter().map(room_of).collect()
     }
 
     async fn list_lines(&self, talk_rooms: &[i64]) -> Result<Vec<NewLine>, StoreError> {
-        let found: Vec<(i64, i64, Option<String>, Vec<u8>)> = sqlx::query_as(
-            "SELECT l.talk_room, l.line_time, l.message_id, l.content \
-             FROM json_each(?1) AS asked CROSS JOIN lines AS l ON l.talk_room = asked.value \
-             ORDER BY l.talk_room, l.line",
-        )
-        .bind(rows(talk_rooms)?)
-        .fetch_all(self.database.read())
-        .await
-        .map_err(StoreError::during("list_lines"))?;
-        found
-            .into_iter()
-            .map(|(talk_room, line_time, message_id, content)| {
-                let line = Line { line_time: instant(line_time)?, message_id, content: Bytes(content) };
-                Ok(NewLine { talk_room, line })
-            })
-            .collect()
+        let found = sqlx::query(LINES)
+            .bind(rows(talk_rooms)?)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_lines"))?;
+        found.iter().map(line_of).collect()
     }
 
     async fn list_senders(&self) -> Result<Vec<Sender>, StoreError> {
-        let found: Vec<(String, String, String)> =
-            sqlx::query_as("SELECT carrier, official_account, display_name FROM senders")
-                .fetch_all(self.database.read())
-                .await
-                .map_err(StoreError::during("list_senders"))?;
-        found
-            .into_iter()
-            .map(|(carrier, account, display_name)| {
-                Ok(Sender { carrier: carrier.parse()?, official_account: account.parse()?, display_name })
-            })
-            .collect()
+        let found = sqlx::query("SELECT carrier, official_account, display_name FROM senders")
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_senders"))?;
+        found.iter().map(sender_of).collect()
     }
 
     async fn find_shown(&self, messages: &[(i64, &str)]) -> Result<Vec<usize>, StoreError> {
-        let found: Vec<i64> = sqlx::query_scalar(
-            "SELECT asked.key FROM json_each(?1) AS asked \
-             CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1",
-        )
-        .bind(rows(messages)?)
-        .fetch_all(self.database.read_fresh())
-        .await
-        .map_err(StoreError::during("find_shown"))?;
-        Ok(found.into_iter().filter_map(|place| usize::try_from(place).ok()).collect())
+        let found = sqlx::query(SHOWN)
+            .bind(rows(&shown_rows(messages))?)
+            .fetch_all(self.database.read_fresh())
+            .await
+            .map_err(StoreError::during("find_shown"))?;
+        found.iter().map(|row| row.small(0)).collect()
     }
 
     async fn receive(&self, reception: &Reception) -> Result<(), StoreError> {
@@ -161,16 +143,11 @@ impl TerminalStore for SqliteTerminalStore {
         put_lines(&mut transaction, &reception.lines).await?;
         advance(&mut transaction, "receive", &reception.advances).await?;
         put_batches(&mut transaction, "receive", &reception.batches).await?;
-        let senders: Vec<_> = reception
-            .senders
-            .iter()
-            .map(|sender| (sender.carrier.as_str(), sender.official_account.as_str(), &sender.display_name))
-            .collect();
         sqlx::query(
             "INSERT INTO senders SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true \
              ON CONFLICT DO UPDATE SET display_name = excluded.display_name",
         )
-        .bind(rows(&senders)?)
+        .bind(rows(&sender_rows(&reception.senders))?)
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
@@ -180,19 +157,16 @@ impl TerminalStore for SqliteTerminalStore {
 
     async fn next_batch(&self, carrier: &CarrierId, now: Timestamp) -> Result<Outbox, StoreError> {
         let failed = StoreError::during("next_batch");
-        let due: Option<(i64, u8, u32, Vec<u8>)> = sqlx::query_as(
-            "SELECT batch, kind, actions, request FROM outbox \
-             WHERE carrier = ?1 AND due_time <= ?2 ORDER BY batch LIMIT 1",
-        )
-        .bind(carrier.as_str())
-        .bind(micros(now))
-        .fetch_optional(self.database.read_fresh())
-        .await
-        .map_err(&failed)?;
-        if let Some((batch, kind, actions, request)) = due {
-            return Ok(Outbox::Due(Batch { batch, kind, actions, request: Bytes(request) }));
+        let due = sqlx::query(DUE)
+            .bind(carrier.as_str())
+            .bind(micros(now))
+            .fetch_optional(self.database.read_fresh())
+            .await
+            .map_err(&failed)?;
+        if let Some(due) = due {
+            return batch_of(&due).map(Outbox::Due);
         }
-        let later: Option<i64> = sqlx::query_scalar("SELECT min(due_time) FROM outbox WHERE carrier = ?1")
+        let later: Option<i64> = sqlx::query_scalar(LATER)
             .bind(carrier.as_str())
             .fetch_one(self.database.read_fresh())
             .await
@@ -218,28 +192,19 @@ impl TerminalStore for SqliteTerminalStore {
     }
 
     async fn get_tally(&self) -> Result<(Tally, u64), StoreError> {
-        let counts: (i64, i64, i64, i64, i64, i64, i64) = sqlx::query_as(
+        let found = sqlx::query(
             "SELECT shown, repeated, tapped, typed, pages, refused, \
                     (SELECT coalesce(sum(actions), 0) FROM outbox) FROM tally",
         )
         .fetch_one(self.database.read())
         .await
         .map_err(StoreError::during("get_tally"))?;
-        let [shown, repeated, tapped, typed, pages, refused, pending] =
-            <[i64; 7]>::from(counts).map(i64::unsigned_abs);
-        Ok((Tally { shown, repeated, tapped, typed, pages, refused }, pending))
+        tally_of(&found)
     }
 }
 
 async fn put_lines(connection: &mut SqliteConnection, lines: &[NewLine]) -> Result<(), StoreError> {
-    let mut packed = Packed::new();
-    let new: Vec<_> = lines
-        .iter()
-        .map(|NewLine { talk_room, line }| {
-            let (from, length) = packed.put(&line.content.0);
-            (talk_room, micros(line.line_time), &line.message_id, from, length)
-        })
-        .collect();
+    let (new, contents) = line_rows(lines);
     sqlx::query(
         "INSERT INTO lines (line, talk_room, line_time, message_id, content) \
          SELECT (SELECT coalesce(max(line), 0) FROM lines) + 1 + key, \
@@ -247,7 +212,7 @@ async fn put_lines(connection: &mut SqliteConnection, lines: &[NewLine]) -> Resu
          FROM json_each(?1)",
     )
     .bind(rows(&new)?)
-    .bind(packed.0)
+    .bind(contents.0)
     .execute(connection)
     .await
     .map(drop)
@@ -262,38 +227,34 @@ async fn advance(
     if advances.is_empty() {
         return Ok(());
     }
-    let new: Vec<_> = advances.iter().map(|advance| (advance.talk_room, advance.step)).collect();
-    sqlx::query(
-        "UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new \
-         WHERE talk_room = new.value ->> 0",
-    )
-    .bind(rows(&new)?)
-    .execute(connection)
-    .await
-    .map(drop)
-    .map_err(StoreError::during(transaction))
+    sqlx::query(ADVANCE)
+        .bind(rows(&advance_rows(advances))?)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(StoreError::during(transaction))
 }
 
-/// A row for each: they are few, and each is large.
 async fn put_batches(
     connection: &mut SqliteConnection,
     transaction: &'static str,
     batches: &[NewBatch],
 ) -> Result<(), StoreError> {
-    for batch in batches {
-        sqlx::query(
-            "INSERT INTO outbox (carrier, kind, actions, due_time, request) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(batch.carrier.as_str())
-        .bind(batch.kind)
-        .bind(batch.actions)
-        .bind(batch.due_time.map_or(0, micros))
-        .bind(batch.request.0.as_slice())
-        .execute(&mut *connection)
-        .await
-        .map_err(StoreError::during(transaction))?;
+    if batches.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let (new, requests) = batch_rows(batches);
+    sqlx::query(
+        "INSERT INTO outbox (carrier, kind, actions, due_time, request) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, substr(?2, value ->> 4, value ->> 5) \
+         FROM json_each(?1)",
+    )
+    .bind(rows(&new)?)
+    .bind(requests.0)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(StoreError::during(transaction))
 }
 
 async fn add_tally(
@@ -301,13 +262,12 @@ async fn add_tally(
     transaction: &'static str,
     tally: &Tally,
 ) -> Result<(), StoreError> {
-    let Tally { shown, repeated, tapped, typed, pages, refused } = *tally;
     let mut query = sqlx::query(
         "UPDATE tally SET shown = shown + ?1, repeated = repeated + ?2, tapped = tapped + ?3, \
                 typed = typed + ?4, pages = pages + ?5, refused = refused + ?6",
     );
-    for count in [shown, repeated, tapped, typed, pages, refused] {
-        query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
+    for count in tally_columns(tally) {
+        query = query.bind(count);
     }
     query.execute(connection).await.map(drop).map_err(StoreError::during(transaction))
 }
@@ -329,19 +289,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_searched_row_by_row() {
         let (store, _folder) = open().await;
-        for query in [
-            "UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new \
-             WHERE talk_room = new.value ->> 0",
-            "SELECT asked.key FROM json_each(?1) AS asked \
-             CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1",
-            "SELECT l.talk_room FROM json_each(?1) AS asked \
-             CROSS JOIN lines AS l ON l.talk_room = asked.value ORDER BY l.talk_room, l.line",
-            ROOMS,
-            ROOMS_OF_A_PHONE,
-            "SELECT request FROM outbox \
-             WHERE carrier = ?1 AND due_time <= ?1 ORDER BY batch LIMIT 1",
-            "SELECT min(due_time) FROM outbox WHERE carrier = ?1",
-        ] {
+        for query in [ROOMS, ROOMS_OF_A_PHONE, LINES, SHOWN, DUE, LATER, ADVANCE] {
             let plan: Vec<(i64, i64, i64, String)> =
                 sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
                     .bind("[]")

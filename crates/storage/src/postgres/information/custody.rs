@@ -168,8 +168,7 @@ impl CustodyStore for PostgresInformation {
             })
             .collect();
         let mut tx = self.database.write("add_customers").await?;
-        let touch =
-            sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
+        let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
         if tx.execute(touch).await? == 0 {
             return Err(given_up().into());
         }
@@ -252,15 +251,13 @@ impl CustodyStore for PostgresInformation {
         let mut tx = self.database.snapshot("list_candidates").await?;
         let in_effect = sqlx::query(IN_EFFECT).bind(company.as_str()).bind(micros(now));
         let Some(copy) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
-        let candidates =
-            sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(account_keys);
+        let candidates = sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(account_keys);
         tx.fetch(candidates).await?.iter().map(keyed_of).collect::<Result<_, _>>().map(Some)
     }
 
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
         let mut tx = self.database.write("rekey").await?;
-        let others =
-            sqlx::query(OF_OTHER_RULES).bind(i64::from(rules_version)).bind(i64::from(limit));
+        let others = sqlx::query(OF_OTHER_RULES).bind(i64::from(rules_version)).bind(i64::from(limit));
         let found = tx.fetch(others).await?;
         if found.is_empty() {
             return Ok(0);

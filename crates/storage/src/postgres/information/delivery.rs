@@ -124,10 +124,8 @@ impl DeliveryStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         let mut tx = self.database.write("expire_unconfirmed").await?;
-        let expire = sqlx::query(EXPIRE_UNCONFIRMED)
-            .bind(micros(before))
-            .bind(i64::from(limit))
-            .bind(micros(now));
+        let expire =
+            sqlx::query(EXPIRE_UNCONFIRMED).bind(micros(before)).bind(i64::from(limit)).bind(micros(now));
         let expired = tx.fetch(expire).await?;
         let mut tally = Tally::default();
         for row in &expired {

@@ -224,7 +224,11 @@ impl ExpansionStore for PostgresInformation {
         for row in &tx.fetch(numbers).await? {
             let follower = FollowerId::from_bytes(row.id(0)?);
             let phone_number: PhoneNumber = row.text(1)?.parse()?;
-            page.push(RevocableMessage { follower, message_id: message(distribution, follower), phone_number });
+            page.push(RevocableMessage {
+                follower,
+                message_id: message(distribution, follower),
+                phone_number,
+            });
         }
         let keys: Vec<_> = page.iter().map(asked_row).collect();
         let at = sqlx::query(AT_CARRIER).bind(account.as_str()).bind(carrier.as_str());
@@ -238,7 +242,8 @@ impl ExpansionStore for PostgresInformation {
                 at_carrier.insert(message_id);
             }
         }
-        let revocable = Revocable { distribution, account, carrier: carrier.clone(), messages: page, through: None };
+        let revocable =
+            Revocable { distribution, account, carrier: carrier.clone(), messages: page, through: None };
         Ok(revocable.cut(limit, &at_carrier, &under_way))
     }
 
@@ -298,10 +303,8 @@ impl PostgresInformation {
             return Ok(Expanded { made: 0, done: true });
         };
         let (account, expire_time) = (expanding.text(0)?, expanding.int(2)?);
-        let next = sqlx::query(NEXT_FOLLOWERS)
-            .bind(account)
-            .bind(Id::of(&expanding.id(1)?))
-            .bind(i64::from(limit));
+        let next =
+            sqlx::query(NEXT_FOLLOWERS).bind(account).bind(Id::of(&expanding.id(1)?)).bind(i64::from(limit));
         let found = tx.fetch(next).await?;
         let in_time = expire_time > micros(now);
         let state = if in_time { DeliveryState::Queued } else { DeliveryState::Expired };
@@ -355,4 +358,3 @@ async fn settle(tx: &mut Tx, found: &[PgRow], signal: Signal, now: Timestamp) ->
     tx.execute(SettledRow::bind(sqlx::query(SETTLE), &moves).bind(micros(now))).await?;
     tally::store(&tally, tx).await
 }
-

@@ -94,8 +94,7 @@ impl PostgresInformation {
         edit: &mut (dyn FnMut(&mut crate::information::flow::Work) + Send),
     ) -> Result<u32, StoreError> {
         let mut tx = self.database.write("work_due").await?;
-        let followers =
-            keys_of(&tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?)?;
+        let followers = keys_of(&tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?)?;
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
         if count > 0 {
             unit(&mut tx, &Scope { followers, ..Scope::default() }, now, edit).await?;

@@ -210,8 +210,7 @@ impl ListStore for PostgresInformation {
 
     async fn finish_promotion(&self, list: &ListKey, skipped: u64, now: Timestamp) -> Result<(), StoreError> {
         let mut step = self.step("finish_promotion", list).await?;
-        let finish =
-            step.of_list(FINISH).bind(i64::try_from(skipped).unwrap_or(i64::MAX)).bind(micros(now));
+        let finish = step.of_list(FINISH).bind(i64::try_from(skipped).unwrap_or(i64::MAX)).bind(micros(now));
         if step.tx.execute(finish).await? > 0 {
             step.run(RESUME_STAGED).await?;
             step.run(CLEAR).await?;
@@ -255,7 +254,10 @@ struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// A statement whose first parameters are the list.
-    fn of_list(&self, sql: &'static str) -> sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    fn of_list(
+        &self,
+        sql: &'static str,
+    ) -> sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments> {
         sqlx::query(sql).bind(self.list.account.as_str()).bind(self.list.carrier.as_str())
     }
 

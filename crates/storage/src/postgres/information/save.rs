@@ -95,7 +95,8 @@ pub(super) const END_INQUIRIES: &str = "
     DELETE FROM inquiry AS i USING unnest($1::text[], $2::uuid[]) AS k (account, follower)
     WHERE i.official_account = k.account AND i.follower = k.follower";
 
-const TAKEN: &str = "INSERT INTO inbox (carrier, event_id, take_time) SELECT $1, k, $3 FROM unnest($2::text[]) AS k";
+const TAKEN: &str =
+    "INSERT INTO inbox (carrier, event_id, take_time) SELECT $1, k, $3 FROM unnest($2::text[]) AS k";
 
 const NEW_GUESSES: &str = "
     INSERT INTO guess (company, axis, subject, charged, window_end)
@@ -155,7 +156,8 @@ pub(super) async fn save(
     tx.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
     tx.write(DIALOGUES, &changed.dialogues).await?;
     // A tie may go from one number to another in one unit, and a customer has one at a time.
-    let retied: Vec<_> = changed.ties.iter().map(|tie| KeyRow { account: tie.account, follower: tie.follower }).collect();
+    let retied: Vec<_> =
+        changed.ties.iter().map(|tie| KeyRow { account: tie.account, follower: tie.follower }).collect();
     tx.write(FREE_CUSTOMERS, &retied).await?;
     tx.write(FREE_CUSTOMERS, &changed.ended_ties).await?;
     tx.write(END_TIES, &changed.ended_ties).await?;

@@ -14,9 +14,9 @@ use crate::{
 #[async_trait]
 impl facts::Bench for PostgresInformation {
     async fn tallies(&self) -> [Vec<String>; 2] {
-        const LINE: &str = "concat_ws(' ', official_account, carrier, encode(distribution, 'hex'), purpose, state)";
-        const STANDING: &str =
-            "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
+        const LINE: &str =
+            "concat_ws(' ', official_account, carrier, encode(distribution, 'hex'), purpose, state)";
+        const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
         let kept = format!(
             "SELECT {LINE} || ' ' || sum(count) FROM delivery_tally GROUP BY {LINE} HAVING sum(count) <> 0 ORDER BY 1"
         );

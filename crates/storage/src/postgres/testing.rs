@@ -1,0 +1,130 @@
+//! Databases for tests: a new one for each fact, gone when the fact is told.
+//!
+//! They are copies of a template that was migrated once, because a copy takes a fraction of the time that migrating does.
+//! Surprising: the template stays on the server when the process ends, and is named after its schema, so that processes share
+//! it and a changed schema gets another.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::{Migrations, PostgresOptions};
+
+/// Names the server, and on it a user who may make databases.
+const VARIABLE: &str = "MUSUBI_TEST_POSTGRES";
+/// Whoever makes a template holds this lock of the server's.
+const TEMPLATES: i64 = 0x6d75_7375_6269;
+
+/// Drops the database.
+pub(crate) struct Fresh {
+    name: String,
+}
+
+impl Drop for Fresh {
+    /// On a thread of its own, because a fact's runtime can't wait here.
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { execute(&mut maintenance().await, drop).await });
+        });
+        if dropped.join().is_err() {
+            eprintln!("the database {} stays behind", self.name);
+        }
+    }
+}
+
+/// A new database with a node's schema, and what has to live as long as it.
+pub(crate) async fn fresh(node: &'static str, migrations: &'static Migrations) -> (PostgresOptions, Fresh) {
+    copy(node, &template(node, migrations).await).await
+}
+
+/// A new database with nothing in it.
+pub(crate) async fn empty() -> (PostgresOptions, Fresh) {
+    copy("empty", "template0").await
+}
+
+/// How a statement goes about its work on a database that holds nothing yet, where an index is used wherever one fits.
+pub(crate) async fn explain(pool: &PgPool, statement: &str) -> String {
+    let mut connection = pool.acquire().await.unwrap();
+    let parameters = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let arguments =
+        if parameters == 0 { String::new() } else { format!("({})", vec!["NULL"; parameters].join(", ")) };
+    execute(&mut connection, format!("SET enable_seqscan = off; PREPARE explained AS {statement}")).await;
+    let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE explained{arguments}"));
+    let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *connection).await.unwrap();
+    execute(&mut connection, "RESET enable_seqscan; DEALLOCATE explained".to_owned()).await;
+    plan.join("\n")
+}
+
+async fn copy(node: &'static str, template: &str) -> (PostgresOptions, Fresh) {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let last = LAST.fetch_add(1, Ordering::Relaxed);
+    let fresh = Fresh { name: format!("musubi_{node}_{}_{last}", std::process::id()) };
+    let mut server = maintenance().await;
+    // A process of this number may have been killed before it dropped its own.
+    execute(&mut server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", fresh.name)).await;
+    execute(&mut server, format!("CREATE DATABASE {} TEMPLATE {template}", fresh.name)).await;
+    (PostgresOptions { url: url(&fresh.name), connections: 4, may_lose_data: true }, fresh)
+}
+
+/// The name of the node's template, which is made when the server hasn't got it.
+async fn template(node: &'static str, migrations: &'static Migrations) -> String {
+    type Templates = BTreeMap<&'static str, Arc<OnceCell<String>>>;
+    static TEMPLATES_OF_NODES: LazyLock<Mutex<Templates>> = LazyLock::new(Mutex::default);
+    let cell = Arc::clone(TEMPLATES_OF_NODES.lock().unwrap().entry(node).or_default());
+    cell.get_or_init(|| make_template(node, migrations)).await.clone()
+}
+
+async fn make_template(node: &'static str, migrations: &'static Migrations) -> String {
+    let schema: Vec<u8> = migrations.0.iter().flat_map(|migration| migration.checksum.to_vec()).collect();
+    let name = format!("musubi_{node}_{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, &schema).simple());
+    let mut server = maintenance().await;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATES).execute(&mut server).await.unwrap();
+    let stands = sqlx::query("SELECT FROM pg_database WHERE datname = $1")
+        .bind(&name)
+        .fetch_optional(&mut server)
+        .await
+        .unwrap();
+    if stands.is_none() {
+        // It gets its name when it is whole.
+        let half = format!("{name}_half");
+        execute(&mut server, format!("DROP DATABASE IF EXISTS {half} WITH (FORCE)")).await;
+        execute(&mut server, format!("CREATE DATABASE {half}")).await;
+        migrations.run(&url(&half)).await.unwrap();
+        execute(&mut server, format!("ALTER DATABASE {half} RENAME TO {name}")).await;
+    }
+    server.close().await.unwrap();
+    name
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) {
+    connection.execute(AssertSqlSafe(statement)).await.unwrap();
+}
+
+async fn maintenance() -> PgConnection {
+    PgConnection::connect(&server()).await.unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server that tests use is the environment's")]
+fn server() -> String {
+    std::env::var(VARIABLE).unwrap_or_else(|_| {
+        panic!("{VARIABLE} is not set; cargo xtask tests starts a server, or name one that runs")
+    })
+}
+
+/// The address of another database of the server.
+fn url(database: &str) -> String {
+    let server = server();
+    let (path, query) = server.split_once('?').unwrap_or((&server, ""));
+    let (host, _) = path.rsplit_once('/').unwrap();
+    format!("{host}/{database}?{query}")
+}
