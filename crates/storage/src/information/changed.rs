@@ -84,6 +84,9 @@ bulk_rows! {
         suspended: bool,
     }
 
+    /// To whom a customer is tied.
+    TiedRow<'a> { account: &'a str, follower: Id, customer: &'a str, }
+
     /// An inquiry.
     InquiryRow<'a> {
         account: &'a str,
@@ -177,6 +180,8 @@ pub(crate) struct Changed<'a> {
     pub(crate) dialogues: Vec<DialogueRow<'a>>,
     pub(crate) ties: Vec<TieRow<'a>>,
     pub(crate) ended_ties: Vec<KeyRow<'a>>,
+    /// Of the ties, those that are to another customer than before.
+    pub(crate) tied_customers: Vec<TiedRow<'a>>,
     pub(crate) inquiries: Vec<InquiryRow<'a>>,
     pub(crate) ended_inquiries: Vec<KeyRow<'a>>,
     pub(crate) reviews: Vec<ReviewRow<'a>>,
@@ -253,7 +258,14 @@ impl<'a> Changed<'a> {
             self.dialogues.push(dialogue_row(&row, dialogue, &is.matched)?);
         }
         match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
-            (Some(now), was) if was != Some(now) => self.ties.push(tie_row(&row, now)),
+            (Some(now), was) if was != Some(now) => {
+                let customer = &now.tie.customer_id;
+                if was.map(|was| &was.tie.customer_id) != Some(customer) {
+                    let KeyRow { account, follower } = row;
+                    self.tied_customers.push(TiedRow { account, follower, customer: customer.as_str() });
+                }
+                self.ties.push(tie_row(&row, now));
+            }
             (None, Some(_)) => self.ended_ties.push(row.clone()),
             (Some(_) | None, _) => {}
         }

@@ -1,8 +1,8 @@
 //! Running distributions: made into deliveries a batch at a time, and brought to an end.
 //!
-//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are taken in
-//! the order of coming, so who follows while a distribution is being made gets it too. Surprising: who comes back is where they
-//! first came; when that was passed, they get the next one.
+//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are walked in
+//! an order of the store's own. Surprising: who follows while a distribution is being made gets it only when the walk has not passed
+//! their place, and the next one otherwise.
 
 use std::collections::HashSet;
 

@@ -50,6 +50,8 @@ pub(crate) trait Bench: InformationStore {
     async fn tallies(&self) -> [Vec<String>; 2];
     /// How many rows were written since the store was opened.
     async fn rows_written(&self) -> i64;
+    /// In how many rows a tie stands.
+    fn rows_of_a_tie(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
     /// The distribution's message to this follower.

@@ -67,10 +67,8 @@ pub(super) const FREE_CUSTOMERS: &str = "
     WHERE c.official_account = t.official_account AND c.customer_id = t.customer_id";
 
 const TIE_CUSTOMERS: &str = "
-    INSERT INTO tied_customer (official_account, customer_id, follower)
-    SELECT k.account, k.customer, k.follower FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
-        $6::bigint[], $7::bigint[], $8::boolean[])
-        AS k (account, follower, tie, customer, method, tie_time, expire_time, suspended)";
+    INSERT INTO tied_customer (official_account, follower, customer_id)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[])";
 
 const TIES: &str = "
     INSERT INTO customer_information (official_account, follower, tie_id, customer_id, method, tie_time, expire_time,
@@ -156,12 +154,13 @@ pub(super) async fn save(
     tx.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
     tx.write(DIALOGUES, &changed.dialogues).await?;
     // A tie may go from one number to another in one unit, and a customer has one at a time.
+    let retied = changed.tied_customers.iter();
     let retied: Vec<_> =
-        changed.ties.iter().map(|tie| KeyRow { account: tie.account, follower: tie.follower }).collect();
+        retied.map(|tied| KeyRow { account: tied.account, follower: tied.follower }).collect();
     tx.write(FREE_CUSTOMERS, &retied).await?;
     tx.write(FREE_CUSTOMERS, &changed.ended_ties).await?;
     tx.write(END_TIES, &changed.ended_ties).await?;
-    tx.write(TIE_CUSTOMERS, &changed.ties).await?;
+    tx.write(TIE_CUSTOMERS, &changed.tied_customers).await?;
     tx.write(TIES, &changed.ties).await?;
     tx.write(INQUIRIES, &changed.inquiries).await?;
     tx.write(END_INQUIRIES, &changed.ended_inquiries).await?;

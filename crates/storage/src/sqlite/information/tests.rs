@@ -55,6 +55,10 @@ impl facts::Bench for SqliteInformation {
         sqlx::query_scalar("SELECT total_changes()").fetch_one(&mut *tx).await.unwrap()
     }
 
+    fn rows_of_a_tie(&self) -> i64 {
+        1
+    }
+
     async fn audits(&self) -> Vec<String> {
         const AUDITS: &str = "
             SELECT concat_ws(' ', company, coalesce(official_account, '-'), iif(follower IS NULL, '-', hex(follower)), action, detail)

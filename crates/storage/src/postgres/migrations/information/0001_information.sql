@@ -34,7 +34,7 @@ CREATE TABLE dialogue (
     official_account TEXT COLLATE "C" NOT NULL,
     follower UUID NOT NULL,
     dialogue_id UUID NOT NULL,
-    turn INTEGER NOT NULL,
+    turn BIGINT NOT NULL,
     state SMALLINT NOT NULL,
     step INTEGER NOT NULL,
     messages INTEGER NOT NULL,
