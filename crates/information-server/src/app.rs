@@ -18,7 +18,7 @@ use musubi_proto::information::v1::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -27,7 +27,12 @@ use musubi_runtime::{
     },
     lifecycle::LifecycleError,
 };
-use musubi_storage::{StoreError, information::InformationStore, sqlite::information::SqliteInformation};
+use musubi_storage::{
+    Opened as _, StoreError,
+    information::InformationStore,
+    postgres::{PostgresOptions, information::PostgresInformation},
+    sqlite::information::SqliteInformation,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -69,7 +74,7 @@ pub enum BuildError {
 pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
-    store: SqliteInformation,
+    store: Arc<dyn InformationStore>,
     directory: Arc<Directory>,
     authenticator: Authenticator,
     keyring: FollowerKeyring,
@@ -114,7 +119,7 @@ impl App {
                 client::connect(&carrier.endpoint, &carrier.endpoint_token, ClientOptions::default())?;
             gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
         }
-        let store = SqliteInformation::open(&config.database).await?;
+        let store = open(&config.database).await?;
         let mut matchers = Vec::new();
         for company in &config.company {
             let matcher: Arc<dyn Matcher> = match company.matching {
@@ -125,7 +130,7 @@ impl App {
                 directory::Matching::Custody => Arc::new(ByCustody {
                     company: company.id.clone(),
                     policy: company.policy,
-                    store: Arc::new(store.clone()),
+                    store: Arc::clone(&store) as _,
                     clock: Arc::clone(&clock),
                 }),
             };
@@ -164,8 +169,7 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store: sqlite, directory, keyring, tokens, seals, gateways, .. } = self;
-        let store: Arc<dyn InformationStore> = Arc::new(sqlite.clone());
+        let Self { config, clock, store, directory, keyring, tokens, seals, gateways, .. } = self;
         let signals = Signals::default();
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
@@ -276,7 +280,37 @@ impl App {
         shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;
-        sqlite.close().await;
+        store.close().await;
         ended
     }
+}
+
+/// The node's store: in a file, or in PostgreSQL.
+async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Arc::new(SqliteInformation::open(path).await?),
+        Database::Postgres(database) => Arc::new(PostgresInformation::open(&options(database)).await?),
+    })
+}
+
+fn options(database: &PostgresDatabase) -> PostgresOptions {
+    PostgresOptions {
+        url: database.url.expose().to_owned(),
+        connections: database.connections,
+        may_lose_data: database.may_lose_data,
+    }
+}
+
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
+///
+/// # Errors
+/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
+pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
+    match database {
+        Database::File(path) => SqliteInformation::open(path).await?.close().await,
+        Database::Postgres(database) => {
+            return PostgresInformation::MIGRATIONS.run(database.url.expose()).await;
+        }
+    }
+    Ok(0)
 }

@@ -25,7 +25,7 @@ use musubi_domain::{
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
-    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
@@ -44,8 +44,8 @@ const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_
 pub struct Config {
     /// Where it serves.
     pub listen: ListenAddress,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where it keeps what it has.
+    pub database: Database,
     /// How long calls under way have to end.
     #[serde(with = "duration")]
     pub drain: Duration,

@@ -7,11 +7,14 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, KeyedCustomer, MatchDecision},
+    customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
     id::{CustomerId, InquiryId},
 };
 
-use crate::{MakeKeys, StoreError};
+use crate::{
+    MakeKeys, Opened, StoreError,
+    row::{Columns, Id, Packed, bulk_rows},
+};
 
 /// A customer and when the row came or last changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,18 @@ pub struct ImportTally {
     pub changed: u64,
     /// In the master, and not staged.
     pub removed: u64,
+}
+
+impl ImportTally {
+    /// Whether the master is another one then.
+    pub(crate) const fn differs(&self) -> bool {
+        self.added + self.changed + self.removed > 0
+    }
+
+    /// Rows, added, changed, removed, as the database counts them.
+    pub(crate) fn columns(&self) -> [i64; 4] {
+        [self.rows, self.added, self.changed, self.removed].map(integer)
+    }
 }
 
 /// How an import ends when every row is staged.
@@ -105,8 +120,9 @@ pub struct DecidedInquiry {
 /// The company server's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
 /// nothing was written.
 #[async_trait]
-pub trait CompanyStore: Send + Sync {
-    /// Begins an import: what an earlier one left staged is gone. One import at a time is the caller's care.
+pub trait CompanyStore: Opened {
+    /// Begins an import: what an earlier one left staged is gone. One import at a time is the caller's care; where several
+    /// processes share the database, the earlier one is refused from then on.
     async fn begin_import(&self) -> Result<(), StoreError>;
 
     /// Stages at most 1,000 customers. The master stays as it is.
@@ -153,4 +169,149 @@ pub trait CompanyStore: Send + Sync {
 
     /// Records that a copy was entrusted or taken back.
     async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError>;
+}
+
+/// A customer's columns, in the order of [`CustomerRow`] and [`customer_of`].
+macro_rules! columns {
+    () => {
+        "customer_id, name, name_kana, birth_date, address, branch_number, account_number, account_key, \
+         identity_verification"
+    };
+}
+pub(crate) use columns;
+
+bulk_rows! {
+    /// A customer that is staged; the keys are packed.
+    CustomerRow<'a> {
+        customer_id: &'a str,
+        name: &'a str,
+        name_kana: &'a str,
+        birth_date: &'a str,
+        address: &'a str,
+        branch_number: &'a str,
+        account_number: &'a str,
+        account_key: &'a str,
+        identity_verification: &'a str,
+        rules_version: i64,
+        start: i32,
+        length: i32,
+    }
+    /// Keys that a customer gets; they are packed.
+    KeysRow<'a> { customer_id: &'a str, start: i32, length: i32, }
+    /// A decision.
+    DecisionRow<'a> { inquiry_id: Id, outcome: &'static str, customer_id: Option<&'a str>, reasons: String, }
+}
+
+/// Customers as rows, with their keys.
+pub(crate) fn customer_rows(customers: &[KeyedCustomer]) -> (Vec<CustomerRow<'_>>, Packed) {
+    let mut packed = Packed::new();
+    let mut rows = Vec::with_capacity(customers.len());
+    for KeyedCustomer { customer, keys } in customers {
+        let (start, length) = packed.cut(&keys.bytes);
+        rows.push(CustomerRow {
+            customer_id: customer.customer_id.as_str(),
+            name: &customer.name,
+            name_kana: &customer.name_kana,
+            birth_date: &customer.birth_date,
+            address: &customer.address,
+            branch_number: &customer.branch_number,
+            account_number: &customer.account_number,
+            account_key: &customer.account_key,
+            identity_verification: &customer.identity_verification,
+            rules_version: keys.rules_version.into(),
+            start,
+            length,
+        });
+    }
+    (rows, packed)
+}
+
+/// Rows of the keys that are made of these customers, with the keys.
+pub(crate) fn keys_rows<'a>(customers: &'a [Customer], make: &MakeKeys<'_>) -> (Vec<KeysRow<'a>>, Packed) {
+    let mut packed = Packed::new();
+    let mut rows = Vec::with_capacity(customers.len());
+    for customer in customers {
+        let (start, length) = packed.cut(&make(customer));
+        rows.push(KeysRow { customer_id: customer.customer_id.as_str(), start, length });
+    }
+    (rows, packed)
+}
+
+/// Decisions as rows, in the order of their inquiries; of two on one inquiry the first comes first.
+pub(crate) fn decision_rows(decisions: &[DecidedInquiry]) -> Vec<DecisionRow<'_>> {
+    let rows = decisions.iter().map(|DecidedInquiry { inquiry_id, decision }| DecisionRow {
+        inquiry_id: Id::of(inquiry_id.as_bytes()),
+        outcome: outcome_word(decision.outcome),
+        customer_id: decision.customer_id.as_ref().map(CustomerId::as_str),
+        reasons: decision.reasons.join(" "),
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_key(|row| row.inquiry_id);
+    rows
+}
+
+/// Reads a customer from nine columns.
+pub(crate) fn customer_of(row: &impl Columns, first: usize) -> Result<Customer, StoreError> {
+    Ok(Customer {
+        customer_id: row.text(first)?.parse()?,
+        name: row.text(first + 1)?.to_owned(),
+        name_kana: row.text(first + 2)?.to_owned(),
+        birth_date: row.text(first + 3)?.to_owned(),
+        address: row.text(first + 4)?.to_owned(),
+        branch_number: row.text(first + 5)?.to_owned(),
+        account_number: row.text(first + 6)?.to_owned(),
+        account_key: row.text(first + 7)?.to_owned(),
+        identity_verification: row.text(first + 8)?.to_owned(),
+    })
+}
+
+/// Reads a customer and when it changed.
+pub(crate) fn stored_of(row: &impl Columns, first: usize) -> Result<StoredCustomer, StoreError> {
+    Ok(StoredCustomer { customer: customer_of(row, first)?, update_time: row.instant(first + 9)? })
+}
+
+/// Reads a customer, the version of the rules and the keys that they made.
+pub(crate) fn keyed_of(row: &impl Columns, first: usize) -> Result<KeyedCustomer, StoreError> {
+    let keys = MatchKeys { rules_version: row.small(first + 9)?, bytes: row.bytes(first + 10)?.to_vec() };
+    Ok(KeyedCustomer { customer: customer_of(row, first)?, keys })
+}
+
+/// Reads a decision. Columns: revision, outcome, customer, reasons.
+pub(crate) fn decision_of(row: &impl Columns) -> Result<(u64, MatchDecision), StoreError> {
+    let decision = MatchDecision {
+        outcome: parse_outcome(row.text(1)?)?,
+        customer_id: row.maybe_text(2)?.map(str::parse).transpose()?,
+        reasons: row.text(3)?.split_whitespace().map(str::to_owned).collect(),
+    };
+    Ok((row.small(0)?, decision))
+}
+
+/// Reads a word on custody from four columns: time, revision, customers, the lease's end.
+pub(crate) fn custody_of(row: &impl Columns, first: usize) -> Result<CustodyEvent, StoreError> {
+    Ok(CustodyEvent {
+        event_time: row.instant(first)?,
+        revision: row.small(first + 1)?,
+        customers: row.small(first + 2)?,
+        lease_end_time: row.maybe_instant(first + 3)?,
+    })
+}
+
+/// What the program counts, as the database counts it.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+const fn outcome_word(outcome: MatchOutcome) -> &'static str {
+    match outcome {
+        MatchOutcome::Confirmed => "confirmed",
+        MatchOutcome::Review => "review",
+        MatchOutcome::Rejected => "rejected",
+    }
+}
+
+fn parse_outcome(word: &str) -> Result<MatchOutcome, StoreError> {
+    [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected]
+        .into_iter()
+        .find(|outcome| outcome_word(*outcome) == word)
+        .ok_or_else(|| StoreError::Corrupt("an inquiry has no outcome".to_owned()))
 }

@@ -18,6 +18,13 @@ pub mod terminal;
 
 pub use error::StoreError;
 
+/// A store holds its database until it is closed.
+#[async_trait::async_trait]
+pub trait Opened: Send + Sync {
+    /// Ends what is under way, writes what has to be written back, and leaves the database to others.
+    async fn close(&self);
+}
+
 use musubi_domain::customer::Customer;
 
 /// Makes a customer's keys by one version of the rules of matching, which the stores don't know.

@@ -178,7 +178,7 @@ impl<'a> Layout<'a> {
         };
         json!({
             "server": { "listen": self.addresses.terminal },
-            "database": { "path": self.database("terminal") },
+            "database": self.database("terminal"),
             "fleet": { "name": FLEET },
             "callers": { "operators": [self.operator] },
             "carrier": self.plan.carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),

@@ -20,6 +20,8 @@ pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 
+use crate::Opened;
+
 /// A follower's key: official account and follower, in front of every key that grows with followers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FollowerKey {
@@ -31,7 +33,8 @@ pub struct FollowerKey {
 
 /// Everything that the server keeps.
 pub trait InformationStore:
-    flow::FlowStore
+    Opened
+    + flow::FlowStore
     + delivery::DeliveryStore
     + list::ListStore
     + distribution::DistributionStore
@@ -43,7 +46,8 @@ pub trait InformationStore:
 }
 
 impl<T> InformationStore for T where
-    T: flow::FlowStore
+    T: Opened
+        + flow::FlowStore
         + delivery::DeliveryStore
         + list::ListStore
         + distribution::DistributionStore

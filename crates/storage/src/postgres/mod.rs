@@ -5,6 +5,7 @@
 //! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
 //! lost is not an error before the database was asked what became of it.
 
+pub mod company;
 pub mod information;
 pub mod migrate;
 pub mod terminal;

@@ -9,7 +9,7 @@ use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 
 use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
-    StoreError,
+    Opened, StoreError,
     row::{BulkRow as _, Columns as _, instant, micros},
     terminal::{
         Advance, BatchRow, LineRow, NewBatch, NewLine, Outbox, Reception, RoomRow, Sender, ShownRow,
@@ -49,19 +49,19 @@ const ADVANCE: &str = "
 
 const INSERT_ROOMS: &str = "
     INSERT INTO talk_rooms (talk_room, phone_number, official_account, carrier, step, story)
-    SELECT $8 + place, phone_number, official_account, carrier, step, substr($7, start, length)
+    SELECT $8 + place, phone_number, official_account, carrier, step, substr($7::bytea, start, length)
     FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::int[], $6::int[])
         WITH ORDINALITY AS new(phone_number, official_account, carrier, step, start, length, place)";
 
 const INSERT_LINES: &str = "
     INSERT INTO lines (line, talk_room, line_time, message_id, content)
-    SELECT $7 + place, talk_room, line_time, message_id, substr($6, start, length)
+    SELECT $7 + place, talk_room, line_time, message_id, substr($6::bytea, start, length)
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[])
         WITH ORDINALITY AS new(talk_room, line_time, message_id, start, length, place)";
 
 const INSERT_BATCHES: &str = "
     INSERT INTO outbox (batch, carrier, kind, actions, due_time, request)
-    SELECT $8 + place, carrier, kind, actions, due_time, substr($7, start, length)
+    SELECT $8 + place, carrier, kind, actions, due_time, substr($7::bytea, start, length)
     FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[])
         WITH ORDINALITY AS new(carrier, kind, actions, due_time, start, length, place)";
 
@@ -89,9 +89,11 @@ impl PostgresTerminalStore {
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         Ok(Self { database: Database::open(options, &MIGRATIONS).await? })
     }
+}
 
-    /// Closes every connection.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for PostgresTerminalStore {
+    async fn close(&self) {
         self.database.close().await;
     }
 }

@@ -9,17 +9,18 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
+    customer::{KeyedCustomer, MatchDecision},
     id::{CustomerId, InquiryId},
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{Database, Packed, get, hex, instant, micros, rows, small};
+use super::{Database, micros, rows};
 use crate::{
-    MakeKeys, StoreError,
+    MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
-        MasterStatus, StoredCustomer,
+        MasterStatus, StoredCustomer, columns, custody_of, customer_of, customer_rows, decision_of,
+        decision_rows, integer, keyed_of, keys_rows, stored_of,
     },
 };
 
@@ -39,23 +40,17 @@ impl SqliteCompanyStore {
         Ok(Self { database })
     }
 
-    /// Writes the log back into the file and closes it.
-    pub async fn close(&self) {
-        self.database.close().await;
-    }
-
     /// A transaction that reads one state of the database.
     async fn read(&self, transaction: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.database.read().begin().await.map_err(StoreError::during(transaction))
     }
 }
 
-/// A customer's columns, in the order of [`read_customer`].
-macro_rules! columns {
-    () => {
-        "customer_id, name, name_kana, birth_date, address, branch_number, account_number, account_key, \
-         identity_verification"
-    };
+#[async_trait]
+impl Opened for SqliteCompanyStore {
+    async fn close(&self) {
+        self.database.close().await;
+    }
 }
 
 const STAGE: &str = concat!(
@@ -101,39 +96,6 @@ const OF_OTHER_RULES: &str =
 const REKEY: &str = "UPDATE customers SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2) \
     FROM json_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
 
-fn read_customer(row: &SqliteRow) -> Result<Customer, StoreError> {
-    Ok(Customer {
-        customer_id: get::<&str>(row, 0)?.parse()?,
-        name: get(row, 1)?,
-        name_kana: get(row, 2)?,
-        birth_date: get(row, 3)?,
-        address: get(row, 4)?,
-        branch_number: get(row, 5)?,
-        account_number: get(row, 6)?,
-        account_key: get(row, 7)?,
-        identity_verification: get(row, 8)?,
-    })
-}
-
-fn read_stored(row: &SqliteRow) -> Result<StoredCustomer, StoreError> {
-    Ok(StoredCustomer { customer: read_customer(row)?, update_time: instant(get(row, 9)?)? })
-}
-
-fn read_keyed(row: &SqliteRow) -> Result<KeyedCustomer, StoreError> {
-    let keys = MatchKeys { rules_version: small(row, 9)?, bytes: get(row, 10)? };
-    Ok(KeyedCustomer { customer: read_customer(row)?, keys })
-}
-
-/// What the database counts, as the program counts it.
-fn count(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is no count")))
-}
-
-/// What the program counts, as the database counts it.
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// Revision and number of customers.
 async fn master(connection: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
     let (revision, customers): (i64, i64) =
@@ -170,32 +132,11 @@ impl CompanyStore for SqliteCompanyStore {
 
     async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError> {
         let failed = StoreError::during("stage_customers");
-        let mut packed = Packed::new();
-        let parameter: Vec<_> = customers
-            .iter()
-            .map(|KeyedCustomer { customer, keys }| {
-                let (start, length) = packed.put(&keys.bytes);
-                (
-                    customer.customer_id.as_str(),
-                    &customer.name,
-                    &customer.name_kana,
-                    &customer.birth_date,
-                    &customer.address,
-                    &customer.branch_number,
-                    &customer.account_number,
-                    &customer.account_key,
-                    &customer.identity_verification,
-                    keys.rules_version,
-                    start,
-                    length,
-                )
-            })
-            .collect();
-        let parameter = rows(&parameter)?;
+        let (new, keys) = customer_rows(customers);
         let mut transaction = self.database.write("stage_customers").await?;
         sqlx::query(STAGE)
-            .bind(parameter)
-            .bind(packed.0)
+            .bind(rows(&new)?)
+            .bind(keys.0)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
@@ -215,26 +156,22 @@ impl CompanyStore for SqliteCompanyStore {
             }
         };
         let tally = merge(&mut transaction, now).await.map_err(&failed)?;
-        let differs = tally.added + tally.changed + tally.removed > 0;
         sqlx::query("UPDATE master SET revision = revision + ?1, customers = ?2 WHERE id = 1")
-            .bind(differs)
+            .bind(tally.differs())
             .bind(integer(tally.rows))
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
-        sqlx::query(
-            "INSERT INTO imports (import_time, revision, rows, added, changed, removed, encoding) \
-             SELECT ?1, revision, ?2, ?3, ?4, ?5, ?6 FROM master WHERE id = 1",
+        let mut record = sqlx::query(
+            "INSERT INTO imports (import_time, encoding, rows, added, changed, removed, revision) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, revision FROM master WHERE id = 1",
         )
         .bind(now)
-        .bind(integer(tally.rows))
-        .bind(integer(tally.added))
-        .bind(integer(tally.changed))
-        .bind(integer(tally.removed))
-        .bind(encoding)
-        .execute(&mut *transaction)
-        .await
-        .map_err(&failed)?;
+        .bind(encoding);
+        for count in tally.columns() {
+            record = record.bind(count);
+        }
+        record.execute(&mut *transaction).await.map_err(&failed)?;
         sqlx::query("DELETE FROM staged_customers").execute(&mut *transaction).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         Ok(tally)
@@ -246,7 +183,7 @@ impl CompanyStore for SqliteCompanyStore {
             .fetch_optional(self.database.read())
             .await
             .map_err(StoreError::during("find_customer"))?;
-        found.as_ref().map(read_stored).transpose()
+        found.map(|row| stored_of(&row, 0)).transpose()
     }
 
     async fn list_customers(
@@ -263,7 +200,7 @@ impl CompanyStore for SqliteCompanyStore {
             .fetch_all(&mut *transaction)
             .await
             .map_err(&failed)?;
-        let customers = found.iter().map(read_stored).collect::<Result<_, _>>()?;
+        let customers = found.iter().map(|row| stored_of(row, 0)).collect::<Result<_, _>>()?;
         Ok(CustomerPage { revision, total, customers })
     }
 
@@ -274,7 +211,7 @@ impl CompanyStore for SqliteCompanyStore {
         let (revision, _) = master(&mut transaction).await.map_err(&failed)?;
         let found =
             sqlx::query(CANDIDATES).bind(parameter).fetch_all(&mut *transaction).await.map_err(&failed)?;
-        let customers = found.iter().map(read_keyed).collect::<Result<_, _>>()?;
+        let customers = found.iter().map(|row| keyed_of(row, 0)).collect::<Result<_, _>>()?;
         Ok(Candidates { revision, customers })
     }
 
@@ -290,19 +227,12 @@ impl CompanyStore for SqliteCompanyStore {
         if found.is_empty() {
             return Ok(0);
         }
-        let mut packed = Packed::new();
-        let customers = found.iter().map(read_customer).collect::<Result<Vec<_>, _>>()?;
-        let fresh: Vec<_> = customers
-            .iter()
-            .map(|customer| {
-                let (start, length) = packed.put(&make(customer));
-                (customer.customer_id.as_str(), start, length)
-            })
-            .collect();
+        let customers = found.iter().map(|row| customer_of(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let (fresh, keys) = keys_rows(&customers, make);
         let rekeyed = sqlx::query(REKEY)
             .bind(rules_version)
             .bind(rows(&fresh)?)
-            .bind(packed.0)
+            .bind(keys.0)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?
@@ -318,25 +248,14 @@ impl CompanyStore for SqliteCompanyStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let failed = StoreError::during("record_decisions");
-        let parameter: Vec<(String, &str, Option<&str>, String)> = decisions
-            .iter()
-            .map(|decided| {
-                (
-                    hex(decided.inquiry_id.as_bytes()),
-                    outcome_word(decided.decision.outcome),
-                    decided.decision.customer_id.as_ref().map(CustomerId::as_str),
-                    decided.decision.reasons.join(" "),
-                )
-            })
-            .collect();
-        let parameter = rows(&parameter)?;
+        let new = rows(&decision_rows(decisions))?;
         let mut transaction = self.database.write("record_decisions").await?;
         sqlx::query(
             "INSERT INTO inquiries (inquiry_id, revision, outcome, customer_id, reasons, decide_time) \
              SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2, value ->> 3, ?3 FROM json_each(?1) \
              WHERE TRUE ON CONFLICT (inquiry_id, revision) DO NOTHING",
         )
-        .bind(parameter)
+        .bind(new)
         .bind(integer(revision))
         .bind(micros(now))
         .execute(&mut *transaction)
@@ -346,7 +265,7 @@ impl CompanyStore for SqliteCompanyStore {
     }
 
     async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError> {
-        let row: Option<(i64, String, Option<String>, String)> = sqlx::query_as(
+        let found = sqlx::query(
             "SELECT revision, outcome, customer_id, reasons FROM inquiries WHERE inquiry_id = ?1 \
              ORDER BY revision DESC LIMIT 1",
         )
@@ -354,36 +273,21 @@ impl CompanyStore for SqliteCompanyStore {
         .fetch_optional(self.database.read())
         .await
         .map_err(StoreError::during("find_decision"))?;
-        let Some((revision, outcome, customer_id, reasons)) = row else { return Ok(None) };
-        let decision = MatchDecision {
-            outcome: parse_outcome(&outcome)?,
-            customer_id: customer_id.map(|id| id.parse()).transpose()?,
-            reasons: reasons.split_whitespace().map(str::to_owned).collect(),
-        };
-        Ok(Some((count(revision)?, decision)))
+        found.map(|row| decision_of(&row)).transpose()
     }
 
     async fn get_status(&self) -> Result<MasterStatus, StoreError> {
         let failed = StoreError::during("get_status");
         let mut transaction = self.read("get_status").await?;
         let (revision, customers) = master(&mut transaction).await.map_err(&failed)?;
-        let last: Option<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
+        let last = sqlx::query(
             "SELECT event_time, revision, customers, lease_end_time FROM custody_events \
              ORDER BY sequence DESC LIMIT 1",
         )
         .fetch_optional(&mut *transaction)
         .await
         .map_err(&failed)?;
-        let custody = last
-            .map(|(event_time, revision, customers, lease_end_time)| {
-                Ok::<_, StoreError>(CustodyEvent {
-                    event_time: instant(event_time)?,
-                    revision: count(revision)?,
-                    customers: count(customers)?,
-                    lease_end_time: lease_end_time.map(instant).transpose()?,
-                })
-            })
-            .transpose()?;
+        let custody = last.map(|row| custody_of(&row, 0)).transpose()?;
         Ok(MasterStatus { revision, customers, custody })
     }
 
@@ -402,21 +306,6 @@ impl CompanyStore for SqliteCompanyStore {
         .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
     }
-}
-
-const fn outcome_word(outcome: MatchOutcome) -> &'static str {
-    match outcome {
-        MatchOutcome::Confirmed => "confirmed",
-        MatchOutcome::Review => "review",
-        MatchOutcome::Rejected => "rejected",
-    }
-}
-
-fn parse_outcome(word: &str) -> Result<MatchOutcome, StoreError> {
-    [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected]
-        .into_iter()
-        .find(|outcome| outcome_word(*outcome) == word)
-        .ok_or_else(|| StoreError::Corrupt("an inquiry has no outcome".to_owned()))
 }
 
 #[cfg(test)]

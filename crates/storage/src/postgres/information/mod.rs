@@ -20,7 +20,8 @@ mod tally;
 mod tests;
 
 use super::{Database, Migrations, PostgresOptions};
-use crate::StoreError;
+use crate::{Opened, StoreError};
+use async_trait::async_trait;
 
 /// The information-management server's store in one PostgreSQL database.
 #[derive(Clone)]
@@ -40,9 +41,11 @@ impl PostgresInformation {
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         Ok(Self { database: Database::open(options, Self::MIGRATIONS).await? })
     }
+}
 
-    /// Closes every connection.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for PostgresInformation {
+    async fn close(&self) {
         self.database.close().await;
     }
 }

@@ -18,10 +18,11 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::path::Path;
 
 use super::Database;
-use crate::StoreError;
+use crate::{Opened, StoreError};
 
 /// The information-management server's store in one SQLite file.
 #[derive(Clone)]
@@ -38,9 +39,11 @@ impl SqliteInformation {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/information")).await?;
         Ok(Self { database })
     }
+}
 
-    /// Writes the log back into the file and closes it.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for SqliteInformation {
+    async fn close(&self) {
         self.database.close().await;
     }
 }

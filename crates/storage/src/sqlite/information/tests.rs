@@ -14,7 +14,7 @@ use super::{
     tally,
 };
 use crate::{
-    StoreError,
+    Opened as _, StoreError,
     conformance::information::{self as facts, Bench as _},
     information::{
         FollowerKey,

@@ -1,0 +1,436 @@
+//! The company store on PostgreSQL.
+//!
+//! One table holds the master, one the file that is being imported; ending an import is one transaction that makes the first equal
+//! to the second. What is read together is read by one statement, which sees one state. Nothing is decided here. Surprising: an
+//! import that another one begins beside, in this process or another, is refused from then on, so that no master is made of two
+//! files.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error, ErrorKind,
+    customer::{KeyedCustomer, MatchDecision},
+    id::{CustomerId, InquiryId},
+};
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
+
+use super::{Database, Migrations, PostgresOptions, Tx};
+use crate::{
+    MakeKeys, Opened, StoreError,
+    company::{
+        Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
+        ImportEnding, ImportTally, KeysRow, MasterStatus, StoredCustomer, columns, custody_of, customer_of,
+        customer_rows, decision_of, decision_rows, integer, keyed_of, keys_rows, stored_of,
+    },
+    row::{BulkRow as _, Columns as _, Id, micros},
+};
+
+/// The schema of the company store.
+pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres/migrations/company"));
+
+const STAGE: &str = concat!(
+    "INSERT INTO staged_customers (",
+    columns!(),
+    ", rules_version, match_keys) SELECT ",
+    columns!(),
+    ", rules_version, substr($13::bytea, start, length) \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
+     $9::text[], $10::bigint[], $11::int[], $12::int[]) AS new(",
+    columns!(),
+    ", rules_version, start, length)",
+);
+
+/// Customers that are no longer staged.
+macro_rules! gone {
+    () => {
+        "customers AS c WHERE NOT EXISTS (SELECT FROM staged_customers AS s WHERE s.customer_id = c.customer_id)"
+    };
+}
+
+/// Whether a customer is not as staged.
+macro_rules! differs {
+    () => {
+        "s.customer_id = c.customer_id AND (c.name, c.name_kana, c.birth_date, c.address, c.branch_number, \
+         c.account_number, c.account_key, c.identity_verification) <> (s.name, s.name_kana, s.birth_date, s.address, \
+         s.branch_number, s.account_number, s.account_key, s.identity_verification)"
+    };
+}
+
+const REMOVE: &str = concat!("DELETE FROM ", gone!());
+
+const CHANGE: &str = concat!(
+    "UPDATE customers AS c SET name = s.name, name_kana = s.name_kana, birth_date = s.birth_date, \
+     address = s.address, branch_number = s.branch_number, account_number = s.account_number, \
+     account_key = s.account_key, identity_verification = s.identity_verification, \
+     rules_version = s.rules_version, match_keys = s.match_keys, update_time = $1 \
+     FROM staged_customers AS s WHERE ",
+    differs!(),
+);
+
+const ADD: &str = concat!(
+    "INSERT INTO customers (",
+    columns!(),
+    ", rules_version, match_keys, update_time) SELECT ",
+    columns!(),
+    ", rules_version, match_keys, $1 FROM staged_customers AS s \
+     WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.customer_id = s.customer_id)",
+);
+
+const COMPARE: &str = concat!(
+    "SELECT (SELECT count(*) FROM staged_customers), (SELECT count(*) FROM ",
+    gone!(),
+    "), (SELECT count(*) FROM customers AS c JOIN staged_customers AS s ON ",
+    differs!(),
+    "), customers FROM master",
+);
+
+const FIND: &str = concat!("SELECT ", columns!(), ", update_time FROM customers WHERE customer_id = $1");
+
+const PAGE: &str = concat!(
+    "SELECT master.revision, master.customers, page.* FROM master LEFT JOIN LATERAL (SELECT ",
+    columns!(),
+    ", update_time FROM customers WHERE customer_id > $1 ORDER BY customer_id LIMIT $2) AS page ON true \
+     ORDER BY page.customer_id",
+);
+
+const CANDIDATES: &str = concat!(
+    "SELECT master.revision, ",
+    columns!(),
+    ", rules_version, match_keys FROM master LEFT JOIN customers ON account_key = ANY($1)",
+);
+
+const OF_OTHER_RULES: &str = concat!(
+    "(SELECT ",
+    columns!(),
+    " FROM customers WHERE rules_version < $1 LIMIT $2) UNION ALL (SELECT ",
+    columns!(),
+    " FROM customers WHERE rules_version > $1 LIMIT $2) LIMIT $2",
+);
+
+const REKEY: &str = "
+    UPDATE customers SET rules_version = $5, match_keys = substr($4::bytea, start, length)
+    FROM unnest($1::text[], $2::int[], $3::int[]) AS fresh(customer_id, start, length)
+    WHERE customers.customer_id = fresh.customer_id";
+
+const RECORD: &str = "
+    INSERT INTO inquiries (inquiry_id, revision, outcome, customer_id, reasons, decide_time)
+    SELECT inquiry_id, $5, outcome, customer_id, reasons, $6
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS new(inquiry_id, outcome, customer_id, reasons)
+    ON CONFLICT (inquiry_id, revision) DO NOTHING";
+
+const DECISION: &str = "
+    SELECT revision, outcome, customer_id, reasons FROM inquiries WHERE inquiry_id = $1
+    ORDER BY revision DESC LIMIT 1";
+
+const STATUS: &str = "
+    SELECT master.revision, master.customers, last.* FROM master LEFT JOIN LATERAL (
+        SELECT event_time, revision, customers, lease_end_time FROM custody_events ORDER BY sequence DESC LIMIT 1
+    ) AS last ON true";
+
+/// The company store in a PostgreSQL database.
+#[derive(Clone)]
+pub struct PostgresCompanyStore {
+    database: Database,
+    /// The import that was begun here last.
+    import: Arc<AtomicI64>,
+}
+
+impl PostgresCompanyStore {
+    /// Connects to a database whose schema is up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
+    pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let database = Database::open(options, &MIGRATIONS).await?;
+        Ok(Self { database, import: Arc::default() })
+    }
+
+    /// Refuses when what is staged is another import's.
+    fn check_import(&self, staged: i64) -> Result<(), StoreError> {
+        if staged == self.import.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::FailedPrecondition,
+            "another import has begun",
+            "import the file again when that one has ended",
+        )
+        .into())
+    }
+}
+
+#[async_trait]
+impl Opened for PostgresCompanyStore {
+    async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+/// Holds the master; gives whose import is staged.
+async fn hold_master(write: &mut Tx) -> Result<i64, StoreError> {
+    write.fetch_one(sqlx::query("SELECT import FROM master FOR UPDATE")).await?.int(0)
+}
+
+/// Of a statement over whole tables: its plan is made anew each time, because they may have become a thousand times as large.
+fn planned(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
+
+/// What an import would do. The master has to be held.
+async fn compare(write: &mut Tx) -> Result<ImportTally, StoreError> {
+    let found = write.fetch_one(planned(COMPARE)).await?;
+    let (rows, removed, before): (u64, u64, u64) = (found.small(0)?, found.small(1)?, found.small(3)?);
+    Ok(ImportTally { rows, added: rows - (before - removed), changed: found.small(2)?, removed })
+}
+
+/// Makes the master equal to what is staged. It has to be held.
+async fn merge(write: &mut Tx, now: i64) -> Result<ImportTally, StoreError> {
+    let before: u64 = write.fetch_one(sqlx::query("SELECT customers FROM master")).await?.small(0)?;
+    let removed = write.execute(planned(REMOVE)).await?;
+    let changed = write.execute(planned(CHANGE).bind(now)).await?;
+    let added = write.execute(planned(ADD).bind(now)).await?;
+    Ok(ImportTally { rows: before - removed + added, added, changed, removed })
+}
+
+#[async_trait]
+impl CompanyStore for PostgresCompanyStore {
+    async fn begin_import(&self) -> Result<(), StoreError> {
+        let mut write = self.database.write("begin_import").await?;
+        let begun =
+            write.fetch_one(sqlx::query("UPDATE master SET import = import + 1 RETURNING import")).await?;
+        write.execute(sqlx::query("DELETE FROM staged_customers")).await?;
+        write.commit().await?;
+        self.import.store(begun.int(0)?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError> {
+        let (new, keys) = customer_rows(customers);
+        let mut write = self.database.write("stage_customers").await?;
+        // No import begins before this one is staged; other imports' batches do no harm, for they are refused.
+        let staged = write.fetch_one(sqlx::query("SELECT import FROM master FOR SHARE")).await?.int(0)?;
+        self.check_import(staged)?;
+        write.execute(CustomerRow::bind(sqlx::query(STAGE), &new).bind(keys.0)).await?;
+        write.commit().await
+    }
+
+    async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError> {
+        let mut write = self.database.write("finish_import").await?;
+        let staged = hold_master(&mut write).await?;
+        self.check_import(staged)?;
+        // What came a moment ago, the planner knows nothing of.
+        write.execute(sqlx::query("ANALYZE staged_customers")).await?;
+        let tally = match ending {
+            ImportEnding::Compare => compare(&mut write).await?,
+            ImportEnding::Replace { now, encoding } => {
+                let tally = merge(&mut write, micros(now)).await?;
+                let update = sqlx::query("UPDATE master SET revision = revision + $1, customers = $2")
+                    .bind(i64::from(tally.differs()))
+                    .bind(integer(tally.rows));
+                write.execute(update).await?;
+                let mut record = sqlx::query(
+                    "INSERT INTO imports (import_time, encoding, rows, added, changed, removed, revision) \
+                     SELECT $1, $2, $3, $4, $5, $6, revision FROM master",
+                )
+                .bind(micros(now))
+                .bind(encoding);
+                for count in tally.columns() {
+                    record = record.bind(count);
+                }
+                write.execute(record).await?;
+                tally
+            }
+        };
+        write.execute(sqlx::query("DELETE FROM staged_customers")).await?;
+        write.commit().await?;
+        Ok(tally)
+    }
+
+    async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError> {
+        let found = sqlx::query(FIND)
+            .bind(customer_id.as_str())
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("find_customer"))?;
+        found.map(|row| stored_of(&row, 0)).transpose()
+    }
+
+    async fn list_customers(
+        &self,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<CustomerPage, StoreError> {
+        let found = sqlx::query(PAGE)
+            .bind(after.map_or("", CustomerId::as_str))
+            .bind(i64::from(limit))
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_customers"))?;
+        let (mut page, mut customers) = ((0, 0), Vec::with_capacity(found.len()));
+        for row in &found {
+            page = (row.small(0)?, row.small(1)?);
+            if row.maybe_text(2)?.is_some() {
+                customers.push(stored_of(row, 2)?);
+            }
+        }
+        Ok(CustomerPage { revision: page.0, total: page.1, customers })
+    }
+
+    async fn find_by_account_keys(&self, account_keys: &[&str]) -> Result<Candidates, StoreError> {
+        let found = sqlx::query(CANDIDATES)
+            .bind(account_keys)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("find_by_account_keys"))?;
+        let (mut revision, mut customers) = (0, Vec::with_capacity(found.len()));
+        for row in &found {
+            revision = row.small(0)?;
+            if row.maybe_text(1)?.is_some() {
+                customers.push(keyed_of(row, 1)?);
+            }
+        }
+        Ok(Candidates { revision, customers })
+    }
+
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
+        let mut write = self.database.write("rekey").await?;
+        hold_master(&mut write).await?;
+        let others = sqlx::query(OF_OTHER_RULES).bind(i64::from(rules_version)).bind(i64::from(limit));
+        let found = write.fetch(others).await?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let customers = found.iter().map(|row| customer_of(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let (fresh, keys) = keys_rows(&customers, make);
+        let rekey = KeysRow::bind(sqlx::query(REKEY), &fresh).bind(keys.0).bind(i64::from(rules_version));
+        let rekeyed = write.execute(rekey).await?;
+        write.commit().await?;
+        Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
+    }
+
+    async fn record_decisions(
+        &self,
+        revision: u64,
+        decisions: &[DecidedInquiry],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.database.write("record_decisions").await?;
+        let new = DecisionRow::bind(sqlx::query(RECORD), &decision_rows(decisions));
+        write.execute(new.bind(integer(revision)).bind(micros(now))).await?;
+        write.commit().await
+    }
+
+    async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError> {
+        let found = sqlx::query(DECISION)
+            .bind(Id::of(inquiry_id.as_bytes()))
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("find_decision"))?;
+        found.map(|row| decision_of(&row)).transpose()
+    }
+
+    async fn get_status(&self) -> Result<MasterStatus, StoreError> {
+        let found = sqlx::query(STATUS)
+            .fetch_one(self.database.read())
+            .await
+            .map_err(StoreError::during("get_status"))?;
+        let custody = found.maybe_int(2)?.map(|_| custody_of(&found, 2)).transpose()?;
+        Ok(MasterStatus { revision: found.small(0)?, customers: found.small(1)?, custody })
+    }
+
+    async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError> {
+        let mut write = self.database.write("record_custody").await?;
+        hold_master(&mut write).await?;
+        let event = sqlx::query(
+            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(micros(event.event_time))
+        .bind(integer(event.revision))
+        .bind(integer(event.customers))
+        .bind(event.lease_end_time.map(micros));
+        write.execute(event).await?;
+        write.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        conformance::company::{company_store_suite, keyed},
+        postgres::testing::{Fresh, explain, fresh},
+    };
+
+    async fn open() -> (PostgresCompanyStore, Fresh) {
+        let (options, fresh) = fresh("company", &MIGRATIONS).await;
+        (PostgresCompanyStore::open(&options).await.unwrap(), fresh)
+    }
+
+    company_store_suite!(open());
+
+    #[tokio::test]
+    async fn customers_are_found_by_an_index() {
+        let (store, _fresh) = open().await;
+        for (statement, index) in [
+            (FIND, "customers_pkey"),
+            (PAGE, "customers_pkey"),
+            (CANDIDATES, "customers_by_account"),
+            (OF_OTHER_RULES, "customers_by_rules"),
+            (REKEY, "customers_pkey"),
+            (DECISION, "inquiries_pkey"),
+            (STATUS, "custody_events_pkey"),
+        ] {
+            let plan = explain(store.database.read(), statement).await;
+            assert!(plan.contains(index) && !plan.contains("Seq Scan on customers"), "{statement}: {plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_master_is_made_of_two_files() {
+        let (options, _fresh) = fresh("company", &MIGRATIONS).await;
+        let [first, second] = [
+            PostgresCompanyStore::open(&options).await.unwrap(),
+            PostgresCompanyStore::open(&options).await.unwrap(),
+        ];
+        first.begin_import().await.unwrap();
+        first.stage_customers(&[keyed("C1", "0000001", "東")]).await.unwrap();
+        second.begin_import().await.unwrap();
+        let refused = |ended: Result<(), StoreError>| matches!(ended, Err(StoreError::Refused(error)) if error.kind == ErrorKind::FailedPrecondition);
+        assert!(refused(first.stage_customers(&[keyed("C2", "0000002", "西")]).await));
+        second.stage_customers(&[keyed("C3", "0000003", "南")]).await.unwrap();
+        let ending = ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" };
+        assert!(refused(first.finish_import(ending).await.map(drop)));
+        let tally = second.finish_import(ending).await.unwrap();
+        assert_eq!(tally, ImportTally { rows: 1, added: 1, changed: 0, removed: 0 });
+    }
+
+    #[tokio::test]
+    async fn an_import_and_new_keys_wait_for_one_another() {
+        let (store, _fresh) = open().await;
+        store.stage_customers(&[keyed("C1", "0000001", "東")]).await.unwrap();
+        let ending = |second| ImportEnding::Replace {
+            now: Timestamp::from_second(second).unwrap(),
+            encoding: "UTF-8",
+        };
+        store.finish_import(ending(0)).await.unwrap();
+        for round in 1..10 {
+            let address = format!("東{round}");
+            store.stage_customers(&[keyed("C1", "0000001", &address)]).await.unwrap();
+            let make = |customer: &musubi_domain::customer::Customer| customer.address.clone().into_bytes();
+            let (imported, rekeyed) =
+                tokio::join!(store.finish_import(ending(round)), store.rekey(2, 9, &make));
+            assert_eq!(imported.unwrap().changed, 1);
+            let candidates = store.find_by_account_keys(&["0000001"]).await.unwrap().customers;
+            let [row] = &candidates[..] else { panic!("{candidates:?}") };
+            assert_eq!(row.customer.address, address);
+            if row.keys.rules_version == 2 {
+                assert_eq!((rekeyed.unwrap(), &row.keys.bytes[..]), (1, address.as_bytes()));
+            }
+        }
+    }
+}
