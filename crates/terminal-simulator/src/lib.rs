@@ -19,7 +19,7 @@ mod tests;
 
 pub use app::{App, BuildError};
 pub use config::{
-    CallersConfig, CarrierConfig, Config, DatabaseConfig, FleetConfig, ServerConfig, ShutdownConfig,
+    CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig,
     ThinkingConfig,
 };
 pub use fleet::LoadError;
