@@ -3,7 +3,7 @@
 //! [`App::build`] opens, checks and binds everything, [`App::run`] serves until it is told to stop. Surprising: neither carriers
 //! nor companies need be there at the start; everything that concerns them waits in the database.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
@@ -29,6 +29,11 @@ use musubi_runtime::{
 };
 use musubi_storage::{
     Opened as _, StoreError,
+    ephemeral::{
+        Ephemeral, Now,
+        memory::MemoryEphemeral,
+        redis::{RedisEphemeral, RedisOptions},
+    },
     information::InformationStore,
     postgres::{PostgresOptions, information::PostgresInformation},
     sqlite::information::SqliteInformation,
@@ -38,7 +43,7 @@ use tonic::service::Routes;
 use crate::{
     Config,
     acquisition::{events::Events, lists::Lists},
-    config::signed,
+    config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
         matcher::{ByCustody, ByInquiry, Matcher, Matching},
@@ -46,7 +51,7 @@ use crate::{
     },
     custody::{Custody, Purger, rekey},
     directory::{self, Directory},
-    dispatch::Dispatcher,
+    dispatch::{Allowance, Dispatcher, Health},
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
     followers::Followers,
@@ -55,6 +60,9 @@ use crate::{
     reviews::Reviews,
     signal::Signals,
 };
+
+/// How long anything waits for what replicas share.
+const SHARED_DEADLINE: Duration = Duration::from_millis(100);
 
 /// Why the node can't run.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +88,7 @@ pub struct App {
     keyring: FollowerKeyring,
     tokens: TokenKey,
     seals: SealKeyring,
+    ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
     bound: Bound,
@@ -137,10 +146,12 @@ impl App {
             matchers.push((company.id.clone(), matcher));
         }
         let gateways = Arc::new(gateways);
+        let ephemeral = ephemeral(&config.redis, &clock).await?;
         Ok(Self {
             config,
             clock,
             store,
+            ephemeral,
             directory,
             authenticator,
             keyring,
@@ -169,8 +180,8 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store, directory, keyring, tokens, seals, gateways, .. } = self;
-        let signals = Signals::default();
+        let Self { config, clock, store, directory, keyring, tokens, seals, ephemeral, gateways, .. } = self;
+        let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
                 .carrier
@@ -193,7 +204,8 @@ impl App {
         if let Err(error) = lists.finish_promotions().await {
             tracing::warn!(%error, "interrupted promotions could not be finished; the next lists repair them");
         }
-        for (carrier, gateway) in gateways.iter() {
+        for CarrierConfig { id: carrier, messages_per_second, .. } in &config.carrier {
+            let Some(gateway) = gateways.get(carrier) else { continue };
             shutdown.spawn("lists", Arc::clone(&lists).run(carrier.clone(), shutdown.clone()));
             let dispatcher = Dispatcher {
                 gateway: Arc::clone(gateway),
@@ -201,6 +213,13 @@ impl App {
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
+                allowance: Allowance {
+                    carrier: carrier.clone(),
+                    messages_per_second: *messages_per_second,
+                    directory: Arc::clone(&directory),
+                    limits: Arc::clone(&ephemeral) as _,
+                },
+                health: Health::default(),
                 messages: RequestMessages::new(tokens.clone()),
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),
@@ -313,4 +332,17 @@ pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
         }
     }
     Ok(0)
+}
+
+/// What replicas share. A server that nobody reaches is no reason not to start.
+async fn ephemeral(config: &SharedConfig, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Ephemeral>, Error> {
+    let clock = Arc::clone(clock);
+    let now: Now = Arc::new(move || clock.now());
+    let Some(url) = &config.url else { return Ok(Arc::new(MemoryEphemeral::new(now))) };
+    let options = RedisOptions {
+        prefix: config.prefix.clone(),
+        fallback_percent: config.fallback_percent,
+        deadline: SHARED_DEADLINE,
+    };
+    Ok(Arc::new(RedisEphemeral::open(url.expose(), options, now).await?))
 }

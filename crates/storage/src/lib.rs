@@ -9,6 +9,7 @@ pub mod carrier;
 pub mod company;
 #[cfg(test)]
 mod conformance;
+pub mod ephemeral;
 pub mod error;
 pub mod information;
 pub mod postgres;

@@ -19,7 +19,6 @@ mod tests;
 
 pub use app::{App, BuildError};
 pub use config::{
-    CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig,
-    ThinkingConfig,
+    CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig, ThinkingConfig,
 };
 pub use fleet::LoadError;

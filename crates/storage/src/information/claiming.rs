@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// A distribution in a delivery's columns; a dialogue's messages have none.
-pub(crate) fn source_bytes(source: &Source) -> &[u8] {
+fn source_bytes(source: &Source) -> &[u8] {
     match source {
-        Source::Dialogues => &[],
+        Source::Dialogues(_) => &[],
         Source::Distribution(id) => id.as_bytes(),
     }
 }

@@ -16,6 +16,7 @@ use musubi_domain::{
 use super::{
     FollowerKey,
     custody::{Custody, PurgeReason},
+    delivery::{DueSource, Source},
     distribution::Distribution,
     flow::{Audit, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel},
@@ -297,4 +298,14 @@ pub(crate) fn customer_of(row: &impl Columns) -> Result<Customer, StoreError> {
 pub(crate) fn purged_line(row: &impl Columns) -> Result<Audit, StoreError> {
     let detail = format!("copy {}, {} customers, {}", row.int(1)?, row.int(2)?, row.text(3)?);
     Ok(Audit { company: row.text(0)?.parse()?, key: None, action: "customers_purged", detail })
+}
+
+/// Reads a source with deliveries that are due. Columns: account, distribution or no bytes, messages a second, count.
+pub(crate) fn due_source_of(row: &impl Columns) -> Result<DueSource, StoreError> {
+    let account: OfficialAccountId = row.text(0)?.parse()?;
+    let source = match row.bytes(1)? {
+        [] => Source::Dialogues(account.clone()),
+        [..] => Source::Distribution(DistributionId::from_bytes(row.id(1)?)),
+    };
+    Ok(DueSource { source, account, messages_per_second: row.small(2)?, count: row.small(3)? })
 }

@@ -5,29 +5,53 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::delivery::DeliveryState;
+use musubi_domain::{delivery::DeliveryState, id::CarrierId};
 
 use super::{PostgresInformation, tally};
 use crate::{
     StoreError,
     information::{
         changed::{MessageKeyRow, message_row},
-        claiming::{Started, attempted, learn, source_bytes},
-        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, Source},
+        claiming::{Started, attempted, learn},
+        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
+        record::due_source_of,
         tally::Tally,
     },
     postgres::again,
     row::{BulkRow as _, Columns as _, Id, bulk_rows, micros},
 };
 
+pub(super) const DUE_DIALOGUES: &str = "
+    WITH RECURSIVE account (name) AS (
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.state < 2 ORDER BY m.official_account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account > account.name AND m.state < 2
+                ORDER BY m.official_account LIMIT 1)
+        FROM account WHERE account.name IS NOT NULL)
+    SELECT name, ''::bytea, 0,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
+            WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account = name AND m.due_time <= $2
+                AND m.state < 2 LIMIT $3) AS some)
+    FROM account WHERE name IS NOT NULL";
+
+pub(super) const DUE_DISTRIBUTIONS: &str = "
+    SELECT d.official_account, d.distribution_id, d.messages_per_second,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
+            WHERE m.carrier = $1 AND m.distribution = uuid_send(d.distribution_id)
+                AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS some)
+    FROM distribution AS d
+    WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= $2";
+
 pub(super) const MAY_RUN: &str = "
-    SELECT 1 FROM distribution WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2";
+    SELECT official_account FROM distribution WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2";
 
 pub(super) const LOCK: &str = "
     SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
     JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
-    WHERE m.carrier = $1 AND m.distribution = $2 AND m.due_time <= $3 AND m.state < 2
-    ORDER BY m.due_time LIMIT $4
+    WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
+    ORDER BY m.due_time LIMIT $5
     FOR NO KEY UPDATE OF m SKIP LOCKED FOR SHARE OF f SKIP LOCKED";
 
 pub(super) const DUE: &str = "
@@ -106,6 +130,29 @@ bulk_rows! {
 
 #[async_trait]
 impl DeliveryStore for PostgresInformation {
+    async fn due(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<DueSource>, StoreError> {
+        let mut due = Vec::new();
+        for statement in [DUE_DIALOGUES, DUE_DISTRIBUTIONS] {
+            let found = sqlx::query(statement)
+                .bind(carrier.as_str())
+                .bind(micros(now))
+                .bind(i64::from(limit))
+                .fetch_all(self.database.read())
+                .await
+                .map_err(StoreError::during("due_deliveries"))?;
+            for row in &found {
+                due.push(due_source_of(row)?);
+            }
+        }
+        due.retain(|source| source.count > 0);
+        Ok(due)
+    }
+
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         again!(self.claim_once(claim))
     }
@@ -140,20 +187,21 @@ impl DeliveryStore for PostgresInformation {
 impl PostgresInformation {
     async fn claim_once(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         let mut tx = self.database.write("claim_deliveries").await?;
-        let source = source_bytes(&claim.source);
-        let distribution = match &claim.source {
-            Source::Dialogues => Id::of(&[0; 16]),
-            Source::Distribution(id) => Id::of(id.as_bytes()),
-        };
-        if matches!(claim.source, Source::Distribution(_)) {
-            let may_run = sqlx::query(MAY_RUN).bind(distribution).bind(micros(claim.now));
-            if tx.fetch_optional(may_run).await?.is_none() {
-                return Ok(Claimed::default());
+        let (distribution, source, account) = match &claim.source {
+            Source::Dialogues(account) => (Id::of(&[0; 16]), &[][..], account.to_string()),
+            Source::Distribution(id) => {
+                let id = id.as_bytes();
+                let may_run = sqlx::query(MAY_RUN).bind(Id::of(id)).bind(micros(claim.now));
+                match tx.fetch_optional(may_run).await? {
+                    Some(row) => (Id::of(id), &id[..], row.text(0)?.to_owned()),
+                    None => return Ok(Claimed::default()),
+                }
             }
-        }
+        };
         let lock = sqlx::query(LOCK)
             .bind(claim.carrier.as_str())
             .bind(source)
+            .bind(account)
             .bind(micros(claim.now))
             .bind(i64::from(claim.limit));
         let locked = tx.fetch(lock).await?;

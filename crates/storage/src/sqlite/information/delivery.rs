@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::delivery::DeliveryState;
+use musubi_domain::{delivery::DeliveryState, id::CarrierId};
 use sqlx::{Sqlite, Transaction};
 
 use super::{SqliteInformation, tally};
@@ -13,16 +13,41 @@ use crate::{
     StoreError,
     information::{
         changed::message_row,
-        claiming::{Started, attempted, learn, source_bytes},
-        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, Source},
+        claiming::{Started, attempted, learn},
+        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
+        record::due_source_of,
         tally::Tally,
     },
-    row::{Id, micros},
+    row::{Columns as _, Id, micros},
     sqlite::rows,
 };
 
+pub(super) const DUE_DIALOGUES: &str = "
+    WITH RECURSIVE account (name) AS (
+        SELECT (SELECT m.official_account FROM delivery AS m INDEXED BY delivery_due
+                WHERE m.carrier = ?1 AND m.distribution = x'' AND m.state IN (0, 1)
+                ORDER BY m.official_account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.official_account FROM delivery AS m INDEXED BY delivery_due
+                WHERE m.carrier = ?1 AND m.distribution = x'' AND m.official_account > account.name AND m.state IN (0, 1)
+                ORDER BY m.official_account LIMIT 1)
+        FROM account WHERE account.name IS NOT NULL)
+    SELECT name, x'', 0,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m INDEXED BY delivery_due
+            WHERE m.carrier = ?1 AND m.distribution = x'' AND m.official_account = name AND m.due_time <= ?2
+                AND m.state IN (0, 1) LIMIT ?3))
+    FROM account WHERE name IS NOT NULL";
+
+pub(super) const DUE_DISTRIBUTIONS: &str = "
+    SELECT d.official_account, d.distribution_id, d.messages_per_second,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m INDEXED BY delivery_due
+            WHERE m.carrier = ?1 AND m.distribution = d.distribution_id AND m.official_account = d.official_account
+                AND m.due_time <= ?2 AND m.state IN (0, 1) LIMIT ?3))
+    FROM distribution AS d INDEXED BY distribution_running
+    WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= ?2";
+
 pub(super) const MAY_RUN: &str = "
-    SELECT 1 FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
+    SELECT official_account FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
 
 pub(super) const DUE: &str = "
     SELECT m.official_account, f.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
@@ -34,8 +59,8 @@ pub(super) const DUE: &str = "
     LEFT JOIN dialogue AS d ON d.number = m.number
     LEFT JOIN customer_information AS t ON t.number = m.number
     LEFT JOIN distribution_value AS v ON v.distribution = m.distribution AND v.customer_id = t.customer_id
-    WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.due_time <= ?3 AND m.state IN (0, 1)
-    ORDER BY m.due_time LIMIT ?4";
+    WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.official_account = ?3 AND m.due_time <= ?4 AND m.state IN (0, 1)
+    ORDER BY m.due_time LIMIT ?5";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
@@ -62,20 +87,47 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
 
 #[async_trait]
 impl DeliveryStore for SqliteInformation {
+    async fn due(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<DueSource>, StoreError> {
+        let mut due = Vec::new();
+        for statement in [DUE_DIALOGUES, DUE_DISTRIBUTIONS] {
+            let found = sqlx::query(statement)
+                .bind(carrier.as_str())
+                .bind(micros(now))
+                .bind(limit)
+                .fetch_all(self.database.read())
+                .await
+                .map_err(StoreError::during("due_deliveries"))?;
+            for row in &found {
+                due.push(due_source_of(row)?);
+            }
+        }
+        due.retain(|source| source.count > 0);
+        Ok(due)
+    }
+
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         const TRANSACTION: &str = "claim_deliveries";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
-        let source = source_bytes(&claim.source);
-        if matches!(claim.source, Source::Distribution(_)) {
-            let may_run = sqlx::query(MAY_RUN).bind(source).bind(micros(claim.now));
-            if may_run.fetch_optional(&mut *tx).await.map_err(&failed)?.is_none() {
-                return Ok(Claimed::default());
+        let (source, account): (&[u8], String) = match &claim.source {
+            Source::Dialogues(account) => (&[], account.to_string()),
+            Source::Distribution(id) => {
+                let may_run = sqlx::query(MAY_RUN).bind(&id.as_bytes()[..]).bind(micros(claim.now));
+                match may_run.fetch_optional(&mut *tx).await.map_err(&failed)? {
+                    Some(row) => (id.as_bytes(), row.text(0)?.to_owned()),
+                    None => return Ok(Claimed::default()),
+                }
             }
-        }
+        };
         let due = sqlx::query(DUE)
             .bind(claim.carrier.as_str())
             .bind(source)
+            .bind(account)
             .bind(micros(claim.now))
             .bind(claim.limit)
             .fetch_all(&mut *tx)

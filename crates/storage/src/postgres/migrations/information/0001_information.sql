@@ -107,7 +107,7 @@ CREATE TABLE delivery (
     change_time BIGINT NOT NULL,
     PRIMARY KEY (official_account, follower, message_id)
 ) PARTITION BY HASH (official_account, follower);
-CREATE INDEX delivery_due ON delivery (carrier, distribution, due_time) WHERE state < 2;
+CREATE INDEX delivery_due ON delivery (carrier, distribution, official_account, due_time) WHERE state < 2;
 CREATE INDEX delivery_unconfirmed ON delivery (expire_time) WHERE state = 2;
 
 -- A snapshot while it arrives and is promoted.
