@@ -9,7 +9,7 @@ use musubi_domain::Error;
 use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,

@@ -20,7 +20,7 @@ use sqlx::{
     query::Query,
 };
 
-pub use self::migrate::Migrations;
+pub use self::migrate::{Migrations, create_database};
 use crate::{StoreError, row::BulkRow};
 
 /// How long connecting may take.
