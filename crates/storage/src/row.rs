@@ -236,12 +236,12 @@ pub(crate) trait BulkRow: Serialize + Sized {
     fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[Self]) -> Query<'q, Postgres, PgArguments>;
 }
 
-/// Declares rows to write in bulk.
+/// Declares rows to write in bulk. They have no `Debug`, because they may be personal.
 macro_rules! bulk_rows {
     ($($(#[$about:meta])* $name:ident $(<$life:lifetime>)? { $($field:ident: $type:ty,)+ })+) => {
         $(
             $(#[$about])*
-            #[derive(Clone, Debug, PartialEq, Eq)]
+            #[derive(Clone, PartialEq, Eq)]
             pub(crate) struct $name $(<$life>)? {
                 $(pub(crate) $field: $type,)+
             }

@@ -4,7 +4,7 @@
 //! here reads a database. Surprising: states only move forward, and expired and revoked are ends too, so a phone's receipt
 //! for a message that was taken back changes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use musubi_domain::{
@@ -14,7 +14,15 @@ use musubi_domain::{
 };
 use uuid::{Builder, Uuid};
 
-use super::{Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction};
+use super::{
+    Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction,
+    messages::{Told, moved_rows},
+    record::{account, msisdn, number},
+};
+use crate::{
+    StoreError,
+    row::{Columns, bulk_rows},
+};
 
 /// Where a message is. Written to databases as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +88,53 @@ pub(crate) struct Message {
     pub(crate) state: MessageState,
 }
 
+bulk_rows! {
+    /// A talk room: an account and a number.
+    #[derive(Hash)]
+    RoomKey { account: AccountKey, msisdn: i64, }
+    /// From when until when a number follows an account.
+    IntervalRow { account: AccountKey, msisdn: i64, since: i64, until: Option<i64>, }
+    /// An account's new generation.
+    GenerationRow { account: AccountKey, generation: i64, }
+}
+
+fn room_key(account: AccountKey, number: PhoneNumber) -> RoomKey {
+    RoomKey { account, msisdn: msisdn(number) }
+}
+
+/// What has to be loaded for a batch of actions, besides its accounts.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// Whose following matters.
+    pub(crate) rooms: HashSet<RoomKey>,
+    /// Of these, those where somebody leaves: the messages that wait there matter.
+    pub(crate) leaving: HashSet<RoomKey>,
+    /// Messages that are named.
+    pub(crate) ids: HashSet<(AccountKey, MessageId)>,
+}
+
+/// What the actions name accounts by: names, and numbers that are surrendered, which leave every account they follow.
+pub(crate) fn accounts_named(actions: &[Action]) -> (Vec<&str>, Vec<i64>) {
+    let (mut named, mut surrendered) = (BTreeSet::new(), BTreeSet::new());
+    for Action { number, kind } in actions {
+        match kind {
+            ActionKind::InRoom(account, _) => {
+                named.insert(account.as_str());
+            }
+            ActionKind::Surrendered => {
+                surrendered.insert(msisdn(*number));
+            }
+        }
+    }
+    (named.into_iter().collect(), surrendered.into_iter().collect())
+}
+
+/// The numbers of the actions, in their order.
+pub(crate) fn numbers_named(actions: &[Action]) -> Vec<i64> {
+    let numbers: BTreeSet<i64> = actions.iter().map(|action| msisdn(action.number)).collect();
+    numbers.into_iter().collect()
+}
+
 /// What the store knows of what a batch names, and then what the batch changed.
 pub(crate) struct Ledger {
     batch_id: Uuid,
@@ -116,6 +171,83 @@ impl Ledger {
             grown: HashSet::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Learns of an account. Columns: name, key, generation.
+    pub(crate) fn know_account(&mut self, row: &impl Columns) -> Result<(), StoreError> {
+        self.accounts.insert(account(row.text(0)?)?, (row.int(1)?, row.int(2)?));
+        Ok(())
+    }
+
+    /// What else the actions name, once the accounts are known.
+    pub(crate) fn named(&self, actions: &[Action]) -> Named {
+        let mut named = Named::default();
+        for Action { number, kind } in actions {
+            let ActionKind::InRoom(account, action) = kind else {
+                // A number that is surrendered may follow and leave in the batch itself, too.
+                let rooms = self.accounts.values().map(|(key, _)| room_key(*key, *number));
+                named.leaving.extend(rooms.clone());
+                named.rooms.extend(rooms);
+                continue;
+            };
+            let Some((key, _)) = self.accounts.get(account) else {
+                continue;
+            };
+            match action {
+                RoomAction::Unfollow => {
+                    named.leaving.insert(room_key(*key, *number));
+                    named.rooms.insert(room_key(*key, *number));
+                }
+                RoomAction::Follow | RoomAction::Responded(_) => {
+                    named.rooms.insert(room_key(*key, *number));
+                }
+                RoomAction::Delivered(id) | RoomAction::Displayed(id) => {
+                    named.ids.insert((*key, *id));
+                }
+            }
+        }
+        named
+    }
+
+    /// Learns since when numbers follow accounts: key, number, generation.
+    pub(crate) fn know_following(
+        &mut self,
+        found: impl IntoIterator<Item = (AccountKey, i64, i64)>,
+    ) -> Result<(), StoreError> {
+        for (key, msisdn, since) in found {
+            self.following.insert((key, number(msisdn)?), since);
+        }
+        Ok(())
+    }
+
+    /// Learns of a message that waits for a number that leaves. Columns: account, number, sequence, message id; in the order of
+    /// the sequence.
+    pub(crate) fn know_waiting(&mut self, row: &impl Columns) -> Result<(), StoreError> {
+        let (key, number) = (row.int(0)?, number(row.int(1)?)?);
+        let id = MessageId::from_bytes(row.id(3)?);
+        let message = Message { sequence: row.int(2)?, number, state: MessageState::Queued };
+        self.messages.insert((key, id), message);
+        self.waiting.entry((key, number)).or_default().push(id);
+        Ok(())
+    }
+
+    /// The intervals that changed, as rows.
+    pub(crate) fn interval_rows(&self) -> Vec<IntervalRow> {
+        let row = |((account, number, since), until): (&(AccountKey, PhoneNumber, i64), &Option<i64>)| {
+            IntervalRow { account: *account, msisdn: msisdn(*number), since: *since, until: *until }
+        };
+        self.intervals.iter().map(row).collect()
+    }
+
+    /// The accounts whose generation grew, as rows.
+    pub(crate) fn generation_rows(&self) -> Vec<GenerationRow> {
+        let grown = self.grown.iter().filter_map(|account| self.accounts.get(account));
+        grown.map(|&(account, generation)| GenerationRow { account, generation }).collect()
+    }
+
+    /// What moved, and what happened.
+    pub(crate) fn told(self) -> Told {
+        Told { moved: moved_rows(self.moved), events: self.events }
     }
 
     /// Applies the `index`th action. The error names its field; then the whole batch is to be dropped.

@@ -6,6 +6,9 @@
 //! transaction, so no change is ever untold and none is told that didn't happen.
 
 pub(crate) mod ledger;
+pub(crate) mod messages;
+pub(crate) mod outbox;
+pub(crate) mod record;
 
 use std::{fmt, str::FromStr, sync::Arc};
 

@@ -1,14 +1,15 @@
 //! The authorities' keys, the persons that they know, and the batches of assertions that they signed.
 
-use std::collections::HashMap;
-
-use musubi_domain::identity::{AttestedIdentity, IdentityMethod};
+use musubi_domain::identity::IdentityMethod;
 use uuid::Uuid;
 
-use super::{corrupt, msisdn, number, outbox};
+use super::outbox;
 use crate::{
     StoreError,
-    carrier::{AuthorityKey, OutboxKind, Person},
+    carrier::{
+        AuthorityKey, OutboxKind, Person,
+        record::{authority_key_of, credential_rows, person_rows, persons_of},
+    },
     sqlite::{Database, rows},
 };
 
@@ -31,32 +32,17 @@ pub(super) async fn put_keys(
         .await
         .map_err(&failed)?;
     }
-    let stored: Vec<(String, String, Vec<u8>, String)> = sqlx::query_as(
-        "SELECT method, key_id, private_key, public_key_pem FROM authority_keys ORDER BY method",
-    )
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(&failed)?;
+    let stored =
+        sqlx::query("SELECT method, key_id, private_key, public_key_pem FROM authority_keys ORDER BY method")
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(&failed)?;
     transaction.commit().await.map_err(failed)?;
-    let key = |(method, key_id, private_key, public_key_pem): (String, _, _, _)| {
-        let method = method.parse().map_err(|error| corrupt("a method", &error))?;
-        Ok(AuthorityKey { method, key_id, private_key, public_key_pem })
-    };
-    stored.into_iter().map(key).collect()
+    stored.iter().map(authority_key_of).collect()
 }
 
 pub(super) async fn put_persons(database: &Database, persons: &[Person]) -> Result<(), StoreError> {
     let failed = StoreError::during("put_persons");
-    let rows = rows(
-        &persons
-            .iter()
-            .map(|person| {
-                let Person { credential_id, number, pin, identity } = person;
-                let AttestedIdentity { method, name, name_kana, birth_date, address } = identity;
-                (method, credential_id, msisdn(*number), pin, name, name_kana, birth_date, address)
-            })
-            .collect::<Vec<_>>(),
-    )?;
     let mut transaction = database.write("put_persons").await?;
     sqlx::query(
         "INSERT INTO persons (method, credential_id, msisdn, pin, name, name_kana, birth_date, address)
@@ -66,49 +52,27 @@ pub(super) async fn put_persons(database: &Database, persons: &[Person]) -> Resu
              msisdn = excluded.msisdn, pin = excluded.pin, name = excluded.name, name_kana = excluded.name_kana,
              birth_date = excluded.birth_date, address = excluded.address",
     )
-    .bind(rows)
+    .bind(rows(&person_rows(persons))?)
     .execute(&mut *transaction)
     .await
     .map_err(&failed)?;
     transaction.commit().await.map_err(failed)
 }
 
-#[derive(sqlx::FromRow)]
-struct PersonRow {
-    place: i64,
-    msisdn: i64,
-    pin: String,
-    name: String,
-    name_kana: Option<String>,
-    birth_date: String,
-    address: String,
-}
-
 pub(super) async fn find_persons(
     database: &Database,
     credentials: &[(IdentityMethod, &str)],
 ) -> Result<Vec<Option<Person>>, StoreError> {
-    let found: Vec<PersonRow> = sqlx::query_as(
-        "SELECT asked.key AS place, msisdn, pin, name, name_kana, birth_date, address
+    let found = sqlx::query(
+        "SELECT asked.key, msisdn, pin, name, name_kana, birth_date, address
          FROM json_each(?1) AS asked CROSS JOIN persons
          ON persons.method = asked.value ->> 0 AND persons.credential_id = asked.value ->> 1",
     )
-    .bind(rows(credentials)?)
+    .bind(rows(&credential_rows(credentials))?)
     .fetch_all(database.read_fresh())
     .await
     .map_err(StoreError::during("find_persons"))?;
-    let mut found: HashMap<i64, PersonRow> = found.into_iter().map(|row| (row.place, row)).collect();
-    let person = |(place, (method, credential_id)): (i64, &(IdentityMethod, &str))| {
-        let Some(PersonRow { place: _, msisdn, pin, name, name_kana, birth_date, address }) =
-            found.remove(&place)
-        else {
-            return Ok(None);
-        };
-        let identity = AttestedIdentity { method: *method, name, name_kana, birth_date, address };
-        let credential_id = (*credential_id).to_owned();
-        Ok(Some(Person { credential_id, number: number(msisdn)?, pin, identity }))
-    };
-    (0..).zip(credentials).map(person).collect()
+    persons_of(credentials, &found)
 }
 
 pub(super) async fn find_answer(database: &Database, batch_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
@@ -144,9 +108,7 @@ pub(super) async fn put_assertions(
             .map_err(&failed)?;
         return Ok(stands);
     }
-    for (items, payload) in payloads {
-        outbox::put(&mut transaction, NAME, OutboxKind::Assertions, *items, payload).await?;
-    }
+    outbox::put(&mut transaction, NAME, OutboxKind::Assertions, payloads).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(answer)
 }

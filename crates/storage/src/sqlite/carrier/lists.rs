@@ -2,10 +2,12 @@
 
 use musubi_domain::{id::OfficialAccountId, phone_number::PhoneNumber};
 
-use super::{msisdn, number, unknown_account, unsigned};
 use crate::{
     StoreError,
-    carrier::{BATCH, Snapshot},
+    carrier::{
+        BATCH, Snapshot,
+        record::{msisdn, number, snapshot_of},
+    },
     sqlite::Database,
 };
 
@@ -32,13 +34,12 @@ pub(super) async fn get_snapshot(
     database: &Database,
     account: &OfficialAccountId,
 ) -> Result<Snapshot, StoreError> {
-    let generation: Option<i64> = sqlx::query_scalar("SELECT generation FROM accounts WHERE name = ?1")
+    let found = sqlx::query("SELECT generation FROM accounts WHERE name = ?1")
         .bind(account.as_str())
         .fetch_optional(database.read())
         .await
         .map_err(StoreError::during("get_snapshot"))?;
-    let generation = generation.ok_or_else(unknown_account)?;
-    Ok(Snapshot { generation: unsigned(generation, "a generation")? })
+    snapshot_of(found.as_ref())
 }
 
 pub(super) async fn list_followers(

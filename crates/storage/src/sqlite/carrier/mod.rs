@@ -15,7 +15,6 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
     id::{MessageId, OfficialAccountId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
@@ -29,6 +28,7 @@ use crate::{
     carrier::{
         ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
         OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
+        record::unknown_account,
     },
 };
 
@@ -147,28 +147,10 @@ impl CarrierStore for SqliteCarrierStore {
     }
 }
 
-/// A number as the tables keep it: the integer after the plus sign.
-fn msisdn(number: PhoneNumber) -> i64 {
-    number.as_str().bytes().skip(1).fold(0, |value, digit| value * 10 + i64::from(digit - b'0'))
-}
-
-/// A number that the tables kept.
-fn number(msisdn: i64) -> Result<PhoneNumber, StoreError> {
-    format!("+{msisdn}").parse().map_err(|error| corrupt("a number", &error))
-}
-
 /// Many small rows that the database packed into one, because each row of its own costs a wake-up of another thread.
 fn unpack<T: serde::de::DeserializeOwned>(rows: &str) -> Result<Vec<T>, StoreError> {
     serde_json::from_str(rows)
         .map_err(|error| StoreError::Corrupt(format!("rows of the carrier can't be read: {error}")))
-}
-
-fn corrupt(what: &str, error: &Error) -> StoreError {
-    StoreError::Corrupt(format!("{what} of the carrier: {}", error.problem))
-}
-
-fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
-    value.try_into().map_err(|_| StoreError::Corrupt(format!("{what} of the carrier is negative")))
 }
 
 /// The account's key; refused when there is no such account.
@@ -183,15 +165,6 @@ async fn account_key(
         .await
         .map_err(StoreError::during(transaction))?
         .ok_or_else(|| unknown_account().into())
-}
-
-fn unknown_account() -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        "no such official account at this carrier",
-        "open it first, or correct the name",
-    )
-    .at("official_account")
 }
 
 #[cfg(test)]
@@ -253,18 +226,5 @@ mod tests {
         assert_eq!(store.apply_actions(&again, facts::now()).await.unwrap(), Applied::Before);
         assert_eq!(facts::told(&store).await, ["unfollowed bank 1", "Revoked 1 bank 1"]);
         store.close().await;
-    }
-
-    #[test]
-    fn numbers_survive_the_tables_and_sort_as_they_do() {
-        let numbers: Vec<PhoneNumber> =
-            ["+12345678", "+818012345678", "+999999999999999"].map(|text| text.parse().unwrap()).into();
-        for pair in numbers.windows(2) {
-            assert!(msisdn(pair[0]) < msisdn(pair[1]) && pair[0] < pair[1]);
-        }
-        for value in numbers {
-            assert_eq!(number(msisdn(value)).unwrap(), value);
-        }
-        assert!(number(-5).is_err());
     }
 }
