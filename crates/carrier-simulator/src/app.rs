@@ -21,7 +21,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -30,7 +30,15 @@ use musubi_runtime::{
     },
     lifecycle::LifecycleError,
 };
-use musubi_storage::{StoreError, carrier::CarrierStore, sqlite::carrier::SqliteCarrierStore};
+use musubi_storage::{
+    Opened as _, StoreError,
+    carrier::CarrierStore,
+    postgres::{
+        PostgresOptions,
+        carrier::{self, PostgresCarrierStore},
+    },
+    sqlite::carrier::SqliteCarrierStore,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -66,7 +74,7 @@ pub enum BuildError {
 pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
-    store: SqliteCarrierStore,
+    store: Arc<dyn CarrierStore>,
     authorities: Arc<Authorities>,
     authenticator: Authenticator,
     information: AuthorizedChannel,
@@ -102,8 +110,8 @@ impl App {
         let authenticator = config.authenticator()?;
         let peer = &config.information;
         let information = client::connect(&peer.endpoint, &peer.token, ClientOptions::default())?;
-        let store = SqliteCarrierStore::open(&config.database, wire::encode_events).await?;
-        let authorities = Arc::new(Authorities::open(&config.carrier, &store).await?);
+        let store = open(&config.database).await?;
+        let authorities = Arc::new(Authorities::open(&config.carrier, &*store).await?);
         let bound = bound.await?;
         Ok(Self { config, clock, store, authorities, authenticator, information, bound })
     }
@@ -125,7 +133,7 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let store: Arc<dyn CarrierStore> = Arc::new(self.store.clone());
+        let store = Arc::clone(&self.store);
         let (fleets, events, assertions) = (Fleets::default(), Wake::default(), Wake::default());
         let health = self.bound.health();
         let routes = self.routes(&store, &fleets, &events, &assertions, &shutdown);
@@ -203,4 +211,34 @@ impl App {
             .add_service(limited!(HandsetServiceServer, handset))
             .add_service(limited!(VerificationServiceServer, verification))
     }
+}
+
+/// The node's store: in a file, or in PostgreSQL.
+async fn open(database: &Database) -> Result<Arc<dyn CarrierStore>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Arc::new(SqliteCarrierStore::open(path, wire::encode_events).await?),
+        Database::Postgres(database) => {
+            Arc::new(PostgresCarrierStore::open(&options(database), wire::encode_events).await?)
+        }
+    })
+}
+
+fn options(database: &PostgresDatabase) -> PostgresOptions {
+    PostgresOptions {
+        url: database.url.expose().to_owned(),
+        connections: database.connections,
+        may_lose_data: database.may_lose_data,
+    }
+}
+
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
+///
+/// # Errors
+/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
+pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
+    match database {
+        Database::File(path) => SqliteCarrierStore::open(path, wire::encode_events).await?.close().await,
+        Database::Postgres(database) => return carrier::MIGRATIONS.run(database.url.expose()).await,
+    }
+    Ok(0)
 }

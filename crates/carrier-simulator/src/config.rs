@@ -10,7 +10,7 @@ use std::{
 
 use musubi_domain::{Error, id::CarrierId};
 use musubi_runtime::{
-    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
@@ -28,8 +28,8 @@ pub struct Config {
     pub carrier: CarrierId,
     /// Where it serves.
     pub listen: ListenAddress,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where it keeps what it has.
+    pub database: Database,
     /// How long calls under way have to end.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -128,7 +128,7 @@ pub(crate) mod tests {
         let text = "carrier = 'kumo'\nlisten = '127.0.0.1:0'\ninformation.token = 'carrier-to-information'\n\
                     callers.information = 'information-to-carrier'\ncallers.terminal = 'terminal-to-carrier'\n";
         std::fs::write(&file, text).unwrap();
-        Config { database: folder.join("carrier.db"), ..Config::load(Some(&file)).unwrap() }
+        Config { database: Database::File(folder.join("carrier.db")), ..Config::load(Some(&file)).unwrap() }
     }
 
     #[test]

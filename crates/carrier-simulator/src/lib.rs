@@ -18,6 +18,6 @@ mod outbox;
 mod tests;
 mod wire;
 
-pub use app::{App, BuildError};
+pub use app::{App, BuildError, migrate};
 pub use authority::KeyError;
 pub use config::Config;

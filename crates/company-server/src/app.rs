@@ -16,7 +16,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -25,7 +25,15 @@ use musubi_runtime::{
     },
     lifecycle::LifecycleError,
 };
-use musubi_storage::{StoreError, company::CompanyStore, sqlite::company::SqliteCompanyStore};
+use musubi_storage::{
+    Opened as _, StoreError,
+    company::CompanyStore,
+    postgres::{
+        PostgresOptions,
+        company::{self, PostgresCompanyStore},
+    },
+    sqlite::company::SqliteCompanyStore,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -53,7 +61,7 @@ pub struct App {
     routes: Routes,
     auth: Authenticator,
     custodian: Arc<Custodian>,
-    store: SqliteCompanyStore,
+    store: Arc<dyn CompanyStore>,
 }
 
 impl App {
@@ -86,11 +94,10 @@ impl App {
         let channel =
             connect(&config.information.endpoint, &config.information.token, ClientOptions::default())
                 .map_err(|error| BuildError::Config(error.at("information.token")))?;
-        let sqlite = SqliteCompanyStore::open(&config.database).await?;
+        let store = open(&config.database).await?;
 
         // What an import that was killed left staged is people's data, and of no use.
-        sqlite.begin_import().await?;
-        let store: Arc<dyn CompanyStore> = Arc::new(sqlite.clone());
+        store.begin_import().await?;
         let custodian = Arc::new(Custodian::new(
             Arc::clone(&store),
             &channel,
@@ -105,7 +112,7 @@ impl App {
             config.account.into(),
             config.import,
         );
-        let matches = Matches::new(store, clock, config.account.into(), config.policy);
+        let matches = Matches::new(Arc::clone(&store), clock, config.account.into(), config.policy);
         let proxy = Proxy::new(&channel);
         let mut routes = Routes::builder();
         routes
@@ -117,7 +124,7 @@ impl App {
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
         let bound = bound.await?;
-        Ok(Self { bound, routes: routes.routes(), auth, custodian, store: sqlite })
+        Ok(Self { bound, routes: routes.routes(), auth, custodian, store })
     }
 
     /// Where it is called.
@@ -134,10 +141,38 @@ impl App {
         let health = self.bound.health();
         shutdown.spawn("grpc", self.bound.serve(self.routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
-        shutdown.spawn("rekey", rekey(Arc::new(self.store.clone()), shutdown.token()));
+        shutdown.spawn("rekey", rekey(Arc::clone(&self.store), shutdown.token()));
         health.serving().await;
         let ended = shutdown.drained().await;
         self.store.close().await;
         ended
     }
+}
+
+/// The node's store: in a file, or in PostgreSQL.
+async fn open(database: &Database) -> Result<Arc<dyn CompanyStore>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Arc::new(SqliteCompanyStore::open(path).await?),
+        Database::Postgres(database) => Arc::new(PostgresCompanyStore::open(&options(database)).await?),
+    })
+}
+
+fn options(database: &PostgresDatabase) -> PostgresOptions {
+    PostgresOptions {
+        url: database.url.expose().to_owned(),
+        connections: database.connections,
+        may_lose_data: database.may_lose_data,
+    }
+}
+
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
+///
+/// # Errors
+/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
+pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
+    match database {
+        Database::File(path) => SqliteCompanyStore::open(path).await?.close().await,
+        Database::Postgres(database) => return company::MIGRATIONS.run(database.url.expose()).await,
+    }
+    Ok(0)
 }

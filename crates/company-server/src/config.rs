@@ -12,7 +12,7 @@ use musubi_domain::{
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{
-    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
@@ -35,8 +35,8 @@ pub struct Config {
     pub matching: Matching,
     /// Where it serves: an IP address and a port.
     pub listen: ListenAddress,
-    /// The SQLite file that holds the master.
-    pub database: PathBuf,
+    /// Where it keeps what it has.
+    pub database: Database,
     /// How long work under way has to end once the process is told to stop.
     #[serde(with = "duration")]
     pub drain: Duration,

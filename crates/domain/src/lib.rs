@@ -5,6 +5,7 @@
 //! purpose, and everything that sends calls it.
 
 pub mod backoff;
+pub mod breaker;
 pub mod content;
 pub mod customer;
 pub mod delivery;

@@ -3,7 +3,7 @@
 //! [`App::build`] opens, checks and binds everything, [`App::run`] serves until it is told to stop. Surprising: neither carriers
 //! nor companies need be there at the start; everything that concerns them waits in the database.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
@@ -18,7 +18,7 @@ use musubi_proto::information::v1::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -27,13 +27,23 @@ use musubi_runtime::{
     },
     lifecycle::LifecycleError,
 };
-use musubi_storage::{StoreError, information::InformationStore, sqlite::information::SqliteInformation};
+use musubi_storage::{
+    Opened as _, StoreError,
+    ephemeral::{
+        Ephemeral, Now,
+        memory::MemoryEphemeral,
+        redis::{RedisEphemeral, RedisOptions},
+    },
+    information::InformationStore,
+    postgres::{PostgresOptions, information::PostgresInformation},
+    sqlite::information::SqliteInformation,
+};
 use tonic::service::Routes;
 
 use crate::{
     Config,
     acquisition::{events::Events, lists::Lists},
-    config::signed,
+    config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
         matcher::{ByCustody, ByInquiry, Matcher, Matching},
@@ -41,7 +51,7 @@ use crate::{
     },
     custody::{Custody, Purger, rekey},
     directory::{self, Directory},
-    dispatch::Dispatcher,
+    dispatch::{Allowance, Dispatcher, Health},
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
     followers::Followers,
@@ -50,6 +60,9 @@ use crate::{
     reviews::Reviews,
     signal::Signals,
 };
+
+/// How long anything waits for what replicas share.
+const SHARED_DEADLINE: Duration = Duration::from_millis(100);
 
 /// Why the node can't run.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +82,13 @@ pub enum BuildError {
 pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
-    store: SqliteInformation,
+    store: Arc<dyn InformationStore>,
     directory: Arc<Directory>,
     authenticator: Authenticator,
     keyring: FollowerKeyring,
     tokens: TokenKey,
     seals: SealKeyring,
+    ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
     bound: Bound,
@@ -114,7 +128,7 @@ impl App {
                 client::connect(&carrier.endpoint, &carrier.endpoint_token, ClientOptions::default())?;
             gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
         }
-        let store = SqliteInformation::open(&config.database).await?;
+        let store = open(&config.database).await?;
         let mut matchers = Vec::new();
         for company in &config.company {
             let matcher: Arc<dyn Matcher> = match company.matching {
@@ -125,17 +139,19 @@ impl App {
                 directory::Matching::Custody => Arc::new(ByCustody {
                     company: company.id.clone(),
                     policy: company.policy,
-                    store: Arc::new(store.clone()),
+                    store: Arc::clone(&store) as _,
                     clock: Arc::clone(&clock),
                 }),
             };
             matchers.push((company.id.clone(), matcher));
         }
         let gateways = Arc::new(gateways);
+        let ephemeral = ephemeral(&config.redis, &clock).await?;
         Ok(Self {
             config,
             clock,
             store,
+            ephemeral,
             directory,
             authenticator,
             keyring,
@@ -164,9 +180,8 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store: sqlite, directory, keyring, tokens, seals, gateways, .. } = self;
-        let store: Arc<dyn InformationStore> = Arc::new(sqlite.clone());
-        let signals = Signals::default();
+        let Self { config, clock, store, directory, keyring, tokens, seals, ephemeral, gateways, .. } = self;
+        let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
                 .carrier
@@ -189,7 +204,8 @@ impl App {
         if let Err(error) = lists.finish_promotions().await {
             tracing::warn!(%error, "interrupted promotions could not be finished; the next lists repair them");
         }
-        for (carrier, gateway) in gateways.iter() {
+        for CarrierConfig { id: carrier, messages_per_second, .. } in &config.carrier {
+            let Some(gateway) = gateways.get(carrier) else { continue };
             shutdown.spawn("lists", Arc::clone(&lists).run(carrier.clone(), shutdown.clone()));
             let dispatcher = Dispatcher {
                 gateway: Arc::clone(gateway),
@@ -197,6 +213,13 @@ impl App {
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
+                allowance: Allowance {
+                    carrier: carrier.clone(),
+                    messages_per_second: *messages_per_second,
+                    directory: Arc::clone(&directory),
+                    limits: Arc::clone(&ephemeral) as _,
+                },
+                health: Health::default(),
                 messages: RequestMessages::new(tokens.clone()),
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),
@@ -276,7 +299,50 @@ impl App {
         shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;
-        sqlite.close().await;
+        store.close().await;
         ended
     }
+}
+
+/// The node's store: in a file, or in PostgreSQL.
+async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Arc::new(SqliteInformation::open(path).await?),
+        Database::Postgres(database) => Arc::new(PostgresInformation::open(&options(database)).await?),
+    })
+}
+
+fn options(database: &PostgresDatabase) -> PostgresOptions {
+    PostgresOptions {
+        url: database.url.expose().to_owned(),
+        connections: database.connections,
+        may_lose_data: database.may_lose_data,
+    }
+}
+
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
+///
+/// # Errors
+/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
+pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
+    match database {
+        Database::File(path) => SqliteInformation::open(path).await?.close().await,
+        Database::Postgres(database) => {
+            return PostgresInformation::MIGRATIONS.run(database.url.expose()).await;
+        }
+    }
+    Ok(0)
+}
+
+/// What replicas share. A server that nobody reaches is no reason not to start.
+async fn ephemeral(config: &SharedConfig, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Ephemeral>, Error> {
+    let clock = Arc::clone(clock);
+    let now: Now = Arc::new(move || clock.now());
+    let Some(url) = &config.url else { return Ok(Arc::new(MemoryEphemeral::new(now))) };
+    let options = RedisOptions {
+        prefix: config.prefix.clone(),
+        fallback_percent: config.fallback_percent,
+        deadline: SHARED_DEADLINE,
+    };
+    Ok(Arc::new(RedisEphemeral::open(url.expose(), options, now).await?))
 }

@@ -45,6 +45,8 @@ pub struct Company {
     pub methods: Vec<IdentityMethod>,
     /// Limits of wrong guesses.
     pub limits: Limits,
+    /// At most so many messages a second; 0: any number.
+    pub messages_per_second: u32,
 }
 
 /// An official account.
@@ -64,6 +66,8 @@ pub struct Account {
     pub texts: Texts,
     /// How long a tie is trusted.
     pub tie_days: u32,
+    /// At most so many messages a second; 0: any number.
+    pub messages_per_second: u32,
 }
 
 /// What an official account says in its dialogues (figs. 7 to 9). Each has a default; an account may set its own.

@@ -115,10 +115,11 @@ pub trait CarrierGateway: Send + Sync {
         account: &OfficialAccountId,
     ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error>;
 
-    /// Sends up to 1,000 messages; one verdict for each, in order. Repeatable.
+    /// Sends up to 1,000 messages; one verdict for each, in order: throttled for all when the carrier took nothing because it
+    /// was too much. Repeatable.
     ///
     /// # Errors
-    /// When nothing is known of what the carrier did (`Unavailable`), or it took nothing (`ResourceExhausted`).
+    /// When nothing is known of what the carrier did.
     async fn send(
         &self,
         account: &OfficialAccountId,

@@ -24,5 +24,5 @@ pub mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use app::{App, BuildError};
+pub use app::{App, BuildError, migrate};
 pub use config::Config;

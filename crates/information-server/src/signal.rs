@@ -1,50 +1,35 @@
-//! Wake-up signals between the server's workers.
+//! Wake-up signals between the server's workers, in every replica.
 //!
 //! A signal says "look at the database", nothing more: losing one costs time, never work, because every worker also looks by
 //! timer.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use musubi_storage::ephemeral;
+pub use musubi_storage::ephemeral::Listener;
 
 /// Something changed; raise it after the commit.
-#[derive(Clone, Debug)]
-pub struct Signal(watch::Sender<u64>);
-
-impl Default for Signal {
-    fn default() -> Self {
-        Self(watch::Sender::new(0))
-    }
+#[derive(Clone)]
+pub struct Signal {
+    signals: Arc<dyn ephemeral::Signals>,
+    topic: &'static str,
 }
 
 impl Signal {
     /// Wakes everyone who waits.
     pub fn raise(&self) {
-        self.0.send_modify(|count| *count = count.wrapping_add(1));
+        self.signals.raise(self.topic);
     }
 
     /// One who waits.
     #[must_use]
     pub fn listen(&self) -> Listener {
-        Listener(self.0.subscribe())
-    }
-}
-
-/// One who waits for a [`Signal`].
-#[derive(Debug)]
-pub struct Listener(watch::Receiver<u64>);
-
-impl Listener {
-    /// Waits for a signal since the last wait, at most so long.
-    pub async fn wait(&mut self, at_most: Duration) {
-        if let Ok(Err(_closed)) = tokio::time::timeout(at_most, self.0.changed()).await {
-            tokio::time::sleep(at_most).await;
-        }
+        self.signals.listen(self.topic)
     }
 }
 
 /// The server's signals.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Signals {
     /// Deliveries are due.
     pub deliveries: Signal,
@@ -54,4 +39,18 @@ pub struct Signals {
     pub inquiries: Signal,
     /// Distributions were started, resumed, cancelled, or their deliveries moved.
     pub distributions: Signal,
+}
+
+impl Signals {
+    /// Carried by these.
+    #[must_use]
+    pub fn over(signals: Arc<dyn ephemeral::Signals>) -> Self {
+        let signal = |topic| Signal { signals: Arc::clone(&signals), topic };
+        Self {
+            deliveries: signal("deliveries"),
+            dialogues: signal("dialogues"),
+            inquiries: signal("inquiries"),
+            distributions: signal("distributions"),
+        }
+    }
 }

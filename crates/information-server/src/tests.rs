@@ -18,6 +18,7 @@ use musubi_runtime::{
     grpc::{auth::Caller, status::from_status},
 };
 use musubi_storage::{
+    ephemeral::memory::MemoryEphemeral,
     information::{
         FollowerKey, InformationStore,
         flow::{FlowStore as _, FollowerRecord, Matched, Scope, TieRecord, Work},
@@ -43,6 +44,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::limited(0, 0).await
+    }
+
+    /// With so many messages a second of each company and of each account.
+    pub(crate) async fn limited(of_company: u32, of_account: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
         let company = |id: &str, matching| Company {
@@ -52,6 +58,7 @@ impl World {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits::default(),
+            messages_per_second: of_company,
         };
         let account = |id: &str| Account {
             id: id.parse().unwrap(),
@@ -61,13 +68,14 @@ impl World {
             rules: Rules { review_second_person: id == "power", ..Rules::default() },
             texts: Texts::default(),
             tie_days: 180,
+            messages_per_second: of_account,
         };
         let companies = vec![company("bank", Matching::Custody), company("power", Matching::Inquiry)];
         Self {
             store,
             clock: Arc::new(ManualClock::new(start())),
             directory: Arc::new(Directory::new(companies, vec![account("bank"), account("power")])),
-            signals: Signals::default(),
+            signals: signals(),
             _folder: folder,
         }
     }
@@ -90,6 +98,11 @@ impl World {
         };
         self.store.work("fixture", &Scope::default(), start(), &mut edit).await.unwrap();
     }
+}
+
+/// Signals within one process, without a clock that anybody needs.
+pub(crate) fn signals() -> Signals {
+    Signals::over(Arc::new(MemoryEphemeral::new(Arc::new(start))))
 }
 
 /// What seals reviews.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cluster;
 pub mod demo;
 pub mod matching;
+mod migrate;
 pub mod node;
 pub mod operator;
 pub mod population;

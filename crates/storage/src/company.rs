@@ -12,7 +12,7 @@ use musubi_domain::{
 };
 
 use crate::{
-    MakeKeys, StoreError,
+    MakeKeys, Opened, StoreError,
     row::{Columns, Id, Packed, bulk_rows},
 };
 
@@ -120,7 +120,7 @@ pub struct DecidedInquiry {
 /// The company server's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
 /// nothing was written.
 #[async_trait]
-pub trait CompanyStore: Send + Sync {
+pub trait CompanyStore: Opened {
     /// Begins an import: what an earlier one left staged is gone. One import at a time is the caller's care; where several
     /// processes share the database, the earlier one is refused from then on.
     async fn begin_import(&self) -> Result<(), StoreError>;

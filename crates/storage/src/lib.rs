@@ -9,6 +9,7 @@ pub mod carrier;
 pub mod company;
 #[cfg(test)]
 mod conformance;
+pub mod ephemeral;
 pub mod error;
 pub mod information;
 pub mod postgres;
@@ -17,6 +18,13 @@ pub mod sqlite;
 pub mod terminal;
 
 pub use error::StoreError;
+
+/// A store holds its database until it is closed.
+#[async_trait::async_trait]
+pub trait Opened: Send + Sync {
+    /// Ends what is under way, writes what has to be written back, and leaves the database to others.
+    async fn close(&self);
+}
 
 use musubi_domain::customer::Customer;
 

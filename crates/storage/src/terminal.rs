@@ -14,7 +14,7 @@ use musubi_domain::{
 };
 
 use crate::{
-    StoreError,
+    Opened, StoreError,
     row::{Columns, Packed, bulk_rows, micros},
 };
 
@@ -159,7 +159,7 @@ pub struct Reception {
 /// The terminal simulator's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
 /// nothing was written.
 #[async_trait]
-pub trait TerminalStore: Send + Sync {
+pub trait TerminalStore: Opened {
     /// Adds at most 1,000 talk rooms, their [`TalkRoom::talk_room`] ignored, with what their persons send first. Gives the
     /// first one's number; the others follow in order.
     ///

@@ -9,7 +9,7 @@ use musubi_domain::Error;
 use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Database, Endpoint, PostgresDatabase},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -18,7 +18,15 @@ use musubi_runtime::{
     },
     lifecycle::LifecycleError,
 };
-use musubi_storage::{StoreError, sqlite::terminal::SqliteTerminalStore};
+use musubi_storage::{
+    Opened as _, StoreError,
+    postgres::{
+        PostgresOptions,
+        terminal::{self, PostgresTerminalStore},
+    },
+    sqlite::terminal::SqliteTerminalStore,
+    terminal::TerminalStore,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -36,10 +44,10 @@ pub enum BuildError {
     #[error("{0}")]
     Config(Error),
     /// The database can't be opened.
-    #[error("database.path: {0}")]
+    #[error("database: {0}")]
     Store(#[from] StoreError),
     /// The database can't be read.
-    #[error("database.path: {0}")]
+    #[error("database: {0}")]
     Load(#[from] LoadError),
     /// The stories file can't be read; none of it was taken.
     #[error("fleet.stories: {0}")]
@@ -58,7 +66,7 @@ pub struct App {
     auth: Authenticator,
     fleet: Arc<Fleet>,
     channels: Vec<AuthorizedChannel>,
-    store: SqliteTerminalStore,
+    store: Arc<dyn TerminalStore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -95,10 +103,10 @@ impl App {
             .map(|carrier| connect(&carrier.endpoint, &carrier.token, ClientOptions::default()))
             .collect::<Result<_, _>>()
             .map_err(|error| BuildError::Config(error.at("carrier.token")))?;
-        let store = SqliteTerminalStore::open(&config.database.path).await?;
+        let store = open(&config.database).await?;
         let carriers = config.carrier.iter().map(|carrier| carrier.id.clone()).collect();
         let fleet =
-            Fleet::load(config.fleet.name, config.thinking.into(), carriers, Arc::new(store.clone())).await?;
+            Fleet::load(config.fleet.name, config.thinking.into(), carriers, Arc::clone(&store)).await?;
         if let Some(path) = &config.fleet.stories {
             play_file(&fleet, path, &*clock).await?;
         }
@@ -158,4 +166,32 @@ async fn play_file(fleet: &Fleet, path: &Path, clock: &dyn Clock) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// The node's store: in a file, or in PostgreSQL.
+async fn open(database: &Database) -> Result<Arc<dyn TerminalStore>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Arc::new(SqliteTerminalStore::open(path).await?),
+        Database::Postgres(database) => Arc::new(PostgresTerminalStore::open(&options(database)).await?),
+    })
+}
+
+fn options(database: &PostgresDatabase) -> PostgresOptions {
+    PostgresOptions {
+        url: database.url.expose().to_owned(),
+        connections: database.connections,
+        may_lose_data: database.may_lose_data,
+    }
+}
+
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
+///
+/// # Errors
+/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
+pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
+    match database {
+        Database::File(path) => SqliteTerminalStore::open(path).await?.close().await,
+        Database::Postgres(database) => return terminal::MIGRATIONS.run(database.url.expose()).await,
+    }
+    Ok(0)
 }

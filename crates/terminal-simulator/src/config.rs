@@ -12,7 +12,7 @@ use musubi_domain::{
     id::{CarrierId, OperatorName},
 };
 use musubi_runtime::{
-    config::{ConfigError, Endpoint, ListenAddress, Secret, duration, load},
+    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::{Authenticator, Caller, check_token},
     telemetry::TelemetryConfig,
 };
@@ -31,7 +31,7 @@ pub struct Config {
     /// Where it listens.
     pub server: ServerConfig,
     /// Where talk rooms are kept.
-    pub database: DatabaseConfig,
+    pub database: Database,
     /// Whose phones.
     pub fleet: FleetConfig,
     /// The phones' carriers, at least one.
@@ -53,14 +53,6 @@ pub struct Config {
 pub struct ServerConfig {
     /// An IP address and a port.
     pub listen: ListenAddress,
-}
-
-/// `[database]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatabaseConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
 }
 
 /// `[fleet]`
@@ -183,7 +175,7 @@ pub(crate) mod tests {
         let text = "server.listen = '127.0.0.1:0'\nfleet.name = 'fleet-1'\ncallers.operators = ['operator-to-terminal']\n\
                     [[carrier]]\nid = 'kumo'\nendpoint = 'http://127.0.0.1:1'\ntoken = 'terminal-to-carrier'\n";
         std::fs::write(&file, text).unwrap();
-        let database = DatabaseConfig { path: folder.join("terminal.db") };
+        let database = Database::File(folder.join("terminal.db"));
         Config { database, ..Config::load(Some(&file)).unwrap() }
     }
 

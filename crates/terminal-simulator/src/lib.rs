@@ -17,9 +17,8 @@ pub mod story;
 #[cfg(test)]
 mod tests;
 
-pub use app::{App, BuildError};
+pub use app::{App, BuildError, migrate};
 pub use config::{
-    CallersConfig, CarrierConfig, Config, DatabaseConfig, FleetConfig, ServerConfig, ShutdownConfig,
-    ThinkingConfig,
+    CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig, ThinkingConfig,
 };
 pub use fleet::LoadError;

@@ -1,10 +1,11 @@
 //! Automation of the project: `cargo xtask test` is the one test command, and each of its steps is a command too.
 //!
-//! What lives here are checks of the tree, never code that a node runs, so nothing of ours may depend on it and it
-//! depends on nothing of ours. Surprising: it is part of the workspace that it checks, so its own files obey every
+//! What lives here are checks of the tree, never code that a node runs, so nothing of ours may depend on it, and of ours
+//! it depends only on `servers`, which starts what the tests need. Surprising: it is part of the workspace that it checks, so its own files obey every
 //! rule below (only `tidy/text.rs` may hold the words that it forbids).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks by printing")]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 mod finding;
 mod proto;
 mod requirements;
+mod servers;
 mod steps;
 mod tidy;
 
@@ -49,8 +51,15 @@ enum Command {
     Clippy,
     /// The documentation builds without a warning, private items included.
     Doc,
-    /// Every test of the workspace.
+    /// Every test of the workspace, beside a PostgreSQL and a Redis of its own.
     Tests,
+    /// Start the PostgreSQL and the Redis of the tests for a command, for example
+    /// `cargo xtask servers -- cargo test -p musubi-storage`; without one, print their addresses and wait for Ctrl-C.
+    Servers {
+        /// The command and its arguments; it finds the addresses in MUSUBI_TEST_POSTGRES and MUSUBI_TEST_REDIS.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Clippy => Step::Clippy,
         Command::Doc => Step::Doc,
         Command::Tests => Step::Tests,
+        Command::Servers { command } => return servers::serve(&command),
     };
     requirements::check(&[step])?;
     step.run(root)

@@ -1,26 +1,37 @@
 //! What a step needs installed, asked before anything runs, so that a bare machine gets one list of what to install
-//! and not an error of a linker after ten minutes. Never installs anything itself.
+//! and not an error of a linker after ten minutes. Never installs anything itself; what `musubi-servers` will install
+//! when the tests start is not missing.
 
 use std::process::{Command, Stdio};
 
+use musubi_servers::{Software, may_install};
+
 use crate::steps::Step;
 
-/// A program that a step runs.
+/// What a step needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tool {
-    /// The program and the arguments that make it print its version.
-    probe: &'static [&'static str],
-    remedy: &'static str,
+pub(crate) enum Tool {
+    Program {
+        /// The program and the arguments that make it print its version.
+        probe: &'static [&'static str],
+        remedy: &'static str,
+    },
+    Server(Software),
 }
 
-const CARGO: Tool = Tool { probe: &["cargo", "--version"], remedy: "install Rust: https://rustup.rs" };
-const RUSTFMT: Tool = Tool { probe: &["cargo", "fmt", "--version"], remedy: "rustup component add rustfmt" };
-const CLIPPY: Tool = Tool { probe: &["cargo", "clippy", "--version"], remedy: "rustup component add clippy" };
-const CC: Tool = Tool {
+const CARGO: Tool =
+    Tool::Program { probe: &["cargo", "--version"], remedy: "install Rust: https://rustup.rs" };
+const RUSTFMT: Tool =
+    Tool::Program { probe: &["cargo", "fmt", "--version"], remedy: "rustup component add rustfmt" };
+const CLIPPY: Tool =
+    Tool::Program { probe: &["cargo", "clippy", "--version"], remedy: "rustup component add clippy" };
+const CC: Tool = Tool::Program {
     probe: &["cc", "--version"],
     remedy: "install a C compiler (SQLite and the cryptography are C): apt install gcc libc6-dev, dnf install gcc, \
              or xcode-select --install",
 };
+const POSTGRES: Tool = Tool::Server(Software::Postgres);
+const REDIS: Tool = Tool::Server(Software::Redis);
 
 fn tools(step: Step) -> &'static [Tool] {
     match step {
@@ -28,7 +39,8 @@ fn tools(step: Step) -> &'static [Tool] {
         Step::Tidy => &[CARGO],
         Step::Proto => &[],
         Step::Clippy => &[CARGO, CLIPPY, CC],
-        Step::Doc | Step::Tests => &[CARGO, CC],
+        Step::Doc => &[CARGO, CC],
+        Step::Tests => &[CARGO, CC, POSTGRES, REDIS],
     }
 }
 
@@ -38,10 +50,9 @@ fn tools(step: Step) -> &'static [Tool] {
 ///
 /// When something is missing; the text lists all of it, with the command that installs it.
 pub(crate) fn check(steps: &[Step]) -> anyhow::Result<()> {
-    let missing = missing(steps, answers);
     let lines: String =
-        missing.iter().map(|tool| format!("\n  {}: {}", tool.probe.join(" "), tool.remedy)).collect();
-    anyhow::ensure!(missing.is_empty(), "missing on this machine:{lines}");
+        missing(steps, is_present).iter().map(|tool| format!("\n  {}", line(*tool))).collect();
+    anyhow::ensure!(lines.is_empty(), "missing on this machine:{lines}");
     Ok(())
 }
 
@@ -55,8 +66,22 @@ fn missing(steps: &[Step], present: impl Fn(Tool) -> bool) -> Vec<Tool> {
     missing
 }
 
-fn answers(tool: Tool) -> bool {
-    let Some((program, arguments)) = tool.probe.split_first() else { return false };
+fn line(tool: Tool) -> String {
+    match tool {
+        Tool::Program { probe, remedy } => format!("{}: {remedy}", probe.join(" ")),
+        Tool::Server(software) => format!("{}: {}", software.name(), software.remedy()),
+    }
+}
+
+fn is_present(tool: Tool) -> bool {
+    match tool {
+        Tool::Program { probe, remedy: _ } => answers(probe),
+        Tool::Server(software) => software.is_installed() || may_install(),
+    }
+}
+
+fn answers(probe: &[&str]) -> bool {
+    let Some((program, arguments)) = probe.split_first() else { return false };
     let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
@@ -67,7 +92,7 @@ mod tests {
 
     #[test]
     fn everything_missing_is_named_once() {
-        assert_eq!(missing(&Step::ALL, |_| false), [CARGO, RUSTFMT, CLIPPY, CC]);
+        assert_eq!(missing(&Step::ALL, |_| false), [CARGO, RUSTFMT, CLIPPY, CC, POSTGRES, REDIS]);
     }
 
     #[test]
@@ -78,6 +103,6 @@ mod tests {
 
     #[test]
     fn program_that_does_not_exist_does_not_answer() {
-        assert!(!answers(Tool { probe: &["no-such-program-here", "--version"], remedy: "" }));
+        assert!(!answers(&["no-such-program-here", "--version"]));
     }
 }

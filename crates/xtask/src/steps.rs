@@ -3,13 +3,14 @@
 //! that fails does not stop the next ones, so that one run tells everything; `--fail-fast` stops.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
+use crate::servers::Servers;
 use crate::{proto, requirements, tidy};
 
 /// One check that can fail by itself.
@@ -73,17 +74,32 @@ impl Step {
                 ];
                 cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
             }
-            Self::Tests => cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
+            Self::Tests => {
+                let servers = Servers::start()?;
+                let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
+                let (mut cargo, command) = announce(root, &arguments);
+                ended(&command, servers.run(&mut cargo)?)
+            }
         }
     }
 }
 
 fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    let (mut cargo, command) = announce(root, arguments);
+    let status = cargo.envs(environment.iter().copied()).status();
+    ended(&command, status.with_context(|| format!("`{command}` did not start"))?)
+}
+
+/// Say what will run.
+fn announce(root: &Path, arguments: &[&str]) -> (Command, String) {
     let command = format!("cargo {}", arguments.join(" "));
     println!("$ {command}");
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(root).args(arguments).envs(environment.iter().copied());
-    let status = cargo.status().with_context(|| format!("`{command}` did not start"))?;
+    cargo.current_dir(root).args(arguments);
+    (cargo, command)
+}
+
+fn ended(command: &str, status: ExitStatus) -> anyhow::Result<()> {
     anyhow::ensure!(status.success(), "`{command}` failed ({status})");
     Ok(())
 }

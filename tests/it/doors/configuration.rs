@@ -74,7 +74,7 @@ const COMPANY: [Wrong; 22] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 49] = [
+const INFORMATION: [Wrong; 55] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
@@ -86,6 +86,9 @@ const INFORMATION: [Wrong; 49] = [
     ("LISTS__CONFIRM_AFTER", WAIT),
     ("LEASES__DELIVERY", TIME),
     ("LEASES__INQUIRY", &["", "漏", "0s", "61m"]),
+    ("REDIS__URL", &["", "漏", "127.0.0.1:6379", "http://127.0.0.1:6379", "redis://:漏@127.0.0.1:99999"]),
+    ("REDIS__PREFIX", &["", "漏", "two words"]),
+    ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
     ("COMPANY__0__ID", &["", "漏", "hinata-gas"]),
@@ -102,11 +105,13 @@ const INFORMATION: [Wrong; 49] = [
     ("COMPANY__0__FOLLOWER_LIMIT", COUNT),
     ("COMPANY__0__ACCOUNT_LIMIT", COUNT),
     ("COMPANY__0__COMPANY_LIMIT", COUNT),
+    ("COMPANY__0__MESSAGES_PER_SECOND", COUNT),
     ("OFFICIAL_ACCOUNT__0__ID", &["", "漏", "hinata-gas"]),
     ("OFFICIAL_ACCOUNT__0__COMPANY", &["", "漏", "nobody"]),
     ("OFFICIAL_ACCOUNT__0__DISPLAY_NAME", &[""]),
     ("OFFICIAL_ACCOUNT__0__CARRIERS", WORD),
     ("OFFICIAL_ACCOUNT__0__TIE_DAYS", COUNT),
+    ("OFFICIAL_ACCOUNT__0__MESSAGES_PER_SECOND", COUNT),
     ("OFFICIAL_ACCOUNT__0__TIME_ZONE", &["", "漏", "Asia/Nowhere"]),
     ("OFFICIAL_ACCOUNT__0__QUIET_HOURS", &["漏", "21:00", "25:00-08:00"]),
     ("OFFICIAL_ACCOUNT__0__REMIND_AFTER", WAIT),
@@ -124,6 +129,7 @@ const INFORMATION: [Wrong; 49] = [
     ("CARRIER__0__ENDPOINT_TOKEN", TOKEN),
     ("CARRIER__0__TOKEN", TOKEN),
     ("CARRIER__0__VERIFICATION_URL", &["", "漏", "https://kumo.test/verify", "http://{method}.kumo.test/"]),
+    ("CARRIER__0__MESSAGES_PER_SECOND", COUNT),
 ];
 
 const TERMINAL: [Wrong; 12] = [

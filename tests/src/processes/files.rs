@@ -175,7 +175,7 @@ impl Layout {
 
     fn terminal(&self) -> String {
         let mut text = format!(
-            "server.listen = '{}'\ndatabase.path = '{}'\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
+            "server.listen = '{}'\ndatabase = '{}'\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),

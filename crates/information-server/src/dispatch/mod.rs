@@ -1,10 +1,12 @@
-//! Sends deliveries: one dispatcher for each carrier, dialogues before distributions, distributions in turn.
+//! Sends deliveries: one dispatcher for each carrier, dialogues before distributions, all of a kind in turn.
 //!
 //! The claim starts attempts (and asks the gate); then the message leaves; then the outcome is recorded. A crash in between
 //! leaves an attempt whose outcome is unknown, and the same message goes again when its lease ends: at least one attempt, at
-//! most one visible copy. Surprising: a refusal to go faster isn't a failure, and doesn't count as one.
+//! most one visible copy. Surprising: a refusal to go faster isn't a failure, and doesn't count as one; and what the limits or
+//! the breaker hold back is not claimed, so it costs no attempt.
 
-mod pace;
+mod allowance;
+mod health;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
     backoff::full_jitter,
+    breaker::Permit,
     content::Content,
     delivery::{Purpose, Signal},
     id::{CarrierId, OfficialAccountId},
@@ -22,13 +25,12 @@ use musubi_storage::{
     StoreError,
     information::{
         InformationStore,
-        delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Source},
-        expansion::Running,
+        delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, DueSource, Source},
     },
 };
 use tracing::{error, warn};
 
-use self::pace::Paces;
+pub use self::{allowance::Allowance, health::Health};
 use crate::{
     confirmation::verifier::Verifiers,
     directory::Directory,
@@ -40,10 +42,14 @@ use crate::{
 
 /// How many deliveries one claim takes.
 const BATCH: u32 = 1_000;
+/// How many deliveries go to a carrier of which nobody knows whether it answers: each may lose an attempt.
+const PROBE: u32 = 1;
 /// How many batches are on their way to one carrier at once.
 const BATCHES_UNDER_WAY: usize = 2;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often to look while a limit holds something back, so that it isn't spent message by message.
+const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many attempts a delivery gets.
 const ATTEMPTS: u32 = 20;
 /// The waits between attempts.
@@ -66,6 +72,10 @@ pub struct Dispatcher {
     pub clock: Arc<dyn Clock>,
     /// Wakes this.
     pub signals: Signals,
+    /// How much may go.
+    pub allowance: Allowance,
+    /// Whether the carrier answers.
+    pub health: Health,
     /// Makes the dialogue's contents.
     pub messages: RequestMessages,
     /// The carrier's verification links.
@@ -84,111 +94,116 @@ impl Dispatcher {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
         let mut due = self.signals.deliveries.listen();
-        let mut paces = Paces::default();
         let mut looks = 0_u32;
+        let mut round = 0_usize;
         while !token.is_cancelled() {
-            match self.send_due(&mut paces).await {
-                Ok(true) => continue,
-                Ok(false) => {}
+            round = round.wrapping_add(1);
+            let wait = match self.send_due(round).await {
+                Ok(Duration::ZERO) => continue,
+                Ok(wait) => wait,
                 Err(error) => {
-                    warn!(carrier = %self.gateway.carrier(), %error, "deliveries could not be sent")
+                    warn!(carrier = %self.gateway.carrier(), %error, "deliveries could not be sent");
+                    LOOK_EVERY
                 }
-            }
+            };
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS_BETWEEN_SWEEPS) {
                 self.sweep().await;
             }
             tokio::select! {
                 () = token.cancelled() => {}
-                () = due.wait(paces.wait(self.clock.now()).unwrap_or(LOOK_EVERY).min(LOOK_EVERY)) => {}
+                () = due.wait(wait.min(LOOK_EVERY)) => {}
             }
         }
         Ok(())
     }
 
-    /// One round: dialogues as long as any are due, then a batch of each running distribution. Gives whether more may be due.
-    async fn send_due(&self, paces: &mut Paces) -> Result<bool, Error> {
-        let mut more = false;
-        for _ in 0..BATCHES_UNDER_WAY {
-            let sent = self.send_batches(vec![(Source::Dialogues, BATCH)]).await?;
-            more |= sent;
-            if !sent {
-                break;
-            }
-        }
+    /// One round: a batch of each account's dialogues, then one of each running distribution; each round begins with another of
+    /// them, so that whoever comes first doesn't get all that a limit lets through. Gives how long to wait for the next.
+    pub(crate) async fn send_due(&self, round: usize) -> Result<Duration, Error> {
         let now = self.clock.now();
-        let running = self.store.running(now).await?;
-        let allowed: Vec<(Source, u32)> = running
-            .iter()
-            .filter(|distribution| self.is_open(distribution))
-            .map(|distribution| {
-                let allowance = paces.allow(distribution.id, distribution.messages_per_second, BATCH, now);
-                (Source::Distribution(distribution.id), allowance)
-            })
-            .filter(|(_, allowance)| *allowance > 0)
-            .collect();
-        paces.forget_all_but(running.iter().map(|distribution| distribution.id));
-        more |= self.send_batches(allowed).await?;
-        more |= self.revoke_cancelled().await?;
-        Ok(more)
+        let permit = self.health.permit(now);
+        if let Permit::Nothing(wait) = permit {
+            return Ok(wait.unsigned_abs());
+        }
+        let due = self.store.due(self.gateway.carrier(), BATCH, now).await?;
+        let (mut dialogues, mut distributions): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .filter(|due| self.is_open(due))
+            .partition(|due| matches!(due.source, Source::Dialogues(_)));
+        for sources in [&mut dialogues, &mut distributions] {
+            let first = round % sources.len().max(1);
+            sources.rotate_left(first);
+        }
+        if permit == Permit::Probe {
+            let probe = dialogues.into_iter().chain(distributions).take(1).collect();
+            return self.send_batches(probe, PROBE).await;
+        }
+        let wait = self.send_batches(dialogues, BATCH).await?;
+        let wait = wait.min(self.send_batches(distributions, BATCH).await?);
+        Ok(if self.revoke_cancelled().await? { Duration::ZERO } else { wait })
     }
 
-    fn is_open(&self, distribution: &Running) -> bool {
-        self.directory
-            .account(&distribution.account)
-            .is_some_and(|account| account.carriers.contains(self.gateway.carrier()))
+    /// Whether the carrier has the account. A dialogue's message was made for its carrier.
+    fn is_open(&self, due: &DueSource) -> bool {
+        match due.source {
+            Source::Dialogues(_) => true,
+            Source::Distribution(_) => self
+                .directory
+                .account(&due.account)
+                .is_some_and(|account| account.carriers.contains(self.gateway.carrier())),
+        }
     }
 
-    /// Sends one batch of each source, some at once. Gives whether any was full.
-    async fn send_batches(&self, sources: Vec<(Source, u32)>) -> Result<bool, Error> {
-        let sent: Vec<Result<bool, Error>> = stream::iter(sources)
-            .map(|(source, limit)| self.send_batch(source, limit))
+    /// Sends at most so many of each source, some at once. Gives how long to wait for the next.
+    async fn send_batches(&self, sources: Vec<DueSource>, most: u32) -> Result<Duration, Error> {
+        let sent: Vec<Result<Duration, Error>> = stream::iter(sources)
+            .map(|due| self.send_batch(due, most))
             .buffer_unordered(BATCHES_UNDER_WAY)
             .collect()
             .await;
-        sent.into_iter().try_fold(false, |any, sent| sent.map(|full| any || full))
+        sent.into_iter().try_fold(LOOK_EVERY, |least, wait| wait.map(|wait| least.min(wait)))
     }
 
-    async fn send_batch(&self, source: Source, limit: u32) -> Result<bool, Error> {
+    async fn send_batch(&self, due: DueSource, most: u32) -> Result<Duration, Error> {
+        if let Permit::Nothing(wait) = self.health.permit(self.clock.now()) {
+            return Ok(wait.unsigned_abs());
+        }
+        let wanted = due.count.min(most);
+        let grant = self.allowance.take(&due, wanted).await;
+        if grant.allowed == 0 {
+            return Ok(grant.wait.max(LIMITED_LOOK_EVERY));
+        }
         let now = self.clock.now();
         let claim = Claim {
             carrier: self.gateway.carrier().clone(),
-            source,
-            limit,
+            source: due.source.clone(),
+            limit: grant.allowed,
             now,
-            lease_end: now.checked_add(self.lease).unwrap_or(Timestamp::MAX),
+            lease_end: later(now, self.lease),
             attempts_limit: ATTEMPTS,
         };
         let claimed = self.store.claim(&claim).await?;
-        if claimed.seen == 0 {
-            return Ok(false);
-        }
-        let mut accounts: HashMap<OfficialAccountId, Vec<Attempt>> = HashMap::new();
-        for attempt in claimed.attempts {
-            accounts.entry(attempt.key.account.clone()).or_default().push(attempt);
-        }
-        let mut results = Vec::new();
-        for (account, attempts) in accounts {
-            self.send_attempts(&account, source, attempts, &mut results).await;
-        }
+        let results = self.send_attempts(&due, claimed.attempts).await;
         self.store.record(&results, self.clock.now()).await?;
-        if matches!(source, Source::Distribution(_)) {
+        if matches!(due.source, Source::Distribution(_)) {
             self.signals.distributions.raise();
         }
-        Ok(claimed.seen == limit)
+        Ok(if grant.allowed < wanted {
+            grant.wait.max(LIMITED_LOOK_EVERY)
+        } else if claimed.seen == most {
+            Duration::ZERO
+        } else {
+            LOOK_EVERY
+        })
     }
 
-    async fn send_attempts(
-        &self,
-        account: &OfficialAccountId,
-        source: Source,
-        attempts: Vec<Attempt>,
-        results: &mut Vec<AttemptResult>,
-    ) {
+    async fn send_attempts(&self, due: &DueSource, attempts: Vec<Attempt>) -> Vec<AttemptResult> {
+        let mut results = Vec::with_capacity(attempts.len());
         let mut sent = Vec::with_capacity(attempts.len());
         let mut messages = Vec::with_capacity(attempts.len());
         for attempt in attempts {
-            match self.content(source, &attempt).await {
+            match self.content(&due.source, &attempt).await {
                 Ok(content) => {
                     messages.push(OutgoingMessage {
                         message_id: attempt.message_id,
@@ -210,37 +225,50 @@ impl Dispatcher {
             }
         }
         if sent.is_empty() {
-            return;
+            return results;
         }
-        let answer = self.gateway.send(account, messages).await;
+        let carrier = self.gateway.carrier();
+        let answer = self.gateway.send(&due.account, messages).await;
         let now = self.clock.now();
         match answer {
-            Ok(verdicts) => results.extend(sent.into_iter().zip(verdicts).map(|(attempt, verdict)| {
-                let outcome = match verdict {
-                    Verdict::Accepted => AttemptOutcome::Known(Signal::Accepted),
-                    Verdict::Refused => AttemptOutcome::Known(Signal::Rejected),
-                    Verdict::Throttled(wait) => AttemptOutcome::Throttled(later(now, wait)),
-                };
-                result(attempt, outcome)
-            })),
-            Err(failed) => {
-                warn!(carrier = %self.gateway.carrier(), error = %failed, "a batch has no known outcome");
-                results.extend(sent.into_iter().map(|attempt| {
-                    let due = retry_time(now, attempt.attempt);
-                    let outcome = if failed.kind == ErrorKind::ResourceExhausted {
-                        AttemptOutcome::Throttled(due)
-                    } else {
-                        AttemptOutcome::Unknown(due)
+            Ok(verdicts) => {
+                self.health.answered(carrier);
+                self.pause(&due.account, &verdicts).await;
+                results.extend(sent.into_iter().zip(verdicts).map(|(attempt, verdict)| {
+                    let outcome = match verdict {
+                        Verdict::Accepted => AttemptOutcome::Known(Signal::Accepted),
+                        Verdict::Refused => AttemptOutcome::Known(Signal::Rejected),
+                        Verdict::Throttled(wait) => AttemptOutcome::Throttled(later(now, wait)),
                     };
                     result(attempt, outcome)
                 }));
             }
+            Err(failed) => {
+                warn!(%carrier, error = %failed, "a batch has no known outcome");
+                self.health.failed(carrier, failed.kind, now);
+                results.extend(sent.into_iter().map(|attempt| {
+                    let due = retry_time(now, attempt.attempt);
+                    result(attempt, AttemptOutcome::Unknown(due))
+                }));
+            }
+        }
+        results
+    }
+
+    /// Pauses the account when the carrier throttled some of its messages.
+    async fn pause(&self, account: &OfficialAccountId, verdicts: &[Verdict]) {
+        let waits = verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Throttled(wait) => Some(*wait),
+            Verdict::Accepted | Verdict::Refused => None,
+        });
+        if let Some(wait) = waits.max() {
+            self.allowance.pause(account, wait.unsigned_abs()).await;
         }
     }
 
-    async fn content(&self, source: Source, attempt: &Attempt) -> Result<Content, Error> {
+    async fn content(&self, source: &Source, attempt: &Attempt) -> Result<Content, Error> {
         if let Source::Distribution(id) = source {
-            return self.renderer.content(id, attempt.purpose, &attempt.values).await;
+            return self.renderer.content(*id, attempt.purpose, &attempt.values).await;
         }
         let lost = || Error::new(ErrorKind::Internal, "a dialogue's message without its dialogue", "");
         let (account, company) = self.directory.account_and_company(&attempt.key.account).ok_or_else(lost)?;
@@ -257,8 +285,11 @@ impl Dispatcher {
             return Ok(false);
         };
         let ids: Vec<_> = asked.messages.iter().map(|message| message.message_id).collect();
-        let taken_back =
-            if ids.is_empty() { Vec::new() } else { self.gateway.revoke(&asked.account, &ids).await? };
+        let answer =
+            if ids.is_empty() { Ok(Vec::new()) } else { self.gateway.revoke(&asked.account, &ids).await };
+        let taken_back = answer.inspect_err(|failed| {
+            self.health.failed(self.gateway.carrier(), failed.kind, self.clock.now());
+        })?;
         self.store.record_revoked(&asked, &taken_back, self.clock.now()).await?;
         Ok(true)
     }
@@ -300,3 +331,6 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::ReviewRejected => Traffic::ServiceRequest,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ use crate::{
     directory::{Account, Company, Directory, Matching, Texts},
     gateway::{CarrierGateway, ListPart, OutgoingMessage, Verdict, VerificationKey},
     scene::Scene,
-    signal::Signals,
+    tests::signals,
 };
 
 const NUMBER: &str = "+818012345678";
@@ -137,6 +137,7 @@ impl Fixture {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki, IdentityMethod::Carrier],
             limits: Limits::default(),
+            messages_per_second: 0,
         };
         let account = |name: &str, carriers: &[&str]| Account {
             id: id(name),
@@ -146,6 +147,7 @@ impl Fixture {
             rules: Rules::default(),
             texts: Texts::default(),
             tie_days: 180,
+            messages_per_second: 0,
         };
         let directory = Arc::new(Directory::new(
             vec![company("bank"), company("gas")],
@@ -170,7 +172,7 @@ impl Fixture {
         let verifiers = Arc::new(HashMap::from([over("kumo"), over("nami")]));
         let parts = || {
             let clock: Arc<dyn Clock> = clock.clone();
-            (Arc::clone(&store), Arc::clone(&directory), clock, Signals::default(), keyring.clone())
+            (Arc::clone(&store), Arc::clone(&directory), clock, signals(), keyring.clone())
         };
         let (store_, directory_, clock_, signals, keyring_) = parts();
         let events = Arc::new(Events {

@@ -18,7 +18,11 @@ use musubi_proto::{
     convert::content::{instant, timestamp},
     r#type::v1::TrafficType,
 };
-use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel, status::from_status};
+use musubi_runtime::grpc::{
+    MAX_MESSAGE_BYTES,
+    client::AuthorizedChannel,
+    status::{from_status, retry_after},
+};
 
 use super::{CarrierGateway, ListPart, OutgoingMessage, Traffic, Verdict, VerificationKey};
 
@@ -84,12 +88,21 @@ impl CarrierGateway for GrpcCarrier {
             official_account: account.to_string(),
             messages: messages.into_iter().map(outgoing).collect(),
         };
-        let response = MessageServiceClient::new(self.channel.clone())
+        let answer = MessageServiceClient::new(self.channel.clone())
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
             .send_messages(request)
-            .await
-            .map_err(|status| from_status(&status))?
-            .into_inner();
+            .await;
+        let response = match answer {
+            Ok(response) => response.into_inner(),
+            Err(status) => {
+                let error = from_status(&status);
+                if error.kind == ErrorKind::ResourceExhausted {
+                    let wait = retry_after(&status).unwrap_or(THROTTLED);
+                    return Ok(vec![Verdict::Throttled(wait); count]);
+                }
+                return Err(error);
+            }
+        };
         if response.verdicts.len() != count {
             return Err(Error::new(
                 ErrorKind::Unavailable,

@@ -45,6 +45,7 @@ impl Stage {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits { follower: 2, ..Limits::default() },
+            messages_per_second: 0,
         };
         let account = Account {
             id: "bank".parse().unwrap(),
@@ -54,6 +55,7 @@ impl Stage {
             rules: Rules::default(),
             texts: Texts::default(),
             tie_days: 180,
+            messages_per_second: 0,
         };
         let key =
             FollowerKey { account: account.id.clone(), follower: keyring().follower(&account.id, &number()) };

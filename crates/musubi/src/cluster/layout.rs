@@ -3,9 +3,9 @@
 //! Only what differs from a node's own defaults stands here. Surprising: each pair of nodes has a token of its own in each
 //! direction, as a deployment should, though here one process knows them all.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use musubi_domain::guess::Limits;
+use musubi_domain::{guess::Limits, id::CarrierId};
 use musubi_runtime::{
     config::{Endpoint, Secret},
     entropy,
@@ -16,6 +16,9 @@ use super::{CompanyPlan, Door, Doors, Plan};
 
 /// The file name of the information-management server's database, by which a used data folder is known.
 pub const INFORMATION_DATABASE: &str = "information.db";
+/// What the files of the two nodes that there is one of are called.
+pub(super) const INFORMATION: &str = "information";
+pub(super) const TERMINAL: &str = "terminal";
 /// What carriers know the phones by.
 const FLEET: &str = "fleet-1";
 
@@ -31,6 +34,8 @@ pub(super) struct Addresses {
 pub(super) struct Layout<'a> {
     plan: &'a Plan,
     addresses: &'a Addresses,
+    /// Those that are no files, by the name of the node's files.
+    databases: &'a BTreeMap<String, String>,
     companies: Vec<Tokens>,
     carriers: Vec<Tokens>,
     /// Of whoever plays stories.
@@ -55,10 +60,15 @@ impl Tokens {
 
 impl<'a> Layout<'a> {
     /// Draws fresh secrets.
-    pub(super) fn new(plan: &'a Plan, addresses: &'a Addresses) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        addresses: &'a Addresses,
+        databases: &'a BTreeMap<String, String>,
+    ) -> Self {
         Self {
             plan,
             addresses,
+            databases,
             companies: plan.companies.iter().map(|_| Tokens::draw()).collect(),
             carriers: plan.carriers.iter().map(|_| Tokens::draw()).collect(),
             operator: secret(),
@@ -78,12 +88,12 @@ impl<'a> Layout<'a> {
 
     /// What the `index`th company's files are called.
     pub(super) fn company_name(&self, index: usize) -> String {
-        format!("company-{}", self.plan.companies[index].company)
+        company_name(&self.plan.companies[index])
     }
 
     /// What the `index`th carrier's files are called.
     pub(super) fn carrier_name(&self, index: usize) -> String {
-        format!("carrier-{}", self.plan.carriers[index])
+        carrier_name(&self.plan.carriers[index])
     }
 
     /// The configuration of the `index`th company server.
@@ -144,7 +154,7 @@ impl<'a> Layout<'a> {
                 "carriers": carriers,
             })
         };
-        let carrier = |(index, id): (usize, &musubi_domain::id::CarrierId)| {
+        let carrier = |(index, id): (usize, &CarrierId)| {
             let tokens = &self.carriers[index];
             json!({
                 "id": id,
@@ -156,7 +166,7 @@ impl<'a> Layout<'a> {
         };
         json!({
             "listen": self.addresses.information,
-            "database": self.plan.folder.join(INFORMATION_DATABASE),
+            "database": self.database(INFORMATION),
             "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
@@ -169,7 +179,7 @@ impl<'a> Layout<'a> {
 
     /// The configuration of the terminals.
     pub(super) fn terminal(&self) -> Value {
-        let carrier = |(index, id): (usize, &musubi_domain::id::CarrierId)| {
+        let carrier = |(index, id): (usize, &CarrierId)| {
             json!({
                 "id": id,
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
@@ -178,7 +188,7 @@ impl<'a> Layout<'a> {
         };
         json!({
             "server": { "listen": self.addresses.terminal },
-            "database": { "path": self.database("terminal") },
+            "database": self.database(TERMINAL),
             "fleet": { "name": FLEET },
             "callers": { "operators": [self.operator] },
             "carrier": self.plan.carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
@@ -187,12 +197,30 @@ impl<'a> Layout<'a> {
     }
 
     fn database(&self, name: &str) -> Value {
-        json!(self.plan.folder.join(format!("{name}.db")))
+        match self.databases.get(name) {
+            Some(address) => json!({ "url": address }),
+            None => json!(self.plan.folder.join(format!("{name}.db"))),
+        }
     }
 
     fn information_endpoint(&self) -> String {
         Endpoint::local(self.addresses.information).as_str().to_owned()
     }
+}
+
+/// What every node's files are called.
+pub(super) fn names(plan: &Plan) -> Vec<String> {
+    let nodes = [INFORMATION, TERMINAL].map(str::to_owned);
+    let companies = plan.companies.iter().map(company_name);
+    nodes.into_iter().chain(companies).chain(plan.carriers.iter().map(carrier_name)).collect()
+}
+
+fn company_name(company: &CompanyPlan) -> String {
+    format!("company-{}", company.company)
+}
+
+fn carrier_name(carrier: &CarrierId) -> String {
+    format!("carrier-{carrier}")
 }
 
 /// 32 hexadecimal digits that nobody can guess.

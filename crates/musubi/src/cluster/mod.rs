@@ -8,6 +8,7 @@
 mod layout;
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     fs::OpenOptions,
     io::Write as _,
@@ -30,6 +31,7 @@ use musubi_runtime::{
     grpc::server::{Bound, Server, ServerError},
     lifecycle::LifecycleError,
 };
+use musubi_storage::postgres::create_database;
 use musubi_terminal_simulator as terminal;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -43,8 +45,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What a cluster consists of.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where configurations and databases go; has to exist.
+    /// Where configurations, and databases that are files, go; has to exist.
     pub folder: PathBuf,
+    /// The PostgreSQL server on which every node gets a database; without it each has an SQLite file.
+    pub postgres: Option<String>,
     /// The companies, each with one official account that is open at every carrier.
     pub companies: Vec<CompanyPlan>,
     /// The carriers.
@@ -124,7 +128,8 @@ impl Cluster {
         plan.folder = plan.folder.canonicalize().context("the data folder is not there")?;
         let ports = Ports::take(&plan).await?;
         let addresses = ports.addresses();
-        let layout = Layout::new(&plan, &addresses);
+        let databases = databases(&plan).await?;
+        let layout = Layout::new(&plan, &addresses, &databases);
         let shutdown = Shutdown::new(DRAIN);
         let mut nodes = JoinSet::new();
         // All are built before one runs, so that a node that can't be built leaves no other half started.
@@ -134,6 +139,7 @@ impl Cluster {
                 let name = $name;
                 let file = write(&plan.folder, &name, $configuration)?;
                 let config = $node::Config::load(Some(&file)).with_context(|| name.clone())?;
+                $node::migrate(&config.database).await.with_context(|| name.clone())?;
                 let app =
                     $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?;
                 apps.push(Box::pin(app.run(shutdown.clone())));
@@ -145,8 +151,8 @@ impl Cluster {
         for (index, port) in ports.carriers.into_iter().enumerate() {
             build!(carrier, layout.carrier_name(index), port, &layout.carrier(index));
         }
-        build!(information, "information".to_owned(), ports.information, &layout.information());
-        build!(terminal, "terminal".to_owned(), ports.terminal, &layout.terminal());
+        build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information());
+        build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal());
         for app in apps {
             nodes.spawn(app);
         }
@@ -185,6 +191,19 @@ impl Cluster {
         }
         first
     }
+}
+
+/// An empty database for every node, by the name of its files; none when they are files.
+async fn databases(plan: &Plan) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut databases = BTreeMap::new();
+    if let Some(server) = &plan.postgres {
+        for name in layout::names(plan) {
+            let address =
+                create_database(server, &name.replace('-', "_")).await.with_context(|| name.clone())?;
+            databases.insert(name, address);
+        }
+    }
+    Ok(databases)
 }
 
 /// Every node's port, taken before any node is built, because each has to know the others'.

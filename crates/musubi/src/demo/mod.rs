@@ -38,6 +38,10 @@ use musubi_runtime::{
     Shutdown, SystemClock,
     telemetry::{self, Format, TelemetryConfig},
 };
+use musubi_servers::{
+    Server,
+    postgres::{self, Settings},
+};
 use tempfile::TempDir;
 
 use self::{
@@ -83,6 +87,9 @@ pub struct Args {
     /// Where the databases and files are kept; without it a temporary folder that is gone afterwards.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Where nodes keep what they have: SQLite files, or a PostgreSQL server that is started for this run and gone afterwards.
+    #[arg(long, value_enum, default_value_t = StoreArg::Sqlite)]
+    store: StoreArg,
     /// Writes what was found as JSON, with every story. It holds whole phone numbers.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -109,6 +116,15 @@ pub struct Args {
         conflicts_with_all = ["followers", "companies", "carriers"]
     )]
     stories: Option<PathBuf>,
+}
+
+/// `--store`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StoreArg {
+    /// A file for each node.
+    Sqlite,
+    /// A database for each node on a server of this run's own; PostgreSQL has to be installed.
+    Postgres,
 }
 
 /// `--matching`
@@ -189,7 +205,9 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let folder = Folder::open(args)?;
     let screen = Screen::new(args.headless);
     let material = Material::prepare(args, folder.path())?;
-    let mut cluster = Cluster::start(plan(&material, folder.path()), Arc::new(SystemClock)).await?;
+    let server = server(args.store).await?;
+    let plan = plan(&material, folder.path(), server.as_ref().map(Server::url));
+    let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
         let played = Play::new(args, &material, &doors, &screen, shutdown)?.run().await?;
@@ -218,6 +236,17 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     }
     stopped?;
     Ok(report.summary.success)
+}
+
+/// The run's own PostgreSQL; it ends when it is dropped.
+async fn server(store: StoreArg) -> anyhow::Result<Option<Server>> {
+    match store {
+        StoreArg::Sqlite => Ok(None),
+        StoreArg::Postgres => {
+            let settings = Settings { max_connections: 400, ..Settings::default() };
+            Ok(Some(tokio::task::spawn_blocking(move || postgres::start(&settings)).await??))
+        }
+    }
 }
 
 /// Where files of this run go.
@@ -263,7 +292,7 @@ impl Folder {
     }
 }
 
-fn plan(material: &Material, folder: &Path) -> cluster::Plan {
+fn plan(material: &Material, folder: &Path, postgres: Option<String>) -> cluster::Plan {
     let company = |account: &material::AccountMaterial| cluster::CompanyPlan {
         company: account.company.clone(),
         official_account: account.id.clone(),
@@ -273,6 +302,7 @@ fn plan(material: &Material, folder: &Path) -> cluster::Plan {
     };
     cluster::Plan {
         folder: folder.to_owned(),
+        postgres,
         companies: material.accounts.iter().map(company).collect(),
         carriers: material.carriers.clone(),
         followers: material.stories.len() as u64,

@@ -5,6 +5,7 @@
 //! a secret in the wrong place from a harmless word.
 
 mod complaint;
+mod database;
 pub mod duration;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 use config::{Config, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
+pub use self::database::{Database, PostgresDatabase};
 pub use self::value::{Endpoint, ListenAddress, Secret};
 
 /// One sentence: which key, from where, what is wrong, what to do.

@@ -7,6 +7,7 @@
 
 use std::{collections::HashMap, error::Error as StdError, iter};
 
+use jiff::SignedDuration;
 use musubi_domain::{Error, ErrorKind};
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -85,6 +86,13 @@ pub fn from_status(status: &Status) -> Error {
     }
 }
 
+/// How long to wait before repeating, where a status says so.
+#[must_use]
+pub fn retry_after(status: &Status) -> Option<SignedDuration> {
+    let wait = status.get_details_retry_info()?.retry_delay?;
+    SignedDuration::try_from(wait).ok().filter(SignedDuration::is_positive)
+}
+
 /// The call took longer than its deadline.
 pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the call took longer than its deadline; repeat it, or give it more time")
@@ -149,6 +157,18 @@ mod tests {
             (violations[0].field.as_str(), violations[0].description.as_str()),
             ("phone_number", "not E.164")
         );
+    }
+
+    #[test]
+    fn a_wait_is_read_where_a_status_has_one() {
+        let with = |wait| {
+            let details = ErrorDetails::with_retry_info(Some(wait));
+            Status::with_error_details(Code::ResourceExhausted, "too much", details)
+        };
+        let wait = std::time::Duration::from_millis(1_500);
+        assert_eq!(retry_after(&with(wait)), Some(SignedDuration::from_millis(1_500)));
+        assert_eq!(retry_after(&with(std::time::Duration::ZERO)), None);
+        assert_eq!(retry_after(&Status::new(Code::ResourceExhausted, "too much")), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Opened, StoreError};
 
 /// The most items of one call, of one row of the outbox, of one page.
 pub const BATCH: usize = 1_000;
@@ -313,7 +313,7 @@ pub struct OutboxBatch {
 /// All of them give [`StoreError::Unavailable`] when the database doesn't work: nothing was written, unless the commit itself
 /// was cut off; then repeating tells. They give [`StoreError::Refused`] where it is said.
 #[async_trait]
-pub trait CarrierStore: Send + Sync {
+pub trait CarrierStore: Opened {
     /// Opens an account, or gives it another name.
     async fn put_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), StoreError>;
 

@@ -4,5 +4,6 @@
 
 pub(crate) mod carrier;
 pub(crate) mod company;
+pub(crate) mod ephemeral;
 pub(crate) mod information;
 pub(crate) mod terminal;

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
+use musubi_domain::{Error, ErrorKind, customer::KeyedCustomer, id::CompanyId};
 
 use crate::{MakeKeys, StoreError};
 
@@ -112,4 +112,10 @@ pub trait CustodyStore: Send + Sync {
     /// Makes keys by rules of this version for at most `limit` entrusted customers, of any company, whose keys other rules made.
     /// Gives how many; 0 when none is left. No chunk comes between reading a row and writing its keys.
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError>;
+}
+
+/// The copy does not arrive any more.
+pub(crate) fn given_up() -> Error {
+    let problem = "the copy was given up, because no chunk of it came for too long";
+    Error::new(ErrorKind::FailedPrecondition, problem, "entrust the customers again")
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{Purpose, Signal},
-    id::{CarrierId, DialogueId, DistributionId, MessageId},
+    id::{CarrierId, DialogueId, DistributionId, MessageId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
 
@@ -12,12 +12,25 @@ use super::FollowerKey;
 use crate::StoreError;
 
 /// Whose deliveries to claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Messages of dialogues.
-    Dialogues,
+    /// Messages of an official account's dialogues.
+    Dialogues(OfficialAccountId),
     /// Messages of one distribution.
     Distribution(DistributionId),
+}
+
+/// A source with deliveries that are due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueSource {
+    /// Which.
+    pub source: Source,
+    /// Whose followers.
+    pub account: OfficialAccountId,
+    /// At most so many messages a second of this source; 0: no limit of its own.
+    pub messages_per_second: u32,
+    /// How many, up to what was asked for.
+    pub count: u32,
 }
 
 /// A claim on due deliveries.
@@ -94,6 +107,18 @@ pub struct AttemptResult {
 /// Deliveries on their way.
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
+    /// The sources with deliveries that are due over this carrier: dialogues, by account, before distributions that may run.
+    /// Counts up to `limit` deliveries of each. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn due(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<DueSource>, StoreError>;
+
     /// Starts attempts, in one transaction: due deliveries of the source, each through the gate. What the gate refuses is
     /// revoked, what is too late expires, what was attempted too often is dead. A distribution that isn't running, or not
     /// yet, yields nothing.

@@ -8,6 +8,7 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    Error, ErrorKind,
     delivery::{DeliveryState, Purpose},
     distribution::{Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
@@ -15,6 +16,7 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
+use super::flow::Audit;
 use crate::StoreError;
 
 /// A draft to be made.
@@ -177,4 +179,27 @@ pub trait DistributionStore: Send + Sync {
         id: DistributionId,
         now: Timestamp,
     ) -> Result<Preview, StoreError>;
+}
+
+/// The line of the audit that tells what was done to a distribution.
+pub(crate) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
+    Audit { company: company.clone(), key: None, action, detail: id.to_string() }
+}
+
+/// The id of a request that asked for something else.
+pub(crate) fn used() -> Error {
+    let remedy = "choose a new request_id, or send the same request again";
+    Error::new(ErrorKind::AlreadyExists, "was used for another distribution", remedy).at("request_id")
+}
+
+/// Another company's, or nobody's.
+pub(crate) fn not_found() -> Error {
+    let remedy = "give the id of one of your company's distributions";
+    Error::new(ErrorKind::NotFound, "no such distribution", remedy).at("distribution_id")
+}
+
+/// Values come before the start.
+pub(crate) fn takes_no_values(state: State) -> Error {
+    let problem = format!("a {} distribution takes no values", state.as_str());
+    Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft")
 }

@@ -1,8 +1,10 @@
 //! Running distributions: made into deliveries a batch at a time, and brought to an end.
 //!
-//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are taken in
-//! the order of coming, so who follows while a distribution is being made gets it too. Surprising: who comes back is where they
-//! first came; when that was passed, they get the next one.
+//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are walked in
+//! an order of the store's own. Surprising: who follows while a distribution is being made gets it only when the walk has not passed
+//! their place, and the next one otherwise.
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -54,6 +56,28 @@ pub struct Revocable {
     pub messages: Vec<RevocableMessage>,
     /// Up to which follower this is all; none: to the end.
     pub through: Option<FollowerId>,
+}
+
+impl Revocable {
+    /// Cuts a page of at most `limit` followers down to what the carrier may have, and ends it before the first attempt that is under
+    /// way: its outcome will be known soon.
+    pub(crate) fn cut(
+        mut self,
+        limit: u32,
+        at_carrier: &HashSet<MessageId>,
+        under_way: &HashSet<MessageId>,
+    ) -> Option<Self> {
+        let page = &mut self.messages;
+        let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
+        let cut = page.iter().position(|message| under_way.contains(&message.message_id));
+        if cut == Some(0) {
+            return None;
+        }
+        page.truncate(cut.unwrap_or(page.len()));
+        self.through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
+        page.retain(|message| at_carrier.contains(&message.message_id));
+        Some(self)
+    }
 }
 
 /// A message that a carrier may have.

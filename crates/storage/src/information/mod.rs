@@ -4,6 +4,8 @@
 //! subscriber lists while they arrive; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask for, and
 //! [`expansion`] what becomes of it.
 
+pub(crate) mod changed;
+pub(crate) mod claiming;
 pub mod custody;
 pub mod delivery;
 pub mod distribution;
@@ -11,10 +13,14 @@ pub mod expansion;
 pub mod flow;
 pub mod follower;
 pub mod list;
+pub(crate) mod record;
 pub mod review;
+pub(crate) mod tally;
 pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
+
+use crate::Opened;
 
 /// A follower's key: official account and follower, in front of every key that grows with followers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +33,8 @@ pub struct FollowerKey {
 
 /// Everything that the server keeps.
 pub trait InformationStore:
-    flow::FlowStore
+    Opened
+    + flow::FlowStore
     + delivery::DeliveryStore
     + list::ListStore
     + distribution::DistributionStore
@@ -39,7 +46,8 @@ pub trait InformationStore:
 }
 
 impl<T> InformationStore for T where
-    T: flow::FlowStore
+    T: Opened
+        + flow::FlowStore
         + delivery::DeliveryStore
         + list::ListStore
         + distribution::DistributionStore

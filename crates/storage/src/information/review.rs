@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    Error, ErrorKind,
     id::{CompanyId, CustomerId, DialogueId, InquiryId, OfficialAccountId, OperatorName, ReviewId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
@@ -114,4 +115,16 @@ pub trait ReviewStore: Send + Sync {
         operator: &OperatorName,
         now: Timestamp,
     ) -> Result<ReviewFile, StoreError>;
+}
+
+/// Another company's, or nobody's.
+pub(crate) fn no_review() -> Error {
+    let remedy = "take an id that musubi reviews list shows";
+    Error::new(ErrorKind::NotFound, "no such review", remedy).at("review_id")
+}
+
+/// A page begins behind a review of the company's.
+pub(crate) fn no_page() -> Error {
+    let remedy = "give the next_page_token of the page before, or none";
+    Error::invalid("page_token", "no page gave it", remedy)
 }

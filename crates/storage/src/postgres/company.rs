@@ -19,9 +19,9 @@ use musubi_domain::{
 };
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
-use super::{Database, Migrations, PostgresOptions, Write};
+use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
-    MakeKeys, StoreError,
+    MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
         ImportEnding, ImportTally, KeysRow, MasterStatus, StoredCustomer, columns, custody_of, customer_of,
@@ -150,11 +150,6 @@ impl PostgresCompanyStore {
         Ok(Self { database, import: Arc::default() })
     }
 
-    /// Closes every connection.
-    pub async fn close(&self) {
-        self.database.close().await;
-    }
-
     /// Refuses when what is staged is another import's.
     fn check_import(&self, staged: i64) -> Result<(), StoreError> {
         if staged == self.import.load(Ordering::Relaxed) {
@@ -169,8 +164,15 @@ impl PostgresCompanyStore {
     }
 }
 
+#[async_trait]
+impl Opened for PostgresCompanyStore {
+    async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
 /// Holds the master; gives whose import is staged.
-async fn hold_master(write: &mut Write) -> Result<i64, StoreError> {
+async fn hold_master(write: &mut Tx) -> Result<i64, StoreError> {
     write.fetch_one(sqlx::query("SELECT import FROM master FOR UPDATE")).await?.int(0)
 }
 
@@ -180,14 +182,14 @@ fn planned(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
 }
 
 /// What an import would do. The master has to be held.
-async fn compare(write: &mut Write) -> Result<ImportTally, StoreError> {
+async fn compare(write: &mut Tx) -> Result<ImportTally, StoreError> {
     let found = write.fetch_one(planned(COMPARE)).await?;
     let (rows, removed, before): (u64, u64, u64) = (found.small(0)?, found.small(1)?, found.small(3)?);
     Ok(ImportTally { rows, added: rows - (before - removed), changed: found.small(2)?, removed })
 }
 
 /// Makes the master equal to what is staged. It has to be held.
-async fn merge(write: &mut Write, now: i64) -> Result<ImportTally, StoreError> {
+async fn merge(write: &mut Tx, now: i64) -> Result<ImportTally, StoreError> {
     let before: u64 = write.fetch_one(sqlx::query("SELECT customers FROM master")).await?.small(0)?;
     let removed = write.execute(planned(REMOVE)).await?;
     let changed = write.execute(planned(CHANGE).bind(now)).await?;

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Connection as _, PgConnection, migrate::Migrator};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, migrate::Migrator,
+    postgres::PgConnectOptions,
+};
 
 use crate::StoreError;
 
@@ -72,6 +75,22 @@ impl Migrations {
         }
         Ok(())
     }
+}
+
+/// Makes an empty database beside the one that `server` names, and gives its address. The name is of small letters, digits and `_`.
+///
+/// # Errors
+/// [`StoreError::Unreached`], also when there is one of this name or the user may not make any.
+pub async fn create_database(server: &str, name: &str) -> Result<String, StoreError> {
+    let options: PgConnectOptions = server.parse().map_err(StoreError::unreached)?;
+    let mut connection = PgConnection::connect_with(&options).await.map_err(StoreError::unreached)?;
+    let create = format!(
+        "CREATE DATABASE \"{}\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+        name.replace('"', "")
+    );
+    connection.execute(AssertSqlSafe(create)).await.map_err(StoreError::unreached)?;
+    connection.close().await.map_err(StoreError::unreached)?;
+    Ok(options.database(name).to_url_lossy().to_string())
 }
 
 /// The migrations that were applied, with their checksums.

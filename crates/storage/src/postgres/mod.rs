@@ -7,6 +7,7 @@
 
 pub mod carrier;
 pub mod company;
+pub mod information;
 pub mod migrate;
 pub mod terminal;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use sqlx::{
     query::Query,
 };
 
-pub use self::migrate::Migrations;
+pub use self::migrate::{Migrations, create_database};
 use crate::{StoreError, row::BulkRow};
 
 /// How long connecting may take.
@@ -74,14 +75,21 @@ impl Database {
     }
 
     /// Begins a transaction that may write. The name stands in errors.
-    pub(crate) async fn write(&self, name: &'static str) -> Result<Write, StoreError> {
+    pub(crate) async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
         let failed = StoreError::during(name);
         let mut tx = self.pool.begin().await.map_err(&failed)?;
         let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text")
             .fetch_one(&mut *tx)
             .await
             .map_err(&failed)?;
-        Ok(Write { tx, id, name, pool: self.pool.clone() })
+        Ok(Tx { tx, name, commit: Some((id, self.pool.clone())) })
+    }
+
+    /// Begins a transaction that reads, all of it as it was at one moment.
+    pub(crate) async fn snapshot(&self, name: &'static str) -> Result<Tx, StoreError> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let tx = self.pool.begin_with(BEGIN).await.map_err(StoreError::during(name))?;
+        Ok(Tx { tx, name, commit: None })
     }
 
     /// Connections that read.
@@ -95,20 +103,15 @@ impl Database {
     }
 }
 
-/// A transaction that may write; it is rolled back unless it is committed.
-pub(crate) struct Write {
+/// A transaction; it is rolled back unless it is committed.
+pub(crate) struct Tx {
     tx: Transaction<'static, Postgres>,
-    id: String,
     name: &'static str,
-    pool: PgPool,
+    /// Its id, and where to ask what became of it.
+    commit: Option<(String, PgPool)>,
 }
 
-impl Write {
-    /// The connection, for a statement.
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.tx
-    }
-
+impl Tx {
     /// Names this transaction in a driver's error.
     pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::during(self.name)
@@ -170,12 +173,13 @@ impl Write {
     /// # Errors
     /// [`StoreError::Unavailable`]: nothing was stored. [`StoreError::Unknown`]: nobody could say in time.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let Self { tx, id, name, pool } = self;
+        let Self { tx, name, commit } = self;
         let Err(error) = tx.commit().await else { return Ok(()) };
         // What the server answered is an answer; only what was lost on the way has to be asked for.
-        if error.as_database_error().is_some_and(|answer| !is_going_away(answer.code().as_deref())) {
+        let answered = error.as_database_error().is_some_and(|it| !is_going_away(it.code().as_deref()));
+        let Some((id, pool)) = commit.filter(|_| !answered) else {
             return Err(StoreError::during(name)(error));
-        }
+        };
         match became(&pool, &id).await {
             Some(true) => Ok(()),
             Some(false) => Err(StoreError::during(name)(error)),
@@ -233,9 +237,9 @@ fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
     Ok(parsed
         .application_name("musubi")
-        // One plan for each statement: every one of ours goes by keys, whatever the values, and however little there was when it
-        // was made.
-        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        // One plan for each statement, and the same at every size of the tables: ours go by keys, whatever the values. Where whole
+        // tables are held against one another the transaction says so.
+        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off"), ("random_page_cost", "1.1")])
         .options(WHOLE_TABLES.map(|setting| (setting, "off")))
         .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]))
 }

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 
-use super::{Database, Migrations, PostgresOptions, Write};
+use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
-    StoreError,
+    Opened, StoreError,
     row::{BulkRow as _, Columns as _, instant, micros},
     terminal::{
         Advance, BatchRow, LineRow, NewBatch, NewLine, Outbox, Reception, RoomRow, Sender, ShownRow,
@@ -89,9 +89,11 @@ impl PostgresTerminalStore {
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         Ok(Self { database: Database::open(options, &MIGRATIONS).await? })
     }
+}
 
-    /// Closes every connection.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for PostgresTerminalStore {
+    async fn close(&self) {
         self.database.close().await;
     }
 }
@@ -224,7 +226,7 @@ struct Before {
 }
 
 /// Takes the head and adds to it.
-async fn add(write: &mut Write, added: &Added) -> Result<Before, StoreError> {
+async fn add(write: &mut Tx, added: &Added) -> Result<Before, StoreError> {
     let numbers = [added.talk_rooms, added.lines, added.batches]
         .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
     let mut query = sqlx::query(ADD);
@@ -240,13 +242,13 @@ async fn add(write: &mut Write, added: &Added) -> Result<Before, StoreError> {
     })
 }
 
-async fn put_lines(write: &mut Write, before: i64, lines: &[NewLine]) -> Result<(), StoreError> {
+async fn put_lines(write: &mut Tx, before: i64, lines: &[NewLine]) -> Result<(), StoreError> {
     let (new, contents) = line_rows(lines);
     let insert = LineRow::bind(sqlx::query(INSERT_LINES), &new).bind(contents.0).bind(before);
     write.execute(insert).await.map(drop)
 }
 
-async fn put_batches(write: &mut Write, before: i64, batches: &[NewBatch]) -> Result<(), StoreError> {
+async fn put_batches(write: &mut Tx, before: i64, batches: &[NewBatch]) -> Result<(), StoreError> {
     let (new, requests) = batch_rows(batches);
     let insert = BatchRow::bind(sqlx::query(INSERT_BATCHES), &new).bind(requests.0).bind(before);
     write.execute(insert).await.map(drop)

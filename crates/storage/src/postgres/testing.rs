@@ -1,6 +1,7 @@
-//! Databases for tests: a new one for each fact, gone when the fact is told.
+//! Databases for tests: a new one for each fact, gone when the fact, or the process, has ended.
 //!
-//! They are copies of a template that was migrated once, because a copy takes a fraction of the time that migrating does.
+//! They are copies of a template that was migrated once, because a copy takes a fraction of the time that migrating does, and
+//! where even that is long, databases of facts before.
 //! Surprising: the template stays on the server when the process ends, and is named after its schema, so that processes share
 //! it and a changed schema gets another.
 
@@ -23,14 +24,47 @@ const VARIABLE: &str = "MUSUBI_TEST_POSTGRES";
 /// Whoever makes a template holds this lock of the server's.
 const TEMPLATES: i64 = 0x6d75_7375_6269;
 
-/// Drops the database.
+/// Databases of a node that facts have left behind, to be emptied and used again: for a schema of many tables that takes a fraction
+/// of a copy's time.
+static USED: LazyLock<Mutex<BTreeMap<&'static str, Vec<String>>>> = LazyLock::new(Mutex::default);
+
+/// Gives the database back, or drops it.
 pub(crate) struct Fresh {
     name: String,
+    node: &'static str,
 }
 
+/// The node whose schema has many tables, all of them empty at first.
+const OF_MANY_TABLES: &str = "information";
+
+/// Deletes every row that a fact has left.
+const EMPTY: &str = "
+    DO $$
+    DECLARE
+        name TEXT;
+    BEGIN
+        FOR name IN SELECT relname FROM pg_class
+            WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+                AND relname NOT IN ('_sqlx_migrations', 'schema_floor')
+        LOOP
+            EXECUTE format('DELETE FROM %I', name);
+        END LOOP;
+    END
+    $$";
+
 impl Drop for Fresh {
-    /// On a thread of its own, because a fact's runtime can't wait here.
     fn drop(&mut self) {
+        if self.node == OF_MANY_TABLES {
+            USED.lock().unwrap().entry(self.node).or_default().push(self.name.clone());
+            return;
+        }
+        self.remove();
+    }
+}
+
+impl Fresh {
+    /// On a thread of its own, because a fact's runtime can't wait here.
+    fn remove(&self) {
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -44,7 +78,13 @@ impl Drop for Fresh {
 
 /// A new database with a node's schema, and what has to live as long as it.
 pub(crate) async fn fresh(node: &'static str, migrations: &'static Migrations) -> (PostgresOptions, Fresh) {
-    copy(node, &template(node, migrations).await).await
+    let used = USED.lock().unwrap().get_mut(node).and_then(Vec::pop);
+    let Some(name) = used else { return copy(node, &template(node, migrations).await).await };
+    let options = options(&name);
+    let mut database = PgConnection::connect(&options.url).await.unwrap();
+    database.execute(EMPTY).await.unwrap();
+    database.close().await.unwrap();
+    (options, Fresh { name, node })
 }
 
 /// A new database with nothing in it.
@@ -73,12 +113,16 @@ pub(crate) async fn goes_by(pool: &PgPool, index: &str, statement: &str) {
 async fn copy(node: &'static str, template: &str) -> (PostgresOptions, Fresh) {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let last = LAST.fetch_add(1, Ordering::Relaxed);
-    let fresh = Fresh { name: format!("musubi_{node}_{}_{last}", std::process::id()) };
+    let fresh = Fresh { name: format!("musubi_{node}_{}_{last}", std::process::id()), node };
     let mut server = maintenance().await;
     // A process of this number may have been killed before it dropped its own.
     execute(&mut server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", fresh.name)).await;
     execute(&mut server, format!("CREATE DATABASE {} TEMPLATE {template}", fresh.name)).await;
-    (PostgresOptions { url: url(&fresh.name), connections: 4, may_lose_data: true }, fresh)
+    (options(&fresh.name), fresh)
+}
+
+fn options(database: &str) -> PostgresOptions {
+    PostgresOptions { url: url(database), connections: 4, may_lose_data: true }
 }
 
 /// The name of the node's template, which is made when the server hasn't got it.

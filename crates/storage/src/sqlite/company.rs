@@ -16,7 +16,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::{Database, micros, rows};
 use crate::{
-    MakeKeys, StoreError,
+    MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
         MasterStatus, StoredCustomer, columns, custody_of, customer_of, customer_rows, decision_of,
@@ -40,14 +40,16 @@ impl SqliteCompanyStore {
         Ok(Self { database })
     }
 
-    /// Writes the log back into the file and closes it.
-    pub async fn close(&self) {
-        self.database.close().await;
-    }
-
     /// A transaction that reads one state of the database.
     async fn read(&self, transaction: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.database.read().begin().await.map_err(StoreError::during(transaction))
+    }
+}
+
+#[async_trait]
+impl Opened for SqliteCompanyStore {
+    async fn close(&self) {
+        self.database.close().await;
     }
 }
 

@@ -21,14 +21,14 @@ use std::{
 
 use serde::Serialize;
 use sqlx::{
-    Decode, Row as _, Sqlite, SqlitePool, Transaction, Type,
+    Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::StoreError;
 // What stores of both databases read and write with; those of this one find it here, too.
-pub(crate) use crate::row::{Packed, at_place, hex, instant, micros, place};
+pub(crate) use crate::row::{Packed, instant, micros};
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
@@ -142,28 +142,6 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
 pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(rows)
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))
-}
-
-/// A column's value.
-pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, StoreError>
-where
-    T: Decode<'r, Sqlite> + Type<Sqlite>,
-{
-    row.try_get(column).map_err(|error| StoreError::Corrupt(format!("column {column}: {error}")))
-}
-
-/// A column's 16 bytes.
-pub(crate) fn bytes16(row: &SqliteRow, column: usize) -> Result<[u8; 16], StoreError> {
-    let bytes: &[u8] = get(row, column)?;
-    bytes
-        .try_into()
-        .map_err(|_| StoreError::Corrupt(format!("column {column}: {} bytes, not 16", bytes.len())))
-}
-
-/// A small number that a column holds as a large one.
-pub(crate) fn small<T: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<T, StoreError> {
-    let number: i64 = get(row, column)?;
-    T::try_from(number).map_err(|_| StoreError::Corrupt(format!("column {column}: {number} is out of range")))
 }
 
 #[cfg(test)]

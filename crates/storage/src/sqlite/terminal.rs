@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 
 use super::{Database, instant, micros, rows};
 use crate::{
-    StoreError,
+    Opened, StoreError,
     row::Columns as _,
     terminal::{
         Advance, NewBatch, NewLine, Outbox, Reception, Sender, TalkRoom, Tally, TerminalStore, advance_rows,
@@ -63,9 +63,11 @@ impl SqliteTerminalStore {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await?;
         Ok(Self { database })
     }
+}
 
-    /// Writes the log back into the file and closes it.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for SqliteTerminalStore {
+    async fn close(&self) {
         self.database.close().await;
     }
 }

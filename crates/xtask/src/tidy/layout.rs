@@ -5,7 +5,7 @@ use super::tree::{Entry, File, Tree};
 use crate::finding::Finding;
 
 /// The crates below `crates/`. Who may import whom is in [`super::imports`].
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "carrier-simulator",
     "company-server",
     "domain",
@@ -14,6 +14,7 @@ const CRATES: [&str; 11] = [
     "musubi",
     "proto",
     "runtime",
+    "servers",
     "storage",
     "terminal-simulator",
     "xtask",

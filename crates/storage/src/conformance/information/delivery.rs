@@ -1,10 +1,13 @@
 //! Facts about claims, leases and results.
 
-use musubi_domain::delivery::{DeliveryState as D, Signal};
+use musubi_domain::{
+    delivery::{DeliveryState as D, Signal},
+    distribution::Command,
+};
 
 use super::{
-    Bench, at, attempts, claim, claimed, deliver, distribute, follow, key, keys, learn, named, request,
-    result, state_of, states, unit,
+    Bench, at, attempts, claim, claimed, command, deliver, dialogues, distribute, follow, key, keys, learn,
+    named, request, result, state_of, states, unit,
 };
 use crate::information::{
     FollowerKey,
@@ -28,7 +31,7 @@ async fn state(store: &dyn Bench, attempt: &Attempt) -> D {
 
 /// The one attempt that starts at this time.
 async fn next(store: &dyn Bench, second: i64) -> Option<Attempt> {
-    let mut attempts = attempts(store, Source::Dialogues, second).await;
+    let mut attempts = attempts(store, dialogues("bank"), second).await;
     assert!(attempts.len() <= 1);
     attempts.pop()
 }
@@ -40,7 +43,7 @@ pub(crate) async fn a_claim_takes_what_is_due_in_order_up_to_its_limit(store: &d
         .map(|(last, due)| NewDelivery { due_time: at(due), ..request(&key("bank", last), 0) })
         .collect();
     deliver(store, &deliveries).await;
-    let claim = |second| super::Claim { limit: 2, ..claim(Source::Dialogues, second) };
+    let claim = |second| super::Claim { limit: 2, ..claim(dialogues("bank"), second) };
     let mut found = Vec::new();
     for seen in [2, 2, 0] {
         let claimed = claimed(store, &claim(50)).await;
@@ -59,18 +62,66 @@ pub(crate) async fn a_claim_takes_only_its_own_carrier_and_source(store: &dyn Be
     let bank = distribute(store, "bank", 1, &[]).await;
     let power = distribute(store, "power", 2, &[]).await;
     for (source, carrier, expected) in [
-        (Source::Dialogues, "gamma", vec![]),
-        (Source::Dialogues, "beta", vec![key("bank", 2)]),
-        (Source::Dialogues, "alpha", vec![key("bank", 1), key("power", 3)]),
+        (dialogues("bank"), "gamma", vec![]),
+        (dialogues("bank"), "beta", vec![key("bank", 2)]),
+        (dialogues("bank"), "alpha", vec![key("bank", 1)]),
+        (dialogues("power"), "alpha", vec![key("power", 3)]),
         (Source::Distribution(bank), "beta", vec![]),
         (Source::Distribution(bank), "alpha", vec![key("bank", 1), key("bank", 2)]),
         (Source::Distribution(power), "alpha", vec![key("power", 3)]),
     ] {
-        let claim = super::Claim { carrier: named(carrier), ..claim(source, 0) };
+        let claim = super::Claim { carrier: named(carrier), ..claim(source.clone(), 0) };
         let mut keys: Vec<_> = claimed(store, &claim).await.attempts.into_iter().map(|a| a.key).collect();
         keys.sort();
         assert_eq!(keys, expected, "{source:?} over {carrier}");
     }
+}
+
+pub(crate) async fn what_is_due_is_told_by_source_and_up_to_the_limit(store: &dyn Bench) {
+    follow(store, "bank", 1..5).await;
+    follow(store, "power", 5..7).await;
+    follow(store, "gas", [7]).await;
+    let later = NewDelivery { due_time: at(9), ..request(&key("bank", 1), 0) };
+    let elsewhere = NewDelivery { carrier: named("beta"), ..request(&key("gas", 7), 0) };
+    let at_once = |last| request(&key("bank", last), 0);
+    let of_power = request(&key("power", 5), 0);
+    deliver(store, &[later, at_once(2), at_once(3), at_once(4), of_power, elsewhere]).await;
+    let bank = distribute(store, "bank", 1, &[]).await;
+    let power = distribute(store, "power", 2, &[]).await;
+    let paused = distribute(store, "gas", 3, &[]).await;
+    command(store, "gas", paused, Command::Pause).await;
+    let due = async |carrier: &str, limit, second| {
+        let due = store.due(&named(carrier), limit, at(second)).await.unwrap();
+        assert!(due.iter().all(|due| due.messages_per_second == 0));
+        assert!(due.is_sorted_by_key(|due| matches!(due.source, Source::Distribution(_))), "{due:?}");
+        let told = due.into_iter().map(|due| (due.source, due.account.to_string(), due.count));
+        let (mut dialogues, mut distributions): (Vec<_>, Vec<_>) =
+            told.partition(|(source, ..)| matches!(source, Source::Dialogues(_)));
+        dialogues.sort_by_key(|(_, account, _)| account.clone());
+        distributions.sort_by_key(|(_, account, _)| account.clone());
+        (dialogues, distributions)
+    };
+    let told = |source: Source, account: &str, count| (source, account.to_owned(), count);
+    let of_distributions = |of_bank, of_power| {
+        vec![
+            told(Source::Distribution(bank), "bank", of_bank),
+            told(Source::Distribution(power), "power", of_power),
+        ]
+    };
+    let of_dialogues = |of_bank, of_power| {
+        vec![told(dialogues("bank"), "bank", of_bank), told(dialogues("power"), "power", of_power)]
+    };
+    assert_eq!(due("alpha", 100, 0).await, (of_dialogues(3, 1), of_distributions(4, 2)));
+    assert_eq!(due("alpha", 100, 9).await, (of_dialogues(4, 1), of_distributions(4, 2)));
+    assert_eq!(due("alpha", 2, 9).await, (of_dialogues(2, 1), of_distributions(2, 2)));
+    assert_eq!(due("beta", 100, 0).await, (vec![told(dialogues("gas"), "gas", 1)], vec![]));
+    assert_eq!(due("gamma", 100, 0).await, (vec![], vec![]));
+    for source in [dialogues("bank"), Source::Distribution(power)] {
+        attempts(store, source, 0).await;
+    }
+    let left =
+        (vec![told(dialogues("power"), "power", 1)], vec![told(Source::Distribution(bank), "bank", 4)]);
+    assert_eq!(due("alpha", 100, 0).await, left, "what is under way is not due");
 }
 
 pub(crate) async fn a_claimed_delivery_is_due_again_after_its_lease(store: &dyn Bench) {
@@ -118,14 +169,14 @@ pub(crate) async fn a_delivery_past_its_time_expires(store: &dyn Bench) {
     let deliveries = delivered_to(store, 1..3).await;
     let early = NewDelivery { expire_time: at(30), ..request(&key("bank", 1), 1) };
     deliver(store, std::slice::from_ref(&early)).await;
-    let started = attempts(store, Source::Dialogues, 29).await;
+    let started = attempts(store, dialogues("bank"), 29).await;
     assert_eq!(started.len(), 3, "before");
     deliver(store, &[NewDelivery { message_id: request(&key("bank", 1), 2).message_id, ..early.clone() }])
         .await;
-    assert_eq!(claimed(store, &claim(Source::Dialogues, 30)).await.seen, 1);
+    assert_eq!(claimed(store, &claim(dialogues("bank"), 30)).await.seen, 1);
     let message = (key("bank", 1), request(&key("bank", 1), 2).message_id);
     assert_eq!(states(store, &[message]).await, [D::Expired], "a first attempt");
-    let retried = attempts(store, Source::Dialogues, 89).await;
+    let retried = attempts(store, dialogues("bank"), 89).await;
     assert_eq!(retried.len(), 2);
     assert_eq!(states(store, &[(early.key, early.message_id)]).await, [D::Expired], "a retry");
     assert_eq!(retried[0].expire_time, deliveries[0].expire_time);
@@ -141,7 +192,7 @@ pub(crate) async fn unknown_outcomes_are_due_again_and_count(store: &dyn Bench) 
         assert_eq!(state(store, &unknown).await, D::Sending, "the carrier may have it");
         assert_eq!(next(store, second + 4).await, None);
     }
-    assert_eq!(claimed(store, &claim(Source::Dialogues, 305)).await.attempts, []);
+    assert_eq!(claimed(store, &claim(dialogues("bank"), 305)).await.attempts, []);
     assert_eq!(states(store, &[(key("bank", 1), request(&key("bank", 1), 0).message_id)]).await, [D::Dead]);
 }
 
@@ -175,7 +226,7 @@ pub(crate) async fn a_receipt_may_come_before_the_acceptance(store: &dyn Bench) 
 
 pub(crate) async fn results_are_recorded_once_and_in_their_order(store: &dyn Bench) {
     delivered_to(store, 1..5).await;
-    let started = attempts(store, Source::Dialogues, 0).await;
+    let started = attempts(store, dialogues("bank"), 0).await;
     let known = |index: usize, signal| result(&started[index], AttemptOutcome::Known(signal));
     let results = [
         known(0, Signal::Accepted),
@@ -200,7 +251,7 @@ pub(crate) async fn results_are_recorded_once_and_in_their_order(store: &dyn Ben
 pub(crate) async fn results_for_another_follower_change_nothing(store: &dyn Bench) {
     delivered_to(store, 1..3).await;
     follow(store, "power", [1]).await;
-    let started = attempts(store, Source::Dialogues, 0).await;
+    let started = attempts(store, dialogues("bank"), 0).await;
     let wrong = |key: FollowerKey| AttemptResult { key, ..result(&started[0], ACCEPTED) };
     let right = result(&started[0], AttemptOutcome::Known(Signal::Rejected));
     let results = [wrong(key("bank", 2)), right, wrong(key("power", 1)), wrong(key("bank", 9))];
@@ -216,7 +267,7 @@ pub(crate) async fn accepted_deliveries_without_a_receipt_expire(store: &dyn Ben
     let expiring = |last, expire| NewDelivery { expire_time: at(expire), ..request(&key("bank", last), 0) };
     deliver(store, &[expiring(1, 30), expiring(2, 20), expiring(3, 10), expiring(4, 10)]).await;
     let distribution = distribute(store, "bank", 1, &[]).await;
-    let mut started = attempts(store, Source::Dialogues, 0).await;
+    let mut started = attempts(store, dialogues("bank"), 0).await;
     started.extend(attempts(store, Source::Distribution(distribution), 0).await);
     let sending = started.remove(3);
     let accepted: Vec<_> = started.iter().map(|attempt| result(attempt, ACCEPTED)).collect();

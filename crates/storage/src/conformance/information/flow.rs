@@ -9,12 +9,12 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, at, attempts, change, deliver, dialogue_id, distribute, follow, follower, key, keys, learn, load,
-    named, of, put, request, result, state_of, states, tie, unit,
+    Bench, at, attempts, change, deliver, dialogue_id, dialogues, distribute, follow, follower, key, keys,
+    learn, load, named, of, put, request, result, state_of, states, tie, unit,
 };
 use crate::information::{
     FollowerKey,
-    delivery::{AttemptOutcome, Source},
+    delivery::AttemptOutcome,
     flow::{Audit, GuessKey, Inquiry, Origin, Scope, Subscription, Work},
 };
 
@@ -71,7 +71,7 @@ pub(crate) async fn a_delivery_made_twice_exists_once(store: &dyn Bench) {
     (other.purpose, other.due_time, other.carrier) = (Purpose::Identity, at(500), named("beta"));
     deliver(store, &[first.clone(), other.clone()]).await;
     deliver(store, &[other, first.clone()]).await;
-    let attempts = attempts(store, Source::Dialogues, 0).await;
+    let attempts = attempts(store, dialogues("bank"), 0).await;
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].purpose, Purpose::Question, "the first one stands");
     deliver(store, std::slice::from_ref(&first)).await;
@@ -114,7 +114,7 @@ pub(crate) async fn receipts_move_states_and_tally_forward(store: &dyn Bench) {
     receive(store, &[receipt(2, Signal::Delivered), receipt(0, Signal::Expired)]).await;
     assert_eq!(store.rows_written().await, before, "what they do twice is what they did once");
     assert_eq!(states(store, &ids).await, [D::Displayed, D::Displayed, D::Delivered]);
-    assert!(attempts(store, Source::Dialogues, 0).await.is_empty(), "what the phone has is not sent");
+    assert!(attempts(store, dialogues("bank"), 0).await.is_empty(), "what the phone has is not sent");
 }
 
 pub(crate) async fn a_receipt_that_names_another_follower_moves_nothing(store: &dyn Bench) {
@@ -137,7 +137,7 @@ pub(crate) async fn withdrawing_revokes_what_no_carrier_has(store: &dyn Bench) {
     follow(store, "power", [1]).await;
     let (mine, theirs, elsewhere) = (key("bank", 1), key("bank", 2), key("power", 1));
     deliver(store, &[request(&mine, 0), request(&mine, 1)]).await;
-    let sending = attempts(store, Source::Dialogues, 0).await;
+    let sending = attempts(store, dialogues("bank"), 0).await;
     let accepted = AttemptOutcome::Known(Signal::Accepted);
     learn(store, &[result(&sending[0], accepted)], 1).await;
     let waiting = [&mine, &theirs, &elsewhere].map(|key| request(key, 2));

@@ -7,8 +7,8 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, at, attempts, change, command, deliver, distribute, draft, follow, key, named, request, state_of,
-    states, tie, tied,
+    Bench, at, attempts, change, command, deliver, dialogues, distribute, draft, follow, key, named, request,
+    state_of, states, tie, tied,
 };
 use crate::information::{
     delivery::{Attempt, Source},
@@ -75,7 +75,7 @@ pub(crate) async fn who_does_not_follow_gets_nothing(store: &dyn Bench) {
     deliver(store, &[request(&key, 0)]).await;
     change(store, &key, |record| record.following = false).await;
     assert_eq!(said(store, id, 0).await, []);
-    assert!(attempts(store, Source::Dialogues, 0).await.is_empty());
+    assert!(attempts(store, dialogues("bank"), 0).await.is_empty());
     assert_eq!(state_of(store, id, &key).await, D::Revoked);
     assert_eq!(states(store, &[(key.clone(), request(&key, 0).message_id)]).await, [D::Revoked]);
     change(store, &key, |record| record.following = true).await;
@@ -133,7 +133,7 @@ pub(crate) async fn requests_leave_only_in_the_present_dialogue(store: &dyn Benc
         (dialogue.turn, dialogue.id) = (1, DialogueId::derive(keys[1].follower, 1));
     })
     .await;
-    let started = attempts(store, Source::Dialogues, 0).await;
+    let started = attempts(store, dialogues("bank"), 0).await;
     let expected = |index: usize| Attempt {
         key: keys[index].clone(),
         message_id: requests[index].message_id,

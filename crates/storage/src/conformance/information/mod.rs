@@ -50,6 +50,8 @@ pub(crate) trait Bench: InformationStore {
     async fn tallies(&self) -> [Vec<String>; 2];
     /// How many rows were written since the store was opened.
     async fn rows_written(&self) -> i64;
+    /// In how many rows a tie stands.
+    fn rows_of_a_tie(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
     /// The distribution's message to this follower.
@@ -90,6 +92,7 @@ macro_rules! information_store_suite {
             a_distribution_that_does_not_run_yields_nothing,
             a_claim_takes_what_is_due_in_order_up_to_its_limit,
             a_claim_takes_only_its_own_carrier_and_source,
+            what_is_due_is_told_by_source_and_up_to_the_limit,
             a_claimed_delivery_is_due_again_after_its_lease,
             too_many_failures_are_dead,
             throttling_is_no_failure,
@@ -376,6 +379,11 @@ pub(crate) async fn distribute(
     assert!(store.expand(id, 1_000, at(0)).await.unwrap().done);
     balanced(store).await;
     id
+}
+
+/// The messages of an account's dialogues.
+pub(crate) fn dialogues(account: &str) -> Source {
+    Source::Dialogues(named(account))
 }
 
 /// A claim over carrier alpha, with a lease of a minute and three attempts.

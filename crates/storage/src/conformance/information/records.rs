@@ -203,7 +203,7 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
         (1, |record| record.subscriptions[0].following = false),
         (1, |record| record.dialogue.as_mut().unwrap().step = 9),
         (1, |record| record.tie.as_mut().unwrap().tie.suspended = true),
-        (1, |record| record.tie = None),
+        (store.rows_of_a_tie(), |record| record.tie = None),
     ];
     for (rows, edit) in edits {
         let before = store.rows_written().await;

@@ -9,8 +9,8 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, at, attempts, balanced, deliver, dialogue_id, distribute, follow, follower, key, keys, learn,
-    list, load, named, put, request, result, review, stage, state_of, states, tie, tied, unit,
+    Bench, at, attempts, balanced, deliver, dialogue_id, dialogues, distribute, follow, follower, key, keys,
+    learn, list, load, named, put, request, result, review, stage, state_of, states, tie, tied, unit,
 };
 use crate::information::{
     delivery::{AttemptOutcome, Source},
@@ -62,7 +62,7 @@ pub(crate) async fn fill(store: &dyn Bench) {
     .await;
     assert_eq!(store.claim_inquiries(&named("bank"), at(0), at(60), 1).await.unwrap().len(), 1);
     deliver(store, &keys("bank", 1..4).iter().map(|key| request(key, 0)).collect::<Vec<_>>()).await;
-    let started = attempts(store, Source::Dialogues, 0).await;
+    let started = attempts(store, dialogues("bank"), 0).await;
     learn(store, &[result(&started[0], AttemptOutcome::Known(Signal::Accepted))], 1).await;
     learn(store, &[result(&started[1], AttemptOutcome::Throttled(at(100)))], 1).await;
     let distribution = distribute(store, "bank", 1, &[("C1", "一")]).await;
@@ -87,14 +87,14 @@ pub(crate) async fn everything_is_there(store: &dyn Bench) {
     let requests =
         keys("bank", 1..4).iter().map(|key| (key.clone(), request(key, 0).message_id)).collect::<Vec<_>>();
     assert_eq!(states(store, &requests).await, [D::Accepted, D::Queued, D::Sending]);
-    let again = attempts(store, Source::Dialogues, 100).await;
+    let again = attempts(store, dialogues("bank"), 100).await;
     assert_eq!(
         again.iter().map(|a| (a.message_id, a.attempt)).collect::<Vec<_>>(),
         [(requests[1].1, 2), (requests[2].1, 2)]
     );
     let distribution = DistributionId::from_bytes([1; 16]);
     let source = Source::Distribution(distribution);
-    assert_eq!(attempts(store, source, 59).await, [], "leases hold over a restart");
+    assert_eq!(attempts(store, source.clone(), 59).await, [], "leases hold over a restart");
     let again = attempts(store, source, 60).await;
     assert_eq!(
         (again[0].attempt, again[0].purpose, again[0].values.as_slice()),

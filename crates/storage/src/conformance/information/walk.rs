@@ -8,8 +8,8 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, Dice, at, balanced, claim, claimed, deliver, distribute, follow, keys, learn, load, named, of,
-    request, result, tie, unit,
+    Bench, Dice, at, balanced, claim, claimed, deliver, dialogues, distribute, follow, keys, learn, load,
+    named, of, request, result, tie, unit,
 };
 use crate::information::{
     FollowerKey,
@@ -112,8 +112,13 @@ impl Walk<'_> {
     }
 
     async fn claim(&mut self) {
-        let sources: Vec<_> = self.distributions.iter().map(|id| Source::Distribution(*id)).collect();
-        let source = self.dice.pick(&[sources, vec![Source::Dialogues]].concat());
+        // Often enough for some to be tried in vain until they are dead.
+        let source = if self.dice.flip() {
+            dialogues(self.dice.pick(&["bank", "power"]))
+        } else {
+            let sources = self.distributions.iter().map(|id| Source::Distribution(*id));
+            self.dice.pick(&[sources.collect(), vec![dialogues("bank")]].concat())
+        };
         let claim = Claim {
             carrier: self.dice.pick(&["alpha", "beta"].map(named)),
             limit: u32::try_from(1 + self.dice.roll(20)).unwrap(),
@@ -218,9 +223,9 @@ pub(crate) async fn whatever_happens_the_tally_is_the_count(store: &dyn Bench) {
 async fn drains(walk: &mut Walk<'_>) {
     let store = walk.store;
     let sources: Vec<_> = walk.distributions.iter().map(|id| Source::Distribution(*id)).collect();
-    for source in [sources, vec![Source::Dialogues]].concat() {
+    for source in [sources, ["bank", "power"].map(dialogues).to_vec()].concat() {
         for carrier in ["alpha", "beta"].map(named::<CarrierId>) {
-            for claim in [claim(source, 40_000), claim(source, 40_100)] {
+            for claim in [claim(source.clone(), 40_000), claim(source.clone(), 40_100)] {
                 let started = claimed(store, &Claim { carrier: carrier.clone(), ..claim }).await.attempts;
                 let accepted: Vec<_> = started
                     .iter()

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
-use super::{Write, messages};
+use super::{Tx, messages};
 use crate::{
     StoreError,
     carrier::{
@@ -110,7 +110,7 @@ async fn try_apply(
 }
 
 /// The fleet's key. Only a new one is written: whoever has written it keeps all others of the fleet waiting.
-async fn put_fleet(write: &mut Write, fleet: &FleetName) -> Result<i64, StoreError> {
+async fn put_fleet(write: &mut Tx, fleet: &FleetName) -> Result<i64, StoreError> {
     let known = sqlx::query("SELECT fleet_id FROM fleets WHERE name = $1").bind(fleet.as_str());
     if let Some(known) = write.fetch_optional(known).await? {
         return known.int(0);
@@ -120,7 +120,7 @@ async fn put_fleet(write: &mut Write, fleet: &FleetName) -> Result<i64, StoreErr
 }
 
 /// Holds the actions' numbers, which the fleet has from now on. Gives those that another fleet had.
-async fn hold_numbers(write: &mut Write, actions: &[Action], fleet: i64) -> Result<Vec<i64>, StoreError> {
+async fn hold_numbers(write: &mut Tx, actions: &[Action], fleet: i64) -> Result<Vec<i64>, StoreError> {
     let mut new = numbers_named(actions);
     let found = write.fetch(sqlx::query(NUMBERS).bind(&new)).await?;
     let (mut known, mut moved) = (HashSet::with_capacity(found.len()), Vec::new());
@@ -143,7 +143,7 @@ async fn hold_numbers(write: &mut Write, actions: &[Action], fleet: i64) -> Resu
 }
 
 /// The messages that wait for numbers go where these went; says whether there are any.
-async fn follow_numbers(write: &mut Write, moved: &[i64], fleet: i64) -> Result<bool, StoreError> {
+async fn follow_numbers(write: &mut Tx, moved: &[i64], fleet: i64) -> Result<bool, StoreError> {
     if moved.is_empty() {
         return Ok(false);
     }
@@ -155,7 +155,7 @@ async fn follow_numbers(write: &mut Write, moved: &[i64], fleet: i64) -> Result<
 }
 
 /// Reads the accounts of the actions, and holds them when their lists change.
-async fn load_accounts(write: &mut Write, actions: &[Action], ledger: &mut Ledger) -> Result<(), StoreError> {
+async fn load_accounts(write: &mut Tx, actions: &[Action], ledger: &mut Ledger) -> Result<(), StoreError> {
     let grows = actions.iter().any(|action| match &action.kind {
         ActionKind::Surrendered => true,
         ActionKind::InRoom(_, action) => match action {
@@ -170,7 +170,7 @@ async fn load_accounts(write: &mut Write, actions: &[Action], ledger: &mut Ledge
 }
 
 /// Reads what else the actions name. Their numbers are held, so it stays as it is.
-async fn load(write: &mut Write, actions: &[Action], ledger: &mut Ledger) -> Result<(), StoreError> {
+async fn load(write: &mut Tx, actions: &[Action], ledger: &mut Ledger) -> Result<(), StoreError> {
     let Named { rooms, leaving, ids } = ledger.named(actions);
     let found = fetch_rooms(write, FOLLOWING, rooms).await?;
     let found: Result<Vec<_>, StoreError> =
@@ -182,7 +182,7 @@ async fn load(write: &mut Write, actions: &[Action], ledger: &mut Ledger) -> Res
 }
 
 async fn fetch_rooms(
-    write: &mut Write,
+    write: &mut Tx,
     sql: &'static str,
     rooms: HashSet<RoomKey>,
 ) -> Result<Vec<PgRow>, StoreError> {

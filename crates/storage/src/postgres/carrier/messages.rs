@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 
-use super::{Write, account_key, outbox};
+use super::{Tx, account_key, outbox};
 use crate::{
     StoreError,
     carrier::{
@@ -101,7 +101,7 @@ async fn try_enqueue(
 
 /// The stored ones of these messages.
 pub(super) async fn find(
-    write: &mut Write,
+    write: &mut Tx,
     ids: &[(AccountKey, MessageId)],
 ) -> Result<HashMap<(AccountKey, MessageId), Message>, StoreError> {
     if ids.is_empty() {
@@ -114,13 +114,13 @@ pub(super) async fn find(
 }
 
 /// Writes what moved, and the events that tell of it. Last in a transaction, because it takes the outbox's head.
-pub(super) async fn tell(write: &mut Write, encode: EncodeEvents, told: &Told) -> Result<(), StoreError> {
+pub(super) async fn tell(write: &mut Tx, encode: EncodeEvents, told: &Told) -> Result<(), StoreError> {
     write.write(MOVE, &told.moved).await?;
     outbox::put(write, OutboxKind::Events, &event_rows(encode, &told.events)).await
 }
 
 /// Holds numbers, so that their messages stay as they are.
-async fn hold(write: &mut Write, numbers: BTreeSet<i64>) -> Result<(), StoreError> {
+async fn hold(write: &mut Tx, numbers: BTreeSet<i64>) -> Result<(), StoreError> {
     write.fetch(sqlx::query(HOLD).bind(Vec::from_iter(numbers))).await.map(drop)
 }
 

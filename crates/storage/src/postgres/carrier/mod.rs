@@ -20,9 +20,9 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-use super::{Database, Migrations, PostgresOptions, Write};
+use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
-    StoreError,
+    Opened, StoreError,
     carrier::{
         ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
         OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
@@ -49,9 +49,11 @@ impl PostgresCarrierStore {
     pub async fn open(options: &PostgresOptions, encode: EncodeEvents) -> Result<Self, StoreError> {
         Ok(Self { database: Database::open(options, &MIGRATIONS).await?, encode })
     }
+}
 
-    /// Closes every connection.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for PostgresCarrierStore {
+    async fn close(&self) {
         self.database.close().await;
     }
 }
@@ -147,7 +149,7 @@ impl CarrierStore for PostgresCarrierStore {
 }
 
 /// The account's key; refused when there is no such account.
-async fn account_key(write: &mut Write, account: &OfficialAccountId) -> Result<AccountKey, StoreError> {
+async fn account_key(write: &mut Tx, account: &OfficialAccountId) -> Result<AccountKey, StoreError> {
     let known = sqlx::query("SELECT account_id FROM accounts WHERE name = $1").bind(account.as_str());
     write.fetch_optional(known).await?.ok_or_else(unknown_account)?.int(0)
 }

@@ -4,7 +4,7 @@
 //! the commit, and comes last in a transaction, because an acknowledgement drops all up to a place, and nothing may come there
 //! later.
 
-use super::Write;
+use super::Tx;
 use crate::{
     StoreError,
     carrier::{
@@ -31,7 +31,7 @@ pub(super) const DROP: &str = "DELETE FROM outbox WHERE kind = $1 AND sequence <
 
 /// Adds rows: how many items each holds, and its payload.
 pub(super) async fn put(
-    write: &mut Write,
+    write: &mut Tx,
     kind: OutboxKind,
     rows: &[(usize, Vec<u8>)],
 ) -> Result<(), StoreError> {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::Database;
 use crate::{
-    StoreError,
+    Opened, StoreError,
     carrier::{
         ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
         OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
@@ -48,9 +48,11 @@ impl SqliteCarrierStore {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/carrier")).await?;
         Ok(Self { database, encode })
     }
+}
 
-    /// Writes the log back into the file and closes it.
-    pub async fn close(&self) {
+#[async_trait]
+impl Opened for SqliteCarrierStore {
+    async fn close(&self) {
         self.database.close().await;
     }
 }

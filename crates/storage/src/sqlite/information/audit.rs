@@ -1,13 +1,13 @@
 //! The audit: one line for each change of state and each look at confirmed data, in the transaction that it tells of.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
     StoreError,
-    information::flow::Audit,
-    sqlite::{hex, micros, rows},
+    information::{changed::audit_rows, flow::Audit},
+    row::micros,
+    sqlite::rows,
 };
 
 const AUDITS: &str = "
@@ -24,16 +24,8 @@ pub(super) async fn audit(
     if audits.is_empty() {
         return Ok(());
     }
-    let values: Vec<Value> = audits
-        .iter()
-        .map(|audit| {
-            let account = audit.key.as_ref().map(|key| key.account.as_str());
-            let follower = audit.key.as_ref().map(|key| hex(key.follower.as_bytes()));
-            json!([audit.company.as_str(), account, follower, audit.action, audit.detail])
-        })
-        .collect();
     sqlx::query(AUDITS)
-        .bind(rows(&values)?)
+        .bind(rows(&audit_rows(audits))?)
         .bind(micros(now))
         .execute(&mut **tx)
         .await

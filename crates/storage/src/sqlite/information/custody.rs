@@ -6,21 +6,19 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{
-    Error, ErrorKind,
-    customer::{Customer, KeyedCustomer, MatchKeys},
-    id::CompanyId,
-};
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
+use sqlx::{Sqlite, Transaction};
 
 use super::{SqliteInformation, audit::audit};
 use crate::{
     MakeKeys, StoreError,
     information::{
-        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason},
+        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
         flow::Audit,
+        record::{custody_of, customer_of, keyed_of, purged_line},
     },
-    sqlite::{Packed, get, instant, micros, rows, small},
+    row::{Columns as _, micros},
+    sqlite::{Packed, rows},
 };
 
 /// Rows that one transaction of a purge destroys.
@@ -84,7 +82,7 @@ pub(super) const LIST: &str = "
 pub(super) const IN_EFFECT: &str = "
     SELECT copy FROM custody WHERE company = ?1 AND state = 1 AND lease_end_time > ?2";
 
-/// The columns of [`read_customer`].
+/// The columns of [`customer_of`].
 macro_rules! columns {
     () => {
         "account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number"
@@ -198,7 +196,7 @@ impl CustodyStore for SqliteInformation {
             .await
             .map_err(&failed)?
             .ok_or_else(given_up)?;
-        let custody = read_custody(&taken)?;
+        let custody = custody_of(&taken)?;
         let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
         let line = Audit { company: company.clone(), key: None, action: "customers_entrusted", detail };
         audit(&mut tx, TRANSACTION, &[line], now).await?;
@@ -257,7 +255,7 @@ impl CustodyStore for SqliteInformation {
             .fetch_all(self.database.read())
             .await
             .map_err(StoreError::during("list_custodies"))?;
-        found.iter().map(read_custody).collect()
+        found.iter().map(custody_of).collect()
     }
 
     async fn candidates(
@@ -284,7 +282,7 @@ impl CustodyStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        found.iter().map(read_keyed).collect::<Result<_, _>>().map(Some)
+        found.iter().map(keyed_of).collect::<Result<_, _>>().map(Some)
     }
 
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
@@ -303,8 +301,8 @@ impl CustodyStore for SqliteInformation {
         let mut packed = Packed::new();
         let mut fresh: Vec<(i64, usize, usize)> = Vec::with_capacity(found.len());
         for row in &found {
-            let (start, length) = packed.put(&make(&read_customer(row)?));
-            fresh.push((get(row, 8)?, start, length));
+            let (start, length) = packed.put(&make(&customer_of(row)?));
+            fresh.push((row.int(8)?, start, length));
         }
         overwriting(&mut tx, TRANSACTION, true).await?;
         let rekeyed = sqlx::query(REKEY)
@@ -319,11 +317,6 @@ impl CustodyStore for SqliteInformation {
         tx.commit().await.map_err(&failed)?;
         Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
     }
-}
-
-fn given_up() -> Error {
-    let problem = "the copy was given up, because no chunk of it came for too long";
-    Error::new(ErrorKind::FailedPrecondition, problem, "entrust the customers again")
 }
 
 /// Ends the copy in effect.
@@ -371,53 +364,7 @@ async fn destroy(
         .rows_affected();
     overwriting(tx, transaction, false).await?;
     let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let mut lines = Vec::new();
-    for row in &purged {
-        let (copy, customers): (i64, i64) = (get(row, 1)?, get(row, 2)?);
-        let detail = format!("copy {copy}, {customers} customers, {}", get::<&str>(row, 3)?);
-        lines.push(Audit {
-            company: get::<&str>(row, 0)?.parse()?,
-            key: None,
-            action: "customers_purged",
-            detail,
-        });
-    }
+    let lines = purged.iter().map(purged_line).collect::<Result<Vec<_>, _>>()?;
     audit(tx, transaction, &lines, now).await?;
     Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
-}
-
-/// Columns: customers, entrust time, lease end, purge reason, purge time.
-fn read_custody(row: &SqliteRow) -> Result<Custody, StoreError> {
-    let reason = get::<Option<&str>>(row, 3)?.map(|word| {
-        PurgeReason::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == word)
-            .ok_or_else(|| StoreError::Corrupt(format!("{word} is no reason of a purge")))
-    });
-    Ok(Custody {
-        customers: small(row, 0)?,
-        entrust_time: instant(get(row, 1)?)?,
-        lease_end_time: instant(get(row, 2)?)?,
-        purge_reason: reason.transpose()?,
-        purge_time: get::<Option<i64>>(row, 4)?.map(instant).transpose()?,
-    })
-}
-
-fn read_keyed(row: &SqliteRow) -> Result<KeyedCustomer, StoreError> {
-    let keys = MatchKeys { rules_version: small(row, 8)?, bytes: get(row, 9)? };
-    Ok(KeyedCustomer { customer: read_customer(row)?, keys })
-}
-
-fn read_customer(row: &SqliteRow) -> Result<Customer, StoreError> {
-    Ok(Customer {
-        account_key: get(row, 0)?,
-        customer_id: get::<&str>(row, 1)?.parse()?,
-        name: get(row, 2)?,
-        name_kana: get(row, 3)?,
-        birth_date: get(row, 4)?,
-        address: get(row, 5)?,
-        branch_number: get(row, 6)?,
-        account_number: get(row, 7)?,
-        identity_verification: String::new(),
-    })
 }

@@ -5,23 +5,25 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
     delivery::{DeliveryState, Purpose},
     distribution::{self, Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
 };
-use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, Transaction};
 
 use super::{SqliteInformation, audit::audit};
 use crate::{
     StoreError,
     information::{
-        distribution::{Distribution, DistributionStore, NewDistribution, Preview, Templates},
-        flow::Audit,
+        distribution::{
+            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found,
+            takes_no_values, used,
+        },
+        record::{distribution_of, texts},
         template,
     },
-    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
+    row::{Columns as _, Id, list, micros, place},
+    sqlite::rows,
 };
 
 pub(super) const SAME_REQUEST: &str = "
@@ -103,10 +105,10 @@ impl DistributionStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         if let Some(row) = same {
-            if get::<&[u8]>(&row, 1)? != &new.digest[..] {
+            if row.bytes(1)? != &new.digest[..] {
                 return Err(used().into());
             }
-            let id = DistributionId::from_bytes(bytes16(&row, 0)?);
+            let id = DistributionId::from_bytes(row.id(0)?);
             return read_one(&mut tx, TRANSACTION, &new.company, id).await;
         }
         distribution::check_times(new.start_time, new.expire_time, now)?;
@@ -143,13 +145,12 @@ impl DistributionStore for SqliteInformation {
         // A customer that stands twice counts once; the last values stand.
         let values: HashMap<_, _> =
             values.iter().map(|(customer, values)| (customer.as_str(), values)).collect();
-        let parameter = values.iter().map(|(customer, values)| Ok(json!([customer, rows(values)?])));
-        let parameter = rows(&parameter.collect::<Result<Vec<Value>, StoreError>>()?)?;
+        let parameter = values.iter().map(|(customer, values)| Ok((*customer, list(*values)?)));
+        let parameter = rows(&parameter.collect::<Result<Vec<_>, StoreError>>()?)?;
         let mut tx = self.database.write(TRANSACTION).await?;
         let state = read_one(&mut tx, TRANSACTION, company, id).await?.state;
         if state != State::Draft {
-            let problem = format!("a {} distribution takes no values", state.as_str());
-            return Err(Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft").into());
+            return Err(takes_no_values(state).into());
         }
         let known: i64 = sqlx::query_scalar(KNOWN_VALUES)
             .bind(&id.as_bytes()[..])
@@ -247,7 +248,7 @@ impl DistributionStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        let found = found.iter().map(read_row).collect::<Result<_, _>>()?;
+        let found = found.iter().map(distribution_of).collect::<Result<_, _>>()?;
         with_tallies(&mut tx, TRANSACTION, found).await
     }
 
@@ -259,8 +260,8 @@ impl DistributionStore for SqliteInformation {
             .map_err(StoreError::during("get_templates"))?
             .ok_or_else(not_found)?;
         Ok(Templates {
-            uniform: template::from_text(get(&row, 0)?)?,
-            individual: get::<Option<&str>>(&row, 1)?.map(template::from_text).transpose()?,
+            uniform: template::from_text(row.text(0)?)?,
+            individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
         })
     }
 
@@ -280,16 +281,13 @@ impl DistributionStore for SqliteInformation {
         let counts = of_audience(AUDIENCE).fetch_one(&mut *tx).await.map_err(&failed)?;
         let samples = of_audience(SAMPLES).fetch_all(&mut *tx).await.map_err(&failed)?;
         drop(tx);
-        let (following, individual): (u64, u64) = (small(&counts, 0)?, small(&counts, 1)?);
-        let matched: u64 = small(&counts, 3)?;
-        let samples = samples.iter().map(|row| {
-            serde_json::from_str(get(row, 0)?)
-                .map_err(|_| StoreError::Corrupt("values are no JSON array".to_owned()))
-        });
+        let (following, individual): (u64, u64) = (counts.small(0)?, counts.small(1)?);
+        let matched: u64 = counts.small(3)?;
+        let samples = samples.iter().map(|row| texts(row.text(0)?));
         let preview = Preview {
             individual,
             uniform: following.saturating_sub(individual),
-            confirmed_without_values: small(&counts, 2)?,
+            confirmed_without_values: counts.small(2)?,
             values_without_follower: found.values.saturating_sub(matched),
             samples: samples.collect::<Result<_, _>>()?,
         };
@@ -298,21 +296,6 @@ impl DistributionStore for SqliteInformation {
         tx.commit().await.map_err(&failed)?;
         Ok(preview)
     }
-}
-
-/// The line of the audit that tells what was done to a distribution.
-pub(super) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
-    Audit { company: company.clone(), key: None, action, detail: id.to_string() }
-}
-
-fn used() -> Error {
-    let remedy = "choose a new request_id, or send the same request again";
-    Error::new(ErrorKind::AlreadyExists, "was used for another distribution", remedy).at("request_id")
-}
-
-fn not_found() -> Error {
-    let remedy = "give the id of one of your company's distributions";
-    Error::new(ErrorKind::NotFound, "no such distribution", remedy).at("distribution_id")
 }
 
 /// A company's distribution with its counts.
@@ -329,7 +312,7 @@ async fn read_one(
         .await
         .map_err(StoreError::during(transaction))?
         .ok_or_else(not_found)?;
-    let found = with_tallies(tx, transaction, vec![read_row(&found)?]).await?;
+    let found = with_tallies(tx, transaction, vec![distribution_of(&found)?]).await?;
     found.into_iter().next().ok_or_else(|| not_found().into())
 }
 
@@ -338,7 +321,7 @@ async fn with_tallies(
     transaction: &'static str,
     mut found: Vec<Distribution>,
 ) -> Result<Vec<Distribution>, StoreError> {
-    let ids: Vec<_> = found.iter().map(|distribution| hex(distribution.id.as_bytes())).collect();
+    let ids: Vec<_> = found.iter().map(|distribution| Id::of(distribution.id.as_bytes())).collect();
     let tallies = sqlx::query(TALLIES)
         .bind(rows(&ids)?)
         .fetch_all(&mut **tx)
@@ -346,29 +329,12 @@ async fn with_tallies(
         .map_err(StoreError::during(transaction))?;
     let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
     for row in &tallies {
-        let (purpose, state) =
-            (at_place(&Purpose::ALL, get(row, 1)?)?, at_place(&DeliveryState::ALL, get(row, 2)?)?);
-        let id = DistributionId::from_bytes(bytes16(row, 0)?);
-        counts.entry(id).or_default().push((purpose, state, small(row, 3)?));
+        let (purpose, state) = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?);
+        let id = DistributionId::from_bytes(row.id(0)?);
+        counts.entry(id).or_default().push((purpose, state, row.small(3)?));
     }
     for distribution in &mut found {
         distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
     }
     Ok(found)
-}
-
-fn read_row(row: &SqliteRow) -> Result<Distribution, StoreError> {
-    let time = |column| get::<Option<i64>>(row, column)?.map(instant).transpose();
-    Ok(Distribution {
-        id: DistributionId::from_bytes(bytes16(row, 0)?),
-        account: get::<&str>(row, 1)?.parse()?,
-        name: get(row, 2)?,
-        state: at_place(&State::ALL, get(row, 3)?)?,
-        values: small(row, 4)?,
-        deliveries: Vec::new(),
-        create_time: instant(get(row, 5)?)?,
-        start_time: time(6)?,
-        expire_time: time(7)?,
-        end_time: time(8)?,
-    })
 }

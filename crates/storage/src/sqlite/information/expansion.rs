@@ -8,23 +8,23 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose, Signal, advance},
+    delivery::{DeliveryState, Purpose, Signal},
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
-use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{
-    SqliteInformation,
-    audit::audit,
-    distribution::line,
-    tally::{Tally, TallyKey},
-};
+use super::{SqliteInformation, audit::audit, tally};
 use crate::{
     StoreError,
-    information::expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
-    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows, small},
+    information::{
+        claiming,
+        distribution::line,
+        expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
+        tally::{Tally, TallyKey},
+    },
+    row::{Columns as _, Id, micros, place},
+    sqlite::rows,
 };
 
 pub(super) const WORK: &str = "
@@ -59,7 +59,7 @@ pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
 
 pub(super) const OVERDUE: &str = "
-    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id
     FROM (SELECT d.distribution_id, t.carrier
           FROM distribution AS d INDEXED BY distribution_running
           CROSS JOIN delivery_tally AS t ON t.distribution = d.distribution_id
@@ -80,7 +80,7 @@ pub(super) const COMPLETE: &str = "
     RETURNING distribution_id, company";
 
 pub(super) const NEVER_ATTEMPTED: &str = "
-    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id
     FROM revocation AS r
     CROSS JOIN delivery AS m INDEXED BY delivery_due ON m.carrier = r.carrier AND m.distribution = r.distribution
     WHERE m.state IN (0, 1) AND m.state = 0 AND m.attempts = 0
@@ -106,7 +106,7 @@ pub(super) const AT_CARRIER: &str = "
     WHERE m.carrier = ?1 AND m.state IN (0, 1, 2)";
 
 pub(super) const ASKED: &str = "
-    SELECT m.official_account, m.message_id, m.carrier, m.distribution, m.purpose, m.state
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id
     FROM json_each(?1) AS k
     CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 0)
     WHERE m.state IN (0, 1) OR k.value ->> 1";
@@ -137,13 +137,13 @@ impl ExpansionStore for SqliteInformation {
             .map_err(StoreError::during("running_distributions"))?;
         let read = |row: &SqliteRow| {
             Ok(Running {
-                id: DistributionId::from_bytes(bytes16(row, 0)?),
-                company: get::<&str>(row, 1)?.parse()?,
-                account: get::<&str>(row, 2)?.parse()?,
-                messages_per_second: small(row, 3)?,
-                expire_time: instant(get(row, 4)?)?,
-                expanded: get(row, 5)?,
-                live: small(row, 6)?,
+                id: DistributionId::from_bytes(row.id(0)?),
+                company: row.text(1)?.parse()?,
+                account: row.text(2)?.parse()?,
+                messages_per_second: row.small(3)?,
+                expire_time: row.instant(4)?,
+                expanded: row.flag(5)?,
+                live: row.small(6)?,
             })
         };
         found.iter().map(read).collect()
@@ -157,11 +157,11 @@ impl ExpansionStore for SqliteInformation {
         let Some(expanding) = expanding.fetch_optional(&mut *tx).await.map_err(&failed)? else {
             return Ok(Expanded { made: 0, done: true });
         };
-        let account: &str = get(&expanding, 0)?;
-        let expire_time: i64 = get(&expanding, 2)?;
+        let account = expanding.text(0)?;
+        let expire_time = expanding.int(2)?;
         let found = sqlx::query(NEXT_FOLLOWERS)
             .bind(account)
-            .bind(get::<i64>(&expanding, 1)?)
+            .bind(expanding.int(1)?)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await
@@ -173,9 +173,9 @@ impl ExpansionStore for SqliteInformation {
         let (mut deliveries, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
         let mut last = None;
         for row in &found {
-            let number: i64 = get(row, 0)?;
-            let message_id = message(id, FollowerId::from_bytes(bytes16(row, 1)?), number);
-            deliveries.push((number, hex(message_id.as_bytes()), get::<&str>(row, 2)?));
+            let number = row.int(0)?;
+            let message_id = message(id, FollowerId::from_bytes(row.id(1)?), number);
+            deliveries.push((number, Id::of(message_id.as_bytes()), row.text(2)?));
             last = Some(number);
         }
         if !deliveries.is_empty() {
@@ -191,9 +191,9 @@ impl ExpansionStore for SqliteInformation {
                 .await
                 .map_err(&failed)?;
             for row in &made {
-                tally.add(TallyKey::new(account, get(row, 0)?, id.as_bytes(), purpose, state), 1);
+                tally.add(TallyKey::new(account, row.text(0)?, id.as_bytes(), purpose, state), 1);
             }
-            tally.store(&mut tx, TRANSACTION).await?;
+            tally::store(&tally, &mut tx, TRANSACTION).await?;
         }
         let made = u32::try_from(found.len()).unwrap_or(u32::MAX);
         let done = made < limit;
@@ -232,9 +232,9 @@ impl ExpansionStore for SqliteInformation {
         let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
         for row in &completed {
-            let id = DistributionId::from_bytes(bytes16(row, 0)?);
+            let id = DistributionId::from_bytes(row.id(0)?);
             ids.push(id);
-            lines.push(line(&get::<&str>(row, 1)?.parse()?, "distribution_completed", id));
+            lines.push(line(&row.text(1)?.parse()?, "distribution_completed", id));
         }
         audit(&mut tx, TRANSACTION, &lines, now).await?;
         tx.commit().await.map_err(&failed)?;
@@ -265,24 +265,24 @@ impl ExpansionStore for SqliteInformation {
         let mut tx = self.database.read_fresh().begin().await.map_err(&failed)?;
         let open = sqlx::query(OPEN_REVOCATION).bind(carrier.as_str());
         let Some(open) = open.fetch_optional(&mut *tx).await.map_err(&failed)? else { return Ok(None) };
-        let distribution = DistributionId::from_bytes(bytes16(&open, 0)?);
-        let account: OfficialAccountId = get::<&str>(&open, 1)?.parse()?;
+        let distribution = DistributionId::from_bytes(open.id(0)?);
+        let account: OfficialAccountId = open.text(1)?.parse()?;
         let numbers = sqlx::query(NUMBERS)
             .bind(account.as_str())
-            .bind(get::<i64>(&open, 2)?)
-            .bind(get::<i64>(&open, 3)?)
+            .bind(open.int(2)?)
+            .bind(open.int(3)?)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
         let mut page = Vec::with_capacity(numbers.len());
         for row in &numbers {
-            let follower = FollowerId::from_bytes(bytes16(row, 0)?);
-            let phone_number: PhoneNumber = get::<&str>(row, 1)?.parse()?;
-            let message_id = message(distribution, follower, get(row, 2)?);
+            let follower = FollowerId::from_bytes(row.id(0)?);
+            let phone_number: PhoneNumber = row.text(1)?.parse()?;
+            let message_id = message(distribution, follower, row.int(2)?);
             page.push(RevocableMessage { follower, message_id, phone_number });
         }
-        let ids: Vec<_> = page.iter().map(|message| hex(message.message_id.as_bytes())).collect();
+        let ids: Vec<_> = page.iter().map(|message| Id::of(message.message_id.as_bytes())).collect();
         let found = sqlx::query(AT_CARRIER)
             .bind(carrier.as_str())
             .bind(rows(&ids)?)
@@ -291,25 +291,18 @@ impl ExpansionStore for SqliteInformation {
             .map_err(&failed)?;
         let (mut at_carrier, mut under_way) = (HashSet::new(), HashSet::new());
         for row in &found {
-            let message_id = MessageId::from_bytes(bytes16(row, 0)?);
-            let sending = at_place(&DeliveryState::ALL, get(row, 1)?)? == DeliveryState::Sending;
-            let leased = sending && get::<i64>(row, 2)? > micros(now);
+            let message_id = MessageId::from_bytes(row.id(0)?);
+            let sending = row.one_of(&DeliveryState::ALL, 1)? == DeliveryState::Sending;
+            let leased = sending && row.int(2)? > micros(now);
             if leased {
                 under_way.insert(message_id)
             } else {
                 at_carrier.insert(message_id)
             };
         }
-        // The page ends before the first attempt that is under way: its outcome will be known soon.
-        let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
-        let cut = page.iter().position(|message| under_way.contains(&message.message_id));
-        if cut == Some(0) {
-            return Ok(None);
-        }
-        page.truncate(cut.unwrap_or(page.len()));
-        let through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
-        page.retain(|message| at_carrier.contains(&message.message_id));
-        Ok(Some(Revocable { distribution, account, carrier: carrier.clone(), messages: page, through }))
+        let revocable =
+            Revocable { distribution, account, carrier: carrier.clone(), messages: page, through: None };
+        Ok(revocable.cut(limit, &at_carrier, &under_way))
     }
 
     async fn record_revoked(
@@ -320,7 +313,7 @@ impl ExpansionStore for SqliteInformation {
     ) -> Result<(), StoreError> {
         const TRANSACTION: &str = "record_revoked";
         let failed = StoreError::during(TRANSACTION);
-        let ids = asked.messages.iter().map(|message| hex(message.message_id.as_bytes()));
+        let ids = asked.messages.iter().map(|message| Id::of(message.message_id.as_bytes()));
         let answers: Vec<_> = ids.zip(taken_back.iter().map(|taken| i64::from(*taken))).collect();
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(ASKED).bind(rows(&answers)?);
@@ -351,7 +344,7 @@ impl SqliteInformation {
     }
 }
 
-/// Moves deliveries on by a signal, and their counts. Columns of each row: account, message, carrier, distribution, purpose, state.
+/// Moves deliveries on by a signal, and their counts. Columns of each row: account, carrier, distribution, purpose, state, message.
 async fn settle(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
@@ -359,18 +352,10 @@ async fn settle(
     signal: Signal,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (mut moves, mut tally): (Vec<Value>, _) = (Vec::with_capacity(found.len()), Tally::default());
-    for row in found {
-        let before = at_place(&DeliveryState::ALL, get(row, 5)?)?;
-        let after = advance(before, signal);
-        if after == before {
-            continue;
-        }
-        for (state, count) in [(before, -1), (after, 1)] {
-            let state = place(&DeliveryState::ALL, &state);
-            tally.add(TallyKey::new(get(row, 0)?, get(row, 2)?, get(row, 3)?, get(row, 4)?, state), count);
-        }
-        moves.push(json!([hex(get(row, 1)?), place(&DeliveryState::ALL, &after)]));
+    let mut tally = Tally::default();
+    let mut moves = Vec::new();
+    for (index, state) in claiming::settle(found, signal, &mut tally)? {
+        moves.push((Id::of(&found[index].id(5)?), state));
     }
     if moves.is_empty() {
         return Ok(());
@@ -381,5 +366,5 @@ async fn settle(
         .execute(&mut **tx)
         .await
         .map_err(StoreError::during(transaction))?;
-    tally.store(tx, transaction).await
+    tally::store(&tally, tx, transaction).await
 }

@@ -5,18 +5,16 @@ use jiff::Timestamp;
 use musubi_domain::id::CompanyId;
 use sqlx::{Sqlite, Transaction};
 
-use super::{
-    Interned, SqliteInformation, key_of,
-    load::{inquiry_of, load},
-    save::{Before, save},
-};
+use super::{SqliteInformation, load::load, save::save};
 use crate::{
     StoreError,
     information::{
         FollowerKey,
+        changed::Before,
         flow::{Edit, FlowStore, Inquiry, Scope},
+        record::{Interned, inquiry_of, key_of, keys_of},
     },
-    sqlite::micros,
+    row::micros,
 };
 
 pub(super) const DUE: &str = "
@@ -54,9 +52,7 @@ impl FlowStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(StoreError::during(TRANSACTION))?;
-        let mut accounts = Interned::default();
-        let followers: Vec<FollowerKey> =
-            due.iter().map(|row| key_of(row, &mut accounts)).collect::<Result<_, _>>()?;
+        let followers = keys_of(&due)?;
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
         if count > 0 {
             unit(&mut tx, TRANSACTION, &Scope { followers, ..Scope::default() }, now, edit).await?;

@@ -1,14 +1,11 @@
 //! Followers as companies look at them, on SQLite.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
-    dialogue::{Stage, State},
-    id::{CarrierId, FollowerId, OfficialAccountId},
-    outcome::FollowerOutcome,
+    dialogue::State,
+    id::OfficialAccountId,
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -17,13 +14,13 @@ use crate::{
     StoreError,
     information::{
         flow::Audit,
-        follower::{Acquisition, FollowerQuery, FollowerStore, FollowerView, Funnel, MessageCount, Overview},
+        follower::{FollowerQuery, FollowerStore, FollowerView, MessageCount, Overview},
+        record::{acquisition_of, count_followers, view_of},
+        tally::NO_DIALOGUE,
     },
-    sqlite::{at_place, bytes16, get, instant, place, rows, small},
+    row::{Columns as _, place},
+    sqlite::rows,
 };
-
-/// The number that stands for a follower without a dialogue.
-pub(super) const NO_DIALOGUE: i64 = -1;
 
 pub(super) const FUNNEL: &str = "
     SELECT official_account, carrier, following, state, reached, count FROM follower_tally
@@ -64,26 +61,15 @@ impl FollowerStore for SqliteInformation {
         }
         for row in fetch(&mut tx, TRANSACTION, MESSAGES, &accounts).await? {
             overview.messages.push(MessageCount {
-                account: get::<&str>(&row, 0)?.parse()?,
-                carrier: get::<&str>(&row, 1)?.parse()?,
-                purpose: at_place(&Purpose::ALL, get(&row, 2)?)?,
-                state: at_place(&DeliveryState::ALL, get(&row, 3)?)?,
-                count: small(&row, 4)?,
+                account: row.text(0)?.parse()?,
+                carrier: row.text(1)?.parse()?,
+                purpose: row.one_of(&Purpose::ALL, 2)?,
+                state: row.one_of(&DeliveryState::ALL, 3)?,
+                count: row.small(4)?,
             });
         }
         for row in fetch(&mut tx, TRANSACTION, ACQUISITIONS, &accounts).await? {
-            overview.acquisitions.push(Acquisition {
-                account: get::<&str>(&row, 0)?.parse()?,
-                carrier: get::<&str>(&row, 1)?.parse()?,
-                promoted: small(&row, 2)?,
-                discarded: small(&row, 3)?,
-                quarantined: small(&row, 4)?,
-                generation: small(&row, 5)?,
-                added_by_event: small(&row, 6)?,
-                added_by_list: small(&row, 7)?,
-                skipped: small(&row, 8)?,
-                promote_time: get::<Option<i64>>(&row, 9)?.map(instant).transpose()?,
-            });
+            overview.acquisitions.push(acquisition_of(&row)?);
         }
         Ok(overview)
     }
@@ -111,7 +97,7 @@ impl FollowerStore for SqliteInformation {
             .fetch_all(self.database.read())
             .await
             .map_err(&failed)?;
-        let page = found.iter().map(read_view).collect::<Result<Vec<_>, StoreError>>()?;
+        let page = found.iter().map(view_of).collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());
         let line = Audit { company: query.company.clone(), key: None, action: "followers_listed", detail };
@@ -129,43 +115,4 @@ async fn fetch(
     accounts: &str,
 ) -> Result<Vec<SqliteRow>, StoreError> {
     sqlx::query(query).bind(accounts).fetch_all(&mut **tx).await.map_err(StoreError::during(transaction))
-}
-
-/// The state of a dialogue, or none.
-fn dialogue_state(number: i64) -> Result<Option<State>, StoreError> {
-    if number == NO_DIALOGUE { Ok(None) } else { at_place(&State::ALL, number).map(Some) }
-}
-
-/// Adds a group of followers to its funnel; groups come by account and carrier.
-fn count_followers(funnels: &mut Vec<Funnel>, row: &SqliteRow) -> Result<(), StoreError> {
-    let account: OfficialAccountId = get::<&str>(row, 0)?.parse()?;
-    let carrier: CarrierId = get::<&str>(row, 1)?.parse()?;
-    let outcome = FollowerOutcome::of(get(row, 2)?, dialogue_state(get(row, 3)?)?);
-    let reached = at_place(&Stage::ALL, get(row, 4)?)?;
-    let count: u64 = small(row, 5)?;
-    if !funnels.last().is_some_and(|last| last.account == account && last.carrier == carrier) {
-        funnels.push(Funnel { account, carrier, reached: BTreeMap::new(), outcomes: BTreeMap::new() });
-    }
-    if let Some(funnel) = funnels.last_mut() {
-        *funnel.reached.entry(reached).or_default() += count;
-        *funnel.outcomes.entry(outcome).or_default() += count;
-    }
-    Ok(())
-}
-
-fn read_view(row: &SqliteRow) -> Result<FollowerView, StoreError> {
-    let follow_time = instant(get(row, 4)?)?;
-    let state_time = get::<Option<i64>>(row, 6)?.map(instant).transpose()?;
-    Ok(FollowerView {
-        follower: FollowerId::from_bytes(bytes16(row, 0)?),
-        phone_number: get::<&str>(row, 1)?.parse()?,
-        carrier: get::<&str>(row, 2)?.parse()?,
-        outcome: FollowerOutcome::of(get(row, 3)?, dialogue_state(get(row, 5)?)?),
-        customer_id: get::<Option<&str>>(row, 7)?.map(str::parse).transpose()?,
-        reasons: serde_json::from_str(get(row, 8)?)
-            .map_err(|_| StoreError::Corrupt("reasons are no JSON array".to_owned()))?,
-        follow_time,
-        outcome_time: state_time.unwrap_or(follow_time),
-        suspended: get(row, 9)?,
-    })
 }

@@ -12,7 +12,8 @@ use super::SqliteInformation;
 use crate::{
     StoreError,
     information::list::{Comparison, ListKey, ListStore},
-    sqlite::{bytes16, get, hex, instant, micros, rows},
+    row::{Columns as _, Id, instant, micros},
+    sqlite::rows,
 };
 
 pub(super) const CLEAR: &str = "DELETE FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
@@ -106,7 +107,7 @@ impl ListStore for SqliteInformation {
 
     async fn stage(&self, list: &ListKey, numbers: &[(FollowerId, PhoneNumber)]) -> Result<(), StoreError> {
         let values: Vec<_> =
-            numbers.iter().map(|(follower, number)| (hex(follower.as_bytes()), number.as_str())).collect();
+            numbers.iter().map(|(follower, number)| (Id::of(follower.as_bytes()), number.as_str())).collect();
         let mut step = self.step("stage_numbers", list).await?;
         sqlx::query(STAGE)
             .bind(list.account.as_str())
@@ -184,8 +185,8 @@ impl ListStore for SqliteInformation {
             .await
             .map_err(StoreError::during("promotions"))?;
         let read = |row: &SqliteRow| {
-            let account: OfficialAccountId = get::<&str>(row, 0)?.parse()?;
-            Ok((ListKey { account, carrier: get::<&str>(row, 1)?.parse()? }, instant(get(row, 2)?)?))
+            let account: OfficialAccountId = row.text(0)?.parse()?;
+            Ok((ListKey { account, carrier: row.text(1)?.parse()? }, row.instant(2)?))
         };
         under_way.iter().map(read).collect()
     }
@@ -251,8 +252,7 @@ impl SqliteInformation {
             .fetch_all(self.database.read())
             .await
             .map_err(StoreError::during("staged_numbers"))?;
-        let read =
-            |row: &SqliteRow| Ok((FollowerId::from_bytes(bytes16(row, 0)?), get::<&str>(row, 1)?.parse()?));
+        let read = |row: &SqliteRow| Ok((FollowerId::from_bytes(row.id(0)?), row.text(1)?.parse()?));
         found.iter().map(read).collect()
     }
 }

@@ -1,24 +1,21 @@
 //! Loads what a unit of work concerns: a query for each kind of thing, none for each follower.
 
-use jiff::Timestamp;
 use musubi_domain::{
-    customer::GivenAccount,
     delivery::DeliveryState,
-    dialogue::{Dialogue, Stage, State},
-    eligibility::Tie,
     guess::{Axis, Count},
-    id::{DialogueId, InquiryId, MessageId, TieId},
+    id::MessageId,
 };
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, Transaction};
 
-use super::{Interned, key_of, review::review_of};
 use crate::{
     StoreError,
     information::{
-        FollowerKey,
-        flow::{FollowerRecord, GuessKey, Inquiry, Matched, Scope, Subscription, TieRecord, Work},
+        changed::{key_rows, message_row},
+        flow::{GuessKey, Scope, Work},
+        record::{Interned, key_of, record_of},
     },
-    sqlite::{at_place, bytes16, get, hex, instant, place, rows, small},
+    row::{Bytes, Columns as _, place},
+    sqlite::rows,
 };
 
 pub(super) const FOLLOWERS: &str = "
@@ -73,12 +70,12 @@ pub(super) async fn load(
         for row in &loaded {
             let key = key_of(row, &mut accounts)?;
             concerned.push(key.clone());
-            work.tied.insert((key.account.clone(), get::<&str>(row, 2)?.parse()?), key);
+            work.tied.insert((key.account.clone(), row.text(2)?.parse()?), key);
         }
     }
     if !concerned.is_empty() {
-        let keys = key_rows(&concerned)?;
-        let loaded = sqlx::query(FOLLOWERS).bind(&keys).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let keys = rows(&key_rows(&concerned))?;
+        let loaded = sqlx::query(FOLLOWERS).bind(keys).fetch_all(&mut **tx).await.map_err(&failed)?;
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
         for row in &loaded {
@@ -98,126 +95,26 @@ pub(super) async fn load(
         let keys: Vec<_> = scope.messages.iter().map(|(key, id)| message_row(key, *id)).collect();
         let loaded = sqlx::query(MESSAGES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
         for row in &loaded {
-            let state = at_place(&DeliveryState::ALL, get(row, 1)?)?;
-            work.messages.insert(MessageId::from_bytes(bytes16(row, 0)?), state);
+            let state = row.one_of(&DeliveryState::ALL, 1)?;
+            work.messages.insert(MessageId::from_bytes(row.id(0)?), state);
         }
     }
     if !scope.guesses.is_empty() {
         let keys: Vec<_> = scope
             .guesses
             .iter()
-            .map(|key| (key.company.as_str(), place(&Axis::ALL, &key.axis), hex(&key.subject)))
+            .map(|key| (key.company.as_str(), place(&Axis::ALL, &key.axis), Bytes(key.subject.clone())))
             .collect();
         let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
         for row in &loaded {
             let key = GuessKey {
-                company: get::<&str>(row, 0)?.parse()?,
-                axis: at_place(&Axis::ALL, get(row, 1)?)?,
-                subject: get(row, 2)?,
+                company: row.text(0)?.parse()?,
+                axis: row.one_of(&Axis::ALL, 1)?,
+                subject: row.bytes(2)?.to_vec(),
             };
-            let count = Count { charged: small(row, 3)?, window_end: optional_instant(get(row, 4)?)? };
+            let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
             work.guesses.insert(key, count);
         }
     }
     Ok(work)
-}
-
-/// Follower keys as rows of the parameter: each once, because two events of one follower name it twice, and in the order
-/// of the tables.
-pub(super) fn key_rows(keys: &[FollowerKey]) -> Result<String, StoreError> {
-    let mut keys: Vec<&FollowerKey> = keys.iter().collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let keys: Vec<_> = keys.iter().map(|key| (key.account.as_str(), hex(key.follower.as_bytes()))).collect();
-    rows(&keys)
-}
-
-/// A delivery's key as a row of the parameter.
-pub(super) fn message_row(key: &FollowerKey, id: MessageId) -> (&str, String, String) {
-    (key.account.as_str(), hex(key.follower.as_bytes()), hex(id.as_bytes()))
-}
-
-fn subscriptions_of(json: &str) -> Result<Vec<Subscription>, StoreError> {
-    let rows: Vec<(&str, i64, i64)> = serde_json::from_str(json)
-        .map_err(|_| StoreError::Corrupt("subscriptions are no JSON rows".to_owned()))?;
-    let read = |(carrier, following, change_time): (&str, i64, i64)| {
-        Ok(Subscription {
-            carrier: carrier.parse()?,
-            following: following != 0,
-            change_time: instant(change_time)?,
-        })
-    };
-    rows.into_iter().map(read).collect()
-}
-
-fn record_of(row: &SqliteRow) -> Result<FollowerRecord, StoreError> {
-    let reasons = get::<Option<&str>>(row, 20)?.unwrap_or("[]");
-    Ok(FollowerRecord {
-        phone_number: get::<&str>(row, 2)?.parse()?,
-        carrier: get::<&str>(row, 3)?.parse()?,
-        following: get(row, 4)?,
-        follow_time: instant(get(row, 5)?)?,
-        subscriptions: subscriptions_of(get(row, 47)?)?,
-        dialogue: dialogue_of(row)?,
-        matched: Matched {
-            proposed_customer: get::<Option<&str>>(row, 19)?.map(str::parse).transpose()?,
-            reasons: serde_json::from_str(reasons)
-                .map_err(|_| StoreError::Corrupt("reasons are no JSON array".to_owned()))?,
-        },
-        tie: tie_of(row)?,
-        former_customer: get::<Option<&str>>(row, 33)?.map(str::parse).transpose()?,
-        inquiry: get::<Option<&[u8]>>(row, 27)?.map(|_| inquiry_of(row, 27)).transpose()?,
-        review: get::<Option<&[u8]>>(row, 34)?.map(|_| review_of(row, 34)).transpose()?,
-    })
-}
-
-fn dialogue_of(row: &SqliteRow) -> Result<Option<Dialogue>, StoreError> {
-    if get::<Option<&[u8]>>(row, 6)?.is_none() {
-        return Ok(None);
-    }
-    let account_number: Option<String> = get(row, 18)?;
-    let branch_number = get(row, 17)?;
-    Ok(Some(Dialogue {
-        id: DialogueId::from_bytes(bytes16(row, 6)?),
-        turn: small(row, 7)?,
-        state: at_place(&State::ALL, get(row, 8)?)?,
-        step: small(row, 9)?,
-        messages: small(row, 10)?,
-        reminders: small(row, 11)?,
-        unreadable: small(row, 12)?,
-        tries: small(row, 13)?,
-        reached: at_place(&Stage::ALL, get(row, 14)?)?,
-        due_time: optional_instant(get(row, 15)?)?,
-        state_time: instant(get(row, 16)?)?,
-        given: account_number.map(|account_number| GivenAccount { branch_number, account_number }),
-    }))
-}
-
-fn tie_of(row: &SqliteRow) -> Result<Option<TieRecord>, StoreError> {
-    if get::<Option<&[u8]>>(row, 21)?.is_none() {
-        return Ok(None);
-    }
-    let tie = Tie {
-        id: TieId::from_bytes(bytes16(row, 21)?),
-        customer_id: get::<&str>(row, 22)?.parse()?,
-        suspended: get(row, 26)?,
-        expire_time: instant(get(row, 25)?)?,
-    };
-    Ok(Some(TieRecord { tie, method: get::<&str>(row, 23)?.parse()?, tie_time: instant(get(row, 24)?)? }))
-}
-
-/// Reads an inquiry from six columns: id, company, branch, account, identity, due time.
-pub(super) fn inquiry_of(row: &SqliteRow, first: usize) -> Result<Inquiry, StoreError> {
-    Ok(Inquiry {
-        id: InquiryId::from_bytes(bytes16(row, first)?),
-        company: get::<&str>(row, first + 1)?.parse()?,
-        account: GivenAccount { branch_number: get(row, first + 2)?, account_number: get(row, first + 3)? },
-        identity: serde_json::from_str(get(row, first + 4)?)
-            .map_err(|_| StoreError::Corrupt("an identity is no JSON".to_owned()))?,
-        due_time: instant(get(row, first + 5)?)?,
-    })
-}
-
-fn optional_instant(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
-    micros.map(instant).transpose()
 }

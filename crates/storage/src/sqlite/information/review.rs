@@ -1,27 +1,23 @@
-//! Reviews, on SQLite: how a row is read and written, and what operators ask.
+//! Reviews as operators look at them, on SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
-    id::{
-        CompanyId, CustomerId, DialogueId, FollowerId, InquiryId, OfficialAccountId, OperatorName, ReviewId,
-    },
-    review::{Decision, ReviewState, Verdict},
-    seal::Sealed,
+    id::{CompanyId, OfficialAccountId, OperatorName, ReviewId},
+    review::ReviewState,
 };
-use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, Transaction};
 
-use super::{Interned, SqliteInformation, audit::audit, key_of};
+use super::{SqliteInformation, audit::audit};
 use crate::{
     StoreError,
     information::{
         FollowerKey,
         flow::Audit,
-        review::{Review, ReviewFile, ReviewQuery, ReviewStore},
+        record::{Interned, file_of, key_of, review_of},
+        review::{Review, ReviewFile, ReviewQuery, ReviewStore, no_page, no_review},
     },
-    sqlite::{at_place, bytes16, get, hex, instant, micros, place, rows},
+    row::place,
 };
 
 pub(super) const SAVE: &str = "
@@ -69,58 +65,6 @@ pub(super) const PAGE_OF_STATE: &str = reviews!(
     ORDER BY r.open_time, r.review_id LIMIT ?5"
 );
 
-/// A row of [`SAVE`].
-pub(super) fn review_row(account: &str, follower: &str, review: &Review) -> Result<Value, StoreError> {
-    let decisions: Vec<_> = review
-        .decisions
-        .iter()
-        .map(|it| (it.operator.as_str(), place(&Verdict::ALL, &it.verdict), micros(it.decide_time)))
-        .collect();
-    Ok(json!([
-        account,
-        follower,
-        hex(review.id.as_bytes()),
-        review.company.as_str(),
-        hex(review.dialogue.as_bytes()),
-        hex(review.inquiry.as_bytes()),
-        review.proposed_customer.as_ref().map(CustomerId::as_str),
-        review.method.as_str(),
-        rows(&review.reasons)?,
-        review.sealed.as_ref().map(|sealed| hex(sealed.as_bytes())),
-        place(&ReviewState::ALL, &review.state),
-        rows(&decisions)?,
-        micros(review.open_time),
-        micros(review.expire_time),
-        review.close_time.map(micros)
-    ]))
-}
-
-/// Reads a review from thirteen columns, which begin with its id.
-pub(super) fn review_of(row: &SqliteRow, first: usize) -> Result<Review, StoreError> {
-    let no_array = || StoreError::Corrupt("reasons or decisions are no JSON array".to_owned());
-    let decisions: Vec<(String, i64, i64)> =
-        serde_json::from_str(get(row, first + 9)?).map_err(|_| no_array())?;
-    let decisions = decisions.into_iter().map(|(operator, verdict, time)| {
-        let verdict = at_place(&Verdict::ALL, verdict)?;
-        Ok(Decision { operator: operator.parse()?, verdict, decide_time: instant(time)? })
-    });
-    Ok(Review {
-        id: ReviewId::from_bytes(bytes16(row, first)?),
-        company: get::<&str>(row, first + 1)?.parse()?,
-        dialogue: DialogueId::from_bytes(bytes16(row, first + 2)?),
-        inquiry: InquiryId::from_bytes(bytes16(row, first + 3)?),
-        proposed_customer: get::<Option<&str>>(row, first + 4)?.map(str::parse).transpose()?,
-        method: get::<&str>(row, first + 5)?.parse()?,
-        reasons: serde_json::from_str(get(row, first + 6)?).map_err(|_| no_array())?,
-        sealed: get::<Option<Vec<u8>>>(row, first + 7)?.map(Sealed::from_bytes),
-        state: at_place(&ReviewState::ALL, get(row, first + 8)?)?,
-        decisions: decisions.collect::<Result<_, StoreError>>()?,
-        open_time: instant(get(row, first + 10)?)?,
-        expire_time: instant(get(row, first + 11)?)?,
-        close_time: get::<Option<i64>>(row, first + 12)?.map(instant).transpose()?,
-    })
-}
-
 #[async_trait]
 impl ReviewStore for SqliteInformation {
     async fn list_reviews(&self, query: &ReviewQuery) -> Result<Vec<(FollowerKey, Review)>, StoreError> {
@@ -135,11 +79,7 @@ impl ReviewStore for SqliteInformation {
                     .bind(after.as_bytes().as_slice())
                     .fetch_optional(&mut *tx);
                 let time: Option<i64> = found.await.map_err(&failed)?;
-                let unknown = || {
-                    let remedy = "give the next_page_token of the page before, or none";
-                    Error::invalid("page_token", "no page gave it", remedy)
-                };
-                (time.ok_or_else(unknown)?, after.as_bytes().to_vec())
+                (time.ok_or_else(no_page)?, after.as_bytes().to_vec())
             }
         };
         let page = sqlx::query(if query.state.is_some() { PAGE_OF_STATE } else { PAGE })
@@ -194,19 +134,5 @@ async fn find(
         .fetch_optional(&mut **tx)
         .await
         .map_err(StoreError::during(transaction))?;
-    let row = found.ok_or_else(|| {
-        let remedy = "take an id that musubi reviews list shows";
-        Error::new(ErrorKind::NotFound, "no such review", remedy).at("review_id")
-    })?;
-    let key = FollowerKey {
-        account: get::<&str>(&row, 0)?.parse()?,
-        follower: FollowerId::from_bytes(bytes16(&row, 1)?),
-    };
-    Ok(ReviewFile {
-        key,
-        review: review_of(&row, 2)?,
-        phone_number: get::<&str>(&row, 15)?.parse()?,
-        tied_number: get::<Option<&str>>(&row, 16)?.map(str::parse).transpose()?,
-        former_customer: get::<Option<&str>>(&row, 17)?.map(str::parse).transpose()?,
-    })
+    file_of(&found.ok_or_else(no_review)?)
 }

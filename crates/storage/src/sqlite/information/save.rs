@@ -1,31 +1,28 @@
 //! Stores what a unit of work changed: compares with what was loaded and writes the difference, a statement for each kind of
 //! thing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use musubi_domain::{
-    delivery::{DeliveryState, Purpose},
-    dialogue::{Dialogue, Stage, State},
-    guess::{Axis, Count},
-    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
-};
-use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use musubi_domain::{delivery::DeliveryState, id::MessageId};
+use serde::Serialize;
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     audit::audit,
-    load::key_rows,
-    review::{self, review_row},
-    tally::{FollowerTally, MOVE_FOLLOWERS, Tally, TallyKey},
+    review,
+    tally::{self, MOVE_FOLLOWERS},
 };
 use crate::{
     StoreError,
     information::{
         FollowerKey,
-        flow::{FollowerRecord, GuessKey, Matched, NewDelivery, Origin, Scope, Work},
+        changed::{Before, Changed, added_rows, delivery_rows, key_rows},
+        flow::{NewDelivery, Scope, Work},
+        tally::{Tally, TallyKey},
     },
-    sqlite::{at_place, bytes16, get, hex, micros, place, rows},
+    row::{Columns as _, Id, micros, place},
+    sqlite::rows,
 };
 
 pub(super) const FOLLOWERS: &str = "
@@ -143,6 +140,7 @@ pub(super) async fn save(
 ) -> Result<(), StoreError> {
     let mut run = Run { tx, transaction };
     let changed = Changed::of(before, work)?;
+    run.write(FOLLOWERS, &changed.new_followers).await?;
     run.write(FOLLOWERS, &changed.followers).await?;
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
@@ -162,196 +160,16 @@ pub(super) async fn save(
             .await
             .map_err(StoreError::during(transaction))?;
     }
-    let guesses: Vec<Value> = work
-        .guesses
-        .iter()
-        .filter(|(key, count)| before.guesses.get(key) != Some(count))
-        .map(|(key, count)| {
-            let end = count.window_end.map(micros);
-            let axis = place(&Axis::ALL, &key.axis);
-            json!([key.company.as_str(), axis, hex(&key.subject), count.charged, end])
-        })
-        .collect();
-    run.write(GUESSES, &guesses).await?;
+    run.write(GUESSES, &changed.new_guesses).await?;
+    run.write(GUESSES, &changed.guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
     run.move_messages(scope, before, work, now, &mut tally).await?;
     run.withdraw(&work.withdrawn, now, &mut tally).await?;
     run.deliver(&work.deliveries, now, &mut tally).await?;
-    tally.store(run.tx, transaction).await?;
+    tally::store(&tally, run.tx, transaction).await?;
     run.write(ADDED, &added_rows(&work.added)).await?;
     audit(run.tx, transaction, &work.audits, now).await
-}
-
-/// What was loaded, kept to be compared.
-pub(super) struct Before {
-    followers: HashMap<FollowerKey, FollowerRecord>,
-    messages: HashMap<MessageId, DeliveryState>,
-    guesses: HashMap<GuessKey, Count>,
-}
-
-impl Before {
-    pub(super) fn of(work: &Work) -> Self {
-        Self {
-            followers: work.followers.clone(),
-            messages: work.messages.clone(),
-            guesses: work.guesses.clone(),
-        }
-    }
-}
-
-/// Rows to write.
-#[derive(Default)]
-struct Changed<'a> {
-    tally: FollowerTally<'a>,
-    followers: Vec<Value>,
-    subscriptions: Vec<Value>,
-    dialogues: Vec<Value>,
-    ties: Vec<Value>,
-    ended_ties: Vec<Value>,
-    inquiries: Vec<Value>,
-    ended_inquiries: Vec<Value>,
-    reviews: Vec<Value>,
-}
-
-impl<'a> Changed<'a> {
-    fn of(before: &'a Before, work: &'a Work) -> Result<Self, StoreError> {
-        let mut changed = Self::default();
-        // In the order of the tables: neighbours share pages.
-        let mut followers: Vec<_> = work.followers.iter().collect();
-        followers.sort_unstable_by_key(|(key, _)| *key);
-        for (key, record) in followers {
-            changed.compare(key, before.followers.get(key), record)?;
-        }
-        Ok(changed)
-    }
-
-    fn compare(
-        &mut self,
-        key: &'a FollowerKey,
-        was: Option<&'a FollowerRecord>,
-        is: &'a FollowerRecord,
-    ) -> Result<(), StoreError> {
-        self.tally.add(key, is, 1);
-        if let Some(was) = was {
-            self.tally.add(key, was, -1);
-        }
-        let (account, follower) = (key.account.as_str(), hex(key.follower.as_bytes()));
-        let head = |record: &FollowerRecord| {
-            (record.carrier.clone(), record.following, record.follow_time, record.former_customer.clone())
-        };
-        if was.map(head) != Some(head(is)) {
-            let (number, carrier) = (is.phone_number.as_str(), is.carrier.as_str());
-            let time = micros(is.follow_time);
-            let former = is.former_customer.as_ref().map(CustomerId::as_str);
-            self.followers.push(json!([
-                account,
-                follower,
-                number,
-                carrier,
-                i64::from(is.following),
-                time,
-                former
-            ]));
-        }
-        for subscription in &is.subscriptions {
-            if !was.is_some_and(|was| was.subscriptions.contains(subscription)) {
-                let (carrier, time) = (subscription.carrier.as_str(), micros(subscription.change_time));
-                self.subscriptions.push(json!([
-                    account,
-                    follower,
-                    carrier,
-                    i64::from(subscription.following),
-                    time
-                ]));
-            }
-        }
-        if let Some(dialogue) = &is.dialogue
-            && !was.is_some_and(|was| was.dialogue == is.dialogue && was.matched == is.matched)
-        {
-            self.dialogues.push(dialogue_row(account, &follower, dialogue, &is.matched)?);
-        }
-        match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
-            (Some(now), was) if was != Some(now) => self.ties.push(json!([
-                account,
-                follower,
-                hex(now.tie.id.as_bytes()),
-                now.tie.customer_id.as_str(),
-                now.method.as_str(),
-                micros(now.tie_time),
-                micros(now.tie.expire_time),
-                i64::from(now.tie.suspended)
-            ])),
-            (None, Some(_)) => self.ended_ties.push(json!([account, follower])),
-            (Some(_) | None, _) => {}
-        }
-        match (&is.inquiry, was.and_then(|was| was.inquiry.as_ref())) {
-            (Some(now), was) if was != Some(now) => self.inquiries.push(json!([
-                account,
-                follower,
-                hex(now.id.as_bytes()),
-                now.company.as_str(),
-                now.account.branch_number,
-                now.account.account_number,
-                serde_json::to_string(&now.identity)
-                    .map_err(|error| StoreError::Corrupt(format!("an identity can't be written: {error}")))?,
-                micros(now.due_time)
-            ])),
-            (None, Some(_)) => self.ended_inquiries.push(json!([account, follower])),
-            (Some(_) | None, _) => {}
-        }
-        if let Some(review) = &is.review
-            && was.and_then(|was| was.review.as_ref()) != Some(review)
-        {
-            self.reviews.push(review_row(account, &follower, review)?);
-        }
-        Ok(())
-    }
-}
-
-fn dialogue_row(
-    account: &str,
-    follower: &str,
-    dialogue: &Dialogue,
-    matched: &Matched,
-) -> Result<Value, StoreError> {
-    let given = dialogue.given.as_ref();
-    Ok(json!([
-        account,
-        follower,
-        hex(dialogue.id.as_bytes()),
-        dialogue.turn,
-        place(&State::ALL, &dialogue.state),
-        dialogue.step,
-        dialogue.messages,
-        dialogue.reminders,
-        dialogue.unreadable,
-        dialogue.tries,
-        place(&Stage::ALL, &dialogue.reached),
-        dialogue.due_time.map(micros),
-        micros(dialogue.state_time),
-        given.and_then(|given| given.branch_number.as_deref()),
-        given.map(|given| given.account_number.as_str()),
-        matched.proposed_customer.as_ref().map(CustomerId::as_str),
-        rows(&matched.reasons)?
-    ]))
-}
-
-fn added_rows(added: &[(FollowerKey, CarrierId, Origin)]) -> Vec<Value> {
-    let mut counts: HashMap<(&OfficialAccountId, &CarrierId), (u64, u64)> = HashMap::new();
-    for (key, carrier, origin) in added {
-        let count = counts.entry((&key.account, carrier)).or_default();
-        match origin {
-            Origin::Event => count.0 += 1,
-            Origin::List => count.1 += 1,
-        }
-    }
-    counts
-        .into_iter()
-        .map(|((account, carrier), (events, lists))| {
-            json!([account.as_str(), carrier.as_str(), events, lists])
-        })
-        .collect()
 }
 
 /// The open transaction and its name.
@@ -361,7 +179,7 @@ struct Run<'a, 'c> {
 }
 
 impl Run<'_, '_> {
-    async fn write(&mut self, sql: &'static str, values: &[Value]) -> Result<(), StoreError> {
+    async fn write(&mut self, sql: &'static str, values: &[impl Serialize]) -> Result<(), StoreError> {
         if values.is_empty() {
             return Ok(());
         }
@@ -378,7 +196,7 @@ impl Run<'_, '_> {
         sql: &'static str,
         parameter: String,
         now: Timestamp,
-    ) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
+    ) -> Result<Vec<SqliteRow>, StoreError> {
         sqlx::query(sql)
             .bind(parameter)
             .bind(micros(now))
@@ -396,26 +214,8 @@ impl Run<'_, '_> {
         if deliveries.is_empty() {
             return Ok(());
         }
-        let mut deliveries: Vec<&NewDelivery> = deliveries.iter().collect();
-        deliveries.sort_by_key(|new| (&new.key, new.message_id));
-        let values: Vec<Value> = deliveries
-            .into_iter()
-            .map(|new| {
-                json!([
-                    new.key.account.as_str(),
-                    hex(new.key.follower.as_bytes()),
-                    hex(new.message_id.as_bytes()),
-                    new.carrier.as_str(),
-                    place(&Purpose::ALL, &new.purpose),
-                    micros(new.due_time),
-                    micros(new.expire_time),
-                    hex(new.dialogue.0.as_bytes()),
-                    new.dialogue.1
-                ])
-            })
-            .collect();
-        for row in self.returning(DELIVERIES, rows(&values)?, now).await? {
-            tally.add(TallyKey::new(get(&row, 0)?, get(&row, 1)?, &[], get(&row, 2)?, 0), 1);
+        for row in self.returning(DELIVERIES, rows(&delivery_rows(deliveries))?, now).await? {
+            tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], row.int(2)?, 0), 1);
         }
         Ok(())
     }
@@ -434,16 +234,16 @@ impl Run<'_, '_> {
         for id in &messages {
             let (Some(was), Some(is)) = (before.messages.get(id), work.messages.get(id)) else { continue };
             if was != is {
-                values.push(json!([hex(id.as_bytes()), place(&DeliveryState::ALL, is)]));
+                values.push((Id::of(id.as_bytes()), place(&DeliveryState::ALL, is)));
             }
         }
         if values.is_empty() {
             return Ok(());
         }
         for row in self.returning(MESSAGES, rows(&values)?, now).await? {
-            let id = MessageId::from_bytes(bytes16(&row, 5)?);
+            let id = MessageId::from_bytes(row.id(5)?);
             if let Some(was) = before.messages.get(&id) {
-                tally.moved(&row, *was, at_place(&DeliveryState::ALL, get(&row, 4)?)?)?;
+                tally.moved(&row, *was, row.one_of(&DeliveryState::ALL, 4)?)?;
             }
         }
         Ok(())
@@ -458,7 +258,7 @@ impl Run<'_, '_> {
         if followers.is_empty() {
             return Ok(());
         }
-        for row in self.returning(WITHDRAWN, key_rows(followers)?, now).await? {
+        for row in self.returning(WITHDRAWN, rows(&key_rows(followers))?, now).await? {
             tally.moved(&row, DeliveryState::Queued, DeliveryState::Revoked)?;
         }
         Ok(())

@@ -1,0 +1,134 @@
+//! Debian's packages, installed without the servers that they would start: PostgreSQL's makes and starts a cluster on
+//! port 5432, Redis' starts one on 6379, both now and whenever the machine starts.
+//!
+//! Only on request, and only as root with `apt-get`, as in a container that runs the tests; elsewhere [`Error::Missing`]
+//! says what a person has to type. What is written for the time of the installation says so and goes with its end.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Error, Software, account, programs};
+
+/// Debian asks it whether a package may start its server.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Its answer "forbidden by policy".
+const FORBIDDEN: i32 = 101;
+/// Read by PostgreSQL's package as it decides whether to make a cluster.
+const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/musubi-tests.conf";
+const MARK: &str = "# Written by musubi while it installs packages; delete it when no installation runs.";
+
+/// Whether [`install_missing`] could install something here.
+#[must_use]
+pub fn may_install() -> bool {
+    account::is_root() && programs::find("apt-get").is_some()
+}
+
+/// Install what is missing, where that may be done. None of it is running afterwards, nor will be when the machine
+/// starts again.
+///
+/// # Errors
+///
+/// [`Error::Missing`] when it may not be done, or the packages are too old; [`Error::Install`] when apt-get fails;
+/// [`Error::WouldStart`] when this machine has a policy that lets packages start servers.
+pub fn install_missing() -> Result<(), Error> {
+    let missing: Vec<Software> =
+        Software::ALL.into_iter().filter(|software| !software.is_installed()).collect();
+    let Some(&first) = missing.first() else { return Ok(()) };
+    if !may_install() {
+        return Err(Error::Missing(first));
+    }
+    let packages: Vec<&str> = missing.iter().map(|software| software.package()).collect();
+    let _policy = forbid_starts(&packages)?;
+    let no_cluster = format!("{MARK}\ncreate_main_cluster = false\n");
+    let _no_cluster = Temporary::write(Path::new(NO_CLUSTER), &no_cluster, 0o644)?;
+    // Lists that could not be brought up to date may still do.
+    let _ = run("apt-get", &["update", "--quiet"]);
+    run(
+        "apt-get",
+        &[&["install", "--yes", "--quiet", "--no-install-recommends"], packages.as_slice()].concat(),
+    )?;
+    if missing.contains(&Software::Redis) {
+        run("update-rc.d", &[Software::Redis.package(), "disable"])?;
+    }
+    missing.into_iter().try_for_each(|software| software.program().map(drop))
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
+    let mut command = Command::new(program);
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    let failed = |source| Error::Process { doing: "run", program: program.into(), source };
+    let status = command.status().map_err(failed)?;
+    let command = || format!("{program} {}", arguments.join(" "));
+    if status.success() { Ok(()) } else { Err(Error::Install { command: command(), status }) }
+}
+
+/// A policy of our own, or this machine's if it forbids as well.
+fn forbid_starts(packages: &[&str]) -> Result<Option<Temporary>, Error> {
+    let is_anothers = fs::read_to_string(POLICY).is_ok_and(|policy| !policy.contains(MARK));
+    if is_anothers {
+        let answer = |package: &&str| Command::new(POLICY).args([package, "start"]).status();
+        let forbids = |package| answer(package).is_ok_and(|status| status.code() == Some(FORBIDDEN));
+        return if packages.iter().all(forbids) {
+            Ok(None)
+        } else {
+            Err(Error::WouldStart { packages: packages.join(" ") })
+        };
+    }
+    // Should we be killed, it forbids nothing any more.
+    let owner = std::process::id();
+    let policy = format!("#!/bin/sh\n{MARK}\n[ -d /proc/{owner} ] && exit {FORBIDDEN}\nexit 0\n");
+    Temporary::write(Path::new(POLICY), &policy, 0o755).map(Some)
+}
+
+/// A file of the system that goes when the installation ends.
+struct Temporary {
+    path: PathBuf,
+    /// The folder, if it was not there before.
+    folder: Option<PathBuf>,
+}
+
+impl Temporary {
+    fn write(path: &Path, text: &str, mode: u32) -> Result<Self, Error> {
+        let folder = path.parent().filter(|folder| !folder.exists()).map(Path::to_owned);
+        let written = folder.iter().try_for_each(fs::create_dir_all).and_then(|()| {
+            // One that was killed may have left its own.
+            let _ = fs::remove_file(path);
+            let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(path)?;
+            file.write_all(text.as_bytes())
+        });
+        let failed = |source| Error::File { doing: "could not write", path: path.into(), source };
+        written.map_err(failed)?;
+        Ok(Self { path: path.to_owned(), folder })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+        // It stays when a package keeps something there now.
+        let _ = self.folder.iter().try_for_each(fs::remove_dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn temporary_file_goes_with_the_folder_that_was_made_for_it() {
+        let within = crate::folder::Folder::make(&std::env::temp_dir()).unwrap();
+        let path = within.path().join("made/for.conf");
+        let temporary = Temporary::write(&path, "#!/bin/sh\n", 0o755).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o755);
+        assert!(Command::new(&path).status().unwrap().success());
+        let again = Temporary::write(&path, "#!/bin/sh\nexit 3\n", 0o755).unwrap();
+        assert_eq!(Command::new(&path).status().unwrap().code(), Some(3));
+        drop((again, temporary));
+        assert!(!path.parent().unwrap().exists() && within.path().exists());
+    }
+}

@@ -1,0 +1,113 @@
+//! What may vanish at any moment: shared rate limits, wake-up signals, live progress.
+//!
+//! Nothing here is the truth: the database is. So no method fails; where the server that is shared is out of reach, each process
+//! goes on by itself, slower at worst. Never anything personal: names, topics and keys are ids. Surprising: a bucket that
+//! nobody remembers is empty, not full, so that forgetting never lets more through.
+
+mod buckets;
+pub mod memory;
+pub mod redis;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::Error;
+use tokio::sync::watch;
+
+/// The time, as the node's clock tells it.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What messages count in: a company's, an official account's, a carrier's, a distribution's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Names it for every process.
+    pub name: String,
+    /// How many messages it lets through in a second, and holds at most; 0: any number, unless it is held.
+    pub per_second: u32,
+}
+
+/// How many messages may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Now; they have been taken from every bucket.
+    pub allowed: u32,
+    /// How long until there may be another.
+    pub wait: Duration,
+}
+
+/// How fast messages may go, for all processes together.
+#[async_trait]
+pub trait Limits: Send + Sync {
+    /// How many of `wanted` messages may go now that count in all of these buckets: the largest number that each of them
+    /// has, taken from all of them at once. A bucket fills by its rate, so nothing is made up for after a pause but a
+    /// second's worth.
+    async fn take(&self, buckets: &[Bucket], wanted: u32) -> Grant;
+
+    /// Lets nothing through this bucket for so long, wherever it is asked; then it begins empty. Of two holds the one that
+    /// ends later stands. Repeatable.
+    async fn hold(&self, bucket: &str, how_long: Duration);
+}
+
+/// Wake-up signals: "look at the database", nothing more. Losing one costs time, never work, because everyone who listens
+/// also looks by timer.
+pub trait Signals: Send + Sync {
+    /// Wakes everyone who listens to this topic: in this process at once, in others soon. Never waits.
+    fn raise(&self, topic: &'static str);
+
+    /// One who listens.
+    fn listen(&self, topic: &'static str) -> Listener;
+}
+
+/// One who waits for a signal.
+#[derive(Debug)]
+pub struct Listener(watch::Receiver<()>);
+
+impl Listener {
+    /// Waits for a signal since the last wait, at most so long.
+    pub async fn wait(&mut self, at_most: Duration) {
+        if let Ok(Err(_closed)) = tokio::time::timeout(at_most, self.0.changed()).await {
+            tokio::time::sleep(at_most).await;
+        }
+    }
+}
+
+/// What is counted while it goes on, by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// How often one who watches looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Live progress, for people who watch. Whoever needs to be sure asks the database.
+#[async_trait]
+pub trait Progress: Send + Sync {
+    /// Says how far it has come; the last word stands, and is forgotten after `lasts`.
+    async fn put(&self, key: &str, counts: &Counts, lasts: Duration);
+
+    /// How far it has come; none when nobody said so lately.
+    async fn read(&self, key: &str) -> Option<Counts>;
+
+    /// Waits until it is otherwise than it was seen last.
+    async fn changed(&self, key: &str, seen: Option<&Counts>) -> Option<Counts> {
+        loop {
+            let counts = self.read(key).await;
+            if counts.as_ref() != seen {
+                return counts;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// All of it.
+pub trait Ephemeral: Limits + Signals + Progress {}
+
+impl<T: Limits + Signals + Progress> Ephemeral for T {}
+
+/// Checks the address of a shared server, without going there.
+///
+/// # Errors
+/// What is wrong with it, and never the address, which may hold a password.
+pub fn check_url(url: &str) -> Result<(), Error> {
+    redis::open(url).map(drop)
+}

@@ -1,0 +1,287 @@
+//! What only a server can do: be flushed, be killed, be slow, not be there.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ::redis::{Client, FromRedisValue, cmd};
+use futures::{StreamExt as _, future::join};
+use tokio::time::sleep;
+
+use super::{open as open_client, *};
+use crate::conformance::ephemeral::{
+    self as facts, bucket, counts, ephemeral_suite, running_clock, take_for,
+};
+
+/// A server of its own, without anything on disk.
+struct Server {
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    fn absent() -> Self {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        Self { port, child: None }
+    }
+
+    async fn start() -> Self {
+        let mut server = Self::absent();
+        server.start_again().await;
+        server
+    }
+
+    async fn start_again(&mut self) {
+        let port = self.port.to_string();
+        let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let mut command = Command::new("redis-server");
+        self.child = Some(command.args(arguments).stdout(Stdio::null()).spawn().unwrap());
+        while self.client().get_multiplexed_async_connection().await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn client(&self) -> Client {
+        Client::open(self.url()).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Server {
+    async fn connect(&self, deadline: Duration) -> RedisEphemeral {
+        let options = RedisOptions { prefix: "musubi".to_owned(), fallback_percent: 50, deadline };
+        RedisEphemeral::open(&self.url(), options, running_clock()).await.unwrap()
+    }
+
+    /// Two replicas, as in production.
+    async fn replicas(&self) -> [facts::Client; 2] {
+        [Arc::new(self.connect(SOON).await), Arc::new(self.connect(SOON).await)]
+    }
+
+    async fn order<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+    }
+}
+
+/// As production waits.
+const SOON: Duration = Duration::from_millis(100);
+/// Longer than a busy machine takes, where a fact isn't about it.
+const LATE: Duration = Duration::from_secs(20);
+/// Until a lost server has surely been found again.
+const FOUND: Duration = Duration::from_secs(10);
+
+async fn open() -> (RedisEphemeral, RedisEphemeral, Server) {
+    let server = Server::start().await;
+    (server.connect(LATE).await, server.connect(LATE).await, server)
+}
+
+ephemeral_suite!(open());
+
+const RATE: u32 = 200;
+
+/// Takes by both replicas while something happens to the server; gives what each got, after asserting the most.
+async fn take_while(replicas: &[facts::Client; 2], what: impl Future<Output = ()>, seconds: u64) -> Vec<u32> {
+    let begun = Instant::now();
+    let carrier = bucket("carrier", RATE);
+    let (got, ()) = join(take_for(replicas, &carrier, Duration::from_secs(seconds)), what).await;
+    // The whole of the rate: by the server, or half of it by each of two replicas; and a second's worth.
+    let most = f64::from(RATE) * (begun.elapsed().as_secs_f64() + 1.0);
+    assert!(f64::from(got.iter().sum::<u32>()) <= most, "{got:?} of {most}");
+    got
+}
+
+/// Waits until both replicas speak through the server again.
+async fn together_again(replicas: &[facts::Client; 2]) {
+    let begun = Instant::now();
+    let said = counts(&[("together", 1)]);
+    loop {
+        replicas[0].put("probe", &said, LATE).await;
+        if replicas[1].read("probe").await.as_ref() == Some(&said) {
+            return;
+        }
+        assert!(begun.elapsed() < FOUND, "they did not find the server");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushed_in_the_middle_it_never_exceeds_the_rate_and_goes_on() {
+    let server = Server::start().await;
+    let replicas = server.replicas().await;
+    let flushes = async {
+        for _ in 0..20 {
+            sleep(Duration::from_millis(100)).await;
+            server.order::<()>(&["FLUSHALL"]).await;
+        }
+    };
+    take_while(&replicas, flushes, 2).await;
+    let got = take_while(&replicas, async {}, 1).await;
+    assert!(got.iter().sum::<u32>() > RATE / 4, "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_started_again_it_never_exceeds_the_rate_and_goes_on() {
+    let mut server = Server::start().await;
+    let replicas = server.replicas().await;
+    let mut listener = replicas[1].listen("deliveries");
+    let death = async {
+        for _ in 0..2 {
+            sleep(Duration::from_millis(700)).await;
+            server.kill();
+            sleep(Duration::from_millis(1_300)).await;
+            server.start_again().await;
+        }
+    };
+    let got = take_while(&replicas, death, 5).await;
+    assert!(got.iter().sum::<u32>() > RATE, "{got:?}");
+    together_again(&replicas).await;
+    listener.wait(LATE).await;
+    replicas[0].raise("deliveries");
+    let begun = Instant::now();
+    listener.wait(LATE).await;
+    assert!(begun.elapsed() < LATE / 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_it_is_gone_each_has_its_share_and_signals_stay_at_home() {
+    let mut server = Server::start().await;
+    let replicas = server.replicas().await;
+    server.kill();
+    let got = take_while(&replicas, async {}, 2).await;
+    for got in got {
+        assert!(got > 0 && got <= RATE * 11 / 10, "{got} by one");
+    }
+    let mut listener = replicas[0].listen("deliveries");
+    replicas[0].raise("deliveries");
+    let begun = Instant::now();
+    listener.wait(LATE).await;
+    assert!(begun.elapsed() < LATE / 2);
+    replicas[0].put("dst_1", &counts(&[("sent", 1)]), LATE).await;
+    assert_eq!(replicas[0].read("dst_1").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_outlives_the_server() {
+    let mut server = Server::start().await;
+    let replicas = server.replicas().await;
+    replicas[0].hold("account", LATE).await;
+    server.kill();
+    assert_eq!(replicas[0].take(&[bucket("account", 0)], 1).await.allowed, 0);
+    assert_eq!(replicas[1].take(&[bucket("account", 0)], 1).await.allowed, 1, "that one learns it by itself");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_waited_for_once() {
+    let server = Server::start().await;
+    let replicas = server.replicas().await;
+    server.order::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
+    let begun = Instant::now();
+    for _ in 0..1_000 {
+        replicas[0].take(&[bucket("carrier", RATE)], 1).await;
+        replicas[0].put("dst_1", &counts(&[]), LATE).await;
+    }
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    together_again(&replicas).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_to_write_is_out_of_reach() {
+    let server = Server::start().await;
+    let replicas = server.replicas().await;
+    server.order::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert_eq!(replicas[0].take(&[bucket("carrier", 0)], 5).await.allowed, 5);
+    let got = take_while(&replicas, async {}, 1).await;
+    assert!(got.iter().all(|got| *got > 0), "{got:?}");
+    server.order::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    together_again(&replicas).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_later_is_found() {
+    let mut server = Server::absent();
+    let replicas = server.replicas().await;
+    assert_eq!(replicas[0].take(&[bucket("carrier", 0)], 5).await.allowed, 5);
+    server.start_again().await;
+    together_again(&replicas).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_are_coalesced() {
+    let server = Server::start().await;
+    let one = server.connect(LATE).await;
+    let mut channel = server.client().get_async_pubsub().await.unwrap();
+    channel.subscribe("musubi:signals").await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..200 {
+        (0..1_000).for_each(|_| one.raise("deliveries"));
+        sleep(Duration::from_millis(1)).await;
+    }
+    let most = begun.elapsed().as_millis() / 10 + 2;
+    sleep(Duration::from_millis(200)).await;
+    // The last one of all is ours.
+    server.order::<()>(&["PUBLISH", "musubi:signals", "end"]).await;
+    let texts = channel.into_on_message().map(|message| message.get_payload::<String>().unwrap());
+    let published = texts.take_while(|text| std::future::ready(text != "end")).count().await;
+    assert!((1..=most).contains(&(published as u128)), "{published} of at most {most}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_key_expires_and_begins_with_the_prefix() {
+    let server = Server::start().await;
+    let one = server.connect(LATE).await;
+    one.take(&[bucket("carrier", 1), bucket("company", 2)], 1).await;
+    one.hold("account", Duration::from_secs(1)).await;
+    one.hold("carrier", Duration::from_secs(1)).await;
+    one.put("dst_1", &counts(&[("sent", 1)]), LATE).await;
+    let keys: Vec<String> = server.order(&["KEYS", "*"]).await;
+    assert!(keys.len() >= 4, "{keys:?}");
+    for key in keys {
+        let lasts: i64 = server.order(&["PTTL", &key]).await;
+        assert!(key.starts_with("musubi:") && lasts > 0 && lasts <= 601_000, "{key}: {lasts} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_prefixes_share_nothing() {
+    let server = Server::start().await;
+    let one = server.connect(LATE).await;
+    let options = RedisOptions { prefix: "another".to_owned(), fallback_percent: 50, deadline: LATE };
+    let other = RedisEphemeral::open(&server.url(), options, running_clock()).await.unwrap();
+    one.hold("account", LATE).await;
+    one.put("dst_1", &counts(&[("sent", 1)]), LATE).await;
+    assert_eq!(other.take(&[bucket("account", 0)], 1).await.allowed, 1);
+    assert_eq!(other.read("dst_1").await, None);
+    let mut listener = other.listen("deliveries");
+    one.raise("deliveries");
+    let begun = Instant::now();
+    listener.wait(Duration::from_millis(200)).await;
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_and_not_repeated() {
+    for url in ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://:secret@:x", "redis://host/secret"] {
+        let said = open_client(url).unwrap_err().to_string();
+        assert!(!said.contains("secret") && said.contains("redis://host:port"), "{url}: {said}");
+    }
+}

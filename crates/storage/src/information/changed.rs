@@ -1,0 +1,435 @@
+//! What a unit of work changed, as rows to write: the difference between what was loaded and what it became.
+//!
+//! Pure. What is new stands apart from what was there, because where others write at the same time, two that make the same thing
+//! must not both succeed.
+
+use std::collections::HashMap;
+
+use musubi_domain::{
+    delivery::DeliveryState,
+    dialogue::{Dialogue, Stage, State},
+    guess::{Axis, Count},
+    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
+    review::{ReviewState, Verdict},
+};
+
+use super::{
+    FollowerKey,
+    flow::{Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, TieRecord, Work},
+    review::Review,
+    tally::FollowerTally,
+};
+use crate::{
+    StoreError,
+    row::{Bytes, Id, bulk_rows, list, micros, place},
+};
+
+bulk_rows! {
+    /// A follower's key.
+    KeyRow<'a> { account: &'a str, follower: Id, }
+
+    /// A delivery's key.
+    MessageKeyRow<'a> { account: &'a str, follower: Id, message: Id, }
+
+    /// A follower.
+    FollowerRow<'a> {
+        account: &'a str,
+        follower: Id,
+        phone_number: &'a str,
+        carrier: &'a str,
+        following: bool,
+        follow_time: i64,
+        former_customer: Option<&'a str>,
+    }
+
+    /// What one carrier's list says.
+    SubscriptionRow<'a> {
+        account: &'a str,
+        follower: Id,
+        carrier: &'a str,
+        following: bool,
+        change_time: i64,
+    }
+
+    /// A dialogue.
+    DialogueRow<'a> {
+        account: &'a str,
+        follower: Id,
+        dialogue: Id,
+        turn: i64,
+        state: i64,
+        step: i64,
+        messages: i64,
+        reminders: i64,
+        unreadable: i64,
+        tries: i64,
+        reached: i64,
+        due_time: Option<i64>,
+        state_time: i64,
+        branch_number: Option<&'a str>,
+        account_number: Option<&'a str>,
+        proposed_customer: Option<&'a str>,
+        reasons: String,
+    }
+
+    /// A tie.
+    TieRow<'a> {
+        account: &'a str,
+        follower: Id,
+        tie: Id,
+        customer: &'a str,
+        method: &'a str,
+        tie_time: i64,
+        expire_time: i64,
+        suspended: bool,
+    }
+
+    /// To whom a customer is tied.
+    TiedRow<'a> { account: &'a str, follower: Id, customer: &'a str, }
+
+    /// An inquiry.
+    InquiryRow<'a> {
+        account: &'a str,
+        follower: Id,
+        inquiry: Id,
+        company: &'a str,
+        branch_number: Option<&'a str>,
+        account_number: &'a str,
+        identity: String,
+        due_time: i64,
+    }
+
+    /// A review.
+    ReviewRow<'a> {
+        account: &'a str,
+        follower: Id,
+        review: Id,
+        company: &'a str,
+        dialogue: Id,
+        inquiry: Id,
+        proposed_customer: Option<&'a str>,
+        method: &'a str,
+        reasons: String,
+        sealed: Option<Bytes>,
+        state: i64,
+        decisions: String,
+        open_time: i64,
+        expire_time: i64,
+        close_time: Option<i64>,
+    }
+
+    /// A count of tries.
+    GuessRow<'a> {
+        company: &'a str,
+        axis: i64,
+        subject: Bytes,
+        charged: i64,
+        window_end: Option<i64>,
+    }
+
+    /// A dialogue's message.
+    DeliveryRow<'a> {
+        account: &'a str,
+        follower: Id,
+        message: Id,
+        carrier: &'a str,
+        purpose: i64,
+        due_time: i64,
+        expire_time: i64,
+        dialogue: Id,
+        step: i64,
+    }
+
+    /// Followers that came, for the record of acquisition.
+    AddedRow<'a> { account: &'a str, carrier: &'a str, by_event: i64, by_list: i64, }
+
+    /// A line of the audit.
+    AuditRow<'a> {
+        company: &'a str,
+        account: Option<&'a str>,
+        follower: Option<Id>,
+        action: &'a str,
+        detail: &'a str,
+    }
+}
+
+/// What was loaded, kept to be compared.
+pub(crate) struct Before {
+    pub(crate) messages: HashMap<MessageId, DeliveryState>,
+    followers: HashMap<FollowerKey, FollowerRecord>,
+    guesses: HashMap<GuessKey, Count>,
+}
+
+impl Before {
+    pub(crate) fn of(work: &Work) -> Self {
+        Self {
+            followers: work.followers.clone(),
+            messages: work.messages.clone(),
+            guesses: work.guesses.clone(),
+        }
+    }
+}
+
+/// Rows to write.
+#[derive(Default)]
+pub(crate) struct Changed<'a> {
+    pub(crate) tally: FollowerTally<'a>,
+    pub(crate) new_followers: Vec<FollowerRow<'a>>,
+    pub(crate) followers: Vec<FollowerRow<'a>>,
+    pub(crate) subscriptions: Vec<SubscriptionRow<'a>>,
+    pub(crate) dialogues: Vec<DialogueRow<'a>>,
+    pub(crate) ties: Vec<TieRow<'a>>,
+    pub(crate) ended_ties: Vec<KeyRow<'a>>,
+    /// Of the ties, those that are to another customer than before.
+    pub(crate) tied_customers: Vec<TiedRow<'a>>,
+    pub(crate) inquiries: Vec<InquiryRow<'a>>,
+    pub(crate) ended_inquiries: Vec<KeyRow<'a>>,
+    pub(crate) reviews: Vec<ReviewRow<'a>>,
+    pub(crate) new_guesses: Vec<GuessRow<'a>>,
+    pub(crate) guesses: Vec<GuessRow<'a>>,
+}
+
+impl<'a> Changed<'a> {
+    pub(crate) fn of(before: &'a Before, work: &'a Work) -> Result<Self, StoreError> {
+        let mut changed = Self::default();
+        // In the order of the tables: neighbours share pages, and locks are taken in one order.
+        let mut followers: Vec<_> = work.followers.iter().collect();
+        followers.sort_unstable_by_key(|(key, _)| *key);
+        for (key, record) in followers {
+            changed.compare(key, before.followers.get(key), record)?;
+        }
+        for (key, count) in &work.guesses {
+            let row = || GuessRow {
+                company: key.company.as_str(),
+                axis: place(&Axis::ALL, &key.axis),
+                subject: Bytes(key.subject.clone()),
+                charged: i64::from(count.charged),
+                window_end: count.window_end.map(micros),
+            };
+            match before.guesses.get(key) {
+                None => changed.new_guesses.push(row()),
+                Some(was) if was != count => changed.guesses.push(row()),
+                Some(_) => {}
+            }
+        }
+        Ok(changed)
+    }
+
+    fn compare(
+        &mut self,
+        key: &'a FollowerKey,
+        was: Option<&'a FollowerRecord>,
+        is: &'a FollowerRecord,
+    ) -> Result<(), StoreError> {
+        self.tally.add(key, is, 1);
+        if let Some(was) = was {
+            self.tally.add(key, was, -1);
+        }
+        let row = key_row(key);
+        let head = |record: &'a FollowerRecord| {
+            (&record.carrier, record.following, record.follow_time, &record.former_customer)
+        };
+        if was.map(head) != Some(head(is)) {
+            let rows = if was.is_some() { &mut self.followers } else { &mut self.new_followers };
+            rows.push(FollowerRow {
+                account: row.account,
+                follower: row.follower,
+                phone_number: is.phone_number.as_str(),
+                carrier: is.carrier.as_str(),
+                following: is.following,
+                follow_time: micros(is.follow_time),
+                former_customer: is.former_customer.as_ref().map(CustomerId::as_str),
+            });
+        }
+        for subscription in &is.subscriptions {
+            if !was.is_some_and(|was| was.subscriptions.contains(subscription)) {
+                self.subscriptions.push(SubscriptionRow {
+                    account: row.account,
+                    follower: row.follower,
+                    carrier: subscription.carrier.as_str(),
+                    following: subscription.following,
+                    change_time: micros(subscription.change_time),
+                });
+            }
+        }
+        if let Some(dialogue) = &is.dialogue
+            && !was.is_some_and(|was| was.dialogue == is.dialogue && was.matched == is.matched)
+        {
+            self.dialogues.push(dialogue_row(&row, dialogue, &is.matched)?);
+        }
+        match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
+            (Some(now), was) if was != Some(now) => {
+                let customer = &now.tie.customer_id;
+                if was.map(|was| &was.tie.customer_id) != Some(customer) {
+                    let KeyRow { account, follower } = row;
+                    self.tied_customers.push(TiedRow { account, follower, customer: customer.as_str() });
+                }
+                self.ties.push(tie_row(&row, now));
+            }
+            (None, Some(_)) => self.ended_ties.push(row.clone()),
+            (Some(_) | None, _) => {}
+        }
+        match (&is.inquiry, was.and_then(|was| was.inquiry.as_ref())) {
+            (Some(now), was) if was != Some(now) => self.inquiries.push(inquiry_row(&row, now)?),
+            (None, Some(_)) => self.ended_inquiries.push(row.clone()),
+            (Some(_) | None, _) => {}
+        }
+        if let Some(review) = &is.review
+            && was.and_then(|was| was.review.as_ref()) != Some(review)
+        {
+            self.reviews.push(review_row(&row, review)?);
+        }
+        Ok(())
+    }
+}
+
+/// A follower's key as a row.
+pub(crate) fn key_row(key: &FollowerKey) -> KeyRow<'_> {
+    KeyRow { account: key.account.as_str(), follower: Id::of(key.follower.as_bytes()) }
+}
+
+/// Follower keys as rows: each once, because two events of one follower name it twice, and in the order of the tables.
+pub(crate) fn key_rows(keys: &[FollowerKey]) -> Vec<KeyRow<'_>> {
+    let mut keys: Vec<&FollowerKey> = keys.iter().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into_iter().map(key_row).collect()
+}
+
+/// A delivery's key as a row.
+pub(crate) fn message_row(key: &FollowerKey, id: MessageId) -> MessageKeyRow<'_> {
+    let KeyRow { account, follower } = key_row(key);
+    MessageKeyRow { account, follower, message: Id::of(id.as_bytes()) }
+}
+
+fn dialogue_row<'a>(
+    key: &KeyRow<'a>,
+    dialogue: &'a Dialogue,
+    matched: &'a Matched,
+) -> Result<DialogueRow<'a>, StoreError> {
+    let given = dialogue.given.as_ref();
+    Ok(DialogueRow {
+        account: key.account,
+        follower: key.follower,
+        dialogue: Id::of(dialogue.id.as_bytes()),
+        turn: i64::from(dialogue.turn),
+        state: place(&State::ALL, &dialogue.state),
+        step: i64::from(dialogue.step),
+        messages: i64::from(dialogue.messages),
+        reminders: i64::from(dialogue.reminders),
+        unreadable: i64::from(dialogue.unreadable),
+        tries: i64::from(dialogue.tries),
+        reached: place(&Stage::ALL, &dialogue.reached),
+        due_time: dialogue.due_time.map(micros),
+        state_time: micros(dialogue.state_time),
+        branch_number: given.and_then(|given| given.branch_number.as_deref()),
+        account_number: given.map(|given| given.account_number.as_str()),
+        proposed_customer: matched.proposed_customer.as_ref().map(CustomerId::as_str),
+        reasons: list(&matched.reasons)?,
+    })
+}
+
+fn tie_row<'a>(key: &KeyRow<'a>, record: &'a TieRecord) -> TieRow<'a> {
+    TieRow {
+        account: key.account,
+        follower: key.follower,
+        tie: Id::of(record.tie.id.as_bytes()),
+        customer: record.tie.customer_id.as_str(),
+        method: record.method.as_str(),
+        tie_time: micros(record.tie_time),
+        expire_time: micros(record.tie.expire_time),
+        suspended: record.tie.suspended,
+    }
+}
+
+fn inquiry_row<'a>(key: &KeyRow<'a>, inquiry: &'a Inquiry) -> Result<InquiryRow<'a>, StoreError> {
+    Ok(InquiryRow {
+        account: key.account,
+        follower: key.follower,
+        inquiry: Id::of(inquiry.id.as_bytes()),
+        company: inquiry.company.as_str(),
+        branch_number: inquiry.account.branch_number.as_deref(),
+        account_number: &inquiry.account.account_number,
+        identity: list(&inquiry.identity)?,
+        due_time: micros(inquiry.due_time),
+    })
+}
+
+fn review_row<'a>(key: &KeyRow<'a>, review: &'a Review) -> Result<ReviewRow<'a>, StoreError> {
+    let decisions: Vec<_> = review
+        .decisions
+        .iter()
+        .map(|it| (it.operator.as_str(), place(&Verdict::ALL, &it.verdict), micros(it.decide_time)))
+        .collect();
+    Ok(ReviewRow {
+        account: key.account,
+        follower: key.follower,
+        review: Id::of(review.id.as_bytes()),
+        company: review.company.as_str(),
+        dialogue: Id::of(review.dialogue.as_bytes()),
+        inquiry: Id::of(review.inquiry.as_bytes()),
+        proposed_customer: review.proposed_customer.as_ref().map(CustomerId::as_str),
+        method: review.method.as_str(),
+        reasons: list(&review.reasons)?,
+        sealed: review.sealed.as_ref().map(|sealed| Bytes(sealed.as_bytes().to_vec())),
+        state: place(&ReviewState::ALL, &review.state),
+        decisions: list(&decisions)?,
+        open_time: micros(review.open_time),
+        expire_time: micros(review.expire_time),
+        close_time: review.close_time.map(micros),
+    })
+}
+
+/// Deliveries made now, in the order of the table.
+pub(crate) fn delivery_rows(deliveries: &[NewDelivery]) -> Vec<DeliveryRow<'_>> {
+    let mut deliveries: Vec<&NewDelivery> = deliveries.iter().collect();
+    deliveries.sort_by_key(|new| (&new.key, new.message_id));
+    let rows = deliveries.into_iter().map(|new| {
+        let MessageKeyRow { account, follower, message } = message_row(&new.key, new.message_id);
+        DeliveryRow {
+            account,
+            follower,
+            message,
+            carrier: new.carrier.as_str(),
+            purpose: place(&musubi_domain::delivery::Purpose::ALL, &new.purpose),
+            due_time: micros(new.due_time),
+            expire_time: micros(new.expire_time),
+            dialogue: Id::of(new.dialogue.0.as_bytes()),
+            step: i64::from(new.dialogue.1),
+        }
+    });
+    rows.collect()
+}
+
+/// How many followers an event or a list brought, by list.
+pub(crate) fn added_rows(added: &[(FollowerKey, CarrierId, Origin)]) -> Vec<AddedRow<'_>> {
+    let mut counts: HashMap<(&OfficialAccountId, &CarrierId), (i64, i64)> = HashMap::new();
+    for (key, carrier, origin) in added {
+        let count = counts.entry((&key.account, carrier)).or_default();
+        match origin {
+            Origin::Event => count.0 += 1,
+            Origin::List => count.1 += 1,
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_unstable();
+    let rows = counts.into_iter().map(|((account, carrier), (by_event, by_list))| AddedRow {
+        account: account.as_str(),
+        carrier: carrier.as_str(),
+        by_event,
+        by_list,
+    });
+    rows.collect()
+}
+
+/// Lines of the audit.
+pub(crate) fn audit_rows(audits: &[Audit]) -> Vec<AuditRow<'_>> {
+    let rows = audits.iter().map(|audit| AuditRow {
+        company: audit.company.as_str(),
+        account: audit.key.as_ref().map(|key| key.account.as_str()),
+        follower: audit.key.as_ref().map(|key| Id::of(key.follower.as_bytes())),
+        action: audit.action,
+        detail: &audit.detail,
+    });
+    rows.collect()
+}

@@ -1,0 +1,343 @@
+//! What a claim makes of due deliveries, and what results make of attempted ones: pure, the same on every database.
+//!
+//! The claim asks the domain's gate about each delivery, in the transaction that starts the attempts. There is no other way to an
+//! attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose, Signal, advance},
+    eligibility::{Outgoing, Standing, Tie, choose, gate},
+    id::{CustomerId, DialogueId, FollowerId, MessageId, TieId},
+    phone_number::PhoneNumber,
+};
+
+use super::{
+    FollowerKey,
+    delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, Source},
+    record::{Interned, key_of, texts},
+    tally::{Tally, TallyKey},
+};
+use crate::{
+    StoreError,
+    row::{Columns, micros, place},
+};
+
+/// A distribution in a delivery's columns; a dialogue's messages have none.
+fn source_bytes(source: &Source) -> &[u8] {
+    match source {
+        Source::Dialogues(_) => &[],
+        Source::Distribution(id) => id.as_bytes(),
+    }
+}
+
+/// A delivery that a claim moved.
+pub(crate) struct Move {
+    /// Whose.
+    pub(crate) key: FollowerKey,
+    /// Which.
+    pub(crate) message_id: MessageId,
+    /// Where it stands now.
+    pub(crate) state: i64,
+    /// What it says.
+    pub(crate) purpose: i64,
+    /// How many attempts it had.
+    pub(crate) attempts: u32,
+    /// When it is due again.
+    pub(crate) due_time: i64,
+    /// The tie and the customer that it is pinned to.
+    pub(crate) pinned: Option<(TieId, CustomerId)>,
+}
+
+/// A due delivery and all that the gate looks at.
+struct Due {
+    key: FollowerKey,
+    message_id: MessageId,
+    purpose: Purpose,
+    state: DeliveryState,
+    attempts: u32,
+    throttled: u32,
+    expire_time: Timestamp,
+    dialogue: Option<(DialogueId, u16)>,
+    pinned: Option<(TieId, CustomerId)>,
+    phone_number: Option<PhoneNumber>,
+    standing: Standing,
+    values: Option<Vec<String>>,
+}
+
+impl Due {
+    /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
+    /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
+    /// the customer, throttled.
+    fn read(row: &impl Columns, accounts: &mut Interned) -> Result<Self, StoreError> {
+        let dialogue = match row.maybe_id(7)? {
+            Some(id) => Some((DialogueId::from_bytes(id), row.small(8)?)),
+            None => None,
+        };
+        let pinned = match row.maybe_id(9)? {
+            Some(id) => Some((TieId::from_bytes(id), row.text(10)?.parse()?)),
+            None => None,
+        };
+        let tie = match row.maybe_id(14)? {
+            Some(id) => Some(Tie {
+                id: TieId::from_bytes(id),
+                customer_id: row.text(15)?.parse()?,
+                suspended: row.flag(17)?,
+                expire_time: row.instant(16)?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            key: key_of(row, accounts)?,
+            message_id: MessageId::from_bytes(row.id(2)?),
+            purpose: row.one_of(&Purpose::ALL, 3)?,
+            state: row.one_of(&DeliveryState::ALL, 4)?,
+            attempts: row.small(5)?,
+            throttled: row.small(19)?,
+            expire_time: row.instant(6)?,
+            dialogue,
+            pinned,
+            phone_number: row.maybe_text(11)?.map(str::parse).transpose()?,
+            standing: Standing {
+                following: row.maybe_int(12)?.unwrap_or_default() != 0,
+                tie,
+                dialogue: row.maybe_id(13)?.map(DialogueId::from_bytes),
+            },
+            values: row.maybe_text(18)?.map(texts).transpose()?,
+        })
+    }
+
+    /// What is about to leave: for a distribution's first attempt chosen now, later as pinned.
+    fn outgoing(&self, now: Timestamp) -> Option<Outgoing> {
+        match self.purpose {
+            Purpose::Undecided => Some(choose(&self.standing, |_| self.values.is_some(), now)),
+            // Without values there is nothing to say to the customer.
+            Purpose::Individual => self
+                .pinned
+                .clone()
+                .filter(|_| self.values.is_some())
+                .map(|(tie, customer)| Outgoing::Individual(tie, customer)),
+            Purpose::Uniform => Some(Outgoing::Uniform),
+            Purpose::Question
+            | Purpose::Account
+            | Purpose::AccountAgain
+            | Purpose::Identity
+            | Purpose::Confirmed
+            | Purpose::NotConfirmed
+            | Purpose::ReviewRejected => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+        }
+    }
+}
+
+/// What a claim starts.
+pub(crate) struct Started<'a> {
+    claim: &'a Claim,
+    attempts: Vec<Attempt>,
+    /// Every due delivery, as it stands now.
+    pub(crate) moves: Vec<Move>,
+    /// How the counts change.
+    pub(crate) tally: Tally,
+}
+
+impl<'a> Started<'a> {
+    /// Decides about every due delivery of a claim.
+    pub(crate) fn of(claim: &'a Claim, due: &[impl Columns]) -> Result<Self, StoreError> {
+        let mut started = Self { claim, attempts: Vec::new(), moves: Vec::new(), tally: Tally::default() };
+        let mut accounts = Interned::default();
+        for row in due {
+            started.take(Due::read(row, &mut accounts)?);
+        }
+        Ok(started)
+    }
+
+    /// What the claim found.
+    pub(crate) fn claimed(self) -> Claimed {
+        let seen = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
+        Claimed { attempts: self.attempts, seen }
+    }
+
+    fn take(&mut self, due: Due) {
+        let now = self.claim.now;
+        if due.expire_time <= now {
+            return self.end(due, Signal::Expired);
+        }
+        if due.attempts.saturating_sub(due.throttled) >= self.claim.attempts_limit {
+            return self.end(due, Signal::Exhausted);
+        }
+        let open = due.outgoing(now).filter(|outgoing| gate(outgoing, &due.standing, now).is_ok());
+        match (open, due.phone_number.clone()) {
+            (Some(outgoing), Some(phone_number)) => self.start(due, outgoing, phone_number),
+            (Some(_) | None, _) => self.end(due, Signal::Revoked),
+        }
+    }
+
+    fn start(&mut self, due: Due, outgoing: Outgoing, phone_number: PhoneNumber) {
+        let attempt = due.attempts + 1;
+        let (purpose, pinned, values) = match outgoing {
+            Outgoing::Uniform => (Purpose::Uniform, None, Vec::new()),
+            Outgoing::Individual(tie, customer) => {
+                (Purpose::Individual, Some((tie, customer)), due.values.clone().unwrap_or_default())
+            }
+            Outgoing::Request(_) => (due.purpose, None, Vec::new()),
+        };
+        self.tell(&due, DeliveryState::Sending, purpose);
+        self.moves.push(Move {
+            key: due.key.clone(),
+            message_id: due.message_id,
+            state: place(&DeliveryState::ALL, &DeliveryState::Sending),
+            purpose: place(&Purpose::ALL, &purpose),
+            attempts: attempt,
+            due_time: micros(self.claim.lease_end),
+            pinned,
+        });
+        self.attempts.push(Attempt {
+            key: due.key,
+            message_id: due.message_id,
+            attempt,
+            phone_number,
+            purpose,
+            dialogue: due.dialogue,
+            values,
+            expire_time: due.expire_time,
+        });
+    }
+
+    fn end(&mut self, due: Due, signal: Signal) {
+        let state = advance(due.state, signal);
+        self.tell(&due, state, due.purpose);
+        self.moves.push(Move {
+            key: due.key,
+            message_id: due.message_id,
+            state: place(&DeliveryState::ALL, &state),
+            purpose: place(&Purpose::ALL, &due.purpose),
+            attempts: due.attempts,
+            due_time: micros(self.claim.now),
+            pinned: due.pinned,
+        });
+    }
+
+    fn tell(&mut self, due: &Due, state: DeliveryState, purpose: Purpose) {
+        let key = |purpose: Purpose, state: DeliveryState| {
+            TallyKey::new(
+                due.key.account.as_str(),
+                self.claim.carrier.as_str(),
+                source_bytes(&self.claim.source),
+                place(&Purpose::ALL, &purpose),
+                place(&DeliveryState::ALL, &state),
+            )
+        };
+        let (was, is) = (key(due.purpose, due.state), key(purpose, state));
+        self.tally.add(was, -1);
+        self.tally.add(is, 1);
+    }
+}
+
+/// The deliveries that results are about, each once and in the order of the table.
+pub(crate) fn attempted(results: &[AttemptResult]) -> Vec<(&FollowerKey, MessageId)> {
+    let keys: BTreeSet<_> = results.iter().map(|result| (&result.key, result.message_id)).collect();
+    keys.into_iter().collect()
+}
+
+/// An attempted delivery, while results move it.
+struct Attempted {
+    row: usize,
+    was: DeliveryState,
+    is: DeliveryState,
+    attempts: u32,
+    due_time: Option<i64>,
+    throttled: u32,
+}
+
+impl Attempted {
+    fn learn(&mut self, attempt: u32, outcome: AttemptOutcome) {
+        let current = self.is == DeliveryState::Sending && self.attempts == attempt;
+        match outcome {
+            AttemptOutcome::Known(signal) => self.is = advance(self.is, signal),
+            AttemptOutcome::Throttled(due) if current => {
+                self.is = DeliveryState::Queued;
+                self.due_time = Some(micros(due));
+                self.throttled += 1;
+            }
+            AttemptOutcome::Unknown(due) if current => self.due_time = Some(micros(due)),
+            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) => {}
+        }
+    }
+}
+
+/// A delivery that results moved.
+pub(crate) struct Learnt {
+    /// Whose.
+    pub(crate) key: FollowerKey,
+    /// Which.
+    pub(crate) message_id: MessageId,
+    /// Where it stands now.
+    pub(crate) state: i64,
+    /// When it is due again, if that changed.
+    pub(crate) due_time: Option<i64>,
+    /// How many more of its attempts were put off.
+    pub(crate) throttled: i64,
+}
+
+/// Moves attempted deliveries forward, in the order of the results. Columns: account, carrier, distribution, purpose, state,
+/// attempts, follower, message.
+pub(crate) fn learn(
+    loaded: &[impl Columns],
+    results: &[AttemptResult],
+    tally: &mut Tally,
+) -> Result<Vec<Learnt>, StoreError> {
+    let mut accounts = Interned::default();
+    let mut attempted = BTreeMap::new();
+    for (place, row) in loaded.iter().enumerate() {
+        let account = accounts.account(row.text(0)?)?;
+        let key = FollowerKey { account, follower: FollowerId::from_bytes(row.id(6)?) };
+        let state = row.one_of(&DeliveryState::ALL, 4)?;
+        let delivery = Attempted {
+            row: place,
+            was: state,
+            is: state,
+            attempts: row.small(5)?,
+            due_time: None,
+            throttled: 0,
+        };
+        attempted.insert((key, MessageId::from_bytes(row.id(7)?)), delivery);
+    }
+    for result in results {
+        if let Some(attempted) = attempted.get_mut(&(result.key.clone(), result.message_id)) {
+            attempted.learn(result.attempt, result.outcome);
+        }
+    }
+    let mut learnt = Vec::new();
+    for ((key, message_id), delivery) in attempted {
+        if delivery.is == delivery.was && delivery.due_time.is_none() {
+            continue;
+        }
+        tally.moved(&loaded[delivery.row], delivery.was, delivery.is)?;
+        learnt.push(Learnt {
+            key,
+            message_id,
+            state: place(&DeliveryState::ALL, &delivery.is),
+            due_time: delivery.due_time,
+            throttled: i64::from(delivery.throttled),
+        });
+    }
+    Ok(learnt)
+}
+
+/// Moves deliveries on by a signal: which of the rows move, and where to. Columns: account, carrier, distribution, purpose, state.
+pub(crate) fn settle(
+    found: &[impl Columns],
+    signal: Signal,
+    tally: &mut Tally,
+) -> Result<Vec<(usize, i64)>, StoreError> {
+    let mut settled = Vec::with_capacity(found.len());
+    for (index, row) in found.iter().enumerate() {
+        let before = row.one_of(&DeliveryState::ALL, 4)?;
+        let after = advance(before, signal);
+        if after != before {
+            tally.moved(row, before, after)?;
+            settled.push((index, place(&DeliveryState::ALL, &after)));
+        }
+    }
+    Ok(settled)
+}

@@ -1,0 +1,135 @@
+//! Counts of deliveries and of followers, and how they change in a transaction: moved with what they count, because counting a
+//! million rows for a progress bar is no option.
+
+use std::collections::HashMap;
+
+use musubi_domain::{
+    delivery::DeliveryState,
+    dialogue::{Stage, State},
+};
+
+use super::{FollowerKey, flow::FollowerRecord};
+use crate::{
+    StoreError,
+    row::{Bytes, Columns, bulk_rows, place},
+};
+
+/// The number that stands for a follower without a dialogue.
+pub(crate) const NO_DIALOGUE: i64 = -1;
+
+bulk_rows! {
+    /// So many more deliveries stand there, or fewer.
+    TallyRow<'a> {
+        account: &'a str,
+        carrier: &'a str,
+        distribution: Bytes,
+        purpose: i64,
+        state: i64,
+        count: i64,
+    }
+
+    /// So many more followers stand there, or fewer.
+    FollowerTallyRow<'a> {
+        account: &'a str,
+        carrier: &'a str,
+        following: bool,
+        state: i64,
+        reached: i64,
+        count: i64,
+    }
+}
+
+/// What deliveries are counted by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TallyKey {
+    account: String,
+    carrier: String,
+    distribution: Vec<u8>,
+    purpose: i64,
+    state: i64,
+}
+
+impl TallyKey {
+    /// From a delivery's columns.
+    pub(crate) fn new(account: &str, carrier: &str, distribution: &[u8], purpose: i64, state: i64) -> Self {
+        Self {
+            account: account.to_owned(),
+            carrier: carrier.to_owned(),
+            distribution: distribution.to_owned(),
+            purpose,
+            state,
+        }
+    }
+}
+
+/// How counts of deliveries change in one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(HashMap<TallyKey, i64>);
+
+impl Tally {
+    /// So many more stand there, or fewer.
+    pub(crate) fn add(&mut self, key: TallyKey, count: i64) {
+        *self.0.entry(key).or_default() += count;
+    }
+
+    /// A delivery came from one state to another; the row begins with its account, carrier, distribution and purpose.
+    pub(crate) fn moved(
+        &mut self,
+        row: &impl Columns,
+        was: DeliveryState,
+        is: DeliveryState,
+    ) -> Result<(), StoreError> {
+        for (state, count) in [(was, -1), (is, 1)] {
+            let state = place(&DeliveryState::ALL, &state);
+            self.add(TallyKey::new(row.text(0)?, row.text(1)?, row.bytes(2)?, row.int(3)?, state), count);
+        }
+        Ok(())
+    }
+
+    /// The changes, in the order of their keys: whoever moves counts beside others takes them in one order.
+    pub(crate) fn rows(&self) -> Vec<TallyRow<'_>> {
+        let mut moved: Vec<_> = self.0.iter().filter(|(_, count)| **count != 0).collect();
+        moved.sort_unstable();
+        let rows = moved.into_iter().map(|(key, count)| TallyRow {
+            account: &key.account,
+            carrier: &key.carrier,
+            distribution: Bytes(key.distribution.clone()),
+            purpose: key.purpose,
+            state: key.state,
+            count: *count,
+        });
+        rows.collect()
+    }
+}
+
+/// How counts of followers change in one transaction, by account, carrier, whether they follow, state and stage reached.
+#[derive(Debug, Default)]
+pub(crate) struct FollowerTally<'a>(HashMap<(&'a str, &'a str, bool, i64, i64), i64>);
+
+impl<'a> FollowerTally<'a> {
+    /// One more follower stands where the record says, or one fewer.
+    pub(crate) fn add(&mut self, key: &'a FollowerKey, record: &'a FollowerRecord, count: i64) {
+        let (state, reached) = record.dialogue.as_ref().map_or((NO_DIALOGUE, 0), |dialogue| {
+            (place(&State::ALL, &dialogue.state), place(&Stage::ALL, &dialogue.reached))
+        });
+        let place = (key.account.as_str(), record.carrier.as_str(), record.following, state, reached);
+        *self.0.entry(place).or_default() += count;
+    }
+
+    /// The changes, in the order of their keys.
+    pub(crate) fn rows(&self) -> Vec<FollowerTallyRow<'a>> {
+        let mut moved: Vec<_> = self.0.iter().filter(|(_, count)| **count != 0).collect();
+        moved.sort_unstable();
+        let rows = moved.into_iter().map(|((account, carrier, following, state, reached), count)| {
+            FollowerTallyRow {
+                account,
+                carrier,
+                following: *following,
+                state: *state,
+                reached: *reached,
+                count: *count,
+            }
+        });
+        rows.collect()
+    }
+}

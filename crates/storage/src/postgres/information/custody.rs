@@ -1,0 +1,311 @@
+//! Custody on PostgreSQL.
+//!
+//! Surprising: a row that was destroyed stays in the table's file until a vacuum takes its place, and in the log and its archive
+//! as long as these are kept.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
+
+use super::{PostgresInformation, audit::audit};
+use crate::{
+    MakeKeys, StoreError,
+    information::{
+        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
+        flow::Audit,
+        record::{custody_of, customer_of, keyed_of, purged_line},
+    },
+    postgres::{Tx, again},
+    row::{BulkRow as _, Bytes, Columns as _, bulk_rows, micros},
+};
+
+/// Rows that one transaction of a purge destroys.
+const PURGE_BATCH: u32 = 10_000;
+
+const BEGIN: &str = "
+    INSERT INTO custody (company, copy, state, chunk_time)
+    SELECT $1, coalesce(max(copy), 0) + 1, 0, $2 FROM custody WHERE company = $1
+    RETURNING copy";
+
+const TOUCH: &str = "UPDATE custody SET chunk_time = $3 WHERE company = $1 AND copy = $2 AND state = 0";
+
+const ADD: &str = "
+    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
+        branch_number, account_number, rules_version, match_keys)
+    SELECT $1, $2, k.* FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+        $10::text[], $11::bigint[], $12::bytea[]) AS k
+    ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
+        name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
+        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number,
+        rules_version = excluded.rules_version, match_keys = excluded.match_keys";
+
+const END: &str = "UPDATE custody SET state = 2, purge_reason = $2 WHERE company = $1 AND state = 1";
+
+const TAKE_EFFECT: &str = "
+    UPDATE custody SET state = 1, entrust_time = $3, lease_end_time = $4,
+        customers = (SELECT count(*) FROM entrusted_customer AS e WHERE e.company = $1 AND e.copy = $2)
+    WHERE company = $1 AND copy = $2 AND state = 0
+    RETURNING customers, entrust_time, lease_end_time, purge_reason, purge_time";
+
+const END_LEASES: &str = "
+    UPDATE custody SET state = 2, purge_reason = $2 WHERE state = 1 AND purge_time IS NULL AND lease_end_time <= $1";
+
+const GIVE_UP: &str =
+    "UPDATE custody SET state = 2 WHERE state = 0 AND purge_time IS NULL AND chunk_time <= $1";
+
+pub(super) const ANY_TO_PURGE: &str = "
+    SELECT EXISTS (SELECT 1 FROM custody WHERE purge_time IS NULL
+        AND (state = 2 OR state = 1 AND lease_end_time <= $1 OR state = 0 AND chunk_time <= $2))";
+
+pub(super) const DESTROY: &str = "
+    DELETE FROM entrusted_customer AS e USING
+        (SELECT d.company, d.copy, d.account_key, d.customer_id FROM custody AS c
+         CROSS JOIN LATERAL (SELECT * FROM entrusted_customer AS d
+             WHERE d.company = c.company AND d.copy = c.copy LIMIT $2 FOR UPDATE SKIP LOCKED) AS d
+         WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce($1, c.company)
+         LIMIT $2) AS gone
+    WHERE e.company = gone.company AND e.copy = gone.copy AND e.account_key = gone.account_key
+        AND e.customer_id = gone.customer_id";
+
+const PURGED: &str = "
+    UPDATE custody AS c SET state = 3, purge_time = $1
+    WHERE c.state = 2 AND c.purge_time IS NULL AND NOT EXISTS
+        (SELECT 1 FROM entrusted_customer AS e WHERE e.company = c.company AND e.copy = c.copy)
+    RETURNING c.company, c.copy, c.customers, coalesce(c.purge_reason, 'abandoned')";
+
+const LIST: &str = "
+    SELECT customers, entrust_time, lease_end_time, purge_reason, purge_time FROM custody
+    WHERE company = $1 AND entrust_time IS NOT NULL ORDER BY copy DESC LIMIT 100";
+
+const IN_EFFECT: &str = "SELECT copy FROM custody WHERE company = $1 AND state = 1 AND lease_end_time > $2";
+
+/// The columns of [`customer_of`].
+macro_rules! columns {
+    () => {
+        "e.account_key, e.customer_id, e.name, e.name_kana, e.birth_date, e.address, e.branch_number, e.account_number"
+    };
+}
+
+pub(super) const CANDIDATES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", e.rules_version, e.match_keys FROM unnest($3::text[]) AS k (account)
+    CROSS JOIN LATERAL (SELECT * FROM entrusted_customer AS e
+        WHERE e.company = $1 AND e.copy = $2 AND e.account_key = k.account OFFSET 0) AS e"
+);
+
+pub(super) const OF_OTHER_RULES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version < $1 OR e.rules_version > $1 LIMIT $2
+    FOR NO KEY UPDATE SKIP LOCKED"
+);
+
+pub(super) const REKEY: &str = "
+    UPDATE entrusted_customer AS e SET rules_version = $1, match_keys = k.keys
+    FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bytea[])
+        AS k (company, copy, account, customer, keys)
+    WHERE e.company = k.company AND e.copy = k.copy AND e.account_key = k.account AND e.customer_id = k.customer";
+
+bulk_rows! {
+    /// An entrusted customer.
+    EntrustedRow<'a> {
+        account_key: &'a str,
+        customer_id: &'a str,
+        name: &'a str,
+        name_kana: &'a str,
+        birth_date: &'a str,
+        address: &'a str,
+        branch_number: &'a str,
+        account_number: &'a str,
+        rules_version: i64,
+        keys: Bytes,
+    }
+
+    /// A customer's new keys.
+    RekeyedRow<'a> {
+        company: &'a str,
+        copy: i64,
+        account_key: &'a str,
+        customer_id: String,
+        keys: Bytes,
+    }
+}
+
+#[async_trait]
+impl CustodyStore for PostgresInformation {
+    async fn begin_copy(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
+        again!(self.begin_once(company, now))
+    }
+
+    async fn add_customers(
+        &self,
+        company: &CompanyId,
+        copy: CopyNumber,
+        customers: &[KeyedCustomer],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // The last of one stands, and each is written in the order of the table.
+        let customers: BTreeMap<_, _> = customers
+            .iter()
+            .map(|it| ((it.customer.account_key.as_str(), it.customer.customer_id.as_str()), it))
+            .collect();
+        let rows: Vec<_> = customers
+            .into_iter()
+            .map(|((account_key, customer_id), KeyedCustomer { customer, keys })| EntrustedRow {
+                account_key,
+                customer_id,
+                name: &customer.name,
+                name_kana: &customer.name_kana,
+                birth_date: &customer.birth_date,
+                address: &customer.address,
+                branch_number: &customer.branch_number,
+                account_number: &customer.account_number,
+                rules_version: i64::from(keys.rules_version),
+                keys: Bytes(keys.bytes.clone()),
+            })
+            .collect();
+        let mut tx = self.database.write("add_customers").await?;
+        let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
+        if tx.execute(touch).await? == 0 {
+            return Err(given_up().into());
+        }
+        let add = sqlx::query(ADD).bind(company.as_str()).bind(i64::from(copy.0));
+        tx.execute(EntrustedRow::bind(add, &rows)).await?;
+        tx.commit().await
+    }
+
+    async fn take_effect(
+        &self,
+        company: &CompanyId,
+        copy: CopyNumber,
+        lease_end: Timestamp,
+        now: Timestamp,
+    ) -> Result<Custody, StoreError> {
+        let mut tx = self.database.write("entrust_copy").await?;
+        end(&mut tx, company, PurgeReason::Replaced).await?;
+        let take = sqlx::query(TAKE_EFFECT)
+            .bind(company.as_str())
+            .bind(i64::from(copy.0))
+            .bind(micros(now))
+            .bind(micros(lease_end));
+        let custody = custody_of(&tx.fetch_optional(take).await?.ok_or_else(given_up)?)?;
+        let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
+        let line = Audit { company: company.clone(), key: None, action: "customers_entrusted", detail };
+        audit(&mut tx, &[line], now).await?;
+        tx.commit().await?;
+        Ok(custody)
+    }
+
+    async fn purge(&self, company: &CompanyId, now: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.database.write("purge_custody").await?;
+        end(&mut tx, company, PurgeReason::Asked).await?;
+        tx.commit().await?;
+        let mut purged = 0;
+        loop {
+            let mut tx = self.database.write("purge_custody").await?;
+            let destroyed = destroy(&mut tx, Some(company), PURGE_BATCH, now).await?;
+            tx.commit().await?;
+            purged += u64::from(destroyed);
+            if destroyed < PURGE_BATCH {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn purge_ended(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        let idle = now.checked_sub(ABANDONED_AFTER).unwrap_or(Timestamp::MIN);
+        // Asked first, so that idle servers leave the database alone.
+        let any: bool = sqlx::query_scalar(ANY_TO_PURGE)
+            .bind(micros(now))
+            .bind(micros(idle))
+            .fetch_one(self.database.read())
+            .await
+            .map_err(StoreError::during("purge_ended_custody"))?;
+        if !any {
+            return Ok(0);
+        }
+        let mut tx = self.database.write("purge_ended_custody").await?;
+        let ended = sqlx::query(END_LEASES).bind(micros(now)).bind(PurgeReason::LeaseEnded.as_str());
+        tx.execute(ended).await?;
+        tx.execute(sqlx::query(GIVE_UP).bind(micros(idle))).await?;
+        let destroyed = destroy(&mut tx, None, limit, now).await?;
+        tx.commit().await?;
+        Ok(destroyed)
+    }
+
+    async fn list_custodies(&self, company: &CompanyId) -> Result<Vec<Custody>, StoreError> {
+        let found = sqlx::query(LIST).bind(company.as_str()).fetch_all(self.database.read()).await;
+        found.map_err(StoreError::during("list_custodies"))?.iter().map(custody_of).collect()
+    }
+
+    async fn candidates(
+        &self,
+        company: &CompanyId,
+        account_keys: &[&str],
+        now: Timestamp,
+    ) -> Result<Option<Vec<KeyedCustomer>>, StoreError> {
+        // One snapshot: a copy that is replaced in between must not look like a master without these customers.
+        let mut tx = self.database.snapshot("list_candidates").await?;
+        let in_effect = sqlx::query(IN_EFFECT).bind(company.as_str()).bind(micros(now));
+        let Some(copy) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
+        let candidates = sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(account_keys);
+        tx.fetch(candidates).await?.iter().map(keyed_of).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
+        let mut tx = self.database.write("rekey").await?;
+        let others = sqlx::query(OF_OTHER_RULES).bind(i64::from(rules_version)).bind(i64::from(limit));
+        let found = tx.fetch(others).await?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            let customer = customer_of(row)?;
+            rows.push(RekeyedRow {
+                company: row.text(8)?,
+                copy: row.int(9)?,
+                account_key: row.text(0)?,
+                customer_id: customer.customer_id.to_string(),
+                keys: Bytes(make(&customer)),
+            });
+        }
+        let rekey = sqlx::query(REKEY).bind(i64::from(rules_version));
+        let rekeyed = tx.execute(RekeyedRow::bind(rekey, &rows)).await?;
+        tx.commit().await?;
+        Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
+    }
+}
+
+impl PostgresInformation {
+    async fn begin_once(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
+        let mut tx = self.database.write("begin_copy").await?;
+        let begin = sqlx::query(BEGIN).bind(company.as_str()).bind(micros(now));
+        let copy = tx.fetch_one(begin).await?.small(0)?;
+        tx.commit().await?;
+        Ok(CopyNumber(copy))
+    }
+}
+
+/// Ends the copy in effect.
+async fn end(tx: &mut Tx, company: &CompanyId, reason: PurgeReason) -> Result<(), StoreError> {
+    tx.execute(sqlx::query(END).bind(company.as_str()).bind(reason.as_str())).await.map(drop)
+}
+
+/// Destroys rows of ended copies, of one company or of all, and writes down which copies are gone with that.
+async fn destroy(
+    tx: &mut Tx,
+    company: Option<&CompanyId>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let destroy = sqlx::query(DESTROY).bind(company.map(CompanyId::as_str)).bind(i64::from(limit));
+    let destroyed = tx.execute(destroy).await?;
+    let purged = tx.fetch(sqlx::query(PURGED).bind(micros(now))).await?;
+    let lines = purged.iter().map(purged_line).collect::<Result<Vec<_>, _>>()?;
+    audit(tx, &lines, now).await?;
+    Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+}

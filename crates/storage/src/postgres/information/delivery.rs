@@ -1,0 +1,268 @@
+//! Deliveries on their way, on PostgreSQL.
+//!
+//! A claim first locks what is due, each with its follower for sharing, and then reads what the gate looks at: so it sees every
+//! change that was committed before, and no other comes until the attempts have started.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{delivery::DeliveryState, id::CarrierId};
+
+use super::{PostgresInformation, tally};
+use crate::{
+    StoreError,
+    information::{
+        changed::{MessageKeyRow, message_row},
+        claiming::{Started, attempted, learn},
+        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
+        record::due_source_of,
+        tally::Tally,
+    },
+    postgres::again,
+    row::{BulkRow as _, Columns as _, Id, bulk_rows, micros},
+};
+
+pub(super) const DUE_DIALOGUES: &str = "
+    WITH RECURSIVE account (name) AS (
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.state < 2 ORDER BY m.official_account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account > account.name AND m.state < 2
+                ORDER BY m.official_account LIMIT 1)
+        FROM account WHERE account.name IS NOT NULL)
+    SELECT name, ''::bytea, 0,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
+            WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account = name AND m.due_time <= $2
+                AND m.state < 2 LIMIT $3) AS some)
+    FROM account WHERE name IS NOT NULL";
+
+pub(super) const DUE_DISTRIBUTIONS: &str = "
+    SELECT d.official_account, d.distribution_id, d.messages_per_second,
+           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
+            WHERE m.carrier = $1 AND m.distribution = uuid_send(d.distribution_id)
+                AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS some)
+    FROM distribution AS d
+    WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= $2";
+
+pub(super) const MAY_RUN: &str = "
+    SELECT official_account FROM distribution WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2";
+
+pub(super) const LOCK: &str = "
+    SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
+    JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
+    WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
+    ORDER BY m.due_time LIMIT $5
+    FOR NO KEY UPDATE OF m SKIP LOCKED FOR SHARE OF f SKIP LOCKED";
+
+pub(super) const DUE: &str = "
+    SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
+           m.dialogue_id, m.step, m.tie_id, m.customer_id,
+           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
+           m.throttled
+    FROM unnest($2::text[], $3::uuid[], $4::uuid[]) AS k (account, follower, message)
+    CROSS JOIN LATERAL (SELECT * FROM delivery AS m
+        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message OFFSET 0) AS m
+    CROSS JOIN LATERAL (SELECT * FROM follower AS f
+        WHERE f.official_account = k.account AND f.follower = k.follower OFFSET 0) AS f
+    LEFT JOIN LATERAL (SELECT * FROM dialogue AS d
+        WHERE d.official_account = k.account AND d.follower = k.follower OFFSET 0) AS d ON true
+    LEFT JOIN LATERAL (SELECT * FROM customer_information AS t
+        WHERE t.official_account = k.account AND t.follower = k.follower OFFSET 0) AS t ON true
+    LEFT JOIN LATERAL (SELECT * FROM distribution_value AS v
+        WHERE v.distribution = $1 AND v.customer_id = t.customer_id OFFSET 0) AS v ON true
+    ORDER BY m.due_time";
+
+pub(super) const MOVE: &str = "
+    UPDATE delivery AS m SET state = k.state, purpose = k.purpose, attempts = k.attempts, due_time = k.due_time,
+        tie_id = k.tie, customer_id = k.customer, change_time = $10
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[],
+        $9::text[]) AS k (account, follower, message, state, purpose, attempts, due_time, tie, customer)
+    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message";
+
+pub(super) const ATTEMPTED: &str = "
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, m.follower, m.message_id
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS k (account, follower, message)
+    CROSS JOIN LATERAL (SELECT * FROM delivery AS m
+        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
+        FOR NO KEY UPDATE) AS m";
+
+pub(super) const RECORD: &str = "
+    UPDATE delivery AS m SET state = k.state, due_time = coalesce(k.due_time, m.due_time),
+        throttled = m.throttled + k.throttled, change_time = $7
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS k (account, follower, message, state, due_time, throttled)
+    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message";
+
+pub(super) const EXPIRE_UNCONFIRMED: &str = "
+    UPDATE delivery AS m SET state = 6, change_time = $3 FROM
+        (SELECT d.official_account, d.follower, d.message_id FROM delivery AS d
+         WHERE d.state = 2 AND d.expire_time < $1 ORDER BY d.expire_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) AS late
+    WHERE m.official_account = late.official_account AND m.follower = late.follower AND m.message_id = late.message_id
+    RETURNING m.official_account, m.carrier, m.distribution, m.purpose";
+
+bulk_rows! {
+    /// A delivery that a claim moved.
+    MoveRow<'a> {
+        account: &'a str,
+        follower: Id,
+        message: Id,
+        state: i64,
+        purpose: i64,
+        attempts: i64,
+        due_time: i64,
+        tie: Option<Id>,
+        customer: Option<&'a str>,
+    }
+
+    /// A delivery that results moved.
+    LearntRow<'a> {
+        account: &'a str,
+        follower: Id,
+        message: Id,
+        state: i64,
+        due_time: Option<i64>,
+        throttled: i64,
+    }
+
+    /// A delivery's key as it was read.
+    LockedRow { account: String, follower: Id, message: Id, }
+}
+
+#[async_trait]
+impl DeliveryStore for PostgresInformation {
+    async fn due(
+        &self,
+        carrier: &CarrierId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<DueSource>, StoreError> {
+        let mut due = Vec::new();
+        for statement in [DUE_DIALOGUES, DUE_DISTRIBUTIONS] {
+            let found = sqlx::query(statement)
+                .bind(carrier.as_str())
+                .bind(micros(now))
+                .bind(i64::from(limit))
+                .fetch_all(self.database.read())
+                .await
+                .map_err(StoreError::during("due_deliveries"))?;
+            for row in &found {
+                due.push(due_source_of(row)?);
+            }
+        }
+        due.retain(|source| source.count > 0);
+        Ok(due)
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        again!(self.claim_once(claim))
+    }
+
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        again!(self.record_once(results, now))
+    }
+
+    async fn expire_unconfirmed(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let mut tx = self.database.write("expire_unconfirmed").await?;
+        let expire =
+            sqlx::query(EXPIRE_UNCONFIRMED).bind(micros(before)).bind(i64::from(limit)).bind(micros(now));
+        let expired = tx.fetch(expire).await?;
+        let mut tally = Tally::default();
+        for row in &expired {
+            tally.moved(row, DeliveryState::Accepted, DeliveryState::Expired)?;
+        }
+        tally::store(&tally, &mut tx).await?;
+        tx.commit().await?;
+        Ok(u32::try_from(expired.len()).unwrap_or(u32::MAX))
+    }
+}
+
+impl PostgresInformation {
+    async fn claim_once(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let mut tx = self.database.write("claim_deliveries").await?;
+        let (distribution, source, account) = match &claim.source {
+            Source::Dialogues(account) => (Id::of(&[0; 16]), &[][..], account.to_string()),
+            Source::Distribution(id) => {
+                let id = id.as_bytes();
+                let may_run = sqlx::query(MAY_RUN).bind(Id::of(id)).bind(micros(claim.now));
+                match tx.fetch_optional(may_run).await? {
+                    Some(row) => (Id::of(id), &id[..], row.text(0)?.to_owned()),
+                    None => return Ok(Claimed::default()),
+                }
+            }
+        };
+        let lock = sqlx::query(LOCK)
+            .bind(claim.carrier.as_str())
+            .bind(source)
+            .bind(account)
+            .bind(micros(claim.now))
+            .bind(i64::from(claim.limit));
+        let locked = tx.fetch(lock).await?;
+        if locked.is_empty() {
+            return Ok(Claimed::default());
+        }
+        let keys = locked.iter().map(|row| {
+            Ok(LockedRow {
+                account: row.text(0)?.to_owned(),
+                follower: Id::of(&row.id(1)?),
+                message: Id::of(&row.id(2)?),
+            })
+        });
+        let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+        let due = tx.fetch(LockedRow::bind(sqlx::query(DUE).bind(distribution), &keys)).await?;
+        let started = Started::of(claim, &due)?;
+        let moves: Vec<_> = started
+            .moves
+            .iter()
+            .map(|it| {
+                let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
+                let (tie, customer) =
+                    it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+                MoveRow {
+                    account,
+                    follower,
+                    message,
+                    state: it.state,
+                    purpose: it.purpose,
+                    attempts: i64::from(it.attempts),
+                    due_time: it.due_time,
+                    tie,
+                    customer,
+                }
+            })
+            .collect();
+        tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
+        tally::store(&started.tally, &mut tx).await?;
+        tx.commit().await?;
+        Ok(started.claimed())
+    }
+
+    /// Moves attempted deliveries forward, in the order of the results.
+    async fn record_once(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.database.write("record_attempts").await?;
+        let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
+        let loaded = tx.fetch(MessageKeyRow::bind(sqlx::query(ATTEMPTED), &keys)).await?;
+        let mut tally = Tally::default();
+        let learnt = learn(&loaded, results, &mut tally)?;
+        let moves: Vec<_> = learnt
+            .iter()
+            .map(|it| {
+                let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
+                let (state, due_time, throttled) = (it.state, it.due_time, it.throttled);
+                LearntRow { account, follower, message, state, due_time, throttled }
+            })
+            .collect();
+        if !moves.is_empty() {
+            tx.execute(LearntRow::bind(sqlx::query(RECORD), &moves).bind(micros(now))).await?;
+            tally::store(&tally, &mut tx).await?;
+        }
+        tx.commit().await
+    }
+}

@@ -1,0 +1,315 @@
+//! Distributions as companies ask for them, on PostgreSQL.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    distribution::{self, Command, State},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+};
+
+use super::{PostgresInformation, audit::audit};
+use crate::{
+    StoreError,
+    information::{
+        distribution::{
+            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found,
+            takes_no_values, used,
+        },
+        record::{distribution_of, texts},
+        template,
+    },
+    postgres::{Tx, again},
+    row::{BulkRow as _, Columns as _, Id, bulk_rows, list, micros, place},
+};
+
+pub(super) const SAME_REQUEST: &str = "
+    SELECT distribution_id, request_digest FROM distribution WHERE company = $1 AND request_id = $2";
+
+pub(super) const INSERT: &str = "
+    INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
+        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '00000000-0000-0000-0000-000000000000', false, $9, $10, $11, $12)";
+
+macro_rules! distributions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+            FROM distribution WHERE company = $1 AND ",
+            $rest
+        )
+    };
+}
+
+pub(super) const GET: &str = distributions!("distribution_id = $2");
+
+/// As [`GET`], for who changes it.
+pub(super) const LOCK: &str = distributions!("distribution_id = $2 FOR NO KEY UPDATE");
+
+pub(super) const LIST: &str = distributions!(
+    "official_account = coalesce($2, official_account) ORDER BY distribution_id DESC LIMIT $3"
+);
+
+pub(super) const TALLIES: &str = "
+    SELECT distribution, purpose, state, sum(count)::bigint FROM delivery_tally WHERE distribution = ANY ($1)
+    GROUP BY 1, 2, 3 HAVING sum(count) > 0 ORDER BY 1, 2, 3";
+
+pub(super) const KNOWN_VALUES: &str = "
+    SELECT count(*) FROM unnest($2::text[]) AS k (customer)
+    CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
+        WHERE v.distribution = $1 AND v.customer_id = k.customer OFFSET 0) AS v";
+
+pub(super) const PUT_VALUES: &str = "
+    INSERT INTO distribution_value (distribution, customer_id, variables)
+    SELECT $1, k.* FROM unnest($2::text[], $3::text[]) AS k
+    ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
+
+pub(super) const ADD_CUSTOMERS: &str = "
+    UPDATE distribution SET customers = customers + $2 WHERE distribution_id = $1 RETURNING customers";
+
+pub(super) const MOVE: &str = "
+    UPDATE distribution SET state = $2, start_time = $3, expire_time = $4, end_time = $5 WHERE distribution_id = $1";
+
+pub(super) const OPEN_REVOCATIONS: &str = "
+    INSERT INTO revocation (carrier, distribution, cursor)
+    SELECT carrier, $1, '00000000-0000-0000-0000-000000000000' FROM delivery_tally WHERE distribution = uuid_send($1)
+    GROUP BY carrier HAVING sum(count) > 0";
+
+pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = $1";
+
+/// The audience is read whole, so here a hash join is right.
+const WHOLE_LISTS: &str = "SET LOCAL enable_hashjoin = on";
+
+// The followers of the account, each with its tie and with the values for its customer.
+const AUDIENCE: &str = "
+    SELECT count(*),
+           count(*) FILTER (WHERE v.customer_id IS NOT NULL AND NOT t.suspended AND t.expire_time > $3),
+           count(*) FILTER (WHERE t.customer_id IS NOT NULL AND v.customer_id IS NULL),
+           count(DISTINCT v.customer_id)
+    FROM follower AS f
+    LEFT JOIN customer_information AS t ON t.official_account = f.official_account AND t.follower = f.follower
+    LEFT JOIN distribution_value AS v ON v.distribution = $2 AND v.customer_id = t.customer_id
+    WHERE f.official_account = $1 AND f.following";
+
+const SAMPLES: &str = "
+    SELECT v.variables FROM follower AS f
+    CROSS JOIN LATERAL (SELECT * FROM customer_information AS t
+        WHERE t.official_account = $1 AND t.follower = f.follower AND NOT t.suspended AND t.expire_time > $3 OFFSET 0) AS t
+    CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
+        WHERE v.distribution = $2 AND v.customer_id = t.customer_id OFFSET 0) AS v
+    WHERE f.official_account = $1 AND f.following
+    ORDER BY f.follower LIMIT 3";
+
+bulk_rows! {
+    /// The values for a customer.
+    ValueRow<'a> { customer: &'a str, variables: String, }
+}
+
+#[async_trait]
+impl DistributionStore for PostgresInformation {
+    async fn create_distribution(
+        &self,
+        new: &NewDistribution,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError> {
+        again!(self.create_once(new, now))
+    }
+
+    async fn put_values(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        values: &[(CustomerId, Vec<String>)],
+    ) -> Result<u64, StoreError> {
+        // A customer that stands twice counts once; the last values stand.
+        let values: BTreeMap<_, _> =
+            values.iter().map(|(customer, values)| (customer.as_str(), values)).collect();
+        let rows = values
+            .iter()
+            .map(|(customer, values)| Ok(ValueRow { customer, variables: list(*values)? }))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let customers: Vec<&str> = values.into_keys().collect();
+        let distribution = Id::of(id.as_bytes());
+        let mut tx = self.database.write("put_values").await?;
+        let state = read_one(&mut tx, LOCK, company, id).await?.state;
+        if state != State::Draft {
+            return Err(takes_no_values(state).into());
+        }
+        let known = sqlx::query(KNOWN_VALUES).bind(distribution).bind(&customers);
+        let known = tx.fetch_one(known).await?.int(0)?;
+        tx.execute(ValueRow::bind(sqlx::query(PUT_VALUES).bind(distribution), &rows)).await?;
+        let added = i64::try_from(rows.len()).unwrap_or(i64::MAX) - known;
+        let add = sqlx::query(ADD_CUSTOMERS).bind(distribution).bind(added);
+        let customers = tx.fetch_one(add).await?.small(0)?;
+        tx.commit().await?;
+        Ok(customers)
+    }
+
+    async fn command_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Distribution, StoreError> {
+        let mut tx = self.database.write("command_distribution").await?;
+        let mut found = read_one(&mut tx, LOCK, company, id).await?;
+        let before = found.state;
+        found.state = distribution::command(before, command)?;
+        if found.state == before {
+            return Ok(found);
+        }
+        let distribution = Id::of(id.as_bytes());
+        let action = match command {
+            Command::Start => {
+                let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
+                (found.start_time, found.expire_time) = (Some(start), Some(expire));
+                "distribution_started"
+            }
+            Command::Pause => "distribution_paused",
+            Command::Resume => "distribution_resumed",
+            Command::Cancel => {
+                found.end_time = Some(now);
+                tx.execute(sqlx::query(OPEN_REVOCATIONS).bind(distribution)).await?;
+                "distribution_cancelled"
+            }
+        };
+        let moved = sqlx::query(MOVE)
+            .bind(distribution)
+            .bind(place(&State::ALL, &found.state))
+            .bind(found.start_time.map(micros))
+            .bind(found.expire_time.map(micros))
+            .bind(found.end_time.map(micros));
+        tx.execute(moved).await?;
+        audit(&mut tx, &[line(company, action, id)], now).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+
+    async fn get_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+    ) -> Result<Distribution, StoreError> {
+        read_one(&mut self.database.snapshot("get_distribution").await?, GET, company, id).await
+    }
+
+    async fn list_distributions(
+        &self,
+        company: &CompanyId,
+        account: Option<&OfficialAccountId>,
+        limit: u32,
+    ) -> Result<Vec<Distribution>, StoreError> {
+        let mut tx = self.database.snapshot("list_distributions").await?;
+        let found = sqlx::query(LIST)
+            .bind(company.as_str())
+            .bind(account.map(OfficialAccountId::as_str))
+            .bind(i64::from(limit));
+        let found = tx.fetch(found).await?.iter().map(distribution_of).collect::<Result<_, _>>()?;
+        with_tallies(&mut tx, found).await
+    }
+
+    async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError> {
+        let row = sqlx::query(TEMPLATES)
+            .bind(Id::of(id.as_bytes()))
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("get_templates"))?
+            .ok_or_else(not_found)?;
+        Ok(Templates {
+            uniform: template::from_text(row.text(0)?)?,
+            individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
+        })
+    }
+
+    async fn preview_distribution(
+        &self,
+        company: &CompanyId,
+        id: DistributionId,
+        now: Timestamp,
+    ) -> Result<Preview, StoreError> {
+        let mut tx = self.database.snapshot("preview_distribution").await?;
+        let found = read_one(&mut tx, GET, company, id).await?;
+        let of_audience = |sql: &'static str| {
+            sqlx::query(sql).bind(found.account.as_str()).bind(Id::of(id.as_bytes())).bind(micros(now))
+        };
+        let samples = tx.fetch(of_audience(SAMPLES)).await?;
+        tx.execute(sqlx::query(WHOLE_LISTS)).await?;
+        let counts = tx.fetch_one(of_audience(AUDIENCE)).await?;
+        drop(tx);
+        let (following, individual): (u64, u64) = (counts.small(0)?, counts.small(1)?);
+        let matched: u64 = counts.small(3)?;
+        let preview = Preview {
+            individual,
+            uniform: following.saturating_sub(individual),
+            confirmed_without_values: counts.small(2)?,
+            values_without_follower: found.values.saturating_sub(matched),
+            samples: samples.iter().map(|row| texts(row.text(0)?)).collect::<Result<_, _>>()?,
+        };
+        let mut tx = self.database.write("preview_distribution").await?;
+        audit(&mut tx, &[line(company, "distribution_previewed", id)], now).await?;
+        tx.commit().await?;
+        Ok(preview)
+    }
+}
+
+impl PostgresInformation {
+    async fn create_once(&self, new: &NewDistribution, now: Timestamp) -> Result<Distribution, StoreError> {
+        let mut tx = self.database.write("create_distribution").await?;
+        let same = sqlx::query(SAME_REQUEST).bind(new.company.as_str()).bind(new.request_id);
+        if let Some(row) = tx.fetch_optional(same).await? {
+            if row.bytes(1)? != &new.digest[..] {
+                return Err(used().into());
+            }
+            let id = DistributionId::from_bytes(row.id(0)?);
+            return read_one(&mut tx, GET, &new.company, id).await;
+        }
+        distribution::check_times(new.start_time, new.expire_time, now)?;
+        let insert = sqlx::query(INSERT)
+            .bind(Id::of(new.id.as_bytes()))
+            .bind(new.company.as_str())
+            .bind(new.account.as_str())
+            .bind(new.request_id)
+            .bind(&new.digest[..])
+            .bind(&new.name)
+            .bind(template::to_text(&new.templates.uniform)?)
+            .bind(new.templates.individual.as_ref().map(template::to_text).transpose()?)
+            .bind(i64::from(new.messages_per_second))
+            .bind(micros(now))
+            .bind(new.start_time.map(micros))
+            .bind(new.expire_time.map(micros));
+        tx.execute(insert).await?;
+        audit(&mut tx, &[line(&new.company, "distribution_created", new.id)], now).await?;
+        let made = read_one(&mut tx, GET, &new.company, new.id).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+}
+
+/// A company's distribution with its counts.
+async fn read_one(
+    tx: &mut Tx,
+    sql: &'static str,
+    company: &CompanyId,
+    id: DistributionId,
+) -> Result<Distribution, StoreError> {
+    let found = sqlx::query(sql).bind(company.as_str()).bind(Id::of(id.as_bytes()));
+    let found = tx.fetch_optional(found).await?.ok_or_else(not_found)?;
+    let found = with_tallies(tx, vec![distribution_of(&found)?]).await?;
+    found.into_iter().next().ok_or_else(|| not_found().into())
+}
+
+async fn with_tallies(tx: &mut Tx, mut found: Vec<Distribution>) -> Result<Vec<Distribution>, StoreError> {
+    let ids: Vec<&[u8]> = found.iter().map(|distribution| &distribution.id.as_bytes()[..]).collect();
+    let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
+    for row in &tx.fetch(sqlx::query(TALLIES).bind(ids)).await? {
+        let counted = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?, row.small(3)?);
+        counts.entry(DistributionId::from_bytes(row.id(0)?)).or_default().push(counted);
+    }
+    for distribution in &mut found {
+        distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+    }
+    Ok(found)
+}

@@ -1,0 +1,112 @@
+//! Units of work on PostgreSQL.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::id::CompanyId;
+
+use super::{PostgresInformation, load::load, save::save};
+use crate::{
+    StoreError,
+    information::{
+        FollowerKey,
+        changed::Before,
+        flow::{Edit, FlowStore, Inquiry, Scope},
+        record::{Interned, inquiry_of, key_of, keys_of},
+    },
+    postgres::{Tx, again},
+    row::micros,
+};
+
+pub(super) const DUE: &str = "
+    SELECT f.official_account, f.follower FROM dialogue AS d
+    JOIN follower AS f ON f.official_account = d.official_account AND f.follower = d.follower
+    WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE OF f SKIP LOCKED";
+
+pub(super) const CLAIM_INQUIRIES: &str = "
+    UPDATE inquiry AS i SET due_time = $3 FROM
+        (SELECT d.official_account, d.follower FROM inquiry AS d
+         WHERE d.company = $1 AND d.due_time <= $2 ORDER BY d.due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) AS due
+    WHERE i.official_account = due.official_account AND i.follower = due.follower
+    RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time";
+
+pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < $1";
+
+#[async_trait]
+impl FlowStore for PostgresInformation {
+    async fn work(
+        &self,
+        transaction: &'static str,
+        scope: &Scope,
+        now: Timestamp,
+        edit: Edit<'_>,
+    ) -> Result<(), StoreError> {
+        again!(self.work_once(transaction, scope, now, edit))
+    }
+
+    async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
+        again!(self.work_due_once(now, limit, edit))
+    }
+
+    async fn claim_inquiries(
+        &self,
+        company: &CompanyId,
+        now: Timestamp,
+        lease_end: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(FollowerKey, Inquiry)>, StoreError> {
+        let mut tx = self.database.write("claim_inquiries").await?;
+        let claim = sqlx::query(CLAIM_INQUIRIES)
+            .bind(company.as_str())
+            .bind(micros(now))
+            .bind(micros(lease_end))
+            .bind(i64::from(limit));
+        let claimed = tx.fetch(claim).await?;
+        tx.commit().await?;
+        let mut accounts = Interned::default();
+        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2)?))).collect()
+    }
+
+    async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.database.write("forget_events").await?;
+        let forgotten = tx.execute(sqlx::query(FORGET).bind(micros(before))).await?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+impl PostgresInformation {
+    async fn work_once(
+        &self,
+        transaction: &'static str,
+        scope: &Scope,
+        now: Timestamp,
+        edit: &mut (dyn FnMut(&mut crate::information::flow::Work) + Send),
+    ) -> Result<(), StoreError> {
+        let mut tx = self.database.write(transaction).await?;
+        unit(&mut tx, scope, now, edit).await?;
+        tx.commit().await
+    }
+
+    async fn work_due_once(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        edit: &mut (dyn FnMut(&mut crate::information::flow::Work) + Send),
+    ) -> Result<u32, StoreError> {
+        let mut tx = self.database.write("work_due").await?;
+        let followers = keys_of(&tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?)?;
+        let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            unit(&mut tx, &Scope { followers, ..Scope::default() }, now, edit).await?;
+        }
+        tx.commit().await?;
+        Ok(count)
+    }
+}
+
+async fn unit(tx: &mut Tx, scope: &Scope, now: Timestamp, edit: Edit<'_>) -> Result<(), StoreError> {
+    let mut work = load(tx, scope).await?;
+    let before = Before::of(&work);
+    edit(&mut work);
+    save(tx, scope, &before, &work, now).await
+}

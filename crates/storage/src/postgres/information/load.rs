@@ -1,0 +1,147 @@
+//! Loads what a unit of work concerns, and locks it: a query for each kind of thing, none for each follower.
+
+use musubi_domain::{
+    delivery::DeliveryState,
+    guess::{Axis, Count},
+    id::MessageId,
+};
+
+use crate::{
+    StoreError,
+    information::{
+        changed::{KeyRow, MessageKeyRow, key_rows, message_row},
+        flow::{GuessKey, Scope, Work},
+        record::{Interned, key_of, record_of},
+    },
+    postgres::Tx,
+    row::{BulkRow as _, Bytes, Columns as _, bulk_rows, place},
+};
+
+pub(super) const LOCK: &str = "
+    SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM follower AS f WHERE f.official_account = k.account AND f.follower = k.follower
+        FOR NO KEY UPDATE) AS f";
+
+pub(super) const FOLLOWERS: &str = "
+    SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
+           d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
+           d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
+           t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
+           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time, f.former_customer,
+           r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
+           r.decisions, r.open_time, r.expire_time, r.close_time, s.subscriptions
+    FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    CROSS JOIN LATERAL (SELECT * FROM follower AS f
+        WHERE f.official_account = k.account AND f.follower = k.follower OFFSET 0) AS f
+    LEFT JOIN LATERAL (SELECT * FROM dialogue AS d
+        WHERE d.official_account = k.account AND d.follower = k.follower OFFSET 0) AS d ON true
+    LEFT JOIN LATERAL (SELECT * FROM customer_information AS t
+        WHERE t.official_account = k.account AND t.follower = k.follower OFFSET 0) AS t ON true
+    LEFT JOIN LATERAL (SELECT * FROM inquiry AS i
+        WHERE i.official_account = k.account AND i.follower = k.follower OFFSET 0) AS i ON true
+    LEFT JOIN LATERAL (SELECT * FROM review AS r
+        WHERE r.official_account = k.account AND r.follower = k.follower AND r.state < 2 OFFSET 0) AS r ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_array(s.carrier, s.following::integer, s.change_time) ORDER BY s.carrier), '[]')::text
+            AS subscriptions
+        FROM subscription AS s WHERE s.official_account = k.account AND s.follower = k.follower) AS s";
+
+pub(super) const TIED: &str = "
+    SELECT t.official_account, t.follower, t.customer_id FROM unnest($1::text[], $2::text[]) AS k (account, customer)
+    CROSS JOIN LATERAL (SELECT * FROM tied_customer AS t
+        WHERE t.official_account = k.account AND t.customer_id = k.customer OFFSET 0) AS t";
+
+pub(super) const EVENTS: &str = "
+    SELECT i.event_id FROM unnest($2::text[]) AS k (event)
+    CROSS JOIN LATERAL (SELECT * FROM inbox AS i WHERE i.carrier = $1 AND i.event_id = k.event OFFSET 0) AS i";
+
+pub(super) const MESSAGES: &str = "
+    SELECT m.message_id, m.state FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS k (account, follower, message)
+    CROSS JOIN LATERAL (SELECT * FROM delivery AS m
+        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
+        FOR NO KEY UPDATE) AS m";
+
+pub(super) const GUESSES: &str = "
+    SELECT g.company, g.axis, g.subject, g.charged, g.window_end
+    FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS k (company, axis, subject)
+    CROSS JOIN LATERAL (SELECT * FROM guess AS g
+        WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject FOR NO KEY UPDATE) AS g";
+
+bulk_rows! {
+    /// A customer of an account.
+    CustomerKeyRow<'a> { account: &'a str, customer: &'a str, }
+
+    /// What tries are counted by.
+    GuessKeyRow<'a> { company: &'a str, axis: i64, subject: Bytes, }
+}
+
+/// Loads a scope. Locks are taken in the order of the keys, followers first.
+pub(super) async fn load(tx: &mut Tx, scope: &Scope) -> Result<Work, StoreError> {
+    let mut work = Work::default();
+    let mut concerned = scope.followers.clone();
+    if !scope.customers.is_empty() {
+        let keys = scope.customers.iter();
+        let keys: Vec<_> = keys
+            .map(|(account, customer)| CustomerKeyRow {
+                account: account.as_str(),
+                customer: customer.as_str(),
+            })
+            .collect();
+        // Not locked: a tie that moves before its followers are locked makes the unit fail on the customer's key, and begin again.
+        let mut accounts = Interned::default();
+        for row in &tx.fetch(CustomerKeyRow::bind(sqlx::query(TIED), &keys)).await? {
+            let key = key_of(row, &mut accounts)?;
+            concerned.push(key.clone());
+            work.tied.insert((key.account.clone(), row.text(2)?.parse()?), key);
+        }
+    }
+    if !concerned.is_empty() {
+        let keys = key_rows(&concerned);
+        tx.fetch(KeyRow::bind(sqlx::query(LOCK), &keys)).await?;
+        let loaded = tx.fetch(KeyRow::bind(sqlx::query(FOLLOWERS), &keys)).await?;
+        let mut accounts = Interned::default();
+        work.followers.reserve(loaded.len());
+        for row in &loaded {
+            work.followers.insert(key_of(row, &mut accounts)?, record_of(row)?);
+        }
+    }
+    if let Some((carrier, events)) = &scope.events {
+        let seen = tx.fetch(sqlx::query(EVENTS).bind(carrier.as_str()).bind(events)).await?;
+        work.seen = seen.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<_, StoreError>>()?;
+    }
+    if !scope.messages.is_empty() {
+        let mut messages: Vec<_> = scope.messages.iter().map(|(key, id)| (key, *id)).collect();
+        messages.sort_unstable();
+        messages.dedup();
+        let keys: Vec<_> = messages.into_iter().map(|(key, id)| message_row(key, id)).collect();
+        for row in &tx.fetch(MessageKeyRow::bind(sqlx::query(MESSAGES), &keys)).await? {
+            work.messages.insert(MessageId::from_bytes(row.id(0)?), row.one_of(&DeliveryState::ALL, 1)?);
+        }
+    }
+    if !scope.guesses.is_empty() {
+        let mut keys: Vec<_> = scope
+            .guesses
+            .iter()
+            .map(|key| GuessKeyRow {
+                company: key.company.as_str(),
+                axis: place(&Axis::ALL, &key.axis),
+                subject: Bytes(key.subject.clone()),
+            })
+            .collect();
+        keys.sort_unstable_by(|one, other| {
+            (one.company, one.axis, &one.subject).cmp(&(other.company, other.axis, &other.subject))
+        });
+        keys.dedup();
+        for row in &tx.fetch(GuessKeyRow::bind(sqlx::query(GUESSES), &keys)).await? {
+            let key = GuessKey {
+                company: row.text(0)?.parse()?,
+                axis: row.one_of(&Axis::ALL, 1)?,
+                subject: row.bytes(2)?.to_vec(),
+            };
+            let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
+            work.guesses.insert(key, count);
+        }
+    }
+    Ok(work)
+}

@@ -1,0 +1,254 @@
+//! Stores what a unit of work changed, a statement for each kind of thing.
+//!
+//! What is new is inserted without `ON CONFLICT`: when another unit made the same follower, count or event in the meantime, this
+//! one fails on the key and begins again.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    id::MessageId,
+};
+
+use super::{
+    audit::audit,
+    review,
+    tally::{self, MOVE_FOLLOWERS},
+};
+use crate::{
+    StoreError,
+    information::{
+        FollowerKey,
+        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, delivery_rows, key_rows, message_row},
+        flow::{NewDelivery, Scope, Work},
+        tally::{Tally, TallyKey},
+    },
+    postgres::Tx,
+    row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
+};
+
+const FOLLOW: &str = "
+    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])";
+
+pub(super) const FOLLOWERS: &str = "
+    UPDATE follower AS f SET carrier = k.carrier, following = k.following, follow_time = k.follow_time,
+        former_customer = k.former
+    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])
+        AS k (account, follower, number, carrier, following, follow_time, former)
+    WHERE f.official_account = k.account AND f.follower = k.follower";
+
+const SUBSCRIPTIONS: &str = "
+    INSERT INTO subscription (official_account, follower, carrier, following, change_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[])
+    ON CONFLICT (official_account, follower, carrier) DO UPDATE SET
+        following = excluded.following, change_time = excluded.change_time";
+
+const DIALOGUES: &str = "
+    INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
+        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+        $16::text[], $17::text[])
+    ON CONFLICT (official_account, follower) DO UPDATE SET
+        dialogue_id = excluded.dialogue_id, turn = excluded.turn, state = excluded.state, step = excluded.step,
+        messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
+        tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
+        state_time = excluded.state_time, branch_number = excluded.branch_number,
+        account_number = excluded.account_number, proposed_customer = excluded.proposed_customer,
+        reasons = excluded.reasons";
+
+pub(super) const FREE_CUSTOMERS: &str = "
+    DELETE FROM tied_customer AS c USING (
+        SELECT t.official_account, t.customer_id FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+        CROSS JOIN LATERAL (SELECT * FROM customer_information AS t
+            WHERE t.official_account = k.account AND t.follower = k.follower OFFSET 0) AS t) AS t
+    WHERE c.official_account = t.official_account AND c.customer_id = t.customer_id";
+
+const TIE_CUSTOMERS: &str = "
+    INSERT INTO tied_customer (official_account, follower, customer_id)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[])";
+
+const TIES: &str = "
+    INSERT INTO customer_information (official_account, follower, tie_id, customer_id, method, tie_time, expire_time,
+        suspended)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[])
+    ON CONFLICT (official_account, follower) DO UPDATE SET
+        tie_id = excluded.tie_id, customer_id = excluded.customer_id, method = excluded.method,
+        tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
+
+const INQUIRIES: &str = "
+    INSERT INTO inquiry (official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+    ON CONFLICT (official_account, follower) DO UPDATE SET
+        inquiry_id = excluded.inquiry_id, company = excluded.company, branch_number = excluded.branch_number,
+        account_number = excluded.account_number, identity = excluded.identity, due_time = excluded.due_time";
+
+pub(super) const END_TIES: &str = "
+    DELETE FROM customer_information AS t USING unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    WHERE t.official_account = k.account AND t.follower = k.follower";
+
+pub(super) const END_INQUIRIES: &str = "
+    DELETE FROM inquiry AS i USING unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    WHERE i.official_account = k.account AND i.follower = k.follower";
+
+const TAKEN: &str =
+    "INSERT INTO inbox (carrier, event_id, take_time) SELECT $1, k, $3 FROM unnest($2::text[]) AS k";
+
+const NEW_GUESSES: &str = "
+    INSERT INTO guess (company, axis, subject, charged, window_end)
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[])";
+
+pub(super) const GUESSES: &str = "
+    UPDATE guess AS g SET charged = k.charged, window_end = k.window_end
+    FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[])
+        AS k (company, axis, subject, charged, window_end)
+    WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject";
+
+pub(super) const DELIVERIES: &str = "
+    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
+        due_time, expire_time, dialogue_id, step, change_time)
+    SELECT k.account, k.follower, k.message, k.carrier, '', k.purpose, 0, 0, k.due_time, k.expire_time, k.dialogue, k.step, $10
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[],
+        $9::bigint[]) AS k (account, follower, message, carrier, purpose, due_time, expire_time, dialogue, step)
+    WHERE EXISTS (SELECT 1 FROM follower AS f WHERE f.official_account = k.account AND f.follower = k.follower OFFSET 0)
+    ON CONFLICT DO NOTHING
+    RETURNING official_account, carrier, purpose";
+
+pub(super) const MESSAGES: &str = "
+    UPDATE delivery AS m SET state = k.state, change_time = $5
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[]) AS k (account, follower, message, state)
+    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
+    RETURNING m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id";
+
+pub(super) const WITHDRAWN: &str = "
+    UPDATE delivery AS m SET state = 7, change_time = $3
+    FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    WHERE m.official_account = k.account AND m.follower = k.follower AND m.state = 0
+    RETURNING m.official_account, m.carrier, m.distribution, m.purpose";
+
+const ADDED: &str = "
+    INSERT INTO subscriber_list AS l (official_account, carrier, added_by_event, added_by_list)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+    ON CONFLICT (official_account, carrier) DO UPDATE SET
+        added_by_event = l.added_by_event + excluded.added_by_event,
+        added_by_list = l.added_by_list + excluded.added_by_list";
+
+bulk_rows! {
+    /// Where a delivery stands now.
+    StateRow<'a> { account: &'a str, follower: Id, message: Id, state: i64, }
+}
+
+/// Stores the difference between what was loaded and what it became.
+pub(super) async fn save(
+    tx: &mut Tx,
+    scope: &Scope,
+    before: &Before,
+    work: &Work,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = Changed::of(before, work)?;
+    tx.write(FOLLOW, &changed.new_followers).await?;
+    tx.write(FOLLOWERS, &changed.followers).await?;
+    tx.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
+    tx.write(DIALOGUES, &changed.dialogues).await?;
+    // A tie may go from one number to another in one unit, and a customer has one at a time.
+    let retied = changed.tied_customers.iter();
+    let retied: Vec<_> =
+        retied.map(|tied| KeyRow { account: tied.account, follower: tied.follower }).collect();
+    tx.write(FREE_CUSTOMERS, &retied).await?;
+    tx.write(FREE_CUSTOMERS, &changed.ended_ties).await?;
+    tx.write(END_TIES, &changed.ended_ties).await?;
+    tx.write(TIE_CUSTOMERS, &changed.tied_customers).await?;
+    tx.write(TIES, &changed.ties).await?;
+    tx.write(INQUIRIES, &changed.inquiries).await?;
+    tx.write(END_INQUIRIES, &changed.ended_inquiries).await?;
+    tx.write(review::SAVE, &changed.reviews).await?;
+    if let Some((carrier, _)) = scope.events.as_ref().filter(|_| !work.taken.is_empty()) {
+        // An event that stands twice in a batch is taken once.
+        let taken: BTreeSet<&String> = work.taken.iter().collect();
+        let taken: Vec<_> = taken.into_iter().collect();
+        tx.execute(sqlx::query(TAKEN).bind(carrier.as_str()).bind(taken).bind(micros(now))).await?;
+    }
+    tx.write(NEW_GUESSES, &changed.new_guesses).await?;
+    tx.write(GUESSES, &changed.guesses).await?;
+    let mut tally = Tally::default();
+    // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
+    move_messages(tx, scope, before, work, now, &mut tally).await?;
+    withdraw(tx, &work.withdrawn, now, &mut tally).await?;
+    deliver(tx, &work.deliveries, now, &mut tally).await?;
+    audit(tx, &work.audits, now).await?;
+    tx.write(ADDED, &added_rows(&work.added)).await?;
+    tx.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
+    tally::store(&tally, tx).await
+}
+
+async fn move_messages(
+    tx: &mut Tx,
+    scope: &Scope,
+    before: &Before,
+    work: &Work,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), StoreError> {
+    // Two receipts of a batch may concern one message; it moves once.
+    let messages: BTreeSet<_> = scope.messages.iter().map(|(key, id)| (key, *id)).collect();
+    let mut moves = Vec::new();
+    for (key, id) in messages {
+        let (Some(was), Some(is)) = (before.messages.get(&id), work.messages.get(&id)) else { continue };
+        if was != is {
+            let row = message_row(key, id);
+            let state = place(&DeliveryState::ALL, is);
+            moves.push(StateRow {
+                account: row.account,
+                follower: row.follower,
+                message: row.message,
+                state,
+            });
+        }
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    for row in tx.fetch(StateRow::bind(sqlx::query(MESSAGES), &moves).bind(micros(now))).await? {
+        let id = MessageId::from_bytes(row.id(5)?);
+        if let Some(was) = before.messages.get(&id) {
+            tally.moved(&row, *was, row.one_of(&DeliveryState::ALL, 4)?)?;
+        }
+    }
+    Ok(())
+}
+
+async fn withdraw(
+    tx: &mut Tx,
+    followers: &[FollowerKey],
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), StoreError> {
+    if followers.is_empty() {
+        return Ok(());
+    }
+    let keys = key_rows(followers);
+    for row in tx.fetch(KeyRow::bind(sqlx::query(WITHDRAWN), &keys).bind(micros(now))).await? {
+        tally.moved(&row, DeliveryState::Queued, DeliveryState::Revoked)?;
+    }
+    Ok(())
+}
+
+async fn deliver(
+    tx: &mut Tx,
+    deliveries: &[NewDelivery],
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), StoreError> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let rows = delivery_rows(deliveries);
+    for row in tx.fetch(DeliveryRow::bind(sqlx::query(DELIVERIES), &rows).bind(micros(now))).await? {
+        let purpose = row.one_of(&Purpose::ALL, 2)?;
+        tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], place(&Purpose::ALL, &purpose), 0), 1);
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Counts of deliveries and of followers, moved in the transaction that moves what they count, each in the shard of its session.
+//!
+//! They are the last that a transaction writes, and in the order of their keys, so that two that move the same ones wait for one
+//! another shortly and never in a circle.
+
+use crate::{StoreError, information::tally::Tally, postgres::Tx};
+
+const MOVE: &str = "
+    INSERT INTO delivery_tally AS t (official_account, carrier, distribution, purpose, state, shard, count)
+    SELECT k.account, k.carrier, k.distribution, k.purpose, k.state, pg_backend_pid() % 16, k.count
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS k (account, carrier, distribution, purpose, state, count)
+    ON CONFLICT (official_account, carrier, distribution, purpose, state, shard)
+        DO UPDATE SET count = t.count + excluded.count";
+
+pub(super) const MOVE_FOLLOWERS: &str = "
+    INSERT INTO follower_tally AS t (official_account, carrier, following, state, reached, shard, count)
+    SELECT k.account, k.carrier, k.following, k.state, k.reached, pg_backend_pid() % 16, k.count
+    FROM unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS k (account, carrier, following, state, reached, count)
+    ON CONFLICT (official_account, carrier, following, state, reached, shard)
+        DO UPDATE SET count = t.count + excluded.count";
+
+/// Moves the counts.
+pub(super) async fn store(tally: &Tally, tx: &mut Tx) -> Result<(), StoreError> {
+    tx.write(MOVE, &tally.rows()).await.map(drop)
+}

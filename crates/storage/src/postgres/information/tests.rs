@@ -1,0 +1,79 @@
+//! The conformance suite on PostgreSQL, and what only PostgreSQL can be asked: its plans, and two that work at the same time.
+
+use async_trait::async_trait;
+use musubi_domain::id::{DistributionId, MessageId};
+use sqlx::AssertSqlSafe;
+
+use super::{PostgresInformation, expansion};
+use crate::{
+    conformance::information as facts,
+    information::FollowerKey,
+    postgres::testing::{self, Fresh},
+};
+
+#[async_trait]
+impl facts::Bench for PostgresInformation {
+    async fn tallies(&self) -> [Vec<String>; 2] {
+        const LINE: &str =
+            "concat_ws(' ', official_account, carrier, encode(distribution, 'hex'), purpose, state)";
+        const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
+        let kept = format!(
+            "SELECT {LINE} || ' ' || sum(count) FROM delivery_tally GROUP BY {LINE} HAVING sum(count) <> 0 ORDER BY 1"
+        );
+        let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
+        let kept_followers = "
+            SELECT concat_ws(' ', official_account, carrier, following, state, reached, sum(count)) FROM follower_tally
+            GROUP BY official_account, carrier, following, state, reached HAVING sum(count) <> 0 ORDER BY 1"
+            .to_owned();
+        let counted_followers = format!(
+            "SELECT {STANDING} || ' ' || count(*) FROM follower AS f
+             LEFT JOIN dialogue AS d USING (official_account, follower) GROUP BY {STANDING} ORDER BY 1"
+        );
+        let lines = async |deliveries: String, followers: String| {
+            let mut lines: Vec<String> = Vec::new();
+            for query in [deliveries, followers] {
+                let found = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self.database.read()).await;
+                lines.extend::<Vec<String>>(found.unwrap());
+            }
+            lines
+        };
+        [lines(kept, kept_followers).await, lines(counted, counted_followers).await]
+    }
+
+    async fn rows_written(&self) -> i64 {
+        const WRITTEN: &str = "
+            SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables";
+        // What a session has not reported yet would come later.
+        let pool = self.database.read();
+        let mut sessions = Vec::new();
+        while u32::try_from(sessions.len()).unwrap() < pool.size() {
+            let mut session = pool.acquire().await.unwrap();
+            sqlx::query("SELECT pg_stat_force_next_flush()").execute(&mut *session).await.unwrap();
+            sessions.push(session);
+        }
+        sqlx::query_scalar(WRITTEN).fetch_one(&mut *sessions[0]).await.unwrap()
+    }
+
+    fn rows_of_a_tie(&self) -> i64 {
+        2
+    }
+
+    async fn audits(&self) -> Vec<String> {
+        const AUDITS: &str = "
+            SELECT concat_ws(' ', company, coalesce(official_account, '-'),
+                coalesce(upper(replace(follower::text, '-', '')), '-'), action, detail)
+            FROM audit ORDER BY audit_id";
+        sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
+    }
+
+    async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId {
+        expansion::message(id, key.follower)
+    }
+}
+
+async fn open() -> (PostgresInformation, Fresh) {
+    let (options, fresh) = testing::fresh("information", PostgresInformation::MIGRATIONS).await;
+    (PostgresInformation::open(&options).await.unwrap(), fresh)
+}
+
+facts::information_store_suite!(open());
