@@ -13,14 +13,13 @@ use std::{
     },
 };
 
+use musubi_servers::test_postgres_url;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{Migrations, PostgresOptions};
 
-/// Names the server, and on it a user who may make databases.
-const VARIABLE: &str = "MUSUBI_TEST_POSTGRES";
 /// Whoever makes a template holds this lock of the server's.
 const TEMPLATES: i64 = 0x6d75_7375_6269;
 
@@ -160,19 +159,12 @@ async fn execute(connection: &mut PgConnection, statement: String) {
 }
 
 async fn maintenance() -> PgConnection {
-    PgConnection::connect(&server()).await.unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server that tests use is the environment's")]
-fn server() -> String {
-    std::env::var(VARIABLE).unwrap_or_else(|_| {
-        panic!("{VARIABLE} is not set; cargo xtask tests starts a server, or name one that runs")
-    })
+    PgConnection::connect(&test_postgres_url()).await.unwrap()
 }
 
 /// The address of another database of the server.
 fn url(database: &str) -> String {
-    let server = server();
+    let server = test_postgres_url();
     let (path, query) = server.split_once('?').unwrap_or((&server, ""));
     let (host, _) = path.rsplit_once('/').unwrap();
     format!("{host}/{database}?{query}")
