@@ -33,7 +33,10 @@ use musubi_runtime::{
 use musubi_storage::{
     Opened as _, StoreError,
     carrier::CarrierStore,
-    postgres::{PostgresOptions, carrier::{self, PostgresCarrierStore}},
+    postgres::{
+        PostgresOptions,
+        carrier::{self, PostgresCarrierStore},
+    },
     sqlite::carrier::SqliteCarrierStore,
 };
 use tonic::service::Routes;

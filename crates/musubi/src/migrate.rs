@@ -1,6 +1,10 @@
 //! `musubi migrate`: brings the databases of nodes up to date, before the nodes of a new version start.
 
-use std::{io::Write as _, path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use musubi_runtime::config::{ConfigError, Database};
 use musubi_storage::StoreError;

@@ -198,7 +198,8 @@ async fn databases(plan: &Plan) -> anyhow::Result<BTreeMap<String, String>> {
     let mut databases = BTreeMap::new();
     if let Some(server) = &plan.postgres {
         for name in layout::names(plan) {
-            let address = create_database(server, &name.replace('-', "_")).await.with_context(|| name.clone())?;
+            let address =
+                create_database(server, &name.replace('-', "_")).await.with_context(|| name.clone())?;
             databases.insert(name, address);
         }
     }

@@ -38,7 +38,10 @@ use musubi_runtime::{
     Shutdown, SystemClock,
     telemetry::{self, Format, TelemetryConfig},
 };
-use musubi_servers::{Server, postgres::{self, Settings}};
+use musubi_servers::{
+    Server,
+    postgres::{self, Settings},
+};
 use tempfile::TempDir;
 
 use self::{

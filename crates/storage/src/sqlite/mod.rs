@@ -28,7 +28,7 @@ use sqlx::{
 
 use crate::StoreError;
 // What stores of both databases read and write with; those of this one find it here, too.
-pub(crate) use crate::row::{Packed, hex, instant, micros};
+pub(crate) use crate::row::{Packed, instant, micros};
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
