@@ -11,6 +11,7 @@ macro_rules! terminal_store_suite {
     ($open:expr) => {
         crate::conformance::terminal::terminal_store_suite!($open;
             talk_rooms_are_listed_as_they_came,
+            talk_rooms_that_come_at_the_same_time_follow_one_another,
             a_talk_room_that_is_there_keeps_its_story_and_nothing_of_its_batch_is_added,
             lines_stand_in_the_order_shown,
             a_message_is_shown_once_in_a_talk_room,
@@ -107,6 +108,27 @@ pub(crate) async fn talk_rooms_are_listed_as_they_came(store: &dyn TerminalStore
     assert_eq!(store.list_talk_rooms(first + 2, only, 100).await.unwrap(), []);
     let next = store.add_talk_rooms(&[room("+818000000003", "bank")], &[]).await.unwrap();
     assert_eq!(next, first + 3);
+}
+
+pub(crate) async fn talk_rooms_that_come_at_the_same_time_follow_one_another(store: &dyn TerminalStore) {
+    let rooms =
+        |digit: u32| [1, 2].map(|last| room(&format!("+81800000000{digit}"), &format!("bank-{last}")));
+    let [one, two, three] = [rooms(1), rooms(2), rooms(3)];
+    let batches = [batch("kumo", "a"), batch("kumo", "b")];
+    let (a, b, c) = tokio::join!(
+        store.add_talk_rooms(&one, &batches),
+        store.add_talk_rooms(&two, &batches),
+        store.add_talk_rooms(&three, &batches)
+    );
+    let mut firsts = [(a.unwrap(), one), (b.unwrap(), two), (c.unwrap(), three)];
+    firsts.sort_by_key(|(first, _)| *first);
+    let due: Vec<_> = (firsts[0].0..).zip(firsts.into_iter().flat_map(|(_, rooms)| rooms)).collect();
+    let listed = store.list_talk_rooms(0, None, 100).await.unwrap();
+    let due: Vec<_> = due.into_iter().map(|(talk_room, room)| TalkRoom { talk_room, ..room }).collect();
+    assert_eq!(listed, due);
+    for request in ["a", "b", "a", "b", "a", "b"] {
+        assert_eq!(sent(store, "kumo", at(0)).await, Some(bytes(request)));
+    }
 }
 
 pub(crate) async fn a_talk_room_that_is_there_keeps_its_story_and_nothing_of_its_batch_is_added(

@@ -5,6 +5,7 @@
 //! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
 //! lost is not an error before the database was asked what became of it.
 
+pub mod carrier;
 pub mod company;
 pub mod information;
 pub mod migrate;
@@ -25,6 +26,8 @@ use crate::{StoreError, row::BulkRow};
 
 /// How long connecting may take.
 const CONNECT_IN: Duration = Duration::from_secs(5);
+/// Ways to work that read whole tables.
+const WHOLE_TABLES: [&str; 3] = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
 /// How often a transaction is done again that met another.
 const TRIES: u32 = 20;
 /// How long a lost commit is asked about.
@@ -131,6 +134,12 @@ impl Tx {
         query.fetch_all(&mut *self.tx).await.map_err(self.failed())
     }
 
+    /// Lets the statements of this transaction read whole tables.
+    pub(crate) async fn allow_whole_tables(&mut self) -> Result<(), StoreError> {
+        let allow = sqlx::query("SELECT set_config(setting, 'on', true) FROM unnest($1::text[]) AS setting");
+        self.fetch(allow.bind(&WHOLE_TABLES[..])).await.map(drop)
+    }
+
     /// Runs a statement that gives one row.
     pub(crate) async fn fetch_one(
         &mut self,
@@ -228,10 +237,10 @@ fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
     Ok(parsed
         .application_name("musubi")
-        // One plan for each statement, and the same at every size of the tables: ours go by keys, whatever the values. Where whole
-        // tables are held against one another the transaction says so.
+        // One plan for each statement: every one of ours goes by keys, whatever the values, and however little there was when it
+        // was made.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off"), ("random_page_cost", "1.1")])
-        .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
+        .options(WHOLE_TABLES.map(|setting| (setting, "off")))
         .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]))
 }
 

@@ -92,17 +92,22 @@ pub(crate) async fn empty() -> (PostgresOptions, Fresh) {
     copy("empty", "template0").await
 }
 
-/// How a statement goes about its work on a database that holds nothing yet, where an index is used wherever one fits.
-pub(crate) async fn explain(pool: &PgPool, statement: &str) -> String {
+/// A statement goes by this index, and through nothing as a whole, also where the database holds nothing yet.
+pub(crate) async fn goes_by(pool: &PgPool, index: &str, statement: &str) {
     let mut connection = pool.acquire().await.unwrap();
     let parameters = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
     let arguments =
         if parameters == 0 { String::new() } else { format!("({})", vec!["NULL"; parameters].join(", ")) };
-    execute(&mut connection, format!("SET enable_seqscan = off; PREPARE explained AS {statement}")).await;
+    execute(&mut connection, format!("PREPARE explained AS {statement}")).await;
     let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE explained{arguments}"));
     let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *connection).await.unwrap();
-    execute(&mut connection, "RESET enable_seqscan; DEALLOCATE explained".to_owned()).await;
-    plan.join("\n")
+    execute(&mut connection, "DEALLOCATE explained".to_owned()).await;
+    let by_index = plan.iter().any(|step| step.contains(index));
+    // The master is one row.
+    let mut steps = plan.iter().filter(|step| !step.contains("Seq Scan on master"));
+    let whole = ["Seq Scan", "Join Filter", "Hash Join", "Merge Join"];
+    let whole = steps.any(|step| whole.iter().any(|kind| step.contains(kind)));
+    assert!(by_index && !whole, "{statement}: {plan:#?}");
 }
 
 async fn copy(node: &'static str, template: &str) -> (PostgresOptions, Fresh) {

@@ -5,6 +5,7 @@
 
 mod actions;
 mod authority;
+mod beside;
 mod lists;
 mod messages;
 
@@ -15,7 +16,7 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-pub(crate) use self::{actions::*, authority::*, lists::*, messages::*};
+pub(crate) use self::{actions::*, authority::*, beside::*, lists::*, messages::*};
 use crate::carrier::{
     Action, ActionBatch, ActionKind, Applied, Candidate, CarrierStore, Enqueued, Event, EventKind, FleetName,
     NewMessage, OutboxKind, Response, RoomAction,
@@ -52,6 +53,11 @@ macro_rules! carrier_store_suite {
             the_first_keys_of_an_authority_stand,
             the_last_registration_of_a_credential_stands,
             assertions_are_put_once_and_answered_alike,
+            a_batch_is_applied_once_however_many_bring_it,
+            a_message_is_stored_once_however_many_bring_it,
+            nothing_is_dropped_that_was_not_listed,
+            no_message_waits_where_its_number_was_before,
+            a_message_ends_once,
         );
     };
     ($open:expr; $($fact:ident,)+) => {

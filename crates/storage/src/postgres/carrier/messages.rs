@@ -1,0 +1,195 @@
+//! Messages in flight: stored, taken back, expired, handed to their fleets.
+//!
+//! A message belongs to its number, so whoever stores one shares the number's row and whoever moves one holds it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use musubi_domain::id::{MessageId, OfficialAccountId};
+
+use super::{Tx, account_key, outbox};
+use crate::{
+    StoreError,
+    carrier::{
+        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, OutboxKind, QueuedMessage,
+        ledger::{AccountKey, Message},
+        messages::{
+            MessageKey, MessageRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored,
+            take_back,
+        },
+        outbox::event_rows,
+        record::{fleet_of, msisdn},
+    },
+    postgres::{Database, again},
+    row::{BulkRow as _, Columns as _, micros},
+};
+
+const SHARE: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY msisdn FOR SHARE";
+
+const HOLD: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY msisdn FOR UPDATE";
+
+pub(super) const FLEETS_OF_FOLLOWERS: &str = "
+    SELECT numbers.msisdn, numbers.fleet_id
+    FROM subscriptions AS s JOIN numbers ON numbers.msisdn = s.msisdn
+    WHERE s.msisdn = ANY($1) AND s.account_id = $2 AND s.unfollowed_at IS NULL";
+
+const FLEET_NAMES: &str = "SELECT name FROM fleets WHERE fleet_id = ANY($1) ORDER BY name";
+
+const INSERT: &str = "
+    WITH head AS (UPDATE heads SET last = last + $8 WHERE head = 2 RETURNING last - $8 AS before)
+    INSERT INTO messages (sequence, account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
+    SELECT head.before + place, $9, message_id, msisdn, fleet_id, 0, expire_time, substr($7::bytea, start, length)
+    FROM head CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[])
+        WITH ORDINALITY AS new(message_id, msisdn, fleet_id, expire_time, start, length, place)";
+
+pub(super) const BY_ID: &str = "
+    SELECT asked.place - 1, sequence, msisdn, state
+    FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS asked(account_id, message_id, place)
+    JOIN messages USING (account_id, message_id)";
+
+pub(super) const MOVE: &str = "
+    UPDATE messages SET state = moved.state, payload = NULL
+    FROM unnest($1::bigint[], $2::smallint[]) AS moved(sequence, state) WHERE messages.sequence = moved.sequence";
+
+pub(super) const NUMBERS_OVER: &str = "
+    SELECT msisdn FROM messages WHERE state = 0 AND expire_time <= $1 ORDER BY expire_time LIMIT $2";
+
+pub(super) const OVER: &str = "
+    SELECT sequence, accounts.name, msisdn, message_id FROM messages JOIN accounts USING (account_id)
+    WHERE state = 0 AND expire_time <= $1 AND msisdn = ANY($3) ORDER BY expire_time LIMIT $2";
+
+pub(super) const QUEUED: &str = "
+    SELECT sequence, accounts.name, display_name, payload FROM messages JOIN accounts USING (account_id)
+    WHERE fleet_id = (SELECT fleet_id FROM fleets WHERE name = $1)
+        AND state = 0 AND sequence > $2 AND expire_time > $3
+    ORDER BY sequence LIMIT $4";
+
+pub(super) async fn enqueue(
+    database: &Database,
+    account: &OfficialAccountId,
+    candidates: &[Candidate],
+) -> Result<Enqueueing, StoreError> {
+    again!(try_enqueue(database, account, candidates))
+}
+
+async fn try_enqueue(
+    database: &Database,
+    account: &OfficialAccountId,
+    candidates: &[Candidate],
+) -> Result<Enqueueing, StoreError> {
+    let mut write = database.write("enqueue_messages").await?;
+    let key = account_key(&mut write, account).await?;
+    let receivers = receivers(candidates);
+    write.fetch(sqlx::query(SHARE).bind(&receivers)).await?;
+    let ids: Vec<_> = candidates.iter().map(|candidate| (key, candidate.message_id)).collect();
+    let seen = find(&mut write, &ids).await?.into_keys().map(|(_, id)| id).collect();
+    let found = write.fetch(sqlx::query(FLEETS_OF_FOLLOWERS).bind(&receivers).bind(key)).await?;
+    let fleets: Result<HashMap<_, _>, StoreError> =
+        found.iter().map(|row| Ok((row.int(0)?, row.int(1)?))).collect();
+    let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets?);
+    if new.is_empty() {
+        return Ok(Enqueueing { outcomes, fleets: Vec::new() });
+    }
+    let names = write.fetch(sqlx::query(FLEET_NAMES).bind(Vec::from_iter(fleets))).await?;
+    let fleets = names.iter().map(fleet_of).collect::<Result<_, _>>()?;
+    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
+    // Last, because it takes the head.
+    write.execute(MessageRow::bind(sqlx::query(INSERT), &new).bind(payloads.0).bind(count).bind(key)).await?;
+    write.commit().await?;
+    Ok(Enqueueing { outcomes, fleets })
+}
+
+/// The stored ones of these messages.
+pub(super) async fn find(
+    write: &mut Tx,
+    ids: &[(AccountKey, MessageId)],
+) -> Result<HashMap<(AccountKey, MessageId), Message>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = write.fetch(MessageKey::bind(sqlx::query(BY_ID), &message_keys(ids))).await?;
+    let found: Result<Vec<_>, StoreError> =
+        found.iter().map(|row| Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?))).collect();
+    stored(ids, found?)
+}
+
+/// Writes what moved, and the events that tell of it. Last in a transaction, because it takes the outbox's head.
+pub(super) async fn tell(write: &mut Tx, encode: EncodeEvents, told: &Told) -> Result<(), StoreError> {
+    write.write(MOVE, &told.moved).await?;
+    outbox::put(write, OutboxKind::Events, &event_rows(encode, &told.events)).await
+}
+
+/// Holds numbers, so that their messages stay as they are.
+async fn hold(write: &mut Tx, numbers: BTreeSet<i64>) -> Result<(), StoreError> {
+    write.fetch(sqlx::query(HOLD).bind(Vec::from_iter(numbers))).await.map(drop)
+}
+
+pub(super) async fn revoke(
+    database: &Database,
+    encode: EncodeEvents,
+    account: &OfficialAccountId,
+    message_ids: &[MessageId],
+    now: Timestamp,
+) -> Result<Vec<bool>, StoreError> {
+    again!(try_revoke(database, encode, account, message_ids, now))
+}
+
+async fn try_revoke(
+    database: &Database,
+    encode: EncodeEvents,
+    account: &OfficialAccountId,
+    message_ids: &[MessageId],
+    now: Timestamp,
+) -> Result<Vec<bool>, StoreError> {
+    let mut write = database.write("revoke_messages").await?;
+    let key = account_key(&mut write, account).await?;
+    let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
+    let found = find(&mut write, &ids).await?;
+    let numbers: BTreeSet<_> = found.into_values().map(|message| msisdn(message.number)).collect();
+    hold(&mut write, numbers.clone()).await?;
+    let mut messages = find(&mut write, &ids).await?;
+    // One that came meanwhile is not held; it comes after this.
+    messages.retain(|_, message| numbers.contains(&msisdn(message.number)));
+    let (revoked, told) = take_back(account, &ids, messages, now);
+    tell(&mut write, encode, &told).await?;
+    write.commit().await?;
+    Ok(revoked)
+}
+
+pub(super) async fn expire(
+    database: &Database,
+    encode: EncodeEvents,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    again!(try_expire(database, encode, now))
+}
+
+async fn try_expire(database: &Database, encode: EncodeEvents, now: Timestamp) -> Result<usize, StoreError> {
+    let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+    let mut write = database.write("expire_messages").await?;
+    let found = write.fetch(sqlx::query(NUMBERS_OVER).bind(micros(now)).bind(limit)).await?;
+    let numbers = found.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
+    hold(&mut write, numbers.clone()).await?;
+    let over = sqlx::query(OVER).bind(micros(now)).bind(limit).bind(Vec::from_iter(numbers));
+    let over = write.fetch(over).await?;
+    tell(&mut write, encode, &end(&over, now)?).await?;
+    write.commit().await?;
+    Ok(over.len())
+}
+
+pub(super) async fn list_queued(
+    database: &Database,
+    fleet: &FleetName,
+    after: u64,
+    now: Timestamp,
+) -> Result<Vec<QueuedMessage>, StoreError> {
+    let queued = sqlx::query(QUEUED)
+        .bind(fleet.as_str())
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(micros(now))
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(database.read())
+        .await
+        .map_err(StoreError::during("list_queued"))?;
+    queued.iter().map(queued_of).collect()
+}
