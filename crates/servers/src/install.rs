@@ -23,10 +23,10 @@ const INSTALL: &[&str] =
     &["install", "--yes", "--quiet", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
 const MARK: &str = "# Written by musubi while it installs packages; delete it when no installation runs.";
 
-/// Whether [`install_missing`] could install something here.
+/// Whether [`install_missing`] would install this here. Not where an older version is: somebody may be using it.
 #[must_use]
-pub fn may_install() -> bool {
-    account::is_root() && programs::find("apt-get").is_some()
+pub fn may_install(software: Software) -> bool {
+    account::is_root() && programs::find("apt-get").is_some() && software.candidates().next().is_none()
 }
 
 /// Install what is missing, where that may be done. None of it is running afterwards, nor will be when the machine
@@ -39,9 +39,11 @@ pub fn may_install() -> bool {
 pub fn install_missing() -> Result<(), Error> {
     let missing: Vec<Software> =
         Software::ALL.into_iter().filter(|software| !software.is_installed()).collect();
-    let Some(&first) = missing.first() else { return Ok(()) };
-    if !may_install() {
-        return Err(Error::Missing(first));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Some(&software) = missing.iter().find(|&&software| !may_install(software)) {
+        return Err(Error::Missing(software));
     }
     let packages: Vec<&str> = missing.iter().map(|software| software.package()).collect();
     let _policy = forbid_starts(&packages)?;
