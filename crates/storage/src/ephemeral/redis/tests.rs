@@ -235,7 +235,14 @@ async fn two_prefixes_share_nothing() {
 
 #[test]
 fn an_address_that_is_none_is_refused_and_not_repeated() {
-    for url in ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://:secret@:x", "redis://host/secret"] {
+    for url in [
+        "",
+        "127.0.0.1:6379",
+        "http://127.0.0.1",
+        "redis://:secret@:x",
+        "redis://host/secret",
+        "rediss://:secret@host",
+    ] {
         let said = open_client(url).unwrap_err().to_string();
         assert!(!said.contains("secret") && said.contains("redis://host:port"), "{url}: {said}");
     }
