@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use jiff::SignedDuration;
 
-use super::{account, batch, candidate, fleet, followed, in_room, message_id, now, send, told, waiting};
+use super::{account, batch, fleet, followed, in_room, message_id, now, send, told, waiting};
 use crate::carrier::{ActionBatch, Applied, CarrierStore, Enqueued, RoomAction};
 
 pub(crate) async fn a_batch_is_applied_once_however_many_bring_it(store: &dyn CarrierStore) {
