@@ -28,7 +28,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown, SystemClock,
-    config::{Endpoint, Secret},
+    config::{Database, Endpoint, Secret},
     entropy,
     grpc::{
         MAX_MESSAGE_BYTES,
@@ -112,7 +112,7 @@ fn configuration(folder: &std::path::Path, information: &Endpoint) -> Config {
          callers = {{ information = 'information-to-carrier', terminal = 'terminal-to-carrier' }}\n"
     );
     std::fs::write(&file, text).unwrap();
-    Config { database: folder.join("carrier.db"), ..Config::load(Some(&file)).unwrap() }
+    Config { database: Database::File(folder.join("carrier.db")), ..Config::load(Some(&file)).unwrap() }
 }
 
 fn rate(count: usize, begin: Instant) -> String {

@@ -3,10 +3,7 @@
 //! Checked whole before anything is bound. Surprising: tokens and the carrier's name have no default, so a process never runs
 //! with a secret that everybody knows.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use musubi_domain::{Error, id::CarrierId};
 use musubi_runtime::{

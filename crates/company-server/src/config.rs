@@ -1,10 +1,6 @@
 //! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use musubi_domain::{
     Error,

@@ -6,12 +6,7 @@
 mod company;
 mod shared;
 
-use std::{
-    collections::HashSet,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::HashSet, ops::RangeInclusive, path::Path, time::Duration};
 
 use jiff::SignedDuration;
 use musubi_domain::{

@@ -21,7 +21,7 @@ use crate::node::fail;
     arg_required_else_help = true,
     after_help = "Example:\n  musubi migrate --information information.toml --company company.toml"
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// A company server's configuration; may be repeated, as all of these.
     #[arg(long, value_name = "FILE.toml")]
     company: Vec<PathBuf>,

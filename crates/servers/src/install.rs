@@ -5,7 +5,7 @@
 //! says what a person has to type. What is written for the time of the installation says so and goes with its end.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{Write as _, stderr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,12 +18,15 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 const FORBIDDEN: i32 = 101;
 /// Read by PostgreSQL's package as it decides whether to make a cluster.
 const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/musubi-tests.conf";
+/// Waits for another installation, which machines that bring themselves up to date start on their own.
+const INSTALL: &[&str] =
+    &["install", "--yes", "--quiet", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
 const MARK: &str = "# Written by musubi while it installs packages; delete it when no installation runs.";
 
-/// Whether [`install_missing`] could install something here.
+/// Whether [`install_missing`] would install this here. Not where an older version is: somebody may be using it.
 #[must_use]
-pub fn may_install() -> bool {
-    account::is_root() && programs::find("apt-get").is_some()
+pub fn may_install(software: Software) -> bool {
+    account::is_root() && programs::find("apt-get").is_some() && software.candidates().next().is_none()
 }
 
 /// Install what is missing, where that may be done. None of it is running afterwards, nor will be when the machine
@@ -36,9 +39,11 @@ pub fn may_install() -> bool {
 pub fn install_missing() -> Result<(), Error> {
     let missing: Vec<Software> =
         Software::ALL.into_iter().filter(|software| !software.is_installed()).collect();
-    let Some(&first) = missing.first() else { return Ok(()) };
-    if !may_install() {
-        return Err(Error::Missing(first));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Some(&software) = missing.iter().find(|&&software| !may_install(software)) {
+        return Err(Error::Missing(software));
     }
     let packages: Vec<&str> = missing.iter().map(|software| software.package()).collect();
     let _policy = forbid_starts(&packages)?;
@@ -46,10 +51,7 @@ pub fn install_missing() -> Result<(), Error> {
     let _no_cluster = Temporary::write(Path::new(NO_CLUSTER), &no_cluster, 0o644)?;
     // Lists that could not be brought up to date may still do.
     let _ = run("apt-get", &["update", "--quiet"]);
-    run(
-        "apt-get",
-        &[&["install", "--yes", "--quiet", "--no-install-recommends"], packages.as_slice()].concat(),
-    )?;
+    run("apt-get", &[INSTALL, &packages].concat())?;
     if missing.contains(&Software::Redis) {
         run("update-rc.d", &[Software::Redis.package(), "disable"])?;
     }
@@ -58,7 +60,7 @@ pub fn install_missing() -> Result<(), Error> {
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
     let mut command = Command::new(program);
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(stderr());
     let failed = |source| Error::Process { doing: "run", program: program.into(), source };
     let status = command.status().map_err(failed)?;
     let command = || format!("{program} {}", arguments.join(" "));
@@ -67,20 +69,19 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
 
 /// A policy of our own, or this machine's if it forbids as well.
 fn forbid_starts(packages: &[&str]) -> Result<Option<Temporary>, Error> {
-    let is_anothers = fs::read_to_string(POLICY).is_ok_and(|policy| !policy.contains(MARK));
-    if is_anothers {
-        let answer = |package: &&str| Command::new(POLICY).args([package, "start"]).status();
-        let forbids = |package| answer(package).is_ok_and(|status| status.code() == Some(FORBIDDEN));
-        return if packages.iter().all(forbids) {
-            Ok(None)
-        } else {
-            Err(Error::WouldStart { packages: packages.join(" ") })
-        };
+    let is_ours = fs::read_to_string(POLICY).is_ok_and(|policy| policy.contains(MARK));
+    if is_ours || fs::symlink_metadata(POLICY).is_err() {
+        return Temporary::write(Path::new(POLICY), &policy(), 0o755).map(Some);
     }
-    // Should we be killed, it forbids nothing any more.
-    let owner = std::process::id();
-    let policy = format!("#!/bin/sh\n{MARK}\n[ -d /proc/{owner} ] && exit {FORBIDDEN}\nexit 0\n");
-    Temporary::write(Path::new(POLICY), &policy, 0o755).map(Some)
+    let answer = |package: &&str| Command::new(POLICY).args([package, "start"]).status();
+    let forbids = |package| answer(package).is_ok_and(|status| status.code() == Some(FORBIDDEN));
+    let would_start = || Error::WouldStart { packages: packages.join(" ") };
+    if packages.iter().all(forbids) { Ok(None) } else { Err(would_start()) }
+}
+
+/// Should we be killed, apt-get goes on without us; after an hour this forbids nothing any more.
+fn policy() -> String {
+    format!("#!/bin/sh\n{MARK}\n[ -n \"$(find \"$0\" -mmin -60)\" ] && exit {FORBIDDEN}\nexit 0\n")
 }
 
 /// A file of the system that goes when the installation ends.
@@ -115,19 +116,32 @@ impl Drop for Temporary {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::MetadataExt as _;
+    use std::time::SystemTime;
 
     use super::*;
+
+    #[test]
+    fn policy_forbids_for_an_hour() {
+        let within = crate::folder::Folder::make(&std::env::temp_dir()).unwrap();
+        let path = within.path().join("policy");
+        let _policy = Temporary::write(&path, &policy(), 0o755).unwrap();
+        let answer = || Command::new("sh").arg(&path).args(["any", "start"]).status().unwrap().code();
+        assert_eq!(answer(), Some(FORBIDDEN));
+        File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(answer(), Some(0));
+    }
 
     #[test]
     fn temporary_file_goes_with_the_folder_that_was_made_for_it() {
         let within = crate::folder::Folder::make(&std::env::temp_dir()).unwrap();
         let path = within.path().join("made/for.conf");
-        let temporary = Temporary::write(&path, "#!/bin/sh\n", 0o755).unwrap();
+        let temporary = Temporary::write(&path, "one", 0o755).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o755);
-        assert!(Command::new(&path).status().unwrap().success());
-        let again = Temporary::write(&path, "#!/bin/sh\nexit 3\n", 0o755).unwrap();
-        assert_eq!(Command::new(&path).status().unwrap().code(), Some(3));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        let again = Temporary::write(&path, "other", 0o755).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "other");
         drop((again, temporary));
         assert!(!path.parent().unwrap().exists() && within.path().exists());
     }

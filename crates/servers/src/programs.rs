@@ -64,16 +64,26 @@ impl Software {
 
     /// The server's program; that of PostgreSQL has an `initdb` beside it.
     pub(crate) fn program(self) -> Result<PathBuf, Error> {
-        let (names, oldest) = match self {
-            Self::Postgres => (["postgres"].as_slice(), 15),
-            Self::Redis => (["redis-server", "valkey-server"].as_slice(), 7),
+        let oldest = match self {
+            Self::Postgres => 15,
+            Self::Redis => 7,
         };
-        let candidates =
-            folders().into_iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-        candidates
-            .filter(|program| self != Self::Postgres || program.with_file_name("initdb").is_file())
+        self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
             .ok_or(Error::Missing(self))
+    }
+
+    /// Programs of this name, of any version.
+    pub(crate) fn candidates(self) -> impl Iterator<Item = PathBuf> {
+        let names = match self {
+            Self::Postgres => ["postgres"].as_slice(),
+            Self::Redis => ["redis-server", "valkey-server"].as_slice(),
+        };
+        let programs =
+            folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
+        programs.filter(move |program| {
+            program.is_file() && (self != Self::Postgres || program.with_file_name("initdb").is_file())
+        })
     }
 }
 

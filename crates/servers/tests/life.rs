@@ -68,6 +68,11 @@ fn ask(server: &Server, commands: &str) -> String {
     answer
 }
 
+/// The well-known port is taken: by us, or by a server that somebody runs here.
+fn listen_where_others_do(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+}
+
 /// Whether it runs; one that has ended and whose parent has not noticed yet does not.
 fn runs(id: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
@@ -93,7 +98,9 @@ fn waited(until: impl Fn() -> bool) -> bool {
 #[test]
 fn postgres_lives_through_stop_and_kill_and_leaves_nothing() {
     let within = Within::make("postgres");
+    let _others = listen_where_others_do(5432);
     let mut server = postgres::start(&small(&within.0)).unwrap();
+    assert_ne!(port(&server), 5432);
     let (url, folder, first) = (server.url(), server.folder().to_owned(), server.pid().unwrap());
     let database = || fs::read(folder.join("data/global/pg_control")).unwrap()[..8].to_vec();
     let identifier = database();
@@ -131,7 +138,9 @@ fn postgres_takes_nobody_without_the_password() {
 
 #[test]
 fn redis_lives_through_stop_and_kill_and_keeps_nothing() {
+    let _others = listen_where_others_do(6379);
     let mut server = redis::start().unwrap();
+    assert_ne!(port(&server), 6379);
     let (url, folder, first) = (server.url(), server.folder().to_owned(), server.pid().unwrap());
     assert_eq!(ask(&server, "SET a b\r\nGET a"), "+OK\r\n+OK\r\n$1\r\nb\r\n+OK\r\n");
     server.stop().unwrap();

@@ -1,6 +1,7 @@
-//! Each node's store: traits, one implementation for each database, one conformance suite that all of them pass.
+//! Each node's store: traits, one implementation for each database, one conformance suite that all of them pass. And
+//! [`ephemeral`], what nodes may lose at any moment.
 //!
-//! Only this crate names sqlx. A store's method is one named transaction over a whole batch; it decides nothing itself but
+//! Only this crate names sqlx or redis. A store's method is one named transaction over a whole batch; it decides nothing itself but
 //! calls the pure rules of `domain` inside the transaction where atomicity needs it. No network call ever stands inside one.
 //! Surprising: bulk goes to the database as one JSON parameter (`json_each`), because a statement for each row is what makes
 //! an embedded store slow.

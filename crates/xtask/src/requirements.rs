@@ -76,7 +76,7 @@ fn line(tool: Tool) -> String {
 fn is_present(tool: Tool) -> bool {
     match tool {
         Tool::Program { probe, remedy: _ } => answers(probe),
-        Tool::Server(software) => software.is_installed() || may_install(),
+        Tool::Server(software) => software.is_installed() || may_install(software),
     }
 }
 

@@ -127,9 +127,11 @@ mod tests {
         let signals = Signals::catch().unwrap();
         assert_eq!(signals.take(), None);
         kill_process(getpid(), Signal::TERM).unwrap();
-        while signals.0.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-        assert_eq!((signals.take(), signals.take()), (Some(Signal::TERM), None));
+        let look = || {
+            thread::sleep(LOOK);
+            signals.take()
+        };
+        assert_eq!((0..100).find_map(|_| look()), Some(Signal::TERM));
+        assert_eq!(signals.take(), None);
     }
 }

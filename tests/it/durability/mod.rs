@@ -6,6 +6,7 @@
 mod judge;
 mod killer;
 mod play;
+mod shared;
 mod start;
 
 use futures::{future::join, future::join_all};

@@ -49,19 +49,34 @@ pub struct Layout {
     folder: PathBuf,
     ports: [u16; 6],
     lists_every: &'static str,
+    /// Of the information-management server: what it shares, and its limits.
+    shared: String,
+    limits: &'static str,
 }
 
 impl Layout {
     /// Files in this folder, ports that are free now.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), ports: free_ports(), lists_every: "2s" }
+        Self {
+            folder: folder.to_owned(),
+            ports: free_ports(),
+            lists_every: "2s",
+            shared: String::new(),
+            limits: "",
+        }
     }
 
     /// The same, with nodes that do nothing by themselves once everything is done.
     #[must_use]
     pub fn quiet(self) -> Self {
         Self { lists_every: "1h", ..self }
+    }
+
+    /// The same, with limits that a play feels, and that are shared by the server of this address.
+    #[must_use]
+    pub fn sharing(self, url: &str) -> Self {
+        Self { shared: format!("redis.url = '{url}'\n"), limits: "messages_per_second = 120\n", ..self }
     }
 
     /// Every node, each with its configuration file, none started.
@@ -144,30 +159,33 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.review = ['seals what reviews keep']\n",
+             keys.review = ['seals what reviews keep']\n{}",
             self.address(INFORMATION),
             self.database(INFORMATION),
             self.lists_every,
+            self.shared,
         );
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
-                 review_second_person = {}\n",
+                 review_second_person = {}\n{}",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
                 matching == "custody",
+                self.limits,
             ));
         }
         for id in CARRIERS {
             text.push_str(&format!(
                 "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
-                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n",
+                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n{}",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
+                self.limits,
             ));
         }
         text

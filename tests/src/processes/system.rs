@@ -55,7 +55,15 @@ impl System {
         Self::start_as(Layout::quiet).await
     }
 
-    async fn start_as(shape: fn(Layout) -> Layout) -> Self {
+    /// The same as [`Self::start`], with limits that are shared by the server of this address.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_sharing(url: &str) -> Self {
+        Self::start_as(|layout| layout.sharing(url)).await
+    }
+
+    async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().unwrap();
             let layout = shape(Layout::new(folder.path()));

@@ -11,7 +11,7 @@ use musubi_proto::{
     convert::company::Inquiry,
 };
 use musubi_runtime::grpc::status::from_status;
-use musubi_storage::{company::CompanyStore as _, sqlite::company::SqliteCompanyStore};
+use musubi_storage::{Opened as _, company::CompanyStore as _, sqlite::company::SqliteCompanyStore};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 

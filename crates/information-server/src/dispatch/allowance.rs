@@ -53,7 +53,8 @@ impl Allowance {
             limit(format!("account:{}", account.id), account.messages_per_second);
         }
         if let Source::Distribution(id) = due.source {
-            limit(format!("distribution:{id}"), due.messages_per_second);
+            // A distribution's rate is one over each carrier.
+            limit(format!("carrier:{}:distribution:{id}", self.carrier), due.messages_per_second);
         }
         buckets
     }

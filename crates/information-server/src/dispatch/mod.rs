@@ -48,7 +48,8 @@ const PROBE: u32 = 1;
 const BATCHES_UNDER_WAY: usize = 2;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often to look while a limit holds something back, so that it isn't spent message by message.
+/// How often to look at most while a limit holds something back, whatever is signalled, so that it isn't spent message by
+/// message.
 const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many attempts a delivery gets.
 const ATTEMPTS: u32 = 20;
@@ -110,9 +111,14 @@ impl Dispatcher {
             if looks.is_multiple_of(LOOKS_BETWEEN_SWEEPS) {
                 self.sweep().await;
             }
+            let unhurried = if wait < LOOK_EVERY { LIMITED_LOOK_EVERY } else { Duration::ZERO };
+            let next_look = async {
+                tokio::time::sleep(unhurried).await;
+                due.wait(wait.min(LOOK_EVERY).saturating_sub(unhurried)).await;
+            };
             tokio::select! {
                 () = token.cancelled() => {}
-                () = due.wait(wait.min(LOOK_EVERY)) => {}
+                () = next_look => {}
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The one suite of facts that every store must pass, whatever the database.
 //!
-//! A file for each node's store. Each fact is a function over the trait; each backend runs them all.
+//! A file for each node's store, and one for what may vanish. Each fact is a function over the trait; each backend runs them all.
 
 pub(crate) mod carrier;
 pub(crate) mod company;

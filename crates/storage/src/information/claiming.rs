@@ -166,7 +166,7 @@ impl<'a> Started<'a> {
             return self.end(due, Signal::Exhausted);
         }
         let open = due.outgoing(now).filter(|outgoing| gate(outgoing, &due.standing, now).is_ok());
-        match (open, due.phone_number.clone()) {
+        match (open, due.phone_number) {
             (Some(outgoing), Some(phone_number)) => self.start(due, outgoing, phone_number),
             (Some(_) | None, _) => self.end(due, Signal::Revoked),
         }

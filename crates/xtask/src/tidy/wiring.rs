@@ -32,7 +32,7 @@ const STATUS: [&str; 21] = [
 /// Looks for programs on the search path, and tells tests what `cargo xtask` tells it; no node reads either.
 const SERVERS: &str = "servers";
 const ENVIRONMENT: [&str; 3] = ["std :: env", "env :: var", "env :: var_os"];
-const BACKENDS: [&str; 3] = ["Sqlite", "Postgres", "Redis"];
+const BACKENDS: [&str; 4] = ["Memory", "Postgres", "Redis", "Sqlite"];
 const BACKEND_MODULES: [&str; 3] = ["sqlite", "postgres", "redis"];
 
 pub(super) fn check(file: &File, tokens: &[Token]) -> Vec<Finding> {

@@ -21,6 +21,7 @@ use musubi_domain::{
 };
 use musubi_matching::{PreparedRecord, keyed};
 use musubi_storage::{
+    Opened as _,
     company::{CompanyStore as _, ImportEnding},
     sqlite::company::SqliteCompanyStore,
 };

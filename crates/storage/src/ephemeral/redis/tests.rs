@@ -1,14 +1,16 @@
 //! What only a server can do: be flushed, be killed, be slow, not be there.
 
 use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use ::redis::{Client, FromRedisValue, cmd};
 use futures::{StreamExt as _, future::join};
+use musubi_servers::{Server, redis::start, test_redis_url};
 use tokio::time::sleep;
 
 use super::{open as open_client, *};
@@ -16,71 +18,21 @@ use crate::conformance::ephemeral::{
     self as facts, bucket, counts, ephemeral_suite, running_clock, take_for,
 };
 
-/// A server of its own, without anything on disk.
-struct Server {
-    port: u16,
-    child: Option<Child>,
+/// A client of a server: with these keys, and waiting so long.
+async fn connect(url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
+    let options = RedisOptions { prefix: prefix.to_owned(), fallback_percent: 50, deadline };
+    RedisEphemeral::open(url, options, running_clock()).await.unwrap()
 }
 
-impl Server {
-    fn absent() -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        Self { port, child: None }
-    }
-
-    async fn start() -> Self {
-        let mut server = Self::absent();
-        server.start_again().await;
-        server
-    }
-
-    async fn start_again(&mut self) {
-        let port = self.port.to_string();
-        let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-        let mut command = Command::new("redis-server");
-        self.child = Some(command.args(arguments).stdout(Stdio::null()).spawn().unwrap());
-        while self.client().get_multiplexed_async_connection().await.is_err() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    fn client(&self) -> Client {
-        Client::open(self.url()).unwrap()
-    }
+/// Two replicas, as in production.
+async fn replicas(server: &Server) -> [facts::Client; 2] {
+    let url = server.url();
+    [Arc::new(connect(&url, "musubi", SOON).await), Arc::new(connect(&url, "musubi", SOON).await)]
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Server {
-    async fn connect(&self, deadline: Duration) -> RedisEphemeral {
-        let options = RedisOptions { prefix: "musubi".to_owned(), fallback_percent: 50, deadline };
-        RedisEphemeral::open(&self.url(), options, running_clock()).await.unwrap()
-    }
-
-    /// Two replicas, as in production.
-    async fn replicas(&self) -> [facts::Client; 2] {
-        [Arc::new(self.connect(SOON).await), Arc::new(self.connect(SOON).await)]
-    }
-
-    async fn order<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
-        cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
-    }
+async fn order<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
+    let mut connection = Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
 }
 
 /// As production waits.
@@ -90,9 +42,12 @@ const LATE: Duration = Duration::from_secs(20);
 /// Until a lost server has surely been found again.
 const FOUND: Duration = Duration::from_secs(10);
 
-async fn open() -> (RedisEphemeral, RedisEphemeral, Server) {
-    let server = Server::start().await;
-    (server.connect(LATE).await, server.connect(LATE).await, server)
+/// The tests' server, with keys that nobody else has.
+async fn open() -> (RedisEphemeral, RedisEphemeral, ()) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let (url, prefix) = (test_redis_url(), format!("musubi:{}:{count}", std::process::id()));
+    (connect(&url, &prefix, LATE).await, connect(&url, &prefix, LATE).await, ())
 }
 
 ephemeral_suite!(open());
@@ -126,12 +81,12 @@ async fn together_again(replicas: &[facts::Client; 2]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flushed_in_the_middle_it_never_exceeds_the_rate_and_goes_on() {
-    let server = Server::start().await;
-    let replicas = server.replicas().await;
+    let server = start().unwrap();
+    let replicas = replicas(&server).await;
     let flushes = async {
         for _ in 0..20 {
             sleep(Duration::from_millis(100)).await;
-            server.order::<()>(&["FLUSHALL"]).await;
+            order::<()>(&server.url(), &["FLUSHALL"]).await;
         }
     };
     take_while(&replicas, flushes, 2).await;
@@ -141,15 +96,15 @@ async fn flushed_in_the_middle_it_never_exceeds_the_rate_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again_it_never_exceeds_the_rate_and_goes_on() {
-    let mut server = Server::start().await;
-    let replicas = server.replicas().await;
+    let mut server = start().unwrap();
+    let replicas = replicas(&server).await;
     let mut listener = replicas[1].listen("deliveries");
     let death = async {
         for _ in 0..2 {
             sleep(Duration::from_millis(700)).await;
-            server.kill();
+            server.kill().unwrap();
             sleep(Duration::from_millis(1_300)).await;
-            server.start_again().await;
+            server.start_again().unwrap();
         }
     };
     let got = take_while(&replicas, death, 5).await;
@@ -164,9 +119,9 @@ async fn killed_and_started_again_it_never_exceeds_the_rate_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_it_is_gone_each_has_its_share_and_signals_stay_at_home() {
-    let mut server = Server::start().await;
-    let replicas = server.replicas().await;
-    server.kill();
+    let mut server = start().unwrap();
+    let replicas = replicas(&server).await;
+    server.kill().unwrap();
     let got = take_while(&replicas, async {}, 2).await;
     for got in got {
         assert!(got > 0 && got <= RATE * 11 / 10, "{got} by one");
@@ -182,19 +137,19 @@ async fn while_it_is_gone_each_has_its_share_and_signals_stay_at_home() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_outlives_the_server() {
-    let mut server = Server::start().await;
-    let replicas = server.replicas().await;
+    let mut server = start().unwrap();
+    let replicas = replicas(&server).await;
     replicas[0].hold("account", LATE).await;
-    server.kill();
+    server.kill().unwrap();
     assert_eq!(replicas[0].take(&[bucket("account", 0)], 1).await.allowed, 0);
     assert_eq!(replicas[1].take(&[bucket("account", 0)], 1).await.allowed, 1, "that one learns it by itself");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_is_waited_for_once() {
-    let server = Server::start().await;
-    let replicas = server.replicas().await;
-    server.order::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
+    let server = start().unwrap();
+    let replicas = replicas(&server).await;
+    order::<()>(&server.url(), &["CLIENT", "PAUSE", "3000", "ALL"]).await;
     let begun = Instant::now();
     for _ in 0..1_000 {
         replicas[0].take(&[bucket("carrier", RATE)], 1).await;
@@ -206,30 +161,31 @@ async fn a_server_that_hangs_is_waited_for_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_to_write_is_out_of_reach() {
-    let server = Server::start().await;
-    let replicas = server.replicas().await;
-    server.order::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let server = start().unwrap();
+    let replicas = replicas(&server).await;
+    order::<()>(&server.url(), &["CONFIG", "SET", "maxmemory", "1"]).await;
     assert_eq!(replicas[0].take(&[bucket("carrier", 0)], 5).await.allowed, 5);
     let got = take_while(&replicas, async {}, 1).await;
     assert!(got.iter().all(|got| *got > 0), "{got:?}");
-    server.order::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    order::<()>(&server.url(), &["CONFIG", "SET", "maxmemory", "0"]).await;
     together_again(&replicas).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_later_is_found() {
-    let mut server = Server::absent();
-    let replicas = server.replicas().await;
+    let mut server = start().unwrap();
+    server.kill().unwrap();
+    let replicas = replicas(&server).await;
     assert_eq!(replicas[0].take(&[bucket("carrier", 0)], 5).await.allowed, 5);
-    server.start_again().await;
+    server.start_again().unwrap();
     together_again(&replicas).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signals_are_coalesced() {
-    let server = Server::start().await;
-    let one = server.connect(LATE).await;
-    let mut channel = server.client().get_async_pubsub().await.unwrap();
+    let server = start().unwrap();
+    let one = connect(&server.url(), "musubi", LATE).await;
+    let mut channel = Client::open(server.url()).unwrap().get_async_pubsub().await.unwrap();
     channel.subscribe("musubi:signals").await.unwrap();
     let begun = Instant::now();
     for _ in 0..200 {
@@ -239,7 +195,7 @@ async fn signals_are_coalesced() {
     let most = begun.elapsed().as_millis() / 10 + 2;
     sleep(Duration::from_millis(200)).await;
     // The last one of all is ours.
-    server.order::<()>(&["PUBLISH", "musubi:signals", "end"]).await;
+    order::<()>(&server.url(), &["PUBLISH", "musubi:signals", "end"]).await;
     let texts = channel.into_on_message().map(|message| message.get_payload::<String>().unwrap());
     let published = texts.take_while(|text| std::future::ready(text != "end")).count().await;
     assert!((1..=most).contains(&(published as u128)), "{published} of at most {most}");
@@ -247,26 +203,25 @@ async fn signals_are_coalesced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_key_expires_and_begins_with_the_prefix() {
-    let server = Server::start().await;
-    let one = server.connect(LATE).await;
+    let server = start().unwrap();
+    let one = connect(&server.url(), "musubi", LATE).await;
     one.take(&[bucket("carrier", 1), bucket("company", 2)], 1).await;
     one.hold("account", Duration::from_secs(1)).await;
     one.hold("carrier", Duration::from_secs(1)).await;
     one.put("dst_1", &counts(&[("sent", 1)]), LATE).await;
-    let keys: Vec<String> = server.order(&["KEYS", "*"]).await;
+    let keys: Vec<String> = order(&server.url(), &["KEYS", "*"]).await;
     assert!(keys.len() >= 4, "{keys:?}");
     for key in keys {
-        let lasts: i64 = server.order(&["PTTL", &key]).await;
+        let lasts: i64 = order(&server.url(), &["PTTL", &key]).await;
         assert!(key.starts_with("musubi:") && lasts > 0 && lasts <= 601_000, "{key}: {lasts} ms");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_prefixes_share_nothing() {
-    let server = Server::start().await;
-    let one = server.connect(LATE).await;
-    let options = RedisOptions { prefix: "another".to_owned(), fallback_percent: 50, deadline: LATE };
-    let other = RedisEphemeral::open(&server.url(), options, running_clock()).await.unwrap();
+    let server = start().unwrap();
+    let one = connect(&server.url(), "musubi", LATE).await;
+    let other = connect(&server.url(), "another", LATE).await;
     one.hold("account", LATE).await;
     one.put("dst_1", &counts(&[("sent", 1)]), LATE).await;
     assert_eq!(other.take(&[bucket("account", 0)], 1).await.allowed, 1);
@@ -280,7 +235,14 @@ async fn two_prefixes_share_nothing() {
 
 #[test]
 fn an_address_that_is_none_is_refused_and_not_repeated() {
-    for url in ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://:secret@:x", "redis://host/secret"] {
+    for url in [
+        "",
+        "127.0.0.1:6379",
+        "http://127.0.0.1",
+        "redis://:secret@:x",
+        "redis://host/secret",
+        "rediss://:secret@host",
+    ] {
         let said = open_client(url).unwrap_err().to_string();
         assert!(!said.contains("secret") && said.contains("redis://host:port"), "{url}: {said}");
     }

@@ -79,9 +79,6 @@ pub(super) const OPEN_REVOCATIONS: &str = "
 
 pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution WHERE distribution_id = $1";
 
-/// The audience is read whole, so here a hash join is right.
-const WHOLE_LISTS: &str = "SET LOCAL enable_hashjoin = on";
-
 // The followers of the account, each with its tie and with the values for its customer.
 const AUDIENCE: &str = "
     SELECT count(*),
@@ -236,7 +233,7 @@ impl DistributionStore for PostgresInformation {
             sqlx::query(sql).bind(found.account.as_str()).bind(Id::of(id.as_bytes())).bind(micros(now))
         };
         let samples = tx.fetch(of_audience(SAMPLES)).await?;
-        tx.execute(sqlx::query(WHOLE_LISTS)).await?;
+        tx.allow_whole_tables().await?;
         let counts = tx.fetch_one(of_audience(AUDIENCE)).await?;
         drop(tx);
         let (following, individual): (u64, u64) = (counts.small(0)?, counts.small(1)?);

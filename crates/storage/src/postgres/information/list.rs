@@ -16,9 +16,6 @@ use crate::{
     row::{BulkRow as _, Columns as _, Id, bulk_rows, instant, micros},
 };
 
-/// Whole lists are held against one another: there, and only there, a hash join is right.
-const WHOLE_LISTS: &str = "SET LOCAL enable_hashjoin = on";
-
 const CLEAR: &str = "DELETE FROM staged_subscriber WHERE official_account = $1 AND carrier = $2";
 
 const STAGE: &str = "
@@ -132,7 +129,7 @@ impl ListStore for PostgresInformation {
 
     async fn compare(&self, list: &ListKey, as_of: Timestamp) -> Result<Comparison, StoreError> {
         let mut tx = self.database.snapshot("compare_list").await?;
-        tx.execute(sqlx::query(WHOLE_LISTS)).await?;
+        tx.allow_whole_tables().await?;
         let mut step = Step { tx, list };
         let followers = step.count(COUNT_PRESENT, None).await?;
         let missing = step.count(COUNT_MISSING, Some(as_of)).await?;
@@ -154,7 +151,7 @@ impl ListStore for PostgresInformation {
 
     async fn quarantine(&self, list: &ListKey, as_of: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let mut step = self.step("quarantine_list", list).await?;
-        step.tx.execute(sqlx::query(WHOLE_LISTS)).await?;
+        step.tx.allow_whole_tables().await?;
         let suspend = step.of_list(SUSPEND_MISSING).bind(micros(as_of));
         let suspended = step.tx.execute(suspend).await?;
         let count = step.of_list(COUNT_QUARANTINED).bind(micros(now));
