@@ -73,6 +73,11 @@ async fn everybody_ends_as_told_with_one_company_of_each_matching() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everybody_ends_as_told_on_postgresql() {
+    check(&play(&["--followers", "300", "--store", "postgres"]).await, 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn either_matching_alone_ends_the_same_stories_the_same_way() {
     let mut ends = Vec::new();
     for matching in ["inquiry", "custody"] {

@@ -33,14 +33,14 @@ pub(super) const DUE_DIALOGUES: &str = "
     SELECT name, ''::bytea, 0,
            (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
             WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account = name AND m.due_time <= $2
-                AND m.state < 2 LIMIT $3) AS some)
+                AND m.state < 2 LIMIT $3) AS counted)
     FROM account WHERE name IS NOT NULL";
 
 pub(super) const DUE_DISTRIBUTIONS: &str = "
     SELECT d.official_account, d.distribution_id, d.messages_per_second,
            (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
             WHERE m.carrier = $1 AND m.distribution = uuid_send(d.distribution_id)
-                AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS some)
+                AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS counted)
     FROM distribution AS d
     WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= $2";
 
