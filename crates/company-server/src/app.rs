@@ -16,7 +16,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, Endpoint, PostgresDatabase},
+    config::{Database, DatabaseAddress, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -157,7 +157,7 @@ async fn open(database: &Database) -> Result<Arc<dyn CompanyStore>, StoreError> 
     })
 }
 
-fn options(database: &PostgresDatabase) -> PostgresOptions {
+fn options(database: &DatabaseAddress) -> PostgresOptions {
     PostgresOptions {
         url: database.url.expose().to_owned(),
         connections: database.connections,

@@ -18,7 +18,7 @@ use musubi_proto::information::v1::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, Endpoint, PostgresDatabase},
+    config::{Database, DatabaseAddress, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -312,7 +312,7 @@ async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreErr
     })
 }
 
-fn options(database: &PostgresDatabase) -> PostgresOptions {
+fn options(database: &DatabaseAddress) -> PostgresOptions {
     PostgresOptions {
         url: database.url.expose().to_owned(),
         connections: database.connections,

@@ -9,7 +9,7 @@ use musubi_domain::Error;
 use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, Endpoint, PostgresDatabase},
+    config::{Database, DatabaseAddress, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -176,7 +176,7 @@ async fn open(database: &Database) -> Result<Arc<dyn TerminalStore>, StoreError>
     })
 }
 
-fn options(database: &PostgresDatabase) -> PostgresOptions {
+fn options(database: &DatabaseAddress) -> PostgresOptions {
     PostgresOptions {
         url: database.url.expose().to_owned(),
         connections: database.connections,

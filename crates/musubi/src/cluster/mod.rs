@@ -31,7 +31,7 @@ use musubi_runtime::{
     grpc::server::{Bound, Server, ServerError},
     lifecycle::LifecycleError,
 };
-use musubi_storage::postgres::create_database;
+use musubi_storage::create_database;
 use musubi_terminal_simulator as terminal;
 use serde_json::Value;
 use tokio::task::JoinSet;

@@ -15,13 +15,13 @@ pub enum Database {
     /// One SQLite file, made when it isn't there.
     File(PathBuf),
     /// A PostgreSQL database, whose schema `musubi migrate` has made.
-    Postgres(PostgresDatabase),
+    Postgres(DatabaseAddress),
 }
 
 /// `[database]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PostgresDatabase {
+pub struct DatabaseAddress {
     /// `postgres://user:password@host:port/database`.
     pub url: Secret,
     /// How many connections at most, 2 to 500.
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for DatabaseVisitor {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Database, E> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let url = Secret::new(text);
-            return Ok(Database::Postgres(PostgresDatabase {
+            return Ok(Database::Postgres(DatabaseAddress {
                 url,
                 connections: connections(),
                 may_lose_data: false,
@@ -72,6 +72,6 @@ impl<'de> Visitor<'de> for DatabaseVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Database, A::Error> {
-        PostgresDatabase::deserialize(MapAccessDeserializer::new(map)).map(Database::Postgres)
+        DatabaseAddress::deserialize(MapAccessDeserializer::new(map)).map(Database::Postgres)
     }
 }

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 use config::{Config, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-pub use self::database::{Database, PostgresDatabase};
+pub use self::database::{Database, DatabaseAddress};
 pub use self::value::{Endpoint, ListenAddress, Secret};
 
 /// One sentence: which key, from where, what is wrong, what to do.

@@ -22,6 +22,7 @@ use sqlx::{
 };
 
 pub use self::migrate::{Migrations, create_database};
+
 use crate::{StoreError, row::BulkRow};
 
 /// How long connecting may take.
