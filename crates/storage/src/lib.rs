@@ -3,8 +3,8 @@
 //!
 //! Only this crate names sqlx or redis. A store's method is one named transaction over a whole batch; it decides nothing itself but
 //! calls the pure rules of `domain` inside the transaction where atomicity needs it. No network call ever stands inside one.
-//! Surprising: bulk goes to the database as one JSON parameter (`json_each`), because a statement for each row is what makes
-//! an embedded store slow.
+//! Surprising: bulk goes to the database in one statement, as one JSON parameter (SQLite) or one array for each column
+//! (PostgreSQL), because a statement for each row is what makes a store slow.
 
 pub mod carrier;
 pub mod company;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    id::{CarrierId, CompanyId, DistributionId, FollowerId, MessageId, OfficialAccountId},
+    id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
 
@@ -20,12 +20,6 @@ use crate::StoreError;
 pub struct Running {
     /// Which.
     pub id: DistributionId,
-    /// Whose.
-    pub company: CompanyId,
-    /// Whose followers.
-    pub account: OfficialAccountId,
-    /// At most so many messages a second; 0: the account's own limit.
-    pub messages_per_second: u32,
     /// Not after.
     pub expire_time: Timestamp,
     /// Every follower has a delivery.

@@ -92,8 +92,7 @@ pub(crate) async fn running_tells_what_is_live(store: &dyn Bench) {
     let id = distribute(store, "bank", 1, &[]).await;
     let live = || async { store.running(at(0)).await.unwrap()[0].live };
     let first = store.running(at(0)).await.unwrap().remove(0);
-    assert_eq!((first.id, first.company, first.account), (id, named("bank"), named("bank")));
-    assert_eq!((first.messages_per_second, first.expire_time, first.expanded), (0, at(50_000), true));
+    assert_eq!((first.id, first.expire_time, first.expanded), (id, at(50_000), true));
     assert_eq!(live().await, 3);
     let sent = attempts(store, Source::Distribution(id), 0).await;
     assert_eq!(live().await, 3, "sending is live");

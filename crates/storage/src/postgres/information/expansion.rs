@@ -31,7 +31,7 @@ pub(super) const WORK: &str = "
     SELECT EXISTS (SELECT 1 FROM distribution WHERE state IN (1, 2)) OR EXISTS (SELECT 1 FROM revocation)";
 
 pub(super) const RUNNING: &str = "
-    SELECT d.distribution_id, d.company, d.official_account, d.messages_per_second, d.expire_time, d.expanded,
+    SELECT d.distribution_id, d.expire_time, d.expanded,
            coalesce((SELECT sum(t.count) FROM delivery_tally AS t
                      WHERE t.distribution = uuid_send(d.distribution_id) AND t.state < 2), 0)::bigint
     FROM distribution AS d
@@ -150,12 +150,9 @@ impl ExpansionStore for PostgresInformation {
         let read = |row: &PgRow| {
             Ok(Running {
                 id: DistributionId::from_bytes(row.id(0)?),
-                company: row.text(1)?.parse()?,
-                account: row.text(2)?.parse()?,
-                messages_per_second: row.small(3)?,
-                expire_time: row.instant(4)?,
-                expanded: row.flag(5)?,
-                live: row.small(6)?,
+                expire_time: row.instant(1)?,
+                expanded: row.flag(2)?,
+                live: row.small(3)?,
             })
         };
         found.map_err(StoreError::during("running_distributions"))?.iter().map(read).collect()

@@ -32,7 +32,7 @@ pub(super) const WORK: &str = "
         OR EXISTS (SELECT 1 FROM revocation)";
 
 pub(super) const RUNNING: &str = "
-    SELECT d.distribution_id, d.company, d.official_account, d.messages_per_second, d.expire_time, d.expanded,
+    SELECT d.distribution_id, d.expire_time, d.expanded,
            coalesce((SELECT sum(t.count) FROM delivery_tally AS t
                      WHERE t.distribution = d.distribution_id AND t.state IN (0, 1)), 0)
     FROM distribution AS d INDEXED BY distribution_running
@@ -138,12 +138,9 @@ impl ExpansionStore for SqliteInformation {
         let read = |row: &SqliteRow| {
             Ok(Running {
                 id: DistributionId::from_bytes(row.id(0)?),
-                company: row.text(1)?.parse()?,
-                account: row.text(2)?.parse()?,
-                messages_per_second: row.small(3)?,
-                expire_time: row.instant(4)?,
-                expanded: row.flag(5)?,
-                live: row.small(6)?,
+                expire_time: row.instant(1)?,
+                expanded: row.flag(2)?,
+                live: row.small(3)?,
             })
         };
         found.iter().map(read).collect()
