@@ -18,6 +18,6 @@ mod outbox;
 mod tests;
 mod wire;
 
-pub use app::{App, BuildError, migrate};
+pub use app::{App, BuildError, MIGRATIONS};
 pub use authority::KeyError;
 pub use config::Config;

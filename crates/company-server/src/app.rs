@@ -16,7 +16,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, DatabaseAddress, Endpoint},
+    config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -26,7 +26,7 @@ use musubi_runtime::{
     lifecycle::LifecycleError,
 };
 use musubi_storage::{
-    Opened as _, StoreError,
+    Migrations, StoreError,
     company::CompanyStore,
     postgres::{
         PostgresOptions,
@@ -153,26 +153,16 @@ impl App {
 async fn open(database: &Database) -> Result<Arc<dyn CompanyStore>, StoreError> {
     Ok(match database {
         Database::File(path) => Arc::new(SqliteCompanyStore::open(path).await?),
-        Database::Postgres(database) => Arc::new(PostgresCompanyStore::open(&options(database)).await?),
+        Database::Postgres(it) => Arc::new(
+            PostgresCompanyStore::open(&PostgresOptions::new(
+                it.url.expose(),
+                it.connections,
+                it.may_lose_data,
+            ))
+            .await?,
+        ),
     })
 }
 
-fn options(database: &DatabaseAddress) -> PostgresOptions {
-    PostgresOptions {
-        url: database.url.expose().to_owned(),
-        connections: database.connections,
-        may_lose_data: database.may_lose_data,
-    }
-}
-
-/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
-///
-/// # Errors
-/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
-pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
-    match database {
-        Database::File(path) => SqliteCompanyStore::open(path).await?.close().await,
-        Database::Postgres(database) => return company::MIGRATIONS.run(database.url.expose()).await,
-    }
-    Ok(0)
-}
+/// The schema of its PostgreSQL database, for `musubi migrate`.
+pub static MIGRATIONS: &Migrations = &company::MIGRATIONS;

@@ -18,5 +18,5 @@ mod rekeying;
 mod tests;
 mod upload;
 
-pub use app::{App, BuildError, migrate};
+pub use app::{App, BuildError, MIGRATIONS};
 pub use config::{Config, DEFAULTS, Matching};

@@ -18,7 +18,7 @@ use musubi_proto::information::v1::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, DatabaseAddress, Endpoint},
+    config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -28,7 +28,7 @@ use musubi_runtime::{
     lifecycle::LifecycleError,
 };
 use musubi_storage::{
-    Opened as _, StoreError,
+    Migrations, StoreError,
     ephemeral::{
         Ephemeral, Now,
         memory::MemoryEphemeral,
@@ -308,31 +308,19 @@ impl App {
 async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreError> {
     Ok(match database {
         Database::File(path) => Arc::new(SqliteInformation::open(path).await?),
-        Database::Postgres(database) => Arc::new(PostgresInformation::open(&options(database)).await?),
+        Database::Postgres(it) => Arc::new(
+            PostgresInformation::open(&PostgresOptions::new(
+                it.url.expose(),
+                it.connections,
+                it.may_lose_data,
+            ))
+            .await?,
+        ),
     })
 }
 
-fn options(database: &DatabaseAddress) -> PostgresOptions {
-    PostgresOptions {
-        url: database.url.expose().to_owned(),
-        connections: database.connections,
-        may_lose_data: database.may_lose_data,
-    }
-}
-
-/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
-///
-/// # Errors
-/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
-pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
-    match database {
-        Database::File(path) => SqliteInformation::open(path).await?.close().await,
-        Database::Postgres(database) => {
-            return PostgresInformation::MIGRATIONS.run(database.url.expose()).await;
-        }
-    }
-    Ok(0)
-}
+/// The schema of its PostgreSQL database, for `musubi migrate`.
+pub static MIGRATIONS: &Migrations = PostgresInformation::MIGRATIONS;
 
 /// What replicas share. A server that nobody reaches is no reason not to start.
 async fn ephemeral(config: &SharedConfig, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Ephemeral>, Error> {

@@ -24,5 +24,5 @@ pub mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use app::{App, BuildError, migrate};
+pub use app::{App, BuildError, MIGRATIONS};
 pub use config::Config;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use musubi_runtime::config::{ConfigError, Database};
-use musubi_storage::StoreError;
+use musubi_storage::{Migrations, StoreError};
 
 use crate::node::fail;
 
@@ -15,7 +15,7 @@ use crate::node::fail;
 ///
 /// Run it before the nodes of a new version start: a node refuses a PostgreSQL database that lacks something it needs. What a
 /// version adds, nodes of the version before don't mind, so both may run meanwhile. Of several that migrate one database at once
-/// one does the work. SQLite files are brought up to date by the node that opens them, too.
+/// one does the work. SQLite files are brought up to date by the node that opens them.
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -48,18 +48,26 @@ enum Failure {
 
 /// Migrates one after the other; the first that fails ends it with 1, and what was done before stays done.
 pub(crate) async fn run(args: &Args) -> ExitCode {
-    match migrate(args).await {
+    match migrate_all(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
 }
 
-async fn migrate(args: &Args) -> Result<(), Failure> {
+/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by the node that opens it.
+pub(crate) async fn migrate(database: &Database, migrations: &Migrations) -> Result<usize, StoreError> {
+    match database {
+        Database::File(_) => Ok(0),
+        Database::Postgres(address) => migrations.run(address.url.expose()).await,
+    }
+}
+
+async fn migrate_all(args: &Args) -> Result<(), Failure> {
     macro_rules! each {
         ($files:expr, $node:ident) => {
             for file in $files {
                 let database = $node::Config::load(Some(file))?.database;
-                report(file, &database, $node::migrate(&database).await?)?;
+                report(file, &database, migrate(&database, $node::MIGRATIONS).await?)?;
             }
         };
     }
@@ -74,7 +82,9 @@ fn report(file: &Path, database: &Database, steps: usize) -> std::io::Result<()>
     let mut out = std::io::stdout();
     let file = file.display();
     match (database, steps) {
-        (Database::File(_), _) => writeln!(out, "{file}: the file is up to date"),
+        (Database::File(_), _) => {
+            writeln!(out, "{file}: an SQLite file, which the node brings up to date when it opens it")
+        }
         (Database::Postgres(_), 0) => writeln!(out, "{file}: nothing to do, the database is up to date"),
         (Database::Postgres(_), 1) => writeln!(out, "{file}: one migration was applied"),
         (Database::Postgres(_), steps) => writeln!(out, "{file}: {steps} migrations were applied"),

@@ -19,7 +19,7 @@ pub mod sqlite;
 pub mod terminal;
 
 pub use error::StoreError;
-pub use postgres::create_database;
+pub use postgres::{Migrations, create_database};
 
 /// A store holds its database until it is closed.
 #[async_trait::async_trait]

@@ -9,7 +9,7 @@ use musubi_domain::Error;
 use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Database, DatabaseAddress, Endpoint},
+    config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -19,7 +19,7 @@ use musubi_runtime::{
     lifecycle::LifecycleError,
 };
 use musubi_storage::{
-    Opened as _, StoreError,
+    Migrations, StoreError,
     postgres::{
         PostgresOptions,
         terminal::{self, PostgresTerminalStore},
@@ -172,26 +172,16 @@ async fn play_file(fleet: &Fleet, path: &Path, clock: &dyn Clock) -> Result<(), 
 async fn open(database: &Database) -> Result<Arc<dyn TerminalStore>, StoreError> {
     Ok(match database {
         Database::File(path) => Arc::new(SqliteTerminalStore::open(path).await?),
-        Database::Postgres(database) => Arc::new(PostgresTerminalStore::open(&options(database)).await?),
+        Database::Postgres(it) => Arc::new(
+            PostgresTerminalStore::open(&PostgresOptions::new(
+                it.url.expose(),
+                it.connections,
+                it.may_lose_data,
+            ))
+            .await?,
+        ),
     })
 }
 
-fn options(database: &DatabaseAddress) -> PostgresOptions {
-    PostgresOptions {
-        url: database.url.expose().to_owned(),
-        connections: database.connections,
-        may_lose_data: database.may_lose_data,
-    }
-}
-
-/// Brings a node's database up to date; gives how many steps that took. A file is brought up to date by whoever opens it.
-///
-/// # Errors
-/// [`StoreError::Unreached`] and [`StoreError::Schema`], and those of opening a file.
-pub async fn migrate(database: &Database) -> Result<usize, StoreError> {
-    match database {
-        Database::File(path) => SqliteTerminalStore::open(path).await?.close().await,
-        Database::Postgres(database) => return terminal::MIGRATIONS.run(database.url.expose()).await,
-    }
-    Ok(0)
-}
+/// The schema of its PostgreSQL database, for `musubi migrate`.
+pub static MIGRATIONS: &Migrations = &terminal::MIGRATIONS;

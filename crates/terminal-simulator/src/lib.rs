@@ -17,7 +17,7 @@ pub mod story;
 #[cfg(test)]
 mod tests;
 
-pub use app::{App, BuildError, migrate};
+pub use app::{App, BuildError, MIGRATIONS};
 pub use config::{
     CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig, ThinkingConfig,
 };

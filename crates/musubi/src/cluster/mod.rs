@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 
 pub use self::layout::INFORMATION_DATABASE;
 use self::layout::Layout;
+use crate::migrate::migrate;
 
 /// How long the nodes have to finish what they do when they are stopped.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -139,7 +140,7 @@ impl Cluster {
                 let name = $name;
                 let file = write(&plan.folder, &name, $configuration)?;
                 let config = $node::Config::load(Some(&file)).with_context(|| name.clone())?;
-                $node::migrate(&config.database).await.with_context(|| name.clone())?;
+                migrate(&config.database, $node::MIGRATIONS).await.with_context(|| name.clone())?;
                 let app =
                     $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?;
                 apps.push(Box::pin(app.run(shutdown.clone())));

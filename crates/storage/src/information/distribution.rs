@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
     delivery::{DeliveryState, Purpose},
-    distribution::{Command, State},
+    distribution::{self, Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
     template::Template,
 };
@@ -202,4 +202,30 @@ pub(crate) fn not_found() -> Error {
 pub(crate) fn takes_no_values(state: State) -> Error {
     let problem = format!("a {} distribution takes no values", state.as_str());
     Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft")
+}
+
+/// Obeys a command: moves the distribution, and gives what the audit calls that; none when it stands there already.
+pub(crate) fn obey(
+    found: &mut Distribution,
+    command: Command,
+    now: Timestamp,
+) -> Result<Option<&'static str>, Error> {
+    let before = found.state;
+    found.state = distribution::command(before, command)?;
+    if found.state == before {
+        return Ok(None);
+    }
+    Ok(Some(match command {
+        Command::Start => {
+            let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
+            (found.start_time, found.expire_time) = (Some(start), Some(expire));
+            "distribution_started"
+        }
+        Command::Pause => "distribution_paused",
+        Command::Resume => "distribution_resumed",
+        Command::Cancel => {
+            found.end_time = Some(now);
+            "distribution_cancelled"
+        }
+    }))
 }

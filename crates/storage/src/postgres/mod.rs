@@ -47,6 +47,14 @@ pub struct PostgresOptions {
     pub may_lose_data: bool,
 }
 
+impl PostgresOptions {
+    /// As a node is told.
+    #[must_use]
+    pub fn new(url: &str, connections: u32, may_lose_data: bool) -> Self {
+        Self { url: url.to_owned(), connections, may_lose_data }
+    }
+}
+
 /// One node's database.
 #[derive(Clone)]
 pub(crate) struct Database {

@@ -15,7 +15,7 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found,
+            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
             takes_no_values, used,
         },
         record::{distribution_of, texts},
@@ -153,26 +153,11 @@ impl DistributionStore for PostgresInformation {
     ) -> Result<Distribution, StoreError> {
         let mut tx = self.database.write("command_distribution").await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
-        let before = found.state;
-        found.state = distribution::command(before, command)?;
-        if found.state == before {
-            return Ok(found);
-        }
+        let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
-        let action = match command {
-            Command::Start => {
-                let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
-                (found.start_time, found.expire_time) = (Some(start), Some(expire));
-                "distribution_started"
-            }
-            Command::Pause => "distribution_paused",
-            Command::Resume => "distribution_resumed",
-            Command::Cancel => {
-                found.end_time = Some(now);
-                tx.execute(sqlx::query(OPEN_REVOCATIONS).bind(distribution)).await?;
-                "distribution_cancelled"
-            }
-        };
+        if found.state == State::Cancelled {
+            tx.execute(sqlx::query(OPEN_REVOCATIONS).bind(distribution)).await?;
+        }
         let moved = sqlx::query(MOVE)
             .bind(distribution)
             .bind(place(&State::ALL, &found.state))

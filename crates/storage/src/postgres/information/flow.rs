@@ -80,19 +80,14 @@ impl PostgresInformation {
         transaction: &'static str,
         scope: &Scope,
         now: Timestamp,
-        edit: &mut (dyn FnMut(&mut crate::information::flow::Work) + Send),
+        edit: Edit<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.database.write(transaction).await?;
         unit(&mut tx, scope, now, edit).await?;
         tx.commit().await
     }
 
-    async fn work_due_once(
-        &self,
-        now: Timestamp,
-        limit: u32,
-        edit: &mut (dyn FnMut(&mut crate::information::flow::Work) + Send),
-    ) -> Result<u32, StoreError> {
+    async fn work_due_once(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
         let mut tx = self.database.write("work_due").await?;
         let followers = keys_of(&tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?)?;
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);

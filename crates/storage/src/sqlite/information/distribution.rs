@@ -16,7 +16,7 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found,
+            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
             takes_no_values, used,
         },
         record::{distribution_of, texts},
@@ -185,29 +185,14 @@ impl DistributionStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
         let mut found = read_one(&mut tx, TRANSACTION, company, id).await?;
-        let before = found.state;
-        found.state = distribution::command(before, command)?;
-        if found.state == before {
-            return Ok(found);
+        let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
+        if found.state == State::Cancelled {
+            sqlx::query(OPEN_REVOCATIONS)
+                .bind(&id.as_bytes()[..])
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
         }
-        let action = match command {
-            Command::Start => {
-                let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
-                (found.start_time, found.expire_time) = (Some(start), Some(expire));
-                "distribution_started"
-            }
-            Command::Pause => "distribution_paused",
-            Command::Resume => "distribution_resumed",
-            Command::Cancel => {
-                found.end_time = Some(now);
-                sqlx::query(OPEN_REVOCATIONS)
-                    .bind(&id.as_bytes()[..])
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(&failed)?;
-                "distribution_cancelled"
-            }
-        };
         sqlx::query(MOVE)
             .bind(&id.as_bytes()[..])
             .bind(place(&State::ALL, &found.state))
