@@ -95,7 +95,7 @@ macro_rules! information_store_suite {
             what_is_due_is_told_by_source_and_up_to_the_limit,
             a_claimed_delivery_is_due_again_after_its_lease,
             too_many_failures_are_dead,
-            throttling_is_no_failure,
+            what_the_carrier_puts_off_or_does_not_answer_is_no_failure,
             a_delivery_past_its_time_expires,
             unknown_outcomes_are_due_again_and_count,
             results_of_an_earlier_attempt_move_states_but_not_leases,
