@@ -94,11 +94,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
 
     let (carrier, messages) = Carrier::start(&world, |routes| routes).await?;
     let configuration = world.information(&place, carrier.endpoint(), "24h");
-    let mut nodes = Vec::new();
-    for replica in 1..=args.replicas {
-        let name = format!("information-{replica}");
-        nodes.push(Node::start("information", &name, site.folder(), configuration.clone()).await?);
-    }
+    let mut nodes = Node::replicas(&args, &site, "information", &configuration).await?;
     let company = Company::of(&world, &nodes[0])?;
     let id = company.draft(&world).await?;
     let uploading = Instant::now();
@@ -120,9 +116,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
         if delivered > moved.0 {
             moved = (delivered, Instant::now());
         }
-        for node in &mut nodes {
-            node.alive()?;
-        }
+        nodes.iter_mut().try_for_each(Node::alive)?;
         if delivering.is_finished() {
             break;
         }

@@ -6,6 +6,7 @@
 
 mod carrier;
 mod distribute;
+mod list_sync;
 mod matching;
 mod report;
 mod site;
@@ -29,6 +30,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Match(matching::Args),
+    ListSync(list_sync::Args),
     Distribute(distribute::Args),
 }
 
@@ -39,6 +41,7 @@ impl Args {
         let measured = async {
             match self.command {
                 Command::Match(args) => matching::run(args, out).await,
+                Command::ListSync(args) => list_sync::run(args, &screen, out).await,
                 Command::Distribute(args) => distribute::run(args, &screen, out).await,
             }
         };

@@ -18,7 +18,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{ProcessMemory, broken, memory, peak_memory};
+use super::{ProcessMemory, Site, SiteArgs, broken, memory, peak_memory};
 use crate::cluster;
 
 /// How long a node may take until it serves, and to end.
@@ -42,13 +42,23 @@ pub(in crate::bench) struct Node {
 }
 
 impl Node {
-    /// Starts a node of a kind, which is the program's subcommand, and waits until it serves.
-    pub(in crate::bench) async fn start(
+    /// Starts all replicas of a node, which share one configuration.
+    pub(in crate::bench) async fn replicas(
+        args: &SiteArgs,
+        site: &Site,
         kind: &str,
-        name: &str,
-        folder: &Path,
-        mut configuration: Value,
-    ) -> Result<Self, Error> {
+        configuration: &Value,
+    ) -> Result<Vec<Self>, Error> {
+        let mut nodes = Vec::new();
+        for replica in 1..=args.replicas {
+            let name = if args.replicas == 1 { kind.to_owned() } else { format!("{kind}-{replica}") };
+            nodes.push(Self::start(kind, &name, site.folder(), configuration.clone()).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// Starts a node of a kind, which is the program's subcommand, and waits until it serves.
+    async fn start(kind: &str, name: &str, folder: &Path, mut configuration: Value) -> Result<Self, Error> {
         let failed = |why: &dyn std::fmt::Display| broken(format!("{name} did not start"), why);
         configuration["listen"] = json!("127.0.0.1:0");
         configuration["telemetry"] = json!({ "filter": FILTER });
