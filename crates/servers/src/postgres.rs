@@ -24,12 +24,15 @@ pub struct Settings {
     pub shared_buffers_mib: u32,
     /// `max_connections`.
     pub max_connections: u32,
+    /// Further settings as `name=value`. What makes the server durable they can't take back.
+    pub more: Vec<String>,
 }
 
 impl Default for Settings {
     /// The system's temporary folder, 256 MiB, 100 connections.
     fn default() -> Self {
-        Self { within: std::env::temp_dir(), shared_buffers_mib: 256, max_connections: 100 }
+        let within = std::env::temp_dir();
+        Self { within, shared_buffers_mib: 256, max_connections: 100, more: Vec::new() }
     }
 }
 
@@ -81,9 +84,12 @@ impl Kind for Postgres {
     }
 
     fn command(&self, folder: &Path, port: u16) -> Command {
-        let Settings { shared_buffers_mib, max_connections, within: _ } = self.settings;
+        let Settings { shared_buffers_mib, max_connections, within: _, more } = &self.settings;
         let mut command = command(&self.program, self.account, folder);
         command.args(["-D", DATA, "-p", &port.to_string()]);
+        for setting in more {
+            command.args(["-c", setting]);
+        }
         for setting in [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",

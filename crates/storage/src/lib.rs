@@ -17,9 +17,10 @@ pub mod postgres;
 mod row;
 pub mod sqlite;
 pub mod terminal;
+pub mod yardstick;
 
 pub use error::StoreError;
-pub use postgres::{Migrations, create_database};
+pub use postgres::{Migrations, create_database, drop_database};
 
 /// A store holds its database until it is closed.
 #[async_trait::async_trait]

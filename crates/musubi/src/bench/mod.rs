@@ -1,17 +1,24 @@
 //! `musubi bench`: how fast the parts are, each beside the plain limit of the same work in the same run.
 //!
-//! Nothing is judged here and nothing kept; whoever reads the table judges. Surprising: every figure is the best of several passes,
-//! because other work of the machine only ever makes a pass slower.
+//! `match` measures matching inside of this process; the others measure a node as a process of its own, with its database, and play
+//! everybody around it. Nothing is judged here and nothing kept; whoever reads the table judges. Surprising: a limit is measured in the
+//! same run, because the machine of the next run is another one, even when it is the same.
 
+mod carrier;
+mod distribute;
+mod list_sync;
 mod matching;
+mod report;
+mod site;
 mod table;
+mod world;
 
 use std::io::Write;
 
 use clap::{Args as ClapArgs, Subcommand};
-use musubi_domain::Error;
+use musubi_domain::{Error, ErrorKind};
 
-use crate::operator::Ending;
+use crate::{demo::screen::Screen, operator::Ending};
 
 /// Measure how fast this machine does the work, each part beside its plain limit.
 #[derive(Debug, ClapArgs)]
@@ -23,13 +30,27 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Match(matching::Args),
+    ListSync(list_sync::Args),
+    Distribute(distribute::Args),
 }
 
 impl Args {
     /// Measures, and writes the table.
     pub(crate) async fn run(self, out: &mut dyn Write) -> Result<Ending, Error> {
-        match self.command {
-            Command::Match(args) => matching::run(args, out).await,
-        }
+        let screen = Screen::new(false);
+        let measured = async {
+            match self.command {
+                Command::Match(args) => matching::run(args, out).await,
+                Command::ListSync(args) => list_sync::run(args, &screen, out).await,
+                Command::Distribute(args) => distribute::run(args, &screen, out).await,
+            }
+        };
+        // What a measurement has started and made goes with it.
+        let ended = tokio::select! {
+            ended = measured => ended,
+            _ = tokio::signal::ctrl_c() => Err(Error::new(ErrorKind::Unavailable, "interrupted", "")),
+        };
+        screen.clear();
+        ended
     }
 }

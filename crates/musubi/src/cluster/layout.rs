@@ -224,6 +224,6 @@ fn carrier_name(carrier: &CarrierId) -> String {
 }
 
 /// 32 hexadecimal digits that nobody can guess.
-fn secret() -> String {
+pub(crate) fn secret() -> String {
     entropy::bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

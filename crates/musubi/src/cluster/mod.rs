@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 
 pub use self::layout::INFORMATION_DATABASE;
 use self::layout::Layout;
+pub(crate) use self::layout::secret;
 use crate::migrate::migrate;
 
 /// How long the nodes have to finish what they do when they are stopped.
@@ -240,7 +241,7 @@ impl Ports {
 }
 
 /// Writes a node's configuration for its owner's eyes only, since it holds tokens.
-fn write(folder: &Path, name: &str, configuration: &Value) -> anyhow::Result<PathBuf> {
+pub(crate) fn write(folder: &Path, name: &str, configuration: &Value) -> anyhow::Result<PathBuf> {
     let path = folder.join(format!("{name}.toml"));
     let failed = |error: &dyn Display| anyhow::anyhow!("{} can not be written: {error}", path.display());
     let text = toml::to_string(configuration).map_err(|error| failed(&error))?;

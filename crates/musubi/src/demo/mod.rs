@@ -15,7 +15,7 @@ mod notice;
 mod play;
 mod reading;
 mod report;
-mod screen;
+pub(crate) mod screen;
 mod settle;
 mod summary;
 mod talk_room;

@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Where progress is shown.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     bars: Option<MultiProgress>,
     /// Says nothing before the end of a stage.
     headless: bool,
@@ -23,14 +23,14 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Bars if standard error is a terminal and `headless` isn't asked for.
-    pub(super) fn new(headless: bool) -> Self {
+    pub(crate) fn new(headless: bool) -> Self {
         let bars = (!headless && io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         Self { bars, headless }
     }
 
     /// Begins a stage; `total` is what it counts up to.
-    pub(super) fn begin(&self, name: &'static str, total: u64) -> Stage<'_> {
+    pub(crate) fn begin(&self, name: &'static str, total: u64) -> Stage<'_> {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = ProgressBar::new(total).with_style(style()).with_prefix(name);
             let bar = bars.add(bar);
@@ -49,7 +49,7 @@ impl Screen {
     }
 
     /// Ends what the bars left on the terminal.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(bars) = &self.bars {
             // A terminal that went away has nothing to be cleared from.
             let _gone = bars.clear();
@@ -63,7 +63,7 @@ fn style() -> ProgressStyle {
 }
 
 /// One stage under way.
-pub(super) struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     screen: &'a Screen,
     name: &'static str,
     total: u64,
@@ -81,7 +81,7 @@ struct Said {
 
 impl Stage<'_> {
     /// Says how far it is.
-    pub(super) fn at(&self, position: u64, note: &str) {
+    pub(crate) fn at(&self, position: u64, note: &str) {
         let mut said = self.said();
         if position != said.position {
             said.position = position;
@@ -97,18 +97,18 @@ impl Stage<'_> {
     }
 
     /// Says that it is so much further.
-    pub(super) fn advance(&self, by: u64) {
+    pub(crate) fn advance(&self, by: u64) {
         let position = self.said().position + by;
         self.at(position, "");
     }
 
     /// How long it has run.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
     /// Ends it where it is and gives the seconds until it last moved.
-    pub(super) fn end(self, note: &str) -> f64 {
+    pub(crate) fn end(self, note: &str) -> f64 {
         let Said { position, moved, .. } = *self.said();
         let seconds = (moved - self.begun).as_secs_f64();
         match &self.bar {
@@ -127,6 +127,6 @@ impl Stage<'_> {
 }
 
 /// A line on standard error; whoever closed it doesn't want it.
-pub(super) fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _closed = writeln!(io::stderr(), "{text}");
 }

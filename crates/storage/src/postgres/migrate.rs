@@ -93,6 +93,17 @@ pub async fn create_database(server: &str, name: &str) -> Result<String, StoreEr
     Ok(options.database(name).to_url_lossy().to_string())
 }
 
+/// Removes a database that [`create_database`] made, whoever still works with it; one that is not there is removed already.
+///
+/// # Errors
+/// [`StoreError::Unreached`].
+pub async fn drop_database(server: &str, name: &str) -> Result<(), StoreError> {
+    let mut connection = PgConnection::connect(server).await.map_err(StoreError::unreached)?;
+    let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name.replace('"', ""));
+    connection.execute(AssertSqlSafe(drop)).await.map_err(StoreError::unreached)?;
+    connection.close().await.map_err(StoreError::unreached)
+}
+
 /// The migrations that were applied, with their checksums.
 async fn applied(connection: &mut PgConnection) -> Result<BTreeMap<i64, Vec<u8>>, StoreError> {
     if !exists(connection, "_sqlx_migrations").await? {

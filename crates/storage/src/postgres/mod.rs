@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+pub mod yardstick;
 
 use std::{io, time::Duration};
 
@@ -21,7 +22,7 @@ use sqlx::{
     query::Query,
 };
 
-pub use self::migrate::{Migrations, create_database};
+pub use self::migrate::{Migrations, create_database, drop_database};
 
 use crate::{StoreError, row::BulkRow};
 

@@ -10,6 +10,7 @@ pub mod carrier;
 pub mod company;
 pub mod information;
 pub mod terminal;
+pub mod yardstick;
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

@@ -12,7 +12,7 @@ mod online;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, io::Write, num::NonZero, path::PathBuf, thread};
+use std::{io::Write, num::NonZero, path::PathBuf, thread};
 
 use jiff::Timestamp;
 use musubi_domain::{
@@ -29,7 +29,10 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use self::crowd::{Answer, MOST_ROWS, Part, ROWS_PER_ANSWER};
-use super::table::{Measure, write_json, write_table};
+use super::{
+    site::peak_memory,
+    table::{Measure, write_json, write_table},
+};
 use crate::{
     bench::matching::join::{Number, number},
     operator::{Ending, progress, unwritten, words::thousands},
@@ -125,7 +128,7 @@ pub(super) async fn run(args: Args, out: &mut dyn Write) -> Result<Ending, Error
         answers: bench.answers.len(),
         cores: thread::available_parallelism().map_or(1, NonZero::get),
         outcomes: online.outcomes,
-        peak_memory_bytes: peak_memory(),
+        peak_memory_bytes: peak_memory("self"),
         measures,
     };
     write_table(&report.measures, out)?;
@@ -233,12 +236,4 @@ impl Columns {
     fn record(&self, row: usize) -> Option<PreparedRecord> {
         PreparedRecord::from_bytes(self.id(row), self.keys(row)).ok()
     }
-}
-
-/// The most memory that this process ever held, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }

@@ -1,0 +1,93 @@
+//! What a database itself can do: the limits that `musubi bench` holds its figures against, and what work has cost a database.
+//!
+//! No node uses this. The rows come from a database that a node has filled, or lie in one plain table. Surprising: nothing here knows
+//! a schema; the tables are read out of the database, so that the limit changes with them.
+
+use std::{path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+
+/// Rows of one transaction of a plain sender: as many as a node's batch has.
+pub(crate) const MESSAGES: u64 = 1_000;
+
+/// What was written to a database since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Rows inserted, changed and deleted; on SQLite, which doesn't count, those that are there.
+    pub rows: u64,
+    /// Bytes of the log; none on SQLite, whose log is written over and over.
+    pub log_bytes: Option<u64>,
+}
+
+/// The rows of a database, each table's in the order of its primary key, ready to be loaded into another.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    /// Where they are.
+    pub(crate) place: PathBuf,
+    /// The tables that have any, each with how many.
+    pub(crate) tables: Vec<(String, u64)>,
+}
+
+impl Dump {
+    /// How many there are.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|(_, rows)| rows).sum()
+    }
+}
+
+/// One database, measured.
+#[async_trait]
+pub trait Yardstick: Send + Sync {
+    /// What was written to it. On PostgreSQL sessions tell of their rows when they end; ask when the node has.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn written(&self) -> Result<Written, StoreError>;
+
+    /// How long it takes to insert so many messages and then to change the state of each, in a table of its own with nothing but
+    /// a key, a recipient, a state and a time; a thousand in a transaction, each as durable as a node's. That is the least that any
+    /// sender does who forgets nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError>;
+
+    /// Writes all rows beside `place`, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::Unopened`].
+    async fn dump(&self, place: PathBuf) -> Result<Dump, StoreError>;
+
+    /// How long it takes to load a dump into this database, which has the same tables, empty: by COPY on PostgreSQL, in
+    /// transactions of 10,000 inserts on SQLite.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::Unopened`].
+    async fn load(&self, dump: &Dump) -> Result<Duration, StoreError>;
+
+    /// Leaves the database.
+    async fn close(&self);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// `filled` has rows; `empty` has the same tables and none.
+    pub(crate) async fn what_was_dumped_is_loaded(filled: &dyn Yardstick, empty: &dyn Yardstick) {
+        let folder = tempfile::tempdir().unwrap();
+        let dump = filled.dump(folder.path().join("dump")).await.unwrap();
+        assert!(dump.rows() > 100, "{dump:?}");
+        let took = empty.load(&dump).await.unwrap();
+        assert!(took > Duration::ZERO);
+        let again = empty.dump(folder.path().join("again")).await.unwrap();
+        assert_eq!(again.tables, dump.tables);
+        let plain = empty.send_plainly(2_500).await.unwrap();
+        assert!(plain > Duration::ZERO);
+        filled.close().await;
+        empty.close().await;
+    }
+}
