@@ -167,7 +167,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
 }
 
 /// Messages a second of a plain sender, in a database of its own.
-async fn plain_limit(site: &mut Site, size: u64) -> Result<f64, Error> {
+pub(super) async fn plain_limit(site: &mut Site, size: u64) -> Result<f64, Error> {
     let place = site.information_database("plain").await?;
     let yardstick = place.yardstick().await?;
     let messages = size.min(PLAIN);

@@ -5,7 +5,9 @@
 //! same run, because the machine of the next run is another one, even when it is the same.
 
 mod carrier;
+mod crowd;
 mod distribute;
+mod link;
 mod list_sync;
 mod matching;
 mod report;
@@ -32,6 +34,7 @@ enum Command {
     Match(matching::Args),
     ListSync(list_sync::Args),
     Distribute(distribute::Args),
+    Link(link::Args),
 }
 
 impl Args {
@@ -43,6 +46,7 @@ impl Args {
                 Command::Match(args) => matching::run(args, out).await,
                 Command::ListSync(args) => list_sync::run(args, &screen, out).await,
                 Command::Distribute(args) => distribute::run(args, &screen, out).await,
+                Command::Link(args) => link::run(args, &screen, out).await,
             }
         };
         // What a measurement has started and made goes with it.

@@ -4,7 +4,6 @@
 //! that an import keeps. Surprising: making the crowd and its store takes longer than all measures together.
 
 mod bulk;
-mod crowd;
 mod duckdb;
 mod forms;
 mod join;
@@ -28,8 +27,8 @@ use musubi_storage::{
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::crowd::{Answer, MOST_ROWS, Part, ROWS_PER_ANSWER};
 use super::{
+    crowd::{self, Answer, MOST_ROWS, Part, ROWS_PER_ANSWER},
     site::peak_memory,
     table::{Measure, write_json, write_table},
 };

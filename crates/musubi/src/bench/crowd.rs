@@ -1,4 +1,4 @@
-//! The people of a bench: populations as the demo's, one after the other, as one company's master and the answers to it.
+//! The people of measurements: populations as the demo's, one after the other, as one company's master and the answers to it.
 //!
 //! A population is made whole, so a large one is made of many small ones; memory holds one at a time. Surprising: an account number
 //! ends with the number of its population, so that neighbours in the file are strangers in the index, as with any real master.
@@ -14,7 +14,7 @@ use musubi_terminal_simulator::story::{self, Story};
 use crate::population::{CustomerRow, OfficialAccountPlan, Plan, generate};
 
 /// Customers of one population.
-const ROWS: usize = 30_000;
+pub(super) const ROWS: usize = 30_000;
 /// Digits of an account number inside of a population, and of the population's own.
 const DIGITS: (u8, usize) = (6, 4);
 /// Digits of an account key.
@@ -28,6 +28,8 @@ pub(super) const ROWS_PER_ANSWER: usize = 4;
 pub(super) struct Answer {
     pub(super) account: GivenAccount,
     pub(super) identity: AttestedIdentity,
+    /// It is a customer's, and enough to be sure of it.
+    pub(super) confirmed: bool,
 }
 
 /// One population's share of a crowd.
@@ -47,7 +49,8 @@ pub(super) fn parts(rows: usize, answers: usize) -> impl Iterator<Item = Result<
     })
 }
 
-fn part(number: usize, rows: usize, answers: usize) -> Result<Part, Error> {
+/// One population's share: so many customers, and at most so many answers to them.
+pub(super) fn part(number: usize, rows: usize, answers: usize) -> Result<Part, Error> {
     let (digits, width) = DIGITS;
     let plan = Plan {
         seed: number as u64,
@@ -87,7 +90,7 @@ fn customer(row: CustomerRow, suffix: &str) -> Result<Customer, Error> {
 }
 
 fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
-    let identity = story.identity?;
+    let (identity, confirmed) = (story.identity?, story.expected == story::Expected::Confirmed);
     let account = parse_account_text(&story.account_text, &format).ok()?;
     Some(Answer {
         account: GivenAccount {
@@ -105,5 +108,6 @@ fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
             birth_date: identity.birth_date,
             address: identity.address,
         },
+        confirmed,
     })
 }
