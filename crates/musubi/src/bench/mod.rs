@@ -10,6 +10,7 @@ mod distribute;
 mod link;
 mod list_sync;
 mod matching;
+mod online_match;
 mod report;
 mod site;
 mod table;
@@ -35,6 +36,7 @@ enum Command {
     ListSync(list_sync::Args),
     Distribute(distribute::Args),
     Link(link::Args),
+    OnlineMatch(online_match::Args),
 }
 
 impl Args {
@@ -47,6 +49,7 @@ impl Args {
                 Command::ListSync(args) => list_sync::run(args, &screen, out).await,
                 Command::Distribute(args) => distribute::run(args, &screen, out).await,
                 Command::Link(args) => link::run(args, &screen, out).await,
+                Command::OnlineMatch(args) => online_match::run(args, &screen, out).await,
             }
         };
         // What a measurement has started and made goes with it.
