@@ -4,7 +4,6 @@
 //! asked for over a network and recorded can only be slower.
 
 use std::{
-    io::Write,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -31,14 +30,13 @@ use serde_json::{Value, json};
 use super::{
     crowd::{self, Answer, KEY_DIGITS, ROWS_PER_ANSWER},
     report::{Beside, Latency, Report, Spent, disk_bytes},
-    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken},
+    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken, stop_all},
     table::rate,
     world::World,
 };
 use crate::{
     cluster::secret,
     demo::screen::{Screen, Stage},
-    operator::Ending,
 };
 
 /// Answers at most.
@@ -70,12 +68,10 @@ by one: p50, p99 and p99.9 are the times of such a call.
 The limit: the same rows, read from the store by their account numbers, in the same batches, by as many readers.")]
 pub(super) struct Args {
     #[command(flatten)]
-    site: SiteArgs,
+    pub(super) site: SiteArgs,
 }
 
-pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Result<Ending, Error> {
-    let args = args.site;
-    let mut site = Site::open(&args).await?;
+pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let world = World::new()?;
     let place = site.database("company", company::MIGRATIONS).await?;
     let rows = usize::try_from(args.size).unwrap_or(usize::MAX);
@@ -90,7 +86,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
     store.close().await;
 
     let before = Spent::so_far(&place, Some(0)).await?;
-    let nodes = Node::replicas(&args, &site, "company", &configuration(&world, &place)).await?;
+    let nodes = Node::replicas(args, site, "company", &configuration(&world, &place)).await?;
     let asking = Arc::new(Asking::of(&world, &nodes, answers)?);
     let mut figures = Vec::new();
     for batch in BATCHES {
@@ -100,9 +96,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
     let decisions = figures.iter().map(|(count, _)| count.total()).sum::<u64>() + single;
     let memories: Vec<ProcessMemory> = nodes.iter().map(Node::memory).collect();
     let disk = disk_bytes(&nodes);
-    for node in nodes {
-        node.stop().await?;
-    }
+    stop_all(nodes).await?;
     let cost = before.until(&Spent::so_far(&place, disk).await?, decisions);
     let [(outcomes, large), (_, small)] = figures[..] else {
         return Err(broken("batches are missing", figures.len()));
@@ -113,17 +107,15 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
         "the rows that are decided on, read by index in the same batches",
         limit,
     );
-    let report =
-        Report::new(("online-match", "decision"), &args, &site, memories, beside, (Latency::of(times), cost))
-            .with([
-                ("decisions_per_second_in_calls_of_100", small),
-                ("confirmed", outcomes.confirmed as f64),
-                ("for_review", outcomes.review as f64),
-                ("rejected", outcomes.rejected as f64),
-                ("seconds_of_import_before", importing.as_secs_f64()),
-            ]);
-    site.clear().await?;
-    report.write(&args, out)
+    let latency = Latency::of(times);
+    let report = Report::new(("online-match", "decision"), args, site, memories, beside, (latency, cost));
+    Ok(report.with([
+        ("decisions_per_second_in_calls_of_100", small),
+        ("confirmed", outcomes.confirmed as f64),
+        ("for_review", outcomes.review as f64),
+        ("rejected", outcomes.rejected as f64),
+        ("seconds_of_import_before", importing.as_secs_f64()),
+    ]))
 }
 
 async fn open(place: &Place) -> Result<Arc<dyn CompanyStore>, Error> {

@@ -6,7 +6,7 @@
 mod master;
 mod people;
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
 use musubi_carrier_simulator::Authorities;
 use musubi_domain::Error;
@@ -29,10 +29,10 @@ use super::{
     carrier::{Carrier, Reports},
     distribute::plain_limit,
     report::{Beside, Latency, Report, Spent, disk_bytes},
-    site::{Node, ProcessMemory, Site, SiteArgs, broken},
+    site::{Node, ProcessMemory, Site, SiteArgs, broken, stop_all},
     world::World,
 };
-use crate::{demo::screen::Screen, operator::Ending};
+use crate::demo::screen::Screen;
 
 /// Messages of a dialogue: question, account, identity, result.
 const MESSAGES: f64 = 4.0;
@@ -62,29 +62,35 @@ The limit: a fourth of the messages that the least durable sender writes a secon
 dialogue has four messages.")]
 pub(super) struct Args {
     #[command(flatten)]
-    site: SiteArgs,
+    pub(super) site: SiteArgs,
     /// Dialogues under way at any time while the figure is taken.
     #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    in_flight: u64,
+    pub(super) in_flight: u64,
 }
 
-pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Result<Ending, Error> {
-    let (in_flight, args) = (args.in_flight, args.site);
-    let mut site = Site::open(&args).await?;
+pub(super) async fn measure(
+    args: &SiteArgs,
+    in_flight: u64,
+    site: &mut Site,
+    screen: &Screen,
+) -> Result<Report, Error> {
     let world = World::new()?;
     let place = site.information_database("information").await?;
-    let limit = plain_limit(&mut site, args.size).await? / MESSAGES;
+    let limit = plain_limit(site, args.size).await? / MESSAGES;
     let authorities = Authorities::generate(&world.carrier);
     let authorities = authorities.map_err(|error| broken("the authorities", error))?;
     let keys = VerificationServiceServer::new(Keys(authorities.public_keys()));
-    let (carrier, messages) = Carrier::start(&world, |routes| routes.add_service(keys)).await?;
+    let (carrier, messages) = Carrier::start(&world, true, |routes| routes.add_service(keys)).await?;
     let configuration = world.information(&place, carrier.endpoint(), "24h");
-    let mut nodes = Node::replicas(&args, &site, "information", &configuration).await?;
+    let before = Node::replicas(args, site, "information", &configuration).await?;
     // Half as many again, for the second pace.
     let wanted = args.size + args.size / 2;
-    let (customers, answers) = master::entrust(&world, &nodes[0], wanted, screen).await?;
+    let (customers, answers) = master::entrust(&world, &before[0], wanted, screen).await?;
+    // What these nodes wrote and held is no part of it.
+    stop_all(before).await?;
+    let before = Spent::so_far(&place, Some(0)).await?;
 
-    let before = Spent::so_far(&place, disk_bytes(&nodes)).await?;
+    let mut nodes = Node::replicas(args, site, "information", &configuration).await?;
     let company = followers(&world, &nodes[0])?;
     let reports = Reports::to(&world, &nodes)?;
     let mut people = People::new(answers, authorities, reports, messages);
@@ -100,9 +106,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
 
     let memories: Vec<ProcessMemory> = nodes.iter().map(Node::memory).collect();
     let disk = disk_bytes(&nodes);
-    for node in nodes {
-        node.stop().await?;
-    }
+    stop_all(nodes).await?;
     let cost = before.until(&Spent::so_far(&place, disk).await?, args.size + more);
     let beside = Beside::new(
         pace,
@@ -110,17 +114,15 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
         "four messages for each, one insert and one change of state for each message, 1,000 in a transaction",
         limit,
     );
-    let report = Report::new(("link", "dialogue"), &args, &site, memories, beside, (replies, cost)).with([
+    let report = Report::new(("link", "dialogue"), args, site, memories, beside, (replies, cost));
+    Ok(report.with([
         ("seconds", fast.took.as_secs_f64()),
         ("not_confirmed", args.size.saturating_sub(confirmed) as f64),
         ("customers_in_custody", customers as f64),
         ("dialogues_at_half_the_pace", more as f64),
         ("result_p50_ms", results.p50_ms.unwrap_or_default()),
         ("result_p99_ms", results.p99_ms.unwrap_or_default()),
-    ]);
-    drop(carrier);
-    site.clear().await?;
-    report.write(&args, out)
+    ]))
 }
 
 fn followers(world: &World, node: &Node) -> Result<FollowerServiceClient<AuthorizedChannel>, Error> {

@@ -119,7 +119,7 @@ impl People {
         let stage = screen.begin(
             match pace {
                 Pace::UnderWay(_) => "dialogues",
-                Pace::Every(_) => "at half the pace",
+                Pace::Every(_) => "at half pace",
             },
             count,
         );

@@ -35,7 +35,7 @@ use tempfile::TempDir;
 
 pub(super) use self::{
     memory::{ProcessMemory, peak_memory},
-    node::Node,
+    node::{Node, stop_all},
 };
 
 /// How many connections a node has to PostgreSQL: the default of nodes.

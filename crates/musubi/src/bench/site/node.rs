@@ -142,3 +142,11 @@ impl Node {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 }
+
+/// Stops all of them, one after the other.
+pub(in crate::bench) async fn stop_all(nodes: Vec<Node>) -> Result<(), Error> {
+    for node in nodes {
+        node.stop().await?;
+    }
+    Ok(())
+}
