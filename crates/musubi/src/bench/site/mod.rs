@@ -150,7 +150,7 @@ impl Site {
     /// Makes the folder, and starts PostgreSQL when that is asked for and none is named.
     pub(super) async fn open(args: &SiteArgs) -> Result<Self, Error> {
         args.check()?;
-        let within = args.data_dir.clone().unwrap_or_else(|| tempfile::env::temp_dir());
+        let within = args.data_dir.clone().unwrap_or_else(tempfile::env::temp_dir);
         let folder =
             tempfile::Builder::new().prefix("musubi-bench-").tempdir_in(&within).map_err(|error| {
                 let problem = format!("no folder can be made in it: {}", error.kind());
