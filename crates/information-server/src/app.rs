@@ -42,7 +42,10 @@ use tonic::service::Routes;
 
 use crate::{
     Config,
-    acquisition::{events::Events, lists::Lists},
+    acquisition::{
+        events::Events,
+        lists::{AT_ONCE, Lists},
+    },
     config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
@@ -51,7 +54,7 @@ use crate::{
     },
     custody::{Custody, Purger, rekey},
     directory::{self, Directory},
-    dispatch::{Allowance, Dispatcher, Health},
+    dispatch::{Allowance, Dispatcher, Health, Taken, Turns},
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
     followers::Followers,
@@ -200,10 +203,8 @@ impl App {
             gateways: Arc::clone(&gateways),
             collapse: config.collapse_rules(),
             every: config.lists.every,
+            at_once: AT_ONCE,
         });
-        if let Err(error) = lists.finish_promotions().await {
-            tracing::warn!(%error, "interrupted promotions could not be finished; the next lists repair them");
-        }
         for CarrierConfig { id: carrier, messages_per_second, .. } in &config.carrier {
             let Some(gateway) = gateways.get(carrier) else { continue };
             shutdown.spawn("lists", Arc::clone(&lists).run(carrier.clone(), shutdown.clone()));
@@ -220,6 +221,8 @@ impl App {
                     limits: Arc::clone(&ephemeral) as _,
                 },
                 health: Health::default(),
+                turns: Turns::default(),
+                taken: Taken::default(),
                 messages: RequestMessages::new(tokens.clone()),
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),

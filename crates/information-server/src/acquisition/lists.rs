@@ -1,16 +1,17 @@
 //! Subscriber lists in full: fetched, checked, judged, promoted or quarantined.
 //!
-//! Promotion goes in batches through the same edits as events do, so a list and an event that say the same do the same.
-//! Surprising: a promotion that a crash interrupts is finished at the next start, before anything is fetched.
+//! Of several servers one acquires a list, under a lease in the database. It holds the snapshot against the present list in
+//! memory, and what differs goes in batches through the same edits as events do, so a list and an event that say the same do the
+//! same. Surprising: nothing is kept of a promotion that a crash interrupts; the list is still due, and the next snapshot
+//! finishes it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
-use jiff::Timestamp;
+use futures::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
-    id::{CarrierId, FollowerId, FollowerKeyring},
-    phone_number::PhoneNumber,
+    id::{CarrierId, FollowerId, FollowerKeyring, OfficialAccountId},
     roster::{CollapseRules, SnapshotCheck, Verdict, judge},
 };
 use musubi_runtime::{Clock, Shutdown};
@@ -18,25 +19,38 @@ use musubi_storage::{
     StoreError,
     information::{
         FollowerKey, InformationStore,
-        flow::{Origin, Scope},
-        list::ListKey,
+        flow::{Origin, Scope, Work},
+        list::{DueLists, ListKey, ListLease, ListOutcome},
     },
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::snapshot::{Difference, Part, Snapshot};
 use crate::{
-    directory::Directory,
+    config::signed,
+    directory::{Account, Company, Directory},
     gateway::{CarrierGateway, ListPart},
     scene::Scene,
     signal::Signals,
 };
 
+/// How many numbers of a snapshot are in memory at once, at 33 bytes each, unless [`Lists`] says otherwise.
+pub const AT_ONCE: usize = 8_000_000;
 /// How many numbers one transaction promotes.
-const BATCH: u32 = 1_000;
-/// How many numbers, about, one transaction stages.
-const STAGED_AT_ONCE: usize = 20_000;
+const BATCH: usize = 1_000;
+/// How many such transactions run at once: while one waits for the database the next is made.
+const BATCHES_UNDER_WAY: usize = 2;
+/// How many followers of the present list are read at once.
+const PAGE: u32 = 20_000;
 /// How long to leave a carrier alone whose list could not be fetched.
-const REST: Duration = Duration::from_secs(2);
+const REST: SignedDuration = SignedDuration::from_secs(2);
+/// How often to look whether a list is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a list is left to whoever acquires it and isn't heard of.
+const LEASE: SignedDuration = SignedDuration::from_secs(10);
+/// How often whoever acquires it is heard of.
+const RENEW_EVERY: SignedDuration = SignedDuration::from_secs(3);
 
 /// Fetches lists.
 pub struct Lists {
@@ -56,6 +70,8 @@ pub struct Lists {
     pub collapse: CollapseRules,
     /// How often each list is fetched.
     pub every: Duration,
+    /// How many numbers of a snapshot are in memory at once: longer lists are fetched once for each part and pass.
+    pub at_once: usize,
 }
 
 /// What became of a fetched list.
@@ -68,192 +84,306 @@ pub enum Fetched {
 }
 
 impl Lists {
-    /// Fetches every account's list at one carrier, again and again, until the shutdown begins.
+    /// Fetches every account's list at one carrier when it is due, again and again, until the shutdown begins.
     ///
     /// # Errors
     /// Never; what fails is tried again.
     pub async fn run(self: Arc<Self>, carrier: CarrierId, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
         let Some(gateway) = self.gateways.get(&carrier) else { return Ok(()) };
+        let open = self.directory.accounts().filter(|account| account.carriers.contains(&carrier));
+        let accounts: Vec<OfficialAccountId> = open.map(|account| account.id.clone()).collect();
         let mut opened = false;
         while !token.is_cancelled() {
-            let mut wait = self.every;
             if !opened {
-                match self.open_accounts(gateway.as_ref()).await {
+                match self.open_accounts(&accounts, gateway.as_ref()).await {
                     Ok(()) => opened = true,
-                    Err(error) => {
-                        warn!(%carrier, %error, "official accounts could not be opened");
-                        wait = REST;
-                    }
+                    Err(error) => warn!(%carrier, %error, "official accounts could not be opened"),
                 }
             }
             if opened {
-                for account in self.directory.accounts().filter(|account| account.carriers.contains(&carrier))
-                {
-                    let list = ListKey { account: account.id.clone(), carrier: carrier.clone() };
-                    if let Err(error) = self.acquire(&list, gateway.as_ref()).await {
-                        warn!(%carrier, account = %account.id, %error, "the list could not be acquired");
-                        wait = REST.min(self.every);
-                    }
+                match self.acquire_due(&accounts, gateway.as_ref(), &token).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => warn!(%carrier, %error, "no list could be acquired"),
                 }
             }
             tokio::select! {
                 () = token.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(LOOK_EVERY.min(self.every)) => {}
             }
         }
         Ok(())
     }
 
-    async fn open_accounts(&self, gateway: &dyn CarrierGateway) -> Result<(), Error> {
-        for account in self.directory.accounts() {
-            if account.carriers.contains(gateway.carrier()) {
-                gateway.open_account(&account.id, &account.display_name).await?;
-            }
+    async fn open_accounts(
+        &self,
+        accounts: &[OfficialAccountId],
+        gateway: &dyn CarrierGateway,
+    ) -> Result<(), Error> {
+        for account in accounts.iter().filter_map(|id| self.directory.account(id)) {
+            gateway.open_account(&account.id, &account.display_name).await?;
         }
         Ok(())
     }
 
-    /// Finishes the promotions that a crash interrupted.
+    /// Acquires one of these accounts' lists, if one is due that nobody else acquires. Gives whether there was one.
     ///
     /// # Errors
     /// When the store is unavailable.
-    pub async fn finish_promotions(&self) -> Result<(), Error> {
-        for (list, as_of) in self.store.promotions().await? {
-            info!(account = %list.account, carrier = %list.carrier, "finishing an interrupted promotion");
-            self.promote(&list, as_of).await?;
-        }
-        Ok(())
-    }
-
-    /// Fetches one list and makes it the list, unless it is incomplete or collapses.
-    ///
-    /// # Errors
-    /// When the carrier or the store is unavailable, or the snapshot isn't whole: it is discarded, and the list stays.
-    pub async fn acquire(&self, list: &ListKey, gateway: &dyn CarrierGateway) -> Result<Fetched, Error> {
-        self.store.begin_list(list).await?;
-        let (generation, as_of) = match self.stage(list, gateway).await {
-            Ok(staged) => staged,
-            Err(error) => {
-                self.store.discard(list).await?;
-                return Err(error);
-            }
-        };
-        let found = self.store.compare(list, as_of).await?;
+    pub async fn acquire_due(
+        &self,
+        accounts: &[OfficialAccountId],
+        gateway: &dyn CarrierGateway,
+        stop: &CancellationToken,
+    ) -> Result<bool, Error> {
+        let carrier = gateway.carrier();
         let now = self.clock.now();
-        let quarantined_before = found.quarantine_time.map(|since| now.duration_since(since));
-        match judge(found.followers, found.missing, quarantined_before, &self.collapse) {
+        let due = DueLists {
+            carrier,
+            accounts,
+            now,
+            acquired_before: now.checked_sub(signed(self.every)).unwrap_or(Timestamp::MIN),
+            lease_end: later(now, LEASE),
+        };
+        let Some(lease) = self.store.claim_list(due).await? else { return Ok(false) };
+        let Some((account, company)) = self.directory.account_and_company(&lease.list.account) else {
+            return Ok(false);
+        };
+        let mut acquisition =
+            Acquisition { lists: self, account, company, gateway, lease: &lease, stop, renew_time: now };
+        let account = &lease.list.account;
+        match acquisition.acquire().await {
+            Ok(_) => {}
+            Err(error) if stop.is_cancelled() => {
+                info!(%carrier, %account, %error, "the list waits for the next start");
+                self.store.renew_list(&lease, Timestamp::UNIX_EPOCH).await?;
+            }
+            Err(error) => {
+                warn!(%carrier, %account, %error, "the list could not be acquired");
+                let now = self.clock.now();
+                let again = later(now, REST.min(signed(self.every)));
+                self.store.end_list(&lease, ListOutcome::Discarded { again }, now).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// One list that is being acquired.
+struct Acquisition<'a> {
+    lists: &'a Lists,
+    account: &'a Account,
+    company: &'a Company,
+    gateway: &'a dyn CarrierGateway,
+    lease: &'a ListLease,
+    stop: &'a CancellationToken,
+    /// When the lease was renewed last.
+    renew_time: Timestamp,
+}
+
+impl Acquisition<'_> {
+    /// Fetches the list and makes it the list, unless it is incomplete or collapses.
+    async fn acquire(&mut self) -> Result<Fetched, Error> {
+        let snapshot = self.fetch(Part::WHOLE, self.lists.at_once).await?;
+        let parts = snapshot.part();
+        let difference = self.compare(&snapshot).await?;
+        let (generation, as_of) = (snapshot.generation, snapshot.as_of);
+        let (mut followers, mut missing) = (difference.followers, difference.missing());
+        let mut whole = parts.is_whole().then_some((snapshot, difference));
+        for part in parts.all().skip(1) {
+            let (_, difference) = self.fetch_part(part).await?;
+            followers += difference.followers;
+            missing += difference.missing();
+        }
+        let verdict = self.judge(followers, missing);
+        let (mut numbers, mut added, mut gone, mut suspended) = (0, 0, 0, 0);
+        for part in parts.all() {
+            let (snapshot, difference) = match whole.take() {
+                Some(it) => it,
+                None => self.fetch_part(part).await?,
+            };
+            gone += difference.missing();
+            match verdict {
+                Verdict::Quarantine => suspended += self.suspend(&snapshot, &difference).await?,
+                // A list that is fetched in parts may collapse between two of them.
+                Verdict::Promote if self.judge(followers, gone) == Verdict::Quarantine => {
+                    return Err(broken("the list collapsed while it was fetched"));
+                }
+                Verdict::Promote => {
+                    numbers += snapshot.len();
+                    added += self.promote(&snapshot, &difference).await?;
+                }
+            }
+        }
+        let ListKey { account, carrier } = &self.lease.list;
+        let (outcome, fetched) = match verdict {
             Verdict::Quarantine => {
-                let suspended = self.store.quarantine(list, as_of, now).await?;
-                warn!(
-                    account = %list.account, carrier = %list.carrier, missing = found.missing, suspended,
-                    "the list collapsed and is quarantined"
-                );
-                Ok(Fetched::Quarantined)
+                warn!(%account, %carrier, missing, suspended, "the list collapsed and is quarantined");
+                (ListOutcome::Quarantined, Fetched::Quarantined)
             }
             Verdict::Promote => {
-                self.store.begin_promotion(list, generation, as_of).await?;
-                self.promote(list, as_of).await?;
-                Ok(Fetched::Promoted)
+                if added + gone > 0 {
+                    info!(%account, %carrier, numbers, added, gone, %as_of, "promoted a list");
+                }
+                let skipped = numbers.saturating_sub(added);
+                (ListOutcome::Promoted { generation, skipped }, Fetched::Promoted)
             }
-        }
+        };
+        self.lists.store.end_list(self.lease, outcome, self.lists.clock.now()).await?;
+        Ok(fetched)
     }
 
-    /// Stages a snapshot while it arrives; gives its generation and moment when it is whole.
-    async fn stage(&self, list: &ListKey, gateway: &dyn CarrierGateway) -> Result<(u64, Timestamp), Error> {
-        let broken = |problem: &str| {
-            Error::new(
-                ErrorKind::FailedPrecondition,
-                problem,
-                "the snapshot is discarded; fetch the list anew",
-            )
-        };
-        let mut parts = gateway.fetch_list(&list.account).await?;
-        let mut header = None;
+    fn judge(&self, followers: u64, missing: u64) -> Verdict {
+        let now = self.lists.clock.now();
+        let quarantined_before = self.lease.quarantine_time.map(|since| now.duration_since(since));
+        judge(followers, missing, quarantined_before, &self.lists.collapse)
+    }
+
+    async fn fetch_part(&mut self, part: Part) -> Result<(Snapshot, Difference), Error> {
+        let snapshot = self.fetch(part, usize::MAX).await?;
+        let difference = self.compare(&snapshot).await?;
+        Ok((snapshot, difference))
+    }
+
+    /// Fetches a snapshot, and keeps the numbers of a part, or of half of it or less when they are more than `most`.
+    async fn fetch(&mut self, part: Part, most: usize) -> Result<Snapshot, Error> {
+        let account = &self.lease.list.account;
+        let mut parts = self.gateway.fetch_list(account).await?;
+        let mut arriving: Option<Snapshot> = None;
         let mut check = SnapshotCheck::default();
-        let mut arrived: Vec<(FollowerId, PhoneNumber)> = Vec::new();
-        while let Some(part) = parts.next().await {
-            match part? {
-                ListPart::Header { generation, as_of } if header.is_none() => {
-                    header = Some((generation, as_of));
+        while let Some(next) = parts.next().await {
+            match (next?, &mut arriving) {
+                (ListPart::Header { generation, as_of }, None) => {
+                    arriving = Some(Snapshot::arriving(generation, as_of, part));
                 }
-                ListPart::Header { .. } => return Err(broken("a second header")),
-                ListPart::Page { page_number, numbers } => {
-                    if header.is_none() {
-                        return Err(broken("a page before the header"));
-                    }
+                (ListPart::Header { .. }, Some(_)) => return Err(broken("a second header")),
+                (ListPart::Page { .. }, None) => return Err(broken("a page before the header")),
+                (ListPart::Page { page_number, numbers }, Some(snapshot)) => {
                     check.page(page_number, &numbers)?;
-                    let follower = |number| (self.keyring.follower(&list.account, &number), number);
-                    arrived.extend(numbers.into_iter().map(follower));
-                    if arrived.len() >= STAGED_AT_ONCE {
-                        self.store.stage(list, &in_order(&mut arrived)).await?;
-                    }
+                    let keyring = &self.lists.keyring;
+                    let of = |number| (keyring.follower(account, &number), number);
+                    snapshot.take(numbers.into_iter().map(of), most);
+                    self.hold().await?;
                 }
-                ListPart::End { count, digest } => {
+                (ListPart::End { count, digest }, _) => {
                     check.end(count, &digest)?;
-                    self.store.stage(list, &in_order(&mut arrived)).await?;
-                    return header.ok_or_else(|| broken("an end before the header"));
+                    let mut snapshot = arriving.ok_or_else(|| broken("an end before the header"))?;
+                    snapshot.arrived();
+                    return Ok(snapshot);
                 }
             }
         }
         Err(broken("the end marker is missing"))
     }
 
-    /// Makes the stage the list, batch by batch.
-    async fn promote(&self, list: &ListKey, as_of: Timestamp) -> Result<(), Error> {
-        let staged = self.store.compare(list, as_of).await?.staged;
-        let added = self.apply(list, as_of, true).await?;
-        let removed = self.apply(list, as_of, false).await?;
-        self.store.finish_promotion(list, staged.saturating_sub(added), self.clock.now()).await?;
-        if added + removed > 0 {
-            info!(account = %list.account, carrier = %list.carrier, staged, added, removed, "promoted a list");
+    /// Holds a snapshot against the present list.
+    async fn compare(&mut self, snapshot: &Snapshot) -> Result<Difference, Error> {
+        let mut difference = Difference::from(snapshot);
+        let mut after = snapshot.part().begins_behind();
+        loop {
+            let page = self.lists.store.listed(&self.lease.list, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(difference) };
+            after = Some(last.follower);
+            if !difference.go_on(snapshot, &page) {
+                return Ok(difference);
+            }
+            self.hold().await?;
         }
-        Ok(())
     }
 
-    /// Applies what the stage has more (`arriving`) or less than the list; gives how many numbers.
-    async fn apply(&self, list: &ListKey, as_of: Timestamp, arriving: bool) -> Result<u64, Error> {
-        let Some((account, company)) = self.directory.account_and_company(&list.account) else {
-            return Ok(0);
+    /// Makes a snapshot the list. Gives how many numbers it added.
+    async fn promote(&mut self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
+        let (list, as_of) = (&self.lease.list, snapshot.as_of);
+        let arrive = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
+            scene.arrive(work, key, number, &list.carrier, as_of, Origin::List);
         };
-        let (mut after, mut count) = (None, 0);
+        let added = self.apply(difference.new_ones(snapshot), arrive).await?;
+        let leave = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
+            if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
+                scene.leave(work, key, number, &list.carrier, as_of);
+            }
+        };
+        self.apply(difference.missing.iter().map(|follower| (*follower, ())), leave).await?;
+        let mut after = None;
         loop {
-            let numbers = if arriving {
-                self.store.staged_new(list, as_of, after, BATCH).await?
-            } else {
-                self.store.staged_missing(list, as_of, after, BATCH).await?
-            };
-            let Some((last, _)) = numbers.last() else { return Ok(count) };
+            let suspended = self.lists.store.suspended(&list.account, after, PAGE).await?;
+            let Some(last) = suspended.last() else { return Ok(added) };
             after = Some(*last);
-            count += u64::try_from(numbers.len()).unwrap_or_default();
-            let now = self.clock.now();
+            let there = suspended.iter().filter(|follower| snapshot.has(**follower));
+            let resume =
+                |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
+            self.apply(there.map(|follower| (*follower, ())), resume).await?;
+        }
+    }
+
+    /// Suspends the ties of the followers that a snapshot lacks. Gives how many.
+    async fn suspend(&mut self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
+        let (carrier, as_of) = (&self.lease.list.carrier, snapshot.as_of);
+        let suspend = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
+            if scene.lists(work, key, carrier, as_of) {
+                scene.suspend(work, key, true);
+            }
+        };
+        self.apply(difference.missing.iter().map(|follower| (*follower, ())), suspend).await
+    }
+
+    /// Does something to followers, in batches. Gives how many they were.
+    async fn apply<T: Copy + Send + Sync>(
+        &mut self,
+        followers: impl Iterator<Item = (FollowerId, T)> + Send,
+        edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync,
+    ) -> Result<u64, Error> {
+        let (lists, account, company) = (self.lists, self.account, self.company);
+        let edit = &edit;
+        let mut followers = followers;
+        let batches = std::iter::from_fn(|| {
+            let key = |(follower, it)| (FollowerKey { account: account.id.clone(), follower }, it);
+            let batch: Vec<(FollowerKey, T)> = followers.by_ref().take(BATCH).map(key).collect();
+            (!batch.is_empty()).then_some(batch)
+        });
+        let one = |batch: Vec<(FollowerKey, T)>| async move {
+            let now = lists.clock.now();
             let scene = Scene { account, company, now };
-            let key =
-                |follower: &FollowerId| FollowerKey { account: list.account.clone(), follower: *follower };
-            let scope = Scope {
-                followers: numbers.iter().map(|(follower, _)| key(follower)).collect(),
-                ..Scope::default()
-            };
-            self.store
-                .work("promote_list", &scope, now, &mut |work| {
-                    for (follower, number) in &numbers {
-                        let key = key(follower);
-                        if arriving {
-                            scene.arrive(work, &key, *number, &list.carrier, as_of, Origin::List);
-                        } else {
-                            scene.leave(work, &key, *number, &list.carrier, as_of);
-                        }
-                    }
-                })
-                .await?;
-            self.signals.dialogues.raise();
+            let followers = batch.iter().map(|(key, _)| key.clone()).collect();
+            let scope = Scope { followers, ..Scope::default() };
+            let mut each = |work: &mut Work| batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
+            lists.store.work("promote_list", &scope, now, &mut each).await?;
+            lists.signals.dialogues.raise();
+            Ok::<_, Error>(u64::try_from(batch.len()).unwrap_or_default())
+        };
+        let mut done = stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY);
+        let mut count = 0;
+        while let Some(batch) = done.next().await {
+            count += batch?;
+            self.hold().await?;
+        }
+        Ok(count)
+    }
+
+    /// Goes on with the lease, unless it was lost or the server stops.
+    async fn hold(&mut self) -> Result<(), Error> {
+        if self.stop.is_cancelled() {
+            return Err(Error::new(ErrorKind::Unavailable, "the server stops", ""));
+        }
+        let now = self.lists.clock.now();
+        if now.duration_since(self.renew_time) < RENEW_EVERY {
+            return Ok(());
+        }
+        self.renew_time = now;
+        let ours = self.lists.store.renew_list(self.lease, later(now, LEASE)).await?;
+        if ours {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Unavailable, "another server acquires it now", ""))
         }
     }
 }
 
-/// What has arrived, in the order of the stage's key: neighbours share pages.
-fn in_order(arrived: &mut Vec<(FollowerId, PhoneNumber)>) -> Vec<(FollowerId, PhoneNumber)> {
-    let mut followers = std::mem::take(arrived);
-    followers.sort_unstable();
-    followers
+fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn broken(problem: &str) -> Error {
+    Error::new(ErrorKind::FailedPrecondition, problem, "the snapshot is discarded; fetch the list anew")
 }

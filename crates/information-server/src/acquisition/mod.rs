@@ -2,3 +2,6 @@
 
 pub mod events;
 pub mod lists;
+mod snapshot;
+#[cfg(test)]
+mod tests;

@@ -175,17 +175,21 @@ impl Matching {
         let token = shutdown.token();
         let mut due = self.signals.inquiries.listen();
         while !token.is_cancelled() {
-            let wait = match self.decide_due().await {
-                Ok(BATCH) => continue,
-                Ok(_) => LOOK_EVERY,
-                Err(error) => {
-                    warn!(company = %self.company, %error, "inquiries could not be decided");
-                    REST
+            let decided = self.decide_due().await;
+            // Whoever failed is left alone, whatever is signalled meanwhile.
+            let next_look = async {
+                match decided {
+                    Ok(BATCH) => {}
+                    Ok(_) => due.wait(LOOK_EVERY).await,
+                    Err(error) => {
+                        warn!(company = %self.company, %error, "inquiries could not be decided");
+                        tokio::time::sleep(REST).await;
+                    }
                 }
             };
             tokio::select! {
                 () = token.cancelled() => {}
-                () = due.wait(wait) => {}
+                () = next_look => {}
             }
         }
         Ok(())
@@ -250,6 +254,11 @@ impl Matching {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
     use musubi_domain::{
         customer::GivenAccount,
         dialogue::State,
@@ -327,6 +336,33 @@ mod tests {
             seals: crate::tests::seals(),
             lease: SignedDuration::from_mins(60),
         }
+    }
+
+    /// A company's server that is away, and how often it was asked.
+    struct Counts(AtomicUsize);
+
+    #[async_trait]
+    impl Matcher for Counts {
+        async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Away.decide(inquiries).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_left_alone_whatever_is_signalled() {
+        let world = World::new().await;
+        let counts = Arc::new(Counts(AtomicUsize::default()));
+        let matching = asking(&world, 2, Arc::clone(&counts) as _).await;
+        let shutdown = Shutdown::new(Duration::from_secs(1));
+        let run = tokio::spawn(matching.run(shutdown.clone()));
+        for _ in 0..70 {
+            world.signals.inquiries.raise();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        shutdown.begin();
+        run.await.unwrap().unwrap();
+        assert_eq!(counts.0.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

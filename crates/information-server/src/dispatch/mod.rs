@@ -1,12 +1,14 @@
-//! Sends deliveries: one dispatcher for each carrier, dialogues before distributions, all of a kind in turn.
+//! Sends deliveries: one dispatcher for each carrier, dialogues before distributions, companies in turn.
 //!
 //! The claim starts attempts (and asks the gate); then the message leaves; then the outcome is recorded. A crash in between
 //! leaves an attempt whose outcome is unknown, and the same message goes again when its lease ends: at least one attempt, at
-//! most one visible copy. Surprising: a refusal to go faster isn't a failure, and doesn't count as one; and what the limits or
-//! the breaker hold back is not claimed, so it costs no attempt.
+//! most one visible copy. Surprising: a refusal to go faster isn't a failure of the message, nor is a carrier that doesn't answer,
+//! and neither counts as one; and what the limits or the breaker hold back is not claimed, so it costs no attempt.
 
 mod allowance;
 mod health;
+mod taken;
+mod turns;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +20,7 @@ use musubi_domain::{
     breaker::Permit,
     content::Content,
     delivery::{Purpose, Signal},
-    id::{CarrierId, OfficialAccountId},
+    id::{CarrierId, CompanyId, OfficialAccountId},
 };
 use musubi_runtime::{Clock, Shutdown, entropy};
 use musubi_storage::{
@@ -30,7 +32,7 @@ use musubi_storage::{
 };
 use tracing::{error, warn};
 
-pub use self::{allowance::Allowance, health::Health};
+pub use self::{allowance::Allowance, health::Health, taken::Taken, turns::Turns};
 use crate::{
     confirmation::verifier::Verifiers,
     directory::Directory,
@@ -56,6 +58,9 @@ const ATTEMPTS: u32 = 20;
 /// The waits between attempts.
 const BACKOFF: (SignedDuration, SignedDuration) =
     (SignedDuration::from_millis(500), SignedDuration::from_mins(10));
+/// The same while the carrier doesn't answer: the breaker spares it, and everything goes soon after it is back.
+const UNANSWERED_BACKOFF: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_millis(500), SignedDuration::from_mins(1));
 /// How long after its expiry an accepted message without a receipt is given up.
 const RECEIPT_GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// How many looks pass between two sweeps for such messages.
@@ -77,6 +82,10 @@ pub struct Dispatcher {
     pub allowance: Allowance,
     /// Whether the carrier answers.
     pub health: Health,
+    /// Whose turn it is.
+    pub turns: Turns,
+    /// What the carrier has taken.
+    pub taken: Taken,
     /// Makes the dialogue's contents.
     pub messages: RequestMessages,
     /// The carrier's verification links.
@@ -85,6 +94,14 @@ pub struct Dispatcher {
     pub renderer: Arc<Renderer>,
     /// When an attempt is made again whose outcome was never recorded.
     pub lease: SignedDuration,
+}
+
+/// What became of sources' turns.
+struct Sent {
+    /// So many deliveries were claimed.
+    claimed: u32,
+    /// How long to wait for the next.
+    wait: Duration,
 }
 
 impl Dispatcher {
@@ -121,11 +138,12 @@ impl Dispatcher {
                 () = next_look => {}
             }
         }
+        self.taken.log(self.gateway.carrier());
         Ok(())
     }
 
-    /// One round: a batch of each account's dialogues, then one of each running distribution; each round begins with another of
-    /// them, so that whoever comes first doesn't get all that a limit lets through. Gives how long to wait for the next.
+    /// One round: a batch of each account's dialogues, then some of running distributions, so few that dialogues which come
+    /// meanwhile don't wait for long. Companies are served in turn. Gives how long to wait for the next.
     pub(crate) async fn send_due(&self, round: usize) -> Result<Duration, Error> {
         let now = self.clock.now();
         let permit = self.health.permit(now);
@@ -133,21 +151,35 @@ impl Dispatcher {
             return Ok(wait.unsigned_abs());
         }
         let due = self.store.due(self.gateway.carrier(), BATCH, now).await?;
-        let (mut dialogues, mut distributions): (Vec<_>, Vec<_>) = due
+        let (dialogues, distributions): (Vec<_>, Vec<_>) = due
             .into_iter()
             .filter(|due| self.is_open(due))
             .partition(|due| matches!(due.source, Source::Dialogues(_)));
-        for sources in [&mut dialogues, &mut distributions] {
-            let first = round % sources.len().max(1);
-            sources.rotate_left(first);
-        }
+        let [dialogues, distributions] = [dialogues, distributions]
+            .map(|sources| self.turns.order(sources, |due| self.company_of(due), round, now));
         if permit == Permit::Probe {
             let probe = dialogues.into_iter().chain(distributions).take(1).collect();
-            return self.send_batches(probe, PROBE).await;
+            return Ok(self.send_batches(probe, PROBE).await?.wait);
         }
-        let wait = self.send_batches(dialogues, BATCH).await?;
-        let wait = wait.min(self.send_batches(distributions, BATCH).await?);
+        let mut wait = self.send_batches(dialogues, BATCH).await?.wait;
+        let mut distributions = distributions.into_iter();
+        while distributions.len() > 0 {
+            // Those that a limit holds back take nobody's turn.
+            let next = distributions.by_ref().take(BATCHES_UNDER_WAY).collect();
+            let sent = self.send_batches(next, BATCH).await?;
+            wait = wait.min(sent.wait);
+            if sent.claimed > 0 {
+                if distributions.len() > 0 {
+                    wait = Duration::ZERO;
+                }
+                break;
+            }
+        }
         Ok(if self.revoke_cancelled().await? { Duration::ZERO } else { wait })
+    }
+
+    fn company_of(&self, due: &DueSource) -> Option<&CompanyId> {
+        self.directory.account(&due.account).map(|account| &account.company)
     }
 
     /// Whether the carrier has the account. A dialogue's message was made for its carrier.
@@ -161,24 +193,27 @@ impl Dispatcher {
         }
     }
 
-    /// Sends at most so many of each source, some at once. Gives how long to wait for the next.
-    async fn send_batches(&self, sources: Vec<DueSource>, most: u32) -> Result<Duration, Error> {
-        let sent: Vec<Result<Duration, Error>> = stream::iter(sources)
+    /// Sends at most so many of each source, some at once.
+    async fn send_batches(&self, sources: Vec<DueSource>, most: u32) -> Result<Sent, Error> {
+        let sent: Vec<Result<Sent, Error>> = stream::iter(sources)
             .map(|due| self.send_batch(due, most))
             .buffer_unordered(BATCHES_UNDER_WAY)
             .collect()
             .await;
-        sent.into_iter().try_fold(LOOK_EVERY, |least, wait| wait.map(|wait| least.min(wait)))
+        sent.into_iter().try_fold(Sent { claimed: 0, wait: LOOK_EVERY }, |sum, sent| {
+            let Sent { claimed, wait } = sent?;
+            Ok(Sent { claimed: sum.claimed + claimed, wait: sum.wait.min(wait) })
+        })
     }
 
-    async fn send_batch(&self, due: DueSource, most: u32) -> Result<Duration, Error> {
+    async fn send_batch(&self, due: DueSource, most: u32) -> Result<Sent, Error> {
         if let Permit::Nothing(wait) = self.health.permit(self.clock.now()) {
-            return Ok(wait.unsigned_abs());
+            return Ok(Sent { claimed: 0, wait: wait.unsigned_abs() });
         }
         let wanted = due.count.min(most);
         let grant = self.allowance.take(&due, wanted).await;
         if grant.allowed == 0 {
-            return Ok(grant.wait.max(LIMITED_LOOK_EVERY));
+            return Ok(Sent { claimed: 0, wait: grant.wait.max(LIMITED_LOOK_EVERY) });
         }
         let now = self.clock.now();
         let claim = Claim {
@@ -190,18 +225,23 @@ impl Dispatcher {
             attempts_limit: ATTEMPTS,
         };
         let claimed = self.store.claim(&claim).await?;
+        if let Some(company) = self.company_of(&due) {
+            self.turns.had(company, u64::from(claimed.seen), now);
+        }
         let results = self.send_attempts(&due, claimed.attempts).await;
         self.store.record(&results, self.clock.now()).await?;
+        self.taken.count(&due.source, &results);
         if matches!(due.source, Source::Distribution(_)) {
             self.signals.distributions.raise();
         }
-        Ok(if grant.allowed < wanted {
+        let wait = if grant.allowed < wanted {
             grant.wait.max(LIMITED_LOOK_EVERY)
         } else if claimed.seen == most {
             Duration::ZERO
         } else {
             LOOK_EVERY
-        })
+        };
+        Ok(Sent { claimed: claimed.seen, wait })
     }
 
     async fn send_attempts(&self, due: &DueSource, attempts: Vec<Attempt>) -> Vec<AttemptResult> {
@@ -221,7 +261,7 @@ impl Dispatcher {
                     sent.push(attempt);
                 }
                 Err(error) if error.kind == ErrorKind::Unavailable => {
-                    let due = retry_time(self.clock.now(), attempt.attempt);
+                    let due = retry_time(self.clock.now(), attempt.attempt, BACKOFF);
                     results.push(result(attempt, AttemptOutcome::Unknown(due)));
                 }
                 Err(error) => {
@@ -253,8 +293,12 @@ impl Dispatcher {
                 warn!(%carrier, error = %failed, "a batch has no known outcome");
                 self.health.failed(carrier, failed.kind, now);
                 results.extend(sent.into_iter().map(|attempt| {
-                    let due = retry_time(now, attempt.attempt);
-                    result(attempt, AttemptOutcome::Unknown(due))
+                    let outcome = if answers(failed.kind) {
+                        AttemptOutcome::Unknown(retry_time(now, attempt.attempt, BACKOFF))
+                    } else {
+                        AttemptOutcome::Unanswered(retry_time(now, attempt.attempt, UNANSWERED_BACKOFF))
+                    };
+                    result(attempt, outcome)
                 }));
             }
         }
@@ -315,9 +359,22 @@ fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-fn retry_time(now: Timestamp, attempt: u32) -> Timestamp {
-    let (base, cap) = BACKOFF;
+fn retry_time(now: Timestamp, attempt: u32, backoff: (SignedDuration, SignedDuration)) -> Timestamp {
+    let (base, cap) = backoff;
     later(now, full_jitter(attempt, base, cap, entropy::number()))
+}
+
+/// Whether a failed batch says anything about its messages: not, when nobody answers, or wants nothing from this server.
+const fn answers(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => false,
+        ErrorKind::Internal
+        | ErrorKind::InvalidArgument
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::FailedPrecondition
+        | ErrorKind::ResourceExhausted => true,
+    }
 }
 
 fn result(attempt: Attempt, outcome: AttemptOutcome) -> AttemptResult {

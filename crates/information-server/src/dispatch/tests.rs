@@ -114,6 +114,8 @@ impl Stage {
                 limits: Arc::new(MemoryEphemeral::new(now)),
             },
             health: Health::default(),
+            turns: Turns::default(),
+            taken: Taken::default(),
             messages: RequestMessages::new(tokens),
             verifiers: Arc::new(HashMap::from([(carrier.id.clone(), verifiers)])),
             renderer: Arc::new(Renderer::new(world.store())),
@@ -246,6 +248,42 @@ async fn two_accounts_share_a_carriers_limit_in_turn() {
 }
 
 #[tokio::test]
+async fn ten_distributions_of_one_company_take_nothing_from_another() {
+    let stage = Stage::limited(10, 0, 0).await;
+    for _ in 0..10 {
+        stage.distribute("bank", 0).await;
+    }
+    assert_eq!(stage.sum(51, 100).await, 50);
+    let id = stage.distribute("power", 0).await;
+    // Alone it would take four seconds.
+    assert_eq!(stage.sum(45, 100).await, 45);
+    assert_eq!(stage.count(id, "power", DeliveryState::Queued).await, 0);
+    assert_eq!(stage.sum(10, 100).await, 10, "and then the others go on");
+}
+
+#[tokio::test]
+async fn who_is_held_back_by_its_own_limit_takes_nobodys_turn() {
+    let stage = Stage::limited(0, 0, 0).await;
+    for _ in 0..3 {
+        stage.distribute("bank", 1).await;
+    }
+    let id = stage.distribute("power", 0).await;
+    stage.round_after(0).await;
+    assert_eq!(stage.count(id, "power", DeliveryState::Accepted).await, 40);
+}
+
+#[tokio::test]
+async fn dialogues_wait_for_no_more_than_the_batches_under_way() {
+    let stage = Stage::new().await;
+    for account in ["bank", "power", "bank"] {
+        stage.distribute(account, 0).await;
+    }
+    assert_eq!(stage.round_after(0).await.len(), BATCHES_UNDER_WAY);
+    stage.ask("bank").await;
+    assert_eq!(stage.round_after(0).await, [batch("bank", 40), batch("bank", 40)]);
+}
+
+#[tokio::test]
 async fn what_a_carrier_throttles_pauses_the_account_and_is_no_failure() {
     let stage = Stage::new().await;
     stage.answer(Ok(Verdict::Throttled(SignedDuration::from_secs(20))));
@@ -290,6 +328,22 @@ async fn a_carrier_that_does_not_answer_is_left_alone_and_nothing_is_burnt() {
     stage.answer(Ok(Verdict::Accepted));
     let sent = stage.sum(1_500, 1_000).await;
     assert_eq!(sent, 40);
+    assert_eq!(stage.count(id, "bank", DeliveryState::Accepted).await, 40);
+}
+
+/// Each time it is away the breaker lets five batches through, in each replica.
+#[tokio::test]
+async fn a_carrier_that_is_away_again_and_again_costs_no_message() {
+    let stage = Stage::new().await;
+    let id = stage.distribute("bank", 0).await;
+    for _ in 0..ATTEMPTS {
+        stage.answer(Err(ErrorKind::Unavailable));
+        until_it_opens(&stage).await;
+        stage.answer(Ok(Verdict::Accepted));
+        assert_eq!(stage.round_after(61_000).await, [batch("bank", 1)]);
+    }
+    assert_eq!(stage.count(id, "bank", DeliveryState::Dead).await, 0);
+    assert_eq!(stage.round_after(61_000).await, [batch("bank", 40 - ATTEMPTS as usize)]);
     assert_eq!(stage.count(id, "bank", DeliveryState::Accepted).await, 40);
 }
 

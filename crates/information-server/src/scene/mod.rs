@@ -119,6 +119,21 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether a carrier's list had the follower at a moment, and has since.
+    pub fn lists(&self, work: &Work, key: &FollowerKey, carrier: &CarrierId, at: Timestamp) -> bool {
+        let record = work.followers.get(key);
+        record.into_iter().flat_map(|record| &record.subscriptions).any(|subscription| {
+            subscription.carrier == *carrier && subscription.following && subscription.change_time <= at
+        })
+    }
+
+    /// Holds back what would be sent for a follower's tie, or lets it go again.
+    pub fn suspend(&self, work: &mut Work, key: &FollowerKey, suspended: bool) {
+        if let Some(tie) = work.followers.get_mut(key).and_then(|record| record.tie.as_mut()) {
+            tie.tie.suspended = suspended;
+        }
+    }
+
     /// An identity was attested for the present step: charges the try and inquires, or locks. Gives `false` when the dialogue
     /// doesn't wait for it.
     pub fn verify(

@@ -254,13 +254,13 @@ impl Attempted {
         let current = self.is == DeliveryState::Sending && self.attempts == attempt;
         match outcome {
             AttemptOutcome::Known(signal) => self.is = advance(self.is, signal),
-            AttemptOutcome::Throttled(due) if current => {
+            AttemptOutcome::Throttled(due) | AttemptOutcome::Unanswered(due) if current => {
                 self.is = DeliveryState::Queued;
                 self.due_time = Some(micros(due));
                 self.throttled += 1;
             }
             AttemptOutcome::Unknown(due) if current => self.due_time = Some(micros(due)),
-            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) => {}
+            AttemptOutcome::Throttled(_) | AttemptOutcome::Unknown(_) | AttemptOutcome::Unanswered(_) => {}
         }
     }
 }

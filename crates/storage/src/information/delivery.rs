@@ -46,7 +46,7 @@ pub struct Claim {
     pub now: Timestamp,
     /// When a claimed delivery is due again, should nothing be recorded.
     pub lease_end: Timestamp,
-    /// A delivery with so many attempts is dead; those that were throttled don't count.
+    /// A delivery with so many attempts is dead; those that were throttled or not answered don't count.
     pub attempts_limit: u32,
 }
 
@@ -89,6 +89,8 @@ pub enum AttemptOutcome {
     Throttled(Timestamp),
     /// Nobody knows: the same message is due again then.
     Unknown(Timestamp),
+    /// Nobody knows because the carrier doesn't answer: due again then, and no failure of the message.
+    Unanswered(Timestamp),
 }
 
 /// The outcome of one attempt.

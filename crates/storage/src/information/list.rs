@@ -1,11 +1,12 @@
-//! Subscriber lists while they arrive: staged, judged, promoted or not (I14).
+//! Subscriber lists: who acquires which, and what the present list says (I14).
+//!
+//! A snapshot is held against the present list by whoever fetched it, in memory; what it changes goes through units of work.
+//! Surprising: nothing of a snapshot is stored while it arrives. Whoever acquires a list and dies leaves a lease that ends, and
+//! the next snapshot repairs what was half done.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{
-    id::{CarrierId, FollowerId, OfficialAccountId},
-    phone_number::PhoneNumber,
-};
+use musubi_domain::id::{CarrierId, FollowerId, OfficialAccountId};
 
 use crate::StoreError;
 
@@ -18,99 +19,108 @@ pub struct ListKey {
     pub carrier: CarrierId,
 }
 
-/// A staged snapshot held against the present list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Comparison {
-    /// Numbers in the present list.
-    pub followers: u64,
-    /// Of these, numbers that the snapshot lacks and should have.
-    pub missing: u64,
-    /// Numbers of the snapshot.
-    pub staged: u64,
+/// Which lists of a carrier are due, and for how long one is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct DueLists<'a> {
+    /// The carrier.
+    pub carrier: &'a CarrierId,
+    /// The accounts that are open there.
+    pub accounts: &'a [OfficialAccountId],
+    /// Now.
+    pub now: Timestamp,
+    /// Due are those that were not acquired since.
+    pub acquired_before: Timestamp,
+    /// Until when nobody else takes it.
+    pub lease_end: Timestamp,
+}
+
+/// A list that is being acquired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListLease {
+    /// Which.
+    pub list: ListKey,
+    /// Counts the acquisitions: a lease of another epoch than the list's has ended.
+    pub epoch: i64,
     /// When the unbroken row of quarantined snapshots began.
     pub quarantine_time: Option<Timestamp>,
 }
 
-/// Subscriber lists while they arrive.
+/// Where a follower stands on the present list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub follower: FollowerId,
+    /// On it, or no more.
+    pub following: bool,
+    /// Since when, by the carrier's clock.
+    pub change_time: Timestamp,
+}
+
+/// How an acquisition ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOutcome {
+    /// The snapshot is the list now.
+    Promoted {
+        /// The carrier's count of the list's changes.
+        generation: u64,
+        /// How many of its numbers were known.
+        skipped: u64,
+    },
+    /// The list is kept, for the snapshot lacks too much of it.
+    Quarantined,
+    /// The list is kept: the snapshot didn't come, was incomplete, or lied.
+    Discarded {
+        /// When to try again.
+        again: Timestamp,
+    },
+}
+
+/// Subscriber lists.
 #[async_trait]
 pub trait ListStore: Send + Sync {
-    /// Empties the stage for a new snapshot. Whatever empties a stage gives up its promotion.
+    /// Takes the list that has waited longest of those that are due and that nobody acquires.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn begin_list(&self, list: &ListKey) -> Result<(), StoreError>;
+    async fn claim_list(&self, due: DueLists<'_>) -> Result<Option<ListLease>, StoreError>;
 
-    /// Stages numbers, at most some ten thousands; fastest in the order of followers.
+    /// Goes on with an acquisition until `lease_end`. Gives whether it still is this lease's.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn stage(&self, list: &ListKey, numbers: &[(FollowerId, PhoneNumber)]) -> Result<(), StoreError>;
+    async fn renew_list(&self, lease: &ListLease, lease_end: Timestamp) -> Result<bool, StoreError>;
 
-    /// Holds the stage against the list. Numbers whose subscription changed after `as_of` are left out of it.
+    /// Who is or was on the present list, in order of follower, from behind `after`, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn compare(&self, list: &ListKey, as_of: Timestamp) -> Result<Comparison, StoreError>;
-
-    /// The snapshot was incomplete or lied: it is counted, and the stage emptied.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn discard(&self, list: &ListKey) -> Result<(), StoreError>;
-
-    /// Keeps the list; suspends the ties of the numbers that the stage lacks; empties the stage. Gives how many ties.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn quarantine(&self, list: &ListKey, as_of: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
-
-    /// The stage is to become the list: from here on it is promoted to its end, over crashes.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn begin_promotion(
+    async fn listed(
         &self,
         list: &ListKey,
-        generation: u64,
-        as_of: Timestamp,
+        after: Option<FollowerId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError>;
+
+    /// Followers of an account whose ties are suspended, in order of follower, from behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn suspended(
+        &self,
+        account: &OfficialAccountId,
+        after: Option<FollowerId>,
+        limit: u32,
+    ) -> Result<Vec<FollowerId>, StoreError>;
+
+    /// An acquisition has ended: it is counted, and the list due again in its time. Does nothing when the lease has ended and
+    /// another began.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn end_list(
+        &self,
+        lease: &ListLease,
+        outcome: ListOutcome,
+        now: Timestamp,
     ) -> Result<(), StoreError>;
-
-    /// The promotions under way: after a crash, those to be finished.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn promotions(&self) -> Result<Vec<(ListKey, Timestamp)>, StoreError>;
-
-    /// Staged numbers that the list lacks, in order of follower, from behind `after`. None unless the promotion of the
-    /// snapshot of that moment is under way.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn staged_new(
-        &self,
-        list: &ListKey,
-        as_of: Timestamp,
-        after: Option<FollowerId>,
-        limit: u32,
-    ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError>;
-
-    /// Numbers of the list that the stage lacks, in order of follower, from behind `after`. None unless the promotion of
-    /// the snapshot of that moment is under way.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn staged_missing(
-        &self,
-        list: &ListKey,
-        as_of: Timestamp,
-        after: Option<FollowerId>,
-        limit: u32,
-    ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError>;
-
-    /// The promotion is done: ties of staged numbers are suspended no longer, the snapshot is counted, the stage emptied.
-    /// `skipped` is how many of its numbers were known. Does nothing when no promotion is under way.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    async fn finish_promotion(&self, list: &ListKey, skipped: u64, now: Timestamp) -> Result<(), StoreError>;
 }

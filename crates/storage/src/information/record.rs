@@ -20,6 +20,7 @@ use super::{
     distribution::Distribution,
     flow::{Audit, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel},
+    list::{ListKey, ListLease, Listed},
     review::{Review, ReviewFile},
     tally::NO_DIALOGUE,
 };
@@ -100,6 +101,24 @@ fn subscriptions_of(json: &str) -> Result<Vec<Subscription>, StoreError> {
         })
     };
     rows.into_iter().map(read).collect()
+}
+
+/// Reads a list that somebody begins to acquire: account, carrier, epoch, quarantine time.
+pub(crate) fn lease_of(row: &impl Columns) -> Result<ListLease, StoreError> {
+    Ok(ListLease {
+        list: ListKey { account: row.text(0)?.parse()?, carrier: row.text(1)?.parse()? },
+        epoch: row.int(2)?,
+        quarantine_time: row.maybe_instant(3)?,
+    })
+}
+
+/// Reads where a follower stands on a list: follower, following, change time.
+pub(crate) fn listed_of(row: &impl Columns) -> Result<Listed, StoreError> {
+    Ok(Listed {
+        follower: FollowerId::from_bytes(row.id(0)?),
+        following: row.flag(1)?,
+        change_time: row.instant(2)?,
+    })
 }
 
 /// A column that is a JSON array of texts: reasons, values.

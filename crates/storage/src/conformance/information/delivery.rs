@@ -147,16 +147,19 @@ pub(crate) async fn too_many_failures_are_dead(store: &dyn Bench) {
 }
 
 /// The attempt is counted, for it is the epoch of the lease; but not as a failure.
-pub(crate) async fn throttling_is_no_failure(store: &dyn Bench) {
+pub(crate) async fn what_the_carrier_puts_off_or_does_not_answer_is_no_failure(store: &dyn Bench) {
     delivered_to(store, 1..2).await;
     for attempt in 1..10 {
         let second = i64::from(attempt) * 100;
-        let throttled = next(store, second).await.unwrap();
-        assert_eq!(throttled.attempt, attempt);
-        let later = result(&throttled, AttemptOutcome::Throttled(at(second + 90)));
+        let put_off = next(store, second).await.unwrap();
+        assert_eq!(put_off.attempt, attempt);
+        let due = at(second + 90);
+        let outcome =
+            if attempt < 5 { AttemptOutcome::Throttled(due) } else { AttemptOutcome::Unanswered(due) };
+        let later = result(&put_off, outcome);
         learn(store, std::slice::from_ref(&later), second).await;
         learn(store, &[later], second).await;
-        assert_eq!(state(store, &throttled).await, D::Queued);
+        assert_eq!(state(store, &put_off).await, D::Queued);
         assert_eq!(next(store, second + 89).await, None);
     }
     for attempt in 10..13 {

@@ -1,38 +1,44 @@
-//! Facts about subscriber lists while they arrive (I14).
-
-use std::collections::BTreeSet;
+//! Facts about subscriber lists: who acquires which, and what they say (I14).
 
 use jiff::Timestamp;
-use musubi_domain::{
-    id::{FollowerId, OfficialAccountId},
-    phone_number::PhoneNumber,
-};
+use musubi_domain::id::{CarrierId, OfficialAccountId};
 
-use super::{Bench, Dice, at, follower, key, keys, load, named, number, put, tied};
+use super::{Bench, Dice, at, follow, follower, key, keys, named, number, of, put, tied, unit};
 use crate::information::{
     flow::{FollowerRecord, Subscription},
     follower::Acquisition,
-    list::{Comparison, ListKey},
+    list::{DueLists, ListKey, ListLease, ListOutcome, Listed},
 };
 
 pub(crate) fn list(account: &str, carrier: &str) -> ListKey {
     ListKey { account: named(account), carrier: named(carrier) }
 }
 
-fn numbers(lasts: impl IntoIterator<Item = u8>) -> Vec<(FollowerId, PhoneNumber)> {
-    lasts.into_iter().map(|last| (FollowerId::from_bytes([last; 16]), number(last))).collect()
+/// Begins to acquire a list that nobody has acquired yet, for ten seconds.
+pub(crate) async fn claim_list(store: &dyn Bench, list: &ListKey, second: i64) -> Option<ListLease> {
+    claim(store, &list.carrier, std::slice::from_ref(&list.account), (Timestamp::UNIX_EPOCH, second)).await
 }
 
-/// A new snapshot of a list.
-pub(crate) async fn stage(store: &dyn Bench, list: &ListKey, lasts: impl IntoIterator<Item = u8>) {
-    store.begin_list(list).await.unwrap();
-    store.stage(list, &numbers(lasts)).await.unwrap();
+async fn claim(
+    store: &dyn Bench,
+    carrier: &CarrierId,
+    accounts: &[OfficialAccountId],
+    (acquired_before, second): (Timestamp, i64),
+) -> Option<ListLease> {
+    let due = DueLists { carrier, accounts, now: at(second), acquired_before, lease_end: at(second + 10) };
+    store.claim_list(due).await.unwrap()
 }
 
 /// A follower that a carrier's list has, or had, since a time.
 fn subscribed(last: u8, carrier: &str, following: bool, second: i64) -> FollowerRecord {
     let subscription = Subscription { carrier: named(carrier), following, change_time: at(second) };
-    FollowerRecord { subscriptions: vec![subscription], carrier: named(carrier), following, ..follower(last) }
+    FollowerRecord {
+        subscriptions: vec![subscription],
+        carrier: named(carrier),
+        following,
+        phone_number: number(last),
+        ..follower(last)
+    }
 }
 
 async fn subscribe(store: &dyn Bench, account: &str, carrier: &str, who: &[(u8, bool, i64)]) {
@@ -41,152 +47,117 @@ async fn subscribe(store: &dyn Bench, account: &str, carrier: &str, who: &[(u8, 
     put(store, followers.collect()).await;
 }
 
-/// Followers 1 to 4 of the bank over alpha; 5 came after second 50, 6 left before it, 7 after it.
-async fn bank(store: &dyn Bench) -> ListKey {
-    let who = [
-        (1, true, 0),
-        (2, true, 0),
-        (3, true, 0),
-        (4, true, 50),
-        (5, true, 51),
-        (6, false, 50),
-        (7, false, 51),
-    ];
-    subscribe(store, "bank", "alpha", &who).await;
-    list("bank", "alpha")
+pub(crate) async fn a_list_is_acquired_by_one_at_a_time(store: &dyn Bench) {
+    let bank = list("bank", "alpha");
+    let first = claim_list(store, &bank, 50).await.unwrap();
+    assert_eq!((&first.list, first.epoch, first.quarantine_time), (&bank, 1, None));
+    assert_eq!(claim_list(store, &bank, 59).await, None, "somebody acquires it");
+    assert_eq!(claim_list(store, &list("bank", "beta"), 59).await.unwrap().epoch, 1, "another carrier's");
+    assert!(store.renew_list(&first, at(80)).await.unwrap());
+    assert_eq!(claim_list(store, &bank, 79).await, None);
+    let second = claim_list(store, &bank, 80).await.unwrap();
+    assert_eq!(second.epoch, 2);
+    assert!(!store.renew_list(&first, at(999)).await.unwrap(), "it is the second's now");
+    let promoted = ListOutcome::Promoted { generation: 3, skipped: 1 };
+    store.end_list(&first, promoted, at(81)).await.unwrap();
+    assert_eq!(acquired(store, "bank").await[0].promoted, 0, "whoever lost it ends nothing");
+    assert_eq!(claim_list(store, &bank, 89).await, None);
 }
 
-async fn suspended(store: &dyn Bench, account: &str) -> Vec<u8> {
-    let followers = load(store, keys(account, 0..=255)).await;
-    let suspended =
-        followers.iter().filter(|(_, record)| record.tie.as_ref().is_some_and(|tie| tie.tie.suspended));
-    let sorted: BTreeSet<u8> = suspended.map(|(key, _)| key.follower.as_bytes()[0]).collect();
-    sorted.into_iter().collect()
+pub(crate) async fn lists_are_due_in_turn(store: &dyn Bench) {
+    let alpha: CarrierId = named("alpha");
+    let accounts = ["bank", "power"].map(named::<OfficialAccountId>);
+    let claim = |before, second| claim(store, &alpha, &accounts, (at(before), second));
+    let promoted = ListOutcome::Promoted { generation: 1, skipped: 0 };
+    let mut claimed = Vec::new();
+    for _ in 0..2 {
+        claimed.push(claim(0, 50).await.unwrap());
+    }
+    assert_eq!(claim(0, 50).await, None, "both are being acquired");
+    claimed.sort_by(|one, other| one.list.account.cmp(&other.list.account));
+    let [bank, power] = <[ListLease; 2]>::try_from(claimed).unwrap();
+    store.end_list(&power, promoted, at(51)).await.unwrap();
+    store.end_list(&bank, promoted, at(52)).await.unwrap();
+    assert_eq!(claim(50, 60).await, None, "both were acquired since");
+    for (before, account) in [(51, &power), (52, &bank)] {
+        let lease = claim(before, 60).await.unwrap();
+        assert_eq!(lease.list, account.list, "the one that waited longest comes first");
+        let again = ListOutcome::Discarded { again: at(63) };
+        store.end_list(&lease, again, at(61)).await.unwrap();
+        assert_eq!(claim(before, 62).await, None, "what failed rests");
+    }
+    assert_eq!(claim(52, 63).await.unwrap().list, power.list);
+    assert_eq!(
+        store
+            .claim_list(DueLists {
+                carrier: &alpha,
+                accounts: &[],
+                now: at(99),
+                acquired_before: at(99),
+                lease_end: at(100)
+            })
+            .await
+            .unwrap(),
+        None
+    );
 }
 
-pub(crate) async fn a_snapshot_is_compared_with_the_list(store: &dyn Bench) {
-    let list = bank(store).await;
-    let nothing = Comparison { followers: 5, missing: 4, staged: 0, quarantine_time: None };
-    assert_eq!(store.compare(&list, at(50)).await.unwrap(), nothing);
-    stage(store, &list, [1, 2]).await;
-    store.stage(&list, &numbers([2, 6, 9])).await.unwrap();
-    let comparison = Comparison { missing: 2, staged: 4, ..nothing };
-    assert_eq!(store.compare(&list, at(50)).await.unwrap(), comparison);
-    assert_eq!(store.compare(&list, at(51)).await.unwrap().missing, 3);
-    assert_eq!(store.compare(&list, at(49)).await.unwrap().missing, 1);
-    stage(store, &list, [8]).await;
-    let afresh = Comparison { missing: 4, staged: 1, ..nothing };
-    assert_eq!(store.compare(&list, at(50)).await.unwrap(), afresh, "a new snapshot forgets the old stage");
-}
-
-pub(crate) async fn a_quarantine_suspends_exactly_the_missing(store: &dyn Bench) {
-    let list = bank(store).await;
-    let ties = [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (7, "C7")];
-    tied(store, "bank", &ties).await;
-    assert_eq!(suspended(store, "bank").await, [0_u8; 0]);
-    stage(store, &list, [1, 2]).await;
-    assert_eq!(store.quarantine(&list, at(50), at(60)).await.unwrap(), 2);
-    assert_eq!(suspended(store, "bank").await, [3, 4]);
-    let quarantined = store.compare(&list, at(50)).await.unwrap();
-    assert_eq!((quarantined.followers, quarantined.staged), (5, 0), "the list is kept, the stage emptied");
-    assert_eq!(quarantined.quarantine_time, Some(at(60)));
-    stage(store, &list, [2, 3]).await;
-    assert_eq!(store.quarantine(&list, at(51), at(70)).await.unwrap(), 2, "1 and 5; 4 was suspended before");
-    assert_eq!(suspended(store, "bank").await, [1, 3, 4, 5], "only a promotion resumes");
-    assert_eq!(store.compare(&list, at(50)).await.unwrap().quarantine_time, Some(at(60)), "of the first");
-}
-
-type Page = Vec<(FollowerId, PhoneNumber)>;
-
-/// All pages of a promotion's two lists.
-async fn pages(store: &dyn Bench, list: &ListKey, as_of: Timestamp, limit: u32) -> [Page; 2] {
-    let mut all = [Vec::new(), Vec::new()];
-    for (which, all) in all.iter_mut().enumerate() {
+pub(crate) async fn a_list_is_read_in_pages_of_followers(store: &dyn Bench) {
+    let mut dice = Dice(3);
+    let mut expected = Vec::new();
+    for last in 0..200 {
+        let (following, second) = (dice.flip(), i64::try_from(dice.roll(3)).unwrap());
+        if dice.roll(3) > 0 {
+            subscribe(store, "bank", "alpha", &[(last, following, second)]).await;
+            let follower = key("bank", last).follower;
+            expected.push(Listed { follower, following, change_time: at(second) });
+        }
+    }
+    // Neither another account's list nor another carrier's is mixed with it.
+    subscribe(store, "power", "alpha", &[(1, true, 0), (201, true, 0)]).await;
+    subscribe(store, "bank", "beta", &[(202, true, 0)]).await;
+    for limit in [7, 1_000] {
+        let mut read = Vec::new();
         loop {
-            let after = all.last().map(|(follower, _)| *follower);
-            let page = if which == 0 {
-                store.staged_new(list, as_of, after, limit).await.unwrap()
-            } else {
-                store.staged_missing(list, as_of, after, limit).await.unwrap()
-            };
-            let last = page.len() < usize::try_from(limit).unwrap();
-            all.extend(page);
-            if last {
+            let after = read.last().map(|listed: &Listed| listed.follower);
+            let page = store.listed(&list("bank", "alpha"), after, limit).await.unwrap();
+            if page.is_empty() {
                 break;
             }
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            read.extend(page);
         }
-    }
-    all
-}
-
-pub(crate) async fn promotion_pages_are_exact(store: &dyn Bench) {
-    let mut dice = Dice(3);
-    let list = list("bank", "alpha");
-    let (mut staged, mut new, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    for last in 0..200 {
-        let on_stage = dice.flip();
-        let known = dice.roll(3) > 0;
-        let (following, second) = (dice.flip(), i64::try_from(dice.roll(3)).unwrap());
-        if known {
-            subscribe(store, "bank", "alpha", &[(last, following, second)]).await;
-        }
-        if on_stage {
-            staged.push(last);
-        }
-        let settled = second <= 1;
-        if on_stage && (!known || (!following && settled)) {
-            new.push(last);
-        }
-        if !on_stage && known && following && settled {
-            missing.push(last);
-        }
-    }
-    stage(store, &list, staged).await;
-    store.begin_promotion(&list, 7, at(1)).await.unwrap();
-    for limit in [7, 1_000] {
-        assert!(pages(store, &list, at(1), limit).await == [numbers(new.clone()), numbers(missing.clone())]);
+        assert!(read == expected);
     }
 }
 
-pub(crate) async fn a_promotion_resumes_the_ties_of_staged_numbers(store: &dyn Bench) {
-    let list = bank(store).await;
+pub(crate) async fn suspended_ties_are_found_by_account(store: &dyn Bench) {
+    follow(store, "bank", 1..=4).await;
+    follow(store, "power", [3]).await;
     tied(store, "bank", &[(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4")]).await;
-    stage(store, &list, []).await;
-    assert_eq!(store.quarantine(&list, at(50), at(60)).await.unwrap(), 4);
-    stage(store, &list, [1, 3, 8]).await;
-    store.begin_promotion(&list, 7, at(50)).await.unwrap();
-    assert_eq!(suspended(store, "bank").await, [1, 2, 3, 4], "not before its end");
-    for _ in 0..2 {
-        store.finish_promotion(&list, 2, at(80)).await.unwrap();
-        assert_eq!(suspended(store, "bank").await, [2, 4]);
-    }
-    let comparison = store.compare(&list, at(50)).await.unwrap();
-    assert_eq!((comparison.staged, comparison.quarantine_time), (0, None));
-}
-
-/// Were it promoted, everybody on the list would be missing.
-pub(crate) async fn an_emptied_stage_promotes_nothing(store: &dyn Bench) {
-    let list = bank(store).await;
-    tied(store, "bank", &[(1, "C1")]).await;
-    assert!(pages(store, &list, at(50), 10).await == [vec![], vec![]], "no promotion is under way");
-    for empties in 0..3 {
-        stage(store, &list, [1, 2, 9]).await;
-        store.begin_promotion(&list, 7, at(50)).await.unwrap();
-        assert_eq!(store.promotions().await.unwrap(), [(list.clone(), at(50))]);
-        stage(store, &super::list("bank", "beta"), [1]).await;
-        assert!(pages(store, &list, at(50), 10).await == [numbers([9]), numbers([3, 4])]);
-        match empties {
-            0 => store.begin_list(&list).await.unwrap(),
-            1 => store.discard(&list).await.unwrap(),
-            _ => assert_eq!(store.quarantine(&list, at(50), at(60)).await.unwrap(), 0),
+    tied(store, "power", &[(3, "C3")]).await;
+    let all = [keys("bank", 1..=4), keys("power", [3])].concat();
+    for suspended in [vec![], vec![(0, 1), (0, 3), (0, 4), (1, 3)], vec![(0, 3)]] {
+        unit(store, &of(all.clone()), |work| {
+            for (key, record) in &mut work.followers {
+                let account = if key.account == named("bank") { 0 } else { 1 };
+                let last = key.follower.as_bytes()[0];
+                record.tie.as_mut().unwrap().tie.suspended = suspended.contains(&(account, last));
+            }
+        })
+        .await;
+        for (account, name) in ["bank", "power"].into_iter().enumerate() {
+            let mut read = Vec::new();
+            while let Some(next) =
+                store.suspended(&named(name), read.last().copied(), 1).await.unwrap().first().copied()
+            {
+                read.push(next);
+            }
+            let of_account = suspended.iter().filter(|(of, _)| *of == account);
+            let expected: Vec<_> = of_account.map(|(_, last)| key(name, *last).follower).collect();
+            assert_eq!(read, expected);
         }
-        assert_eq!(store.promotions().await.unwrap(), []);
-        assert!(pages(store, &list, at(50), 10).await == [vec![], vec![]]);
-        stage(store, &list, [1]).await;
-        store.finish_promotion(&list, 2, at(80)).await.unwrap();
-        assert_eq!(store.compare(&list, at(50)).await.unwrap().staged, 1, "nothing was finished");
     }
-    assert_eq!(acquired(store, "bank").await[0].promoted, 0);
 }
 
 /// How lists of an account were acquired.
@@ -194,67 +165,35 @@ async fn acquired(store: &dyn Bench, account: &str) -> Vec<Acquisition> {
     store.overview(&[named::<OfficialAccountId>(account)]).await.unwrap().acquisitions
 }
 
-pub(crate) async fn snapshots_are_counted_and_leave_no_stage(store: &dyn Bench) {
-    let list = bank(store).await;
-    for second in 0..3 {
-        stage(store, &list, [1]).await;
-        store.discard(&list).await.unwrap();
-        assert_eq!(store.compare(&list, at(50)).await.unwrap().staged, 0);
-        stage(store, &list, [1]).await;
-        store.begin_promotion(&list, 10, at(50)).await.unwrap();
-        store.finish_promotion(&list, 5, at(second)).await.unwrap();
-        store.finish_promotion(&list, 5, at(99)).await.unwrap();
+pub(crate) async fn acquisitions_are_counted(store: &dyn Bench) {
+    let bank = list("bank", "alpha");
+    let mut ends = Vec::new();
+    for second in 0..3_i64 {
+        ends.push((ListOutcome::Discarded { again: at(0) }, second));
+        ends.push((ListOutcome::Quarantined, second));
+        ends.push((ListOutcome::Promoted { generation: 10 + second.unsigned_abs(), skipped: 5 }, second));
     }
-    stage(store, &list, [1]).await;
-    store.quarantine(&list, at(50), at(60)).await.unwrap();
+    ends.push((ListOutcome::Quarantined, 60));
+    ends.push((ListOutcome::Quarantined, 70));
+    for (outcome, second) in ends {
+        let lease =
+            claim(store, &bank.carrier, std::slice::from_ref(&bank.account), (at(99), 99)).await.unwrap();
+        store.end_list(&lease, outcome, at(second)).await.unwrap();
+        assert!(store.renew_list(&lease, at(0)).await.unwrap(), "nobody else began");
+    }
     let expected = Acquisition {
-        account: list.account.clone(),
-        carrier: list.carrier.clone(),
+        account: bank.account.clone(),
+        carrier: bank.carrier.clone(),
         promoted: 3,
         discarded: 3,
-        quarantined: 1,
-        generation: 10,
+        quarantined: 5,
+        generation: 12,
         added_by_event: 0,
         added_by_list: 0,
         skipped: 15,
         promote_time: Some(at(2)),
     };
     assert_eq!(acquired(store, "bank").await, [expected]);
-}
-
-pub(crate) async fn lists_of_accounts_and_carriers_never_mix(store: &dyn Bench) {
-    for (account, carrier, lasts) in
-        [("bank", "alpha", 1..4), ("bank", "beta", 4..6), ("power", "alpha", 1..3)]
-    {
-        let who: Vec<_> = lasts.clone().map(|last| (last, true, 0)).collect();
-        subscribe(store, account, carrier, &who).await;
-        let ties: Vec<_> =
-            lasts.map(|last| (last, ["", "C1", "C2", "C3", "C4", "C5"][usize::from(last)])).collect();
-        tied(store, account, &ties).await;
-    }
-    let (bank, other, power) = (list("bank", "alpha"), list("bank", "beta"), list("power", "alpha"));
-    stage(store, &bank, [1, 5, 9]).await;
-    stage(store, &power, [2, 3]).await;
-    let comparison =
-        |followers, missing, staged| Comparison { followers, missing, staged, quarantine_time: None };
-    assert_eq!(store.compare(&bank, at(9)).await.unwrap(), comparison(3, 2, 3));
-    assert_eq!(store.compare(&other, at(9)).await.unwrap(), comparison(2, 2, 0));
-    assert_eq!(store.compare(&power, at(9)).await.unwrap(), comparison(2, 1, 2));
-    for (list, expected) in
-        [(&bank, [numbers([5, 9]), numbers([2, 3])]), (&power, [numbers([3]), numbers([1])])]
-    {
-        store.begin_promotion(list, 1, at(9)).await.unwrap();
-        assert!(pages(store, list, at(9), 2).await == expected);
-    }
-    assert_eq!(store.quarantine(&power, at(9), at(9)).await.unwrap(), 1);
-    assert_eq!((suspended(store, "bank").await, suspended(store, "power").await), (vec![], vec![1]));
-    stage(store, &power, [1]).await;
-    store.finish_promotion(&bank, 0, at(9)).await.unwrap();
-    assert_eq!(suspended(store, "power").await, [1], "another account's promotion resumes nothing");
-    assert_eq!(store.compare(&power, at(9)).await.unwrap().staged, 1);
-    assert_eq!(acquired(store, "power").await[0].promoted, 0);
-    store.discard(&power).await.unwrap();
-    let counts: Vec<_> =
-        acquired(store, "bank").await.iter().map(|list| (list.promoted, list.discarded)).collect();
-    assert_eq!(counts, [(1, 0)]);
+    let lease = claim(store, &bank.carrier, std::slice::from_ref(&bank.account), (at(99), 99)).await.unwrap();
+    assert_eq!(lease.quarantine_time, Some(at(60)), "of the first of an unbroken row");
 }

@@ -9,8 +9,8 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, at, attempts, balanced, deliver, dialogue_id, dialogues, distribute, follow, follower, key, keys,
-    learn, list, load, named, put, request, result, review, stage, state_of, states, tie, tied, unit,
+    Bench, at, attempts, balanced, claim_list, deliver, dialogue_id, dialogues, distribute, follow, follower,
+    key, keys, learn, list, load, named, put, request, result, review, state_of, states, tie, tied, unit,
 };
 use crate::information::{
     delivery::{AttemptOutcome, Source},
@@ -67,8 +67,7 @@ pub(crate) async fn fill(store: &dyn Bench) {
     learn(store, &[result(&started[1], AttemptOutcome::Throttled(at(100)))], 1).await;
     let distribution = distribute(store, "bank", 1, &[("C1", "一")]).await;
     assert_eq!(attempts(store, Source::Distribution(distribution), 0).await.len(), 4);
-    stage(store, &list("bank", "alpha"), [1, 5]).await;
-    store.begin_promotion(&list("bank", "alpha"), 3, at(50)).await.unwrap();
+    claim_list(store, &list("bank", "alpha"), 50).await.unwrap();
 }
 
 /// All of it is there.
@@ -102,7 +101,6 @@ pub(crate) async fn everything_is_there(store: &dyn Bench) {
     );
     assert_eq!(state_of(store, distribution, &key("bank", 2)).await, D::Sending);
     let list = list("bank", "alpha");
-    assert_eq!(store.promotions().await.unwrap(), [(list.clone(), at(50))]);
-    assert_eq!(store.staged_new(&list, at(50), None, 10).await.unwrap().len(), 1);
-    assert_eq!(store.staged_missing(&list, at(50), None, 10).await.unwrap().len(), 3);
+    assert_eq!(claim_list(store, &list, 59).await, None);
+    assert_eq!(claim_list(store, &list, 60).await.unwrap().epoch, 2);
 }

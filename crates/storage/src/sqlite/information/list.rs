@@ -1,290 +1,161 @@
-//! Subscriber lists while they arrive, on SQLite.
+//! Subscriber lists on SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{
-    id::{FollowerId, OfficialAccountId},
-    phone_number::PhoneNumber,
-};
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use musubi_domain::id::{FollowerId, OfficialAccountId};
+use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
 use super::SqliteInformation;
 use crate::{
     StoreError,
-    information::list::{Comparison, ListKey, ListStore},
-    row::{Columns as _, Id, instant, micros},
-    sqlite::rows,
+    information::{
+        list::{DueLists, ListKey, ListLease, ListOutcome, ListStore, Listed},
+        record::{lease_of, listed_of},
+    },
+    row::{Columns as _, list as json, micros},
 };
 
-pub(super) const CLEAR: &str = "DELETE FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const STAGE: &str = "
-    INSERT INTO staged_subscriber (official_account, carrier, follower, phone_number)
-    SELECT ?1, ?2, unhex(value ->> 0), value ->> 1 FROM json_each(?3) WHERE true
+pub(super) const ENSURE: &str = "
+    INSERT INTO subscriber_list (official_account, carrier) SELECT value, ?1 FROM json_each(?2) WHERE true
     ON CONFLICT DO NOTHING";
 
-pub(super) const COUNT_PRESENT: &str = "
-    SELECT count(*) FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
-    WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1";
+pub(super) const CLAIM: &str = "
+    UPDATE subscriber_list SET lease_end_time = ?5, epoch = epoch + 1
+    WHERE carrier = ?1 AND official_account =
+        (SELECT d.official_account FROM json_each(?2) AS k
+         CROSS JOIN subscriber_list AS d ON d.official_account = k.value AND d.carrier = ?1
+         WHERE d.acquire_time <= ?4 AND d.lease_end_time <= ?3 ORDER BY d.acquire_time LIMIT 1)
+    RETURNING official_account, carrier, epoch, quarantine_time";
 
-pub(super) const COUNT_MISSING: &str = "
-    SELECT count(*) FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
-    WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
-        (SELECT 1 FROM staged_subscriber AS g
-         WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower)";
+pub(super) const RENEW: &str = "
+    UPDATE subscriber_list SET lease_end_time = ?4 WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
 
-pub(super) const COUNT_STAGED: &str =
-    "SELECT count(*) FROM staged_subscriber WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const QUARANTINE_TIME: &str =
-    "SELECT quarantine_time FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const ENSURE: &str = "
-    INSERT INTO subscriber_list (official_account, carrier) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-
-pub(super) const COUNT_DISCARDED: &str = "
-    UPDATE subscriber_list SET discarded = discarded + 1 WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const COUNT_QUARANTINED: &str = "
-    UPDATE subscriber_list SET quarantined = quarantined + 1, quarantine_time = coalesce(quarantine_time, ?3)
-    WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const SUSPEND_MISSING: &str = "
-    UPDATE customer_information SET suspended = 1
-    WHERE suspended = 0 AND number IN
-        (SELECT f.number FROM follower AS f CROSS JOIN subscription AS s ON s.number = f.number
-         WHERE f.official_account = ?1 AND s.carrier = ?2 AND s.following = 1 AND s.change_time <= ?3 AND NOT EXISTS
-             (SELECT 1 FROM staged_subscriber AS g
-              WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower))";
-
-pub(super) const ABANDON: &str = "
-    UPDATE subscriber_list SET promoting = NULL, promoting_generation = NULL WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const BEGIN_PROMOTION: &str = "
-    UPDATE subscriber_list SET promoting = ?3, promoting_generation = ?4 WHERE official_account = ?1 AND carrier = ?2";
-
-pub(super) const PROMOTIONS: &str =
-    "SELECT official_account, carrier, promoting FROM subscriber_list WHERE promoting IS NOT NULL";
-
-pub(super) const STAGED_NEW: &str = "
-    SELECT g.follower, g.phone_number FROM staged_subscriber AS g
-    LEFT JOIN follower AS f ON f.official_account = ?1 AND f.follower = g.follower
-    LEFT JOIN subscription AS s ON s.number = f.number AND s.carrier = ?2
-    WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower > ?4
-        AND (s.number IS NULL OR (s.following = 0 AND s.change_time <= ?3))
-        AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
-    ORDER BY g.follower LIMIT ?5";
-
-pub(super) const STAGED_MISSING: &str = "
-    SELECT f.follower, f.phone_number FROM follower AS f
+pub(super) const LISTED: &str = "
+    SELECT f.follower, s.following, s.change_time FROM follower AS f
     CROSS JOIN subscription AS s ON s.number = f.number AND s.carrier = ?2
-    WHERE f.official_account = ?1 AND f.follower > ?4 AND s.following = 1 AND s.change_time <= ?3
-        AND NOT EXISTS (SELECT 1 FROM staged_subscriber AS g
-            WHERE g.official_account = ?1 AND g.carrier = ?2 AND g.follower = f.follower)
-        AND EXISTS (SELECT 1 FROM subscriber_list WHERE official_account = ?1 AND carrier = ?2 AND promoting = ?3)
-    ORDER BY f.follower LIMIT ?5";
+    WHERE f.official_account = ?1 AND f.follower > ?3 ORDER BY f.follower LIMIT ?4";
 
-pub(super) const RESUME_STAGED: &str = "
-    UPDATE customer_information SET suspended = 0
-    WHERE suspended = 1 AND number IN
-        (SELECT f.number FROM staged_subscriber AS g
-         CROSS JOIN follower AS f ON f.official_account = ?1 AND f.follower = g.follower
-         WHERE g.official_account = ?1 AND g.carrier = ?2)";
+pub(super) const SUSPENDED: &str = "
+    SELECT f.follower FROM customer_information AS t CROSS JOIN follower AS f ON f.number = t.number
+    WHERE t.official_account = ?1 AND t.suspended = 1 AND f.follower > ?2 ORDER BY f.follower LIMIT ?3";
 
-pub(super) const FINISH: &str = "
-    UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + ?3, promote_time = ?4, quarantine_time = NULL,
-        generation = promoting_generation, promoting = NULL, promoting_generation = NULL
-    WHERE official_account = ?1 AND carrier = ?2 AND promoting IS NOT NULL";
+pub(super) const PROMOTED: &str = "
+    UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + ?6, generation = ?5, promote_time = ?4,
+        quarantine_time = NULL, acquire_time = ?4, lease_end_time = 0
+    WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
+
+pub(super) const QUARANTINED: &str = "
+    UPDATE subscriber_list SET quarantined = quarantined + 1, quarantine_time = coalesce(quarantine_time, ?4),
+        acquire_time = ?4, lease_end_time = 0
+    WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
+
+pub(super) const DISCARDED: &str = "
+    UPDATE subscriber_list SET discarded = discarded + 1, lease_end_time = ?4
+    WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
 
 #[async_trait]
 impl ListStore for SqliteInformation {
-    async fn begin_list(&self, list: &ListKey) -> Result<(), StoreError> {
-        let mut step = self.step("begin_list", list).await?;
-        step.run(ENSURE).await?;
-        step.empty().await?;
-        step.commit().await
-    }
-
-    async fn stage(&self, list: &ListKey, numbers: &[(FollowerId, PhoneNumber)]) -> Result<(), StoreError> {
-        let values: Vec<_> =
-            numbers.iter().map(|(follower, number)| (Id::of(follower.as_bytes()), number.as_str())).collect();
-        let mut step = self.step("stage_numbers", list).await?;
-        sqlx::query(STAGE)
-            .bind(list.account.as_str())
-            .bind(list.carrier.as_str())
-            .bind(rows(&values)?)
-            .execute(&mut *step.tx)
-            .await
-            .map_err(StoreError::during(step.name))?;
-        step.commit().await
-    }
-
-    async fn compare(&self, list: &ListKey, as_of: Timestamp) -> Result<Comparison, StoreError> {
-        let failed = StoreError::during("compare_list");
-        let mut tx = self.database.read().begin().await.map_err(&failed)?;
-        let mut counts = [0_i64; 3];
-        for (count, sql) in counts.iter_mut().zip([COUNT_PRESENT, COUNT_MISSING, COUNT_STAGED]) {
-            *count = sqlx::query_scalar(sql)
-                .bind(list.account.as_str())
-                .bind(list.carrier.as_str())
-                .bind(micros(as_of))
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(&failed)?;
-        }
-        let quarantine_time: Option<Option<i64>> = sqlx::query_scalar(QUARANTINE_TIME)
-            .bind(list.account.as_str())
-            .bind(list.carrier.as_str())
+    async fn claim_list(&self, due: DueLists<'_>) -> Result<Option<ListLease>, StoreError> {
+        const TRANSACTION: &str = "claim_list";
+        let failed = StoreError::during(TRANSACTION);
+        let accounts: Vec<&str> = due.accounts.iter().map(OfficialAccountId::as_str).collect();
+        let accounts = json(&accounts)?;
+        let of_carrier = |sql| sqlx::query(sql).bind(due.carrier.as_str()).bind(accounts.as_str());
+        let mut tx = self.database.write(TRANSACTION).await?;
+        of_carrier(ENSURE).execute(&mut *tx).await.map_err(&failed)?;
+        let claimed = of_carrier(CLAIM)
+            .bind(micros(due.now))
+            .bind(micros(due.acquired_before))
+            .bind(micros(due.lease_end))
             .fetch_optional(&mut *tx)
             .await
             .map_err(&failed)?;
-        let [followers, missing, staged] = counts.map(i64::unsigned_abs);
-        let quarantine_time = quarantine_time.flatten().map(instant).transpose()?;
-        Ok(Comparison { followers, missing, staged, quarantine_time })
+        tx.commit().await.map_err(&failed)?;
+        claimed.as_ref().map(lease_of).transpose()
     }
 
-    async fn discard(&self, list: &ListKey) -> Result<(), StoreError> {
-        let mut step = self.step("discard_list", list).await?;
-        step.run(ENSURE).await?;
-        step.run(COUNT_DISCARDED).await?;
-        step.empty().await?;
-        step.commit().await
+    async fn renew_list(&self, lease: &ListLease, lease_end: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.end(lease, "renew_list", |of_lease| of_lease(RENEW).bind(micros(lease_end))).await? > 0)
     }
 
-    async fn quarantine(&self, list: &ListKey, as_of: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let mut step = self.step("quarantine_list", list).await?;
-        let suspended = step.run_at(SUSPEND_MISSING, micros(as_of)).await?;
-        step.run_at(COUNT_QUARANTINED, micros(now)).await?;
-        step.empty().await?;
-        step.commit().await?;
-        Ok(suspended)
-    }
-
-    async fn begin_promotion(
+    async fn listed(
         &self,
         list: &ListKey,
-        generation: u64,
-        as_of: Timestamp,
-    ) -> Result<(), StoreError> {
-        const TRANSACTION: &str = "begin_promotion";
-        let mut tx = self.database.write(TRANSACTION).await?;
-        sqlx::query(BEGIN_PROMOTION)
+        after: Option<FollowerId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let rows = sqlx::query(LISTED)
             .bind(list.account.as_str())
             .bind(list.carrier.as_str())
-            .bind(micros(as_of))
-            .bind(i64::try_from(generation).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await
-            .map_err(StoreError::during(TRANSACTION))?;
-        tx.commit().await.map_err(StoreError::during(TRANSACTION))
-    }
-
-    async fn promotions(&self) -> Result<Vec<(ListKey, Timestamp)>, StoreError> {
-        let under_way = sqlx::query(PROMOTIONS)
+            .bind(behind(after))
+            .bind(limit)
             .fetch_all(self.database.read())
             .await
-            .map_err(StoreError::during("promotions"))?;
-        let read = |row: &SqliteRow| {
-            let account: OfficialAccountId = row.text(0)?.parse()?;
-            Ok((ListKey { account, carrier: row.text(1)?.parse()? }, row.instant(2)?))
-        };
-        under_way.iter().map(read).collect()
+            .map_err(StoreError::during("listed"))?;
+        rows.iter().map(listed_of).collect()
     }
 
-    async fn staged_new(
+    async fn suspended(
         &self,
-        list: &ListKey,
-        as_of: Timestamp,
+        account: &OfficialAccountId,
         after: Option<FollowerId>,
         limit: u32,
-    ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError> {
-        self.numbers(STAGED_NEW, list, as_of, after, limit).await
-    }
-
-    async fn staged_missing(
-        &self,
-        list: &ListKey,
-        as_of: Timestamp,
-        after: Option<FollowerId>,
-        limit: u32,
-    ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError> {
-        self.numbers(STAGED_MISSING, list, as_of, after, limit).await
-    }
-
-    async fn finish_promotion(&self, list: &ListKey, skipped: u64, now: Timestamp) -> Result<(), StoreError> {
-        let mut step = self.step("finish_promotion", list).await?;
-        let finished = sqlx::query(FINISH)
-            .bind(list.account.as_str())
-            .bind(list.carrier.as_str())
-            .bind(i64::try_from(skipped).unwrap_or(i64::MAX))
-            .bind(micros(now))
-            .execute(&mut *step.tx)
+    ) -> Result<Vec<FollowerId>, StoreError> {
+        let rows = sqlx::query(SUSPENDED)
+            .bind(account.as_str())
+            .bind(behind(after))
+            .bind(limit)
+            .fetch_all(self.database.read())
             .await
-            .map_err(StoreError::during(step.name))?;
-        if finished.rows_affected() > 0 {
-            step.run(RESUME_STAGED).await?;
-            step.run(CLEAR).await?;
-        }
-        step.commit().await
+            .map_err(StoreError::during("suspended"))?;
+        rows.iter().map(|row| Ok(FollowerId::from_bytes(row.id(0)?))).collect()
+    }
+
+    async fn end_list(
+        &self,
+        lease: &ListLease,
+        outcome: ListOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.end(lease, "end_list", |of_lease| match outcome {
+            ListOutcome::Promoted { generation, skipped } => {
+                of_lease(PROMOTED).bind(micros(now)).bind(number(generation)).bind(number(skipped))
+            }
+            ListOutcome::Quarantined => of_lease(QUARANTINED).bind(micros(now)),
+            ListOutcome::Discarded { again } => of_lease(DISCARDED).bind(micros(again)),
+        })
+        .await
+        .map(drop)
     }
 }
 
 impl SqliteInformation {
-    async fn step<'a>(&self, name: &'static str, list: &'a ListKey) -> Result<Step<'a>, StoreError> {
-        Ok(Step { tx: self.database.write(name).await?, name, list })
-    }
-
-    async fn numbers(
+    /// Runs a statement whose first parameters are a lease; gives whether it had any effect.
+    async fn end<'q>(
         &self,
-        sql: &'static str,
-        list: &ListKey,
-        as_of: Timestamp,
-        after: Option<FollowerId>,
-        limit: u32,
-    ) -> Result<Vec<(FollowerId, PhoneNumber)>, StoreError> {
-        let after = after.map(|follower| follower.as_bytes().to_vec()).unwrap_or_default();
-        let found = sqlx::query(sql)
-            .bind(list.account.as_str())
-            .bind(list.carrier.as_str())
-            .bind(micros(as_of))
-            .bind(after)
-            .bind(limit)
-            .fetch_all(self.database.read())
-            .await
-            .map_err(StoreError::during("staged_numbers"))?;
-        let read = |row: &SqliteRow| Ok((FollowerId::from_bytes(row.id(0)?), row.text(1)?.parse()?));
-        found.iter().map(read).collect()
-    }
-}
-
-/// A transaction about one list.
-struct Step<'a> {
-    tx: Transaction<'static, Sqlite>,
-    name: &'static str,
-    list: &'a ListKey,
-}
-
-impl Step<'_> {
-    async fn run(&mut self, sql: &'static str) -> Result<u64, StoreError> {
-        self.run_at(sql, 0).await
-    }
-
-    async fn run_at(&mut self, sql: &'static str, third: i64) -> Result<u64, StoreError> {
-        let mut query = sqlx::query(sql).bind(self.list.account.as_str()).bind(self.list.carrier.as_str());
-        if sql.contains("?3") {
-            query = query.bind(third);
-        }
-        let done = query.execute(&mut *self.tx).await.map_err(StoreError::during(self.name))?;
+        lease: &'q ListLease,
+        name: &'static str,
+        statement: impl FnOnce(
+            &dyn Fn(&'static str) -> Query<'q, Sqlite, SqliteArguments>,
+        ) -> Query<'q, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StoreError> {
+        let failed = StoreError::during(name);
+        let of_lease = |sql| {
+            sqlx::query(sql)
+                .bind(lease.list.account.as_str())
+                .bind(lease.list.carrier.as_str())
+                .bind(lease.epoch)
+        };
+        let query = statement(&of_lease);
+        let mut tx = self.database.write(name).await?;
+        let done = query.execute(&mut *tx).await.map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
         Ok(done.rows_affected())
     }
+}
 
-    /// Empties the stage, and with it gives up its promotion: a list promoted from an emptied stage would lose everybody.
-    async fn empty(&mut self) -> Result<(), StoreError> {
-        self.run(ABANDON).await?;
-        self.run(CLEAR).await.map(drop)
-    }
-
-    async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(StoreError::during(self.name))
-    }
+/// Where a page begins: behind a follower, or with the first.
+fn behind(after: Option<FollowerId>) -> Vec<u8> {
+    after.map(|follower| follower.as_bytes().to_vec()).unwrap_or_default()
 }

@@ -1,0 +1,234 @@
+//! A snapshot of a subscriber list in memory, held against the present list.
+//!
+//! Pure. Followers are sorted by their hashes, as the present list comes, so one walk over both finds what differs. Surprising: a
+//! list that is too long for memory is taken in parts, a range of hashes at a time.
+
+use jiff::Timestamp;
+use musubi_domain::{id::FollowerId, phone_number::PhoneNumber};
+use musubi_storage::information::list::Listed;
+
+/// More parts than this are no ranges of a hash's first byte.
+const MOST_PARTS: u16 = 256;
+
+/// A range of follower hashes: the `index`th of so many of the same size, a power of two up to 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    index: u16,
+    of: u16,
+}
+
+impl Part {
+    /// All of a list.
+    pub(super) const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// All the parts of this size.
+    pub(super) fn all(self) -> impl Iterator<Item = Self> {
+        (0..self.of).map(move |index| Self { index, of: self.of })
+    }
+
+    /// Whether it is all of a list.
+    pub(super) const fn is_whole(self) -> bool {
+        self.of == 1
+    }
+
+    fn width(self) -> u16 {
+        MOST_PARTS / self.of
+    }
+
+    pub(super) fn contains(self, follower: FollowerId) -> bool {
+        u16::from(follower.as_bytes()[0]) / self.width() == self.index
+    }
+
+    /// The last hash before it. No follower has it: some of its bits say that it is a UUID, and are no ones.
+    pub(super) fn begins_behind(self) -> Option<FollowerId> {
+        let first = u8::try_from(self.index * self.width()).ok()?;
+        let mut bytes = [u8::MAX; 16];
+        bytes[0] = first.checked_sub(1)?;
+        Some(FollowerId::from_bytes(bytes))
+    }
+}
+
+/// The numbers of one part of a whole snapshot.
+pub(super) struct Snapshot {
+    /// The carrier's count of the list's changes.
+    pub(super) generation: u64,
+    /// The moment that the list is of.
+    pub(super) as_of: Timestamp,
+    part: Part,
+    followers: Vec<(FollowerId, PhoneNumber)>,
+}
+
+impl Snapshot {
+    /// Of a part that begins to arrive.
+    pub(super) const fn arriving(generation: u64, as_of: Timestamp, part: Part) -> Self {
+        Self { generation, as_of, part, followers: Vec::new() }
+    }
+
+    /// Takes numbers that arrived, those of its part. When they are more than `most`, it goes on with half of its part.
+    pub(super) fn take(&mut self, arrived: impl IntoIterator<Item = (FollowerId, PhoneNumber)>, most: usize) {
+        let part = self.part;
+        self.followers.extend(arrived.into_iter().filter(|(follower, _)| part.contains(*follower)));
+        while self.followers.len() > most && self.part.of < MOST_PARTS {
+            let half = Part { index: self.part.index * 2, of: self.part.of * 2 };
+            self.followers.retain(|(follower, _)| half.contains(*follower));
+            self.part = half;
+        }
+    }
+
+    /// All numbers have arrived.
+    pub(super) fn arrived(&mut self) {
+        self.followers.sort_unstable();
+    }
+
+    /// Which part it is.
+    pub(super) const fn part(&self) -> Part {
+        self.part
+    }
+
+    /// How many numbers it has.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.followers.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the snapshot has the follower.
+    pub(super) fn has(&self, follower: FollowerId) -> bool {
+        self.followers.binary_search_by_key(&follower, |(id, _)| *id).is_ok()
+    }
+}
+
+/// What a snapshot changes of the present list.
+pub(super) struct Difference {
+    /// For each number of the snapshot, whether it changes nothing.
+    known: Vec<bool>,
+    /// Followers of the present list that the snapshot lacks and should have.
+    pub(super) missing: Vec<FollowerId>,
+    /// Followers of the present list.
+    pub(super) followers: u64,
+    place: usize,
+}
+
+impl Difference {
+    /// Before the first of the present list.
+    pub(super) fn from(snapshot: &Snapshot) -> Self {
+        Self { known: vec![false; snapshot.followers.len()], missing: Vec::new(), followers: 0, place: 0 }
+    }
+
+    /// Goes on by a page of the present list, in order of follower. Gives whether the snapshot's part goes on behind it. What
+    /// changed after the snapshot's moment is let alone.
+    pub(super) fn go_on(&mut self, snapshot: &Snapshot, page: &[Listed]) -> bool {
+        for listed in page {
+            if !snapshot.part.contains(listed.follower) {
+                return false;
+            }
+            let rest = snapshot.followers.get(self.place..).unwrap_or_default();
+            self.place += rest.iter().take_while(|(follower, _)| *follower < listed.follower).count();
+            let there = snapshot.followers.get(self.place).is_some_and(|(id, _)| *id == listed.follower);
+            let settled = listed.change_time <= snapshot.as_of;
+            self.followers += u64::from(listed.following);
+            if there && let Some(known) = self.known.get_mut(self.place) {
+                *known = listed.following || !settled;
+            } else if listed.following && settled {
+                self.missing.push(listed.follower);
+            }
+        }
+        true
+    }
+
+    /// The snapshot's numbers that the present list lacks.
+    pub(super) fn new_ones<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+    ) -> impl Iterator<Item = (FollowerId, PhoneNumber)> + 'a {
+        snapshot.followers.iter().zip(&self.known).filter(|(_, known)| !**known).map(|(new, _)| *new)
+    }
+
+    /// How many numbers are missing.
+    pub(super) fn missing(&self) -> u64 {
+        u64::try_from(self.missing.len()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use musubi_domain::id::FollowerKeyring;
+
+    use super::*;
+
+    fn follower(last: u32) -> (FollowerId, PhoneNumber) {
+        let number: PhoneNumber = format!("+81800000{last:04}").parse().unwrap();
+        let keyring = FollowerKeyring::new(&[1; 32]).unwrap();
+        (keyring.follower(&"bank".parse().unwrap(), &number), number)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// What the present list says, what the snapshot has, and what differs: arriving, missing.
+    struct Cases {
+        list: BTreeMap<FollowerId, Listed>,
+        snapshot: Vec<(FollowerId, PhoneNumber)>,
+        changes: [Vec<FollowerId>; 2],
+    }
+
+    /// Everyone by what the list says (nothing, followed or left; before or after the snapshot) and by whether the snapshot has
+    /// them.
+    fn cases() -> Cases {
+        let (mut list, mut snapshot, mut changes) = (BTreeMap::new(), Vec::new(), [vec![], vec![]]);
+        for n in 0..1_000 {
+            let (id, number) = follower(n);
+            let (there, known, following, settled) = (n & 1 > 0, n & 2 > 0, n & 4 > 0, n & 8 > 0);
+            if there {
+                snapshot.push((id, number));
+            }
+            if known {
+                let change_time = if settled { at(50) } else { at(51) };
+                list.insert(id, Listed { follower: id, following, change_time });
+            }
+            if there && (!known || (!following && settled)) {
+                changes[0].push(id);
+            }
+            if !there && known && following && settled {
+                changes[1].push(id);
+            }
+        }
+        changes.iter_mut().for_each(|them| them.sort_unstable());
+        Cases { list, snapshot, changes }
+    }
+
+    #[test]
+    fn a_snapshot_in_parts_changes_what_it_changes_as_a_whole() {
+        let Cases { list, snapshot: all, changes: expected } = cases();
+        let following = list.values().filter(|listed| listed.following).count();
+        for (most, parts) in [(usize::MAX, 1), (499, 2), (100, 8)] {
+            let mut first = Snapshot::arriving(7, at(50), Part::WHOLE);
+            all.chunks(13).for_each(|page| first.take(page.iter().copied(), most));
+            assert_eq!(first.part().all().count(), parts);
+            let (mut found, mut followers, mut numbers) = ([vec![], vec![]], 0, 0);
+            for part in first.part().all() {
+                let mut snapshot = Snapshot::arriving(7, at(50), part);
+                snapshot.take(all.iter().copied(), usize::MAX);
+                snapshot.arrived();
+                let mut difference = Difference::from(&snapshot);
+                let begin = part.begins_behind();
+                let listed: Vec<_> = list.values().filter(|it| Some(it.follower) > begin).copied().collect();
+                for page in listed.chunks(7) {
+                    if !difference.go_on(&snapshot, page) {
+                        break;
+                    }
+                }
+                found[0].extend(difference.new_ones(&snapshot).map(|(id, _)| id));
+                found[1].extend(&difference.missing);
+                followers += difference.followers;
+                numbers += snapshot.len();
+                for (id, _) in &all {
+                    assert_eq!(snapshot.has(*id), part.contains(*id));
+                }
+            }
+            assert_eq!(found, expected);
+            assert_eq!((followers, numbers), (following as u64, all.len() as u64));
+        }
+    }
+}
