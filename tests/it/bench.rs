@@ -93,7 +93,7 @@ fn list_is_measured_on_both_databases() {
 
 #[test]
 fn dialogues_are_measured_on_both_databases() {
-    on_both("link", 400, |report| {
+    on_both("link", 200, |report| {
         has_latency(report);
         assert_eq!(report["more"]["not_confirmed"], 0.0, "{report}");
     });
