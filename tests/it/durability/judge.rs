@@ -3,7 +3,10 @@
 //! Every function gives what is wrong, one line for each. Surprising: which step of the dialogue a message is stands in no
 //! message; it is read off the buttons, as a person would.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    iter,
+};
 
 use musubi_proto::{
     information::v1::{Distribution, DistributionState, FollowerOutcome},
@@ -87,8 +90,9 @@ pub(super) fn deliveries(stories: &[Story], account: &str, distribution: &Distri
     faults
 }
 
-/// Whether every talk room shows what the story and the distribution entail, each once and in order, and nothing else.
-pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom]) -> Vec<String> {
+/// Whether every talk room shows what the story and the account's distributions entail, each once and in order, and nothing
+/// else. `sent` is how many distributions an account has sent.
+pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom], sent: impl Fn(&str) -> usize) -> Vec<String> {
     let mut faults = Vec::new();
     let mut ids = HashSet::new();
     let mut by_story: HashMap<_, _> = HashMap::new();
@@ -109,7 +113,7 @@ pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom]) -> Vec<String> {
             continue;
         };
         let shown: Vec<String> = messages(room).map(recognise).collect();
-        let entailed = entailed(story);
+        let entailed = entailed(story, sent(&story.official_account));
         if shown != entailed {
             faults.push(format!("{} was shown {shown:?}, not {entailed:?}", who(story)));
         }
@@ -147,21 +151,21 @@ fn goes_all_the_way(story: &Story) -> bool {
     story.reply == Reply::Confirm && story.unfollow_after != UnfollowAfter::Question
 }
 
-/// Everything that the story's person is shown, in order.
-fn entailed(story: &Story) -> Vec<String> {
+/// Everything that the story's person is shown, in order, when so many distributions were sent.
+fn entailed(story: &Story, sent: usize) -> Vec<String> {
     let mut shown = vec!["question"];
     if goes_all_the_way(story) {
         shown.extend(["account", "identity", "result"]);
     }
     let mut shown: Vec<String> = shown.into_iter().map(str::to_owned).collect();
-    match due(story) {
-        Due::Nothing => {}
-        Due::Uniform => shown.push(UNIFORM.to_owned()),
+    let message = match due(story) {
+        Due::Nothing => return shown,
+        Due::Uniform => UNIFORM.to_owned(),
         Due::Individual => {
-            let customer = story.expected_customer_id.as_deref().unwrap_or_default();
-            shown.push(INDIVIDUAL.replace("{customer}", customer));
+            INDIVIDUAL.replace("{customer}", story.expected_customer_id.as_deref().unwrap_or_default())
         }
-    }
+    };
+    shown.extend(iter::repeat_n(message, sent));
     shown
 }
 

@@ -3,9 +3,11 @@
 //! One test for each kind of node: each node of that kind is killed (SIGKILL) at ten seeded moments and started again at once;
 //! the others live. Surprising: what is checked is only what people see: the companies' followers and the phones' talk rooms.
 
+mod books;
 mod judge;
 mod killer;
 mod play;
+mod replicas;
 mod shared;
 mod start;
 
