@@ -6,7 +6,7 @@
 use std::{
     fmt::Write as _,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::{StreamExt as _, future::join_all, stream};
@@ -16,9 +16,10 @@ use musubi_proto::{
         EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
     },
     information::v1::{
-        CreateDistributionRequest, CustomerValues, Distribution, Follower, GetDistributionRequest,
-        GetFunnelRequest, ListFollowersRequest, MessageTally, StartDistributionRequest, Template,
-        UploadValuesRequest, Variable, VariableKind, distribution_service_client::DistributionServiceClient,
+        CreateDistributionRequest, CustomerValues, DeliveryCount, Distribution, Follower,
+        GetDistributionRequest, GetFunnelRequest, ListFollowersRequest, MessageTally,
+        StartDistributionRequest, Template, UploadValuesRequest, Variable, VariableKind,
+        distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient,
     },
     terminal::v1::{
@@ -279,6 +280,58 @@ impl Play {
         .await;
     }
 
+    /// Waits until these of one company's stories have ended, whatever else is under way.
+    pub(super) async fn until_ended(&self, company: usize, stories: &[Story]) {
+        let company = &self.companies[company];
+        self.until("dialogues", async || judge::standing(stories, &self.followers(company).await)).await;
+    }
+
+    /// Waits until so many have seen the message of a distribution, whatever becomes of the others'.
+    pub(super) async fn until_seen(&self, (company, id): &Distributed, by: u64) {
+        self.until("distribution", async || {
+            let found = self.distribution(&self.companies[*company], id).await;
+            let seen = found.deliveries.iter().filter(|delivery| delivery.state == "displayed");
+            let seen: u64 = seen.map(|delivery| delivery.count).sum();
+            if seen == by { vec![] } else { vec![format!("{seen} of {by} have seen it")] }
+        })
+        .await;
+    }
+
+    /// Waits until whoever a distribution was made for has seen its message, but who left before.
+    pub(super) async fn until_settled(&self, (company, id): &Distributed) {
+        self.until("distribution", async || {
+            let found = self.distribution(&self.companies[*company], id).await;
+            let ends = ["displayed", "revoked"];
+            let open = |it: &&DeliveryCount| it.count > 0 && !ends.contains(&it.state.as_str());
+            let open = found.deliveries.iter().filter(open);
+            open.map(|delivery| format!("{} are {}", delivery.count, delivery.state)).collect()
+        })
+        .await;
+    }
+
+    /// How many messages of a distribution were sent up to now.
+    pub(super) async fn sent(&self, (company, id): &Distributed) -> u64 {
+        let found = self.distribution(&self.companies[*company], id).await;
+        let waits = ["queued", "sending"];
+        let sent = found.deliveries.iter().filter(|delivery| !waits.contains(&delivery.state.as_str()));
+        sent.map(|delivery| delivery.count).sum()
+    }
+
+    /// Waits until every message of a distribution was sent; gives how long that took by the server's clock.
+    pub(super) async fn until_sent(&self, (company, id): &Distributed) -> Duration {
+        let since = Instant::now();
+        loop {
+            let Distribution { start_time, end_time, .. } =
+                self.distribution(&self.companies[*company], id).await;
+            if let (Some(start), Some(end)) = (start_time, end_time) {
+                let [start, end] = [start, end].map(|it| SystemTime::try_from(it).unwrap());
+                return end.duration_since(start).unwrap();
+            }
+            assert!(since.elapsed() < self.patience(), "the distribution {id} does not end");
+            sleep(LOOK).await;
+        }
+    }
+
     /// What is wrong in the talk rooms, once the distributions were sent.
     pub(super) async fn faults_of_talk_rooms(&self) -> Vec<String> {
         let (mut rooms, mut page_token) = (Vec::<TalkRoom>::new(), String::new());
@@ -302,25 +355,29 @@ impl Play {
         ask!(company.distributions, get_distribution, request.clone()).distribution.unwrap()
     }
 
+    async fn followers(&self, company: &CompanyDoors) -> Vec<(&'static str, Follower)> {
+        let (mut followers, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListFollowersRequest {
+                official_account: company.id.to_owned(),
+                page_size: PAGE,
+                page_token,
+                ..ListFollowersRequest::default()
+            };
+            let page = ask!(company.followers, list_followers, request.clone());
+            followers.extend(page.followers.into_iter().map(|follower| (company.id, follower)));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return followers;
+            }
+        }
+    }
+
     async fn look(&self) -> Sight {
         let progress = ask!(self.terminal, get_progress, GetProgressRequest {});
         let (mut followers, mut messages) = (Vec::new(), Vec::new());
         for company in &self.companies {
-            let mut page_token = String::new();
-            loop {
-                let request = ListFollowersRequest {
-                    official_account: company.id.to_owned(),
-                    page_size: PAGE,
-                    page_token,
-                    ..ListFollowersRequest::default()
-                };
-                let page = ask!(company.followers, list_followers, request.clone());
-                followers.extend(page.followers.into_iter().map(|follower| (company.id, follower)));
-                page_token = page.next_page_token;
-                if page_token.is_empty() {
-                    break;
-                }
-            }
+            followers.extend(self.followers(company).await);
             messages.extend(ask!(company.followers, get_funnel, GetFunnelRequest::default()).messages);
         }
         Sight { followers, messages, progress }

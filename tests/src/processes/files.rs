@@ -56,16 +56,17 @@ pub const OPERATORS: &str = "operators";
 pub const SECOND_OPERATOR: &str = "second-operator";
 
 /// Where every node's files are and where it listens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layout {
     folder: PathBuf,
     ports: [u16; 9],
     /// The addresses of those that are no files, by the node's name.
     databases: BTreeMap<&'static str, String>,
     lists_every: &'static str,
-    /// Of the information-management server: what it shares, and its limits.
+    /// Of the information-management server: what it shares, and the messages a second of each account and over each carrier.
     shared: String,
-    limits: &'static str,
+    of_account: u32,
+    over_carrier: u32,
     /// Whether there are three information-management servers.
     replicated: bool,
 }
@@ -80,7 +81,8 @@ impl Layout {
             databases: BTreeMap::new(),
             lists_every: "2s",
             shared: String::new(),
-            limits: "",
+            of_account: 0,
+            over_carrier: 0,
             replicated: false,
         }
     }
@@ -94,7 +96,7 @@ impl Layout {
     /// The same, with limits that a play feels, and that are shared by the server of this address.
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
-        Self { shared: format!("redis.url = '{url}'\n"), limits: "messages_per_second = 120\n", ..self }
+        Self { shared: format!("redis.url = '{url}'\n"), of_account: 120, over_carrier: 120, ..self }
     }
 
     /// The same, with these databases, by the nodes' names ([`NAMES`]).
@@ -111,10 +113,10 @@ impl Layout {
         Self { databases, shared: format!("redis.url = '{redis}'\n"), replicated: true, ..self }
     }
 
-    /// The same, with these limits of every company, account and carrier.
+    /// The same, with so many messages a second over each carrier.
     #[must_use]
-    pub fn limited(self, limits: &'static str) -> Self {
-        Self { limits, ..self }
+    pub fn limited(self, over_carrier: u32) -> Self {
+        Self { over_carrier, ..self }
     }
 
     /// What stands before the replicas, when there are some.
@@ -227,22 +229,22 @@ impl Layout {
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
-                 review_second_person = {}\n{}",
+                 review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
                 matching == "custody",
-                self.limits,
+                self.of_account,
             ));
         }
         for id in CARRIERS {
             text.push_str(&format!(
                 "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
-                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n{}",
+                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\nmessages_per_second = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
-                self.limits,
+                self.over_carrier,
             ));
         }
         text

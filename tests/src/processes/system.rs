@@ -130,6 +130,12 @@ impl System {
         }
     }
 
+    /// Writes every node's configuration anew, of another layout of the same nodes; a node has it from its next start on.
+    pub fn reconfigure(&mut self, shape: impl FnOnce(Layout) -> Layout) {
+        self.layout = shape(self.layout.clone());
+        drop(self.layout.processes());
+    }
+
     /// Every node.
     pub fn processes(&mut self) -> &mut [Process] {
         &mut self.processes
