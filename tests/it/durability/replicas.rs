@@ -1,7 +1,7 @@
 //! Three information-management servers on one database and one Redis share the work, and each may die again and again.
 //!
-//! Companies and carriers call them by one address, and whoever's server dies comes to another. Surprising: the phones are frozen
-//! until everything is in flight that shall be, because otherwise the messages would be read sooner than more are sent.
+//! Companies and carriers call them by one address, and whoever's server dies comes to another. Surprising: while replicas send, and
+//! die, the phones are frozen until everything is in flight that shall be, or it would have been read before.
 
 use std::time::{Duration, Instant};
 

@@ -99,12 +99,6 @@ impl Layout {
         Self { shared: format!("redis.url = '{url}'\n"), of_account: 120, over_carrier: 120, ..self }
     }
 
-    /// The same, with these databases, by the nodes' names ([`NAMES`]).
-    #[must_use]
-    pub fn on(self, databases: &BTreeMap<&'static str, String>) -> Self {
-        Self { databases: databases.clone(), ..self }
-    }
-
     /// The same, with three information-management servers on this database, which share what the server of the other address
     /// has. Companies and carriers call them by one address.
     #[must_use]
