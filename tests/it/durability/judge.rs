@@ -3,10 +3,13 @@
 //! Every function gives what is wrong, one line for each. Surprising: which step of the dialogue a message is stands in no
 //! message; it is read off the buttons, as a person would.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    iter,
+};
 
 use musubi_proto::{
-    information::v1::{Distribution, DistributionState, FollowerOutcome},
+    information::v1::{Distribution, DistributionState, Follower, FollowerOutcome},
     terminal::v1::{ShownMessage, TalkRoom, line},
     r#type::v1::{TrafficType, suggestion},
 };
@@ -21,16 +24,40 @@ pub(super) const INDIVIDUAL: &str = "お客様番号 {customer} のお知らせ"
 
 /// Whether everybody is where the story says, and nothing is under way.
 pub(super) fn dialogues(stories: &[Story], sight: &Sight) -> Vec<String> {
+    let mut faults = standing(stories, &sight.followers);
+    let told: HashSet<_> =
+        stories.iter().map(|story| (story.official_account.as_str(), story.phone_number.as_str())).collect();
+    let strangers = sight
+        .followers
+        .iter()
+        .map(|(account, follower)| (*account, follower.phone_number.as_str()))
+        .filter(|known| !told.contains(known));
+    faults.extend(strangers.map(|(account, number)| format!("{account} lists {number} without a story")));
+    for tally in sight.messages.iter().filter(|tally| tally.count > 0 && tally.state != "displayed") {
+        faults.push(format!("{} messages {} are {}", tally.count, tally.purpose, tally.state));
+    }
+    let progress = &sight.progress;
+    if progress.pending_actions > 0 || progress.refused > 0 || progress.finished < progress.stories {
+        let (finished, pending, refused) = (progress.finished, progress.pending_actions, progress.refused);
+        faults.push(format!("{finished} stories finished, {pending} actions pending, {refused} refused"));
+    }
+    if progress.stories != stories.len() as u64 {
+        faults.push(format!("{} stories are played", progress.stories));
+    }
+    faults
+}
+
+/// Whether those of the stories are where these say.
+pub(super) fn standing(stories: &[Story], listed: &[(&'static str, Follower)]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut followers: HashMap<_, _> = HashMap::new();
-    for (account, follower) in &sight.followers {
+    for (account, follower) in listed {
         if followers.insert((*account, follower.phone_number.as_str()), follower).is_some() {
             faults.push(format!("{account} lists {} twice", follower.phone_number));
         }
     }
     for story in stories {
-        let Some(follower) =
-            followers.remove(&(story.official_account.as_str(), story.phone_number.as_str()))
+        let Some(follower) = followers.get(&(story.official_account.as_str(), story.phone_number.as_str()))
         else {
             faults.push(format!("{} is not listed", who(story)));
             continue;
@@ -45,21 +72,12 @@ pub(super) fn dialogues(stories: &[Story], sight: &Sight) -> Vec<String> {
             faults.push(format!("{} is suspended", who(story)));
         }
     }
-    faults.extend(
-        followers.keys().map(|(account, number)| format!("{account} lists {number} without a story")),
-    );
-    for tally in sight.messages.iter().filter(|tally| tally.count > 0 && tally.state != "displayed") {
-        faults.push(format!("{} messages {} are {}", tally.count, tally.purpose, tally.state));
-    }
-    let progress = &sight.progress;
-    if progress.pending_actions > 0 || progress.refused > 0 || progress.finished < progress.stories {
-        let (finished, pending, refused) = (progress.finished, progress.pending_actions, progress.refused);
-        faults.push(format!("{finished} stories finished, {pending} actions pending, {refused} refused"));
-    }
-    if progress.stories != stories.len() as u64 {
-        faults.push(format!("{} stories are played", progress.stories));
-    }
     faults
+}
+
+/// How many of the stories' people a distribution reaches.
+pub(super) fn reached(stories: &[Story]) -> u64 {
+    stories.iter().filter(|story| due(story) != Due::Nothing).count() as u64
 }
 
 /// Whether every delivery of a company's distribution was displayed, one for each who still follows.
@@ -87,8 +105,9 @@ pub(super) fn deliveries(stories: &[Story], account: &str, distribution: &Distri
     faults
 }
 
-/// Whether every talk room shows what the story and the distribution entail, each once and in order, and nothing else.
-pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom]) -> Vec<String> {
+/// Whether every talk room shows what the story and the account's distributions entail, each once and in order, and nothing
+/// else. `sent` is how many distributions an account has sent.
+pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom], sent: impl Fn(&str) -> usize) -> Vec<String> {
     let mut faults = Vec::new();
     let mut ids = HashSet::new();
     let mut by_story: HashMap<_, _> = HashMap::new();
@@ -109,7 +128,7 @@ pub(super) fn talk_rooms(stories: &[Story], rooms: &[TalkRoom]) -> Vec<String> {
             continue;
         };
         let shown: Vec<String> = messages(room).map(recognise).collect();
-        let entailed = entailed(story);
+        let entailed = entailed(story, sent(&story.official_account));
         if shown != entailed {
             faults.push(format!("{} was shown {shown:?}, not {entailed:?}", who(story)));
         }
@@ -147,21 +166,21 @@ fn goes_all_the_way(story: &Story) -> bool {
     story.reply == Reply::Confirm && story.unfollow_after != UnfollowAfter::Question
 }
 
-/// Everything that the story's person is shown, in order.
-fn entailed(story: &Story) -> Vec<String> {
+/// Everything that the story's person is shown, in order, when so many distributions were sent.
+fn entailed(story: &Story, sent: usize) -> Vec<String> {
     let mut shown = vec!["question"];
     if goes_all_the_way(story) {
         shown.extend(["account", "identity", "result"]);
     }
     let mut shown: Vec<String> = shown.into_iter().map(str::to_owned).collect();
-    match due(story) {
-        Due::Nothing => {}
-        Due::Uniform => shown.push(UNIFORM.to_owned()),
+    let message = match due(story) {
+        Due::Nothing => return shown,
+        Due::Uniform => UNIFORM.to_owned(),
         Due::Individual => {
-            let customer = story.expected_customer_id.as_deref().unwrap_or_default();
-            shown.push(INDIVIDUAL.replace("{customer}", customer));
+            INDIVIDUAL.replace("{customer}", story.expected_customer_id.as_deref().unwrap_or_default())
         }
-    }
+    };
+    shown.extend(iter::repeat_n(message, sent));
     shown
 }
 

@@ -19,13 +19,19 @@ const RECOVERING: (u64, u64) = (5, 150);
 pub(super) struct Killer<'a> {
     process: &'a mut Process,
     chance: ChaCha8Rng,
+    working: (u64, u64),
 }
 
 impl<'a> Killer<'a> {
     /// The same seed and the same process give the same moments.
     pub(super) fn new(process: &'a mut Process, seed: u64) -> Self {
         let salt = process.name().bytes().fold(seed, |salt, byte| salt.wrapping_mul(31) ^ u64::from(byte));
-        Self { process, chance: ChaCha8Rng::seed_from_u64(salt) }
+        Self { process, chance: ChaCha8Rng::seed_from_u64(salt), working: WORKING }
+    }
+
+    /// The same, with other milliseconds to work.
+    pub(super) fn working(self, first: u64, last: u64) -> Self {
+        Self { working: (first, last), ..self }
     }
 
     /// Kills so often.
@@ -40,7 +46,7 @@ impl<'a> Killer<'a> {
     }
 
     fn next_moment(&mut self) -> Duration {
-        let (first, last) = if self.chance.next_u32().is_multiple_of(4) { RECOVERING } else { WORKING };
+        let (first, last) = if self.chance.next_u32().is_multiple_of(4) { RECOVERING } else { self.working };
         Duration::from_millis(first + self.chance.next_u64() % (last - first + 1))
     }
 }

@@ -1,11 +1,14 @@
 //! Every node dies again and again while a population plays, as real processes, and the play ends as if nobody had.
 //!
 //! One test for each kind of node: each node of that kind is killed (SIGKILL) at ten seeded moments and started again at once;
-//! the others live. Surprising: what is checked is only what people see: the companies' followers and the phones' talk rooms.
+//! the others live. Others kill or freeze what replicas share, replicas, and neighbours. Surprising: what is checked is only what people see: the companies' followers and the phones' talk rooms.
 
+mod books;
 mod judge;
 mod killer;
+mod neighbours;
 mod play;
+mod replicas;
 mod shared;
 mod start;
 

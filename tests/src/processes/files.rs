@@ -5,6 +5,7 @@
 //! that nodes die in the middle of that, too; unless a test asks for quiet.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -12,6 +13,7 @@ use std::{
 use musubi_runtime::config::Endpoint;
 
 use super::{
+    balancer::Balancer,
     ports::free_ports,
     process::{Kind, Process},
 };
@@ -36,22 +38,37 @@ pub const COMPANIES: [Company; 2] = [
 ];
 /// The carriers.
 pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
-const INFORMATION: &str = "information";
+/// The information-management server.
+pub const INFORMATION: &str = "information";
 const TERMINAL: &str = "phones";
+/// More of the same, where there are replicas.
+const REPLICAS: [&str; 2] = ["information-2", "information-3"];
+/// What stands before them.
+const BALANCER: &str = "balancer";
+/// What all nodes are called.
+pub(super) const NAMES: [&str; 6] =
+    [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
+/// To a database, at most, for each node.
+const CONNECTIONS: u32 = 20;
 /// Whoever operates a node.
 pub const OPERATORS: &str = "operators";
 /// Another person of a company; whoever shows the token of [`OPERATORS`] is `sato` there, this one is `kato`.
 pub const SECOND_OPERATOR: &str = "second-operator";
 
 /// Where every node's files are and where it listens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layout {
     folder: PathBuf,
-    ports: [u16; 6],
+    ports: [u16; 9],
+    /// The addresses of those that are no files, by the node's name.
+    databases: BTreeMap<&'static str, String>,
     lists_every: &'static str,
-    /// Of the information-management server: what it shares, and its limits.
+    /// Of the information-management server: what it shares, and the messages a second of each account and over each carrier.
     shared: String,
-    limits: &'static str,
+    of_account: u32,
+    over_carrier: u32,
+    /// Whether there are three information-management servers.
+    replicated: bool,
 }
 
 impl Layout {
@@ -61,9 +78,12 @@ impl Layout {
         Self {
             folder: folder.to_owned(),
             ports: free_ports(),
+            databases: BTreeMap::new(),
             lists_every: "2s",
             shared: String::new(),
-            limits: "",
+            of_account: 0,
+            over_carrier: 0,
+            replicated: false,
         }
     }
 
@@ -76,7 +96,27 @@ impl Layout {
     /// The same, with limits that a play feels, and that are shared by the server of this address.
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
-        Self { shared: format!("redis.url = '{url}'\n"), limits: "messages_per_second = 120\n", ..self }
+        Self { shared: format!("redis.url = '{url}'\n"), of_account: 120, over_carrier: 120, ..self }
+    }
+
+    /// The same, with three information-management servers on this database, which share what the server of the other address
+    /// has. Companies and carriers call them by one address.
+    #[must_use]
+    pub fn replicated(self, database: &str, redis: &str) -> Self {
+        let databases = BTreeMap::from([(INFORMATION, database.to_owned())]);
+        Self { databases, shared: format!("redis.url = '{redis}'\n"), replicated: true, ..self }
+    }
+
+    /// The same, with so many messages a second over each carrier.
+    #[must_use]
+    pub fn limited(self, over_carrier: u32) -> Self {
+        Self { over_carrier, ..self }
+    }
+
+    /// What stands before the replicas, when there are some.
+    pub(super) fn balancer(&self) -> Option<Balancer> {
+        let behind = || self.information_servers().map(|name| self.address(name)).collect();
+        self.replicated.then(|| Balancer::start(self.address(BALANCER), behind()))
     }
 
     /// Every node, each with its configuration file, none started.
@@ -87,16 +127,15 @@ impl Layout {
     pub fn processes(&self) -> Vec<Process> {
         let companies = COMPANIES.iter().map(|company| (Kind::Company, company.id, self.company(company)));
         let carriers = CARRIERS.iter().map(|carrier| (Kind::Carrier, *carrier, self.carrier(carrier)));
-        let rest = [
-            (Kind::Information, INFORMATION, self.information()),
-            (Kind::Terminal, TERMINAL, self.terminal()),
-        ];
+        let information =
+            self.information_servers().map(|name| (Kind::Information, name, self.information(name)));
+        let terminal = [(Kind::Terminal, TERMINAL, self.terminal())];
         let process = |(kind, name, configuration): (Kind, &'static str, String)| {
             let file = self.folder.join(format!("{name}.toml"));
             std::fs::write(&file, configuration).unwrap();
             Process::new(kind, name, file, self.address(name))
         };
-        companies.chain(carriers).chain(rest).map(process).collect()
+        companies.chain(carriers).chain(information).chain(terminal).map(process).collect()
     }
 
     /// Where a company server or the terminals are called.
@@ -114,26 +153,40 @@ impl Layout {
         format!("the-token-of-{from}-at-{to}")
     }
 
+    fn information_servers(&self) -> impl Iterator<Item = &'static str> {
+        let more = if self.replicated { &REPLICAS[..] } else { &[] };
+        [INFORMATION].into_iter().chain(more.iter().copied())
+    }
+
+    /// Where companies and carriers call the information-management server.
+    fn information_endpoint(&self) -> Endpoint {
+        self.endpoint(if self.replicated { BALANCER } else { INFORMATION })
+    }
+
     fn address(&self, name: &str) -> SocketAddr {
-        let names = [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
-        let place = names.iter().position(|known| *known == name).unwrap();
+        let names = NAMES.iter().chain(&REPLICAS).chain([&BALANCER]);
+        let place = names.into_iter().position(|known| *known == name).unwrap();
         (Ipv4Addr::LOCALHOST, self.ports[place]).into()
     }
 
+    /// As a configuration names it.
     fn database(&self, name: &str) -> String {
-        self.folder.join(format!("{name}.db")).display().to_string()
+        match self.databases.get(name) {
+            Some(url) => format!("{{ url = '{url}', connections = {CONNECTIONS} }}"),
+            None => format!("'{}'", self.folder.join(format!("{name}.db")).display()),
+        }
     }
 
     fn company(&self, company: &Company) -> String {
         let Company { id, matching, account_digits, branch_digits } = company;
         format!(
-            "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = '{}'\n\
+            "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
              [callers]\ninformation = ['{}']\noperators = {{ sato = '{}', kato = '{}' }}\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
-            self.endpoint(INFORMATION),
+            self.information_endpoint(),
             Self::token(id, INFORMATION),
             Self::token(INFORMATION, id),
             Self::token(OPERATORS, id),
@@ -143,24 +196,24 @@ impl Layout {
 
     fn carrier(&self, id: &str) -> String {
         format!(
-            "carrier = '{id}'\nlisten = '{}'\ndatabase = '{}'\n\
+            "carrier = '{id}'\nlisten = '{}'\ndatabase = {}\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
              [callers]\ninformation = '{}'\nterminal = '{}'\n",
             self.address(id),
             self.database(id),
-            self.endpoint(INFORMATION),
+            self.information_endpoint(),
             Self::token(id, INFORMATION),
             Self::token(INFORMATION, id),
             Self::token(TERMINAL, id),
         )
     }
 
-    fn information(&self) -> String {
+    fn information(&self, name: &str) -> String {
         let mut text = format!(
-            "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
+            "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
              keys.review = ['seals what reviews keep']\n{}",
-            self.address(INFORMATION),
+            self.address(name),
             self.database(INFORMATION),
             self.lists_every,
             self.shared,
@@ -170,22 +223,22 @@ impl Layout {
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
                  token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
-                 review_second_person = {}\n{}",
+                 review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
                 matching == "custody",
-                self.limits,
+                self.of_account,
             ));
         }
         for id in CARRIERS {
             text.push_str(&format!(
                 "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
-                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\n{}",
+                 verification_url = 'https://{{method}}.{id}.musubi.test/verify'\nmessages_per_second = {}\n",
                 self.endpoint(id),
                 Self::token(INFORMATION, id),
                 Self::token(id, INFORMATION),
-                self.limits,
+                self.over_carrier,
             ));
         }
         text
@@ -193,7 +246,7 @@ impl Layout {
 
     fn terminal(&self) -> String {
         let mut text = format!(
-            "server.listen = '{}'\ndatabase = '{}'\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
+            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),

@@ -9,6 +9,7 @@
     reason = "only tests call this, and what fails here is to fail them and be shown"
 )]
 
+mod balancer;
 mod files;
 mod ports;
 mod process;
@@ -16,7 +17,7 @@ mod program;
 mod system;
 
 pub use self::{
-    files::{CARRIERS, COMPANIES, Company, Layout, OPERATORS, SECOND_OPERATOR},
+    files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATORS, SECOND_OPERATOR},
     process::{Kind, Process},
     program::program,
     system::{Stored, System},

@@ -148,9 +148,29 @@ impl Process {
     /// # Panics
     /// When it doesn't run, or doesn't end for a long time.
     pub async fn stop(&mut self) -> ExitStatus {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         self.end().await
+    }
+
+    /// Lets it do nothing until it is told to go on, or killed (SIGSTOP): to others it hangs.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn freeze(&mut self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn thaw(&mut self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&mut self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     /// Waits until it has ended, by itself or told to.

@@ -2,7 +2,7 @@
 //!
 //! Surprising: when a test fails, the folder stays, and the end of what each node said is shown.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
 use musubi_runtime::{
@@ -13,8 +13,10 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    balancer::Balancer,
     files::{CARRIERS, COMPANIES, Layout, OPERATORS},
     process::{Kind, Process},
+    program::program,
 };
 
 /// Lines of each node that are shown when a test fails.
@@ -35,6 +37,8 @@ pub type Stored = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 pub struct System {
     layout: Layout,
     processes: Vec<Process>,
+    /// In front of the replicas, when there are some.
+    _balancer: Option<Balancer>,
     folder: Option<TempDir>,
 }
 
@@ -63,11 +67,18 @@ impl System {
         Self::start_as(|layout| layout.sharing(url)).await
     }
 
-    async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
+    /// The same as [`Self::start`], with another layout.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().unwrap();
             let layout = shape(Layout::new(folder.path()));
-            let mut system = Self { processes: layout.processes(), layout, folder: Some(folder) };
+            let balancer = layout.balancer();
+            let mut system =
+                Self { processes: layout.processes(), layout, _balancer: balancer, folder: Some(folder) };
+            system.migrate();
             system.processes.iter_mut().for_each(Process::start);
             if system.serving().await {
                 system.until_accounts_are_open().await;
@@ -75,6 +86,15 @@ impl System {
             }
         }
         panic!("{TRIES} times somebody took a port between its choice and its use");
+    }
+
+    /// Brings databases up to date, where that is not the nodes' own matter.
+    fn migrate(&self) {
+        let files = self.processes.iter().flat_map(|process| {
+            [format!("--{}", process.kind().as_str()), process.config().display().to_string()]
+        });
+        let migrated = Command::new(program()).arg("migrate").args(files).env_clear().output().unwrap();
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     }
 
     /// Whether all serve; if not, a port was taken meanwhile.
@@ -108,6 +128,12 @@ impl System {
                 sleep(LOOK).await;
             }
         }
+    }
+
+    /// Writes every node's configuration anew, of another layout of the same nodes; a node has it from its next start on.
+    pub fn reconfigure(&mut self, shape: impl FnOnce(Layout) -> Layout) {
+        self.layout = shape(self.layout.clone());
+        drop(self.layout.processes());
     }
 
     /// Every node.

@@ -1,8 +1,8 @@
 //! Whose turn it is: companies in turn, whoever had least of late first, whatever the number of their accounts and distributions.
 //!
 //! Surprising: a company that had nothing of late goes before one in the middle of a million messages until it has had as many, so
-//! a small distribution beside a large one takes hardly longer than alone. What a company had counts half after ten seconds, so
-//! nobody waits for long.
+//! a small distribution beside a large one takes hardly longer than alone. What a company had counts half after a minute, so nobody
+//! waits for long.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +15,7 @@ use musubi_domain::id::CompanyId;
 use musubi_storage::information::delivery::DueSource;
 
 /// After how many seconds messages count half.
-const HALVED_AFTER: i64 = 10;
+const HALVED_AFTER: i64 = 60;
 
 /// How many messages each company had of late over one carrier.
 #[derive(Debug, Default)]
@@ -92,15 +92,15 @@ mod tests {
 
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
     }
 
-    /// A company, how many messages it had, and in which second.
+    /// A company, how many messages it had, and in which minute.
     type HadOnce = (&'static str, u64, i64);
 
     /// Sources are named by their company and a number: a1 is company a's.
-    fn order(had: &[HadOnce], sources: &str, round: usize, second: i64) -> String {
+    fn order(had: &[HadOnce], sources: &str, round: usize, minute: i64) -> String {
         let turns = Turns::default();
         let companies = ["a", "b", "c"].map(|company| company.parse::<CompanyId>().unwrap());
         for (company, messages, when) in had {
@@ -115,7 +115,7 @@ mod tests {
         let company_of =
             |due: &DueSource| companies.iter().find(|id| due.account.as_str().starts_with(id.as_str()));
         let sources = sources.split(' ').map(source).collect();
-        let ordered = turns.order(sources, company_of, round, at(second));
+        let ordered = turns.order(sources, company_of, round, at(minute));
         let names: Vec<&str> = ordered.iter().map(|due| due.account.as_str()).collect();
         names.join(" ")
     }
@@ -130,26 +130,26 @@ mod tests {
             (&[], "a1 a2 a3", 1, "a2 a3 a1"),
             (&[], "a1 a2 a3 b1 b2", 5, "a3 b2 a1 b1 a2"),
             // Who had least.
-            (&[("a", 1_000, 20)], "a1 a2 b1", 0, "b1 a1 a2"),
-            (&[("a", 1_000, 20), ("b", 999, 20)], "a1 b1 b2", 0, "b1 a1 b2"),
-            (&[("a", 999, 20), ("b", 1_000, 20)], "a1 b1 b2", 0, "a1 b1 b2"),
-            (&[("a", 500, 20), ("b", 900, 20), ("a", 500, 20)], "a1 b1", 0, "b1 a1"),
+            (&[("a", 1_000, 2)], "a1 a2 b1", 0, "b1 a1 a2"),
+            (&[("a", 1_000, 2), ("b", 999, 2)], "a1 b1 b2", 0, "b1 a1 b2"),
+            (&[("a", 999, 2), ("b", 1_000, 2)], "a1 b1 b2", 0, "a1 b1 b2"),
+            (&[("a", 500, 2), ("b", 900, 2), ("a", 500, 2)], "a1 b1", 0, "b1 a1"),
             // Of late: what was long ago counts half, a quarter, nothing.
-            (&[("a", 1_000, 0), ("b", 300, 20)], "a1 b1", 0, "a1 b1"),
-            (&[("a", 1_000, 10), ("b", 300, 20)], "a1 b1", 0, "b1 a1"),
+            (&[("a", 1_000, 0), ("b", 300, 2)], "a1 b1", 0, "a1 b1"),
+            (&[("a", 1_000, 1), ("b", 300, 2)], "a1 b1", 0, "b1 a1"),
             // What no company of the configuration owns, goes as if it had had nothing.
-            (&[("a", 1, 20)], "a1 x1 x2", 0, "x1 a1 x2"),
+            (&[("a", 1, 2)], "a1 x1 x2", 0, "x1 a1 x2"),
         ];
         for (had, sources, round, expected) in table {
-            assert_eq!(order(had, sources, round, 20), expected, "{had:?} {sources} {round}");
+            assert_eq!(order(had, sources, round, 2), expected, "{had:?} {sources} {round}");
         }
     }
 
     #[test]
     fn what_was_had_is_forgotten_in_time_and_never_by_a_clock_that_is_set_back() {
-        let had = [("a", u64::MAX, 100_000)];
+        let had = [("a", u64::MAX, 1_000)];
         assert_eq!(order(&had, "b1 a1", 0, 0), "b1 a1");
-        assert_eq!(order(&had, "a1 b1", 0, 100_630), "b1 a1");
-        assert_eq!(order(&had, "a1 b1", 0, 100_640), "a1 b1");
+        assert_eq!(order(&had, "a1 b1", 0, 1_063), "b1 a1");
+        assert_eq!(order(&had, "a1 b1", 0, 1_064), "a1 b1");
     }
 }

@@ -1,5 +1,6 @@
 //! Facts about what a unit of work concerns besides records: events, messages, guesses, dialogues and inquiries that are due.
 
+use futures::future::join_all;
 use musubi_domain::{
     customer::GivenAccount,
     delivery::{DeliveryState as D, Purpose, Signal},
@@ -239,6 +240,31 @@ pub(crate) async fn due_dialogues_come_in_order_up_to_the_limit(store: &dyn Benc
     assert_eq!(due(store, 40, 2).await, [key("bank", 0)]);
     assert_eq!(due(store, 40, 2).await, []);
     assert_eq!(due(store, 50, 2).await, [key("bank", 5)]);
+}
+
+/// Replicas ask at the same time; whoever comes second finds a dialogue moved, and must not move it again.
+pub(crate) async fn a_dialogue_is_due_for_one_who_asks(store: &dyn Bench) {
+    const ROUNDS: i64 = 20;
+    let waiting = |last: u8| {
+        let mut record = follower(last);
+        record.dialogue.as_mut().unwrap().due_time = Some(at(0));
+        (key("bank", last), record)
+    };
+    put(store, (0..250).map(waiting).collect()).await;
+    for second in 0..ROUNDS {
+        let asks = async || {
+            let mut moves = |work: &mut Work| {
+                for record in work.followers.values_mut() {
+                    let dialogue = record.dialogue.as_mut().unwrap();
+                    assert_eq!(dialogue.due_time, Some(at(second)), "moved before");
+                    dialogue.due_time = Some(at(second + 1));
+                }
+            };
+            while store.work_due(at(second), 10, &mut moves).await.unwrap() > 0 {}
+        };
+        join_all((0..4).map(|_| asks())).await;
+    }
+    assert_eq!(due(store, ROUNDS, 1_000).await.len(), 250);
 }
 
 fn inquiry(key: &FollowerKey, company: &str, due: i64) -> Inquiry {

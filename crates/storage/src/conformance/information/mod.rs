@@ -80,6 +80,7 @@ macro_rules! information_store_suite {
             a_follower_has_at_most_one_live_tie,
             guesses_are_counted_apart,
             due_dialogues_come_in_order_up_to_the_limit,
+            a_dialogue_is_due_for_one_who_asks,
             a_claimed_inquiry_waits_for_its_lease_to_end,
             inquiries_go_to_their_own_company,
             a_unit_tells_the_audit_and_the_acquisition,

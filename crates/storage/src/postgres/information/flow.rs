@@ -17,10 +17,11 @@ use crate::{
     row::micros,
 };
 
+// The follower first, as everybody does; and the dialogue, or one that another has moved since would be taken for due still.
 pub(super) const DUE: &str = "
     SELECT f.official_account, f.follower FROM dialogue AS d
     JOIN follower AS f ON f.official_account = d.official_account AND f.follower = d.follower
-    WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE OF f SKIP LOCKED";
+    WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE OF f, d SKIP LOCKED";
 
 pub(super) const CLAIM_INQUIRIES: &str = "
     UPDATE inquiry AS i SET due_time = $3 FROM
