@@ -16,7 +16,12 @@ use musubi_servers::{Server, postgres, redis};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn small(within: &Path) -> postgres::Settings {
-    postgres::Settings { within: within.into(), shared_buffers_mib: 16, max_connections: 20 }
+    postgres::Settings {
+        within: within.into(),
+        shared_buffers_mib: 16,
+        max_connections: 20,
+        ..postgres::Settings::default()
+    }
 }
 
 /// A folder that the unprivileged account may pass through, because other servers' folders are made in it.

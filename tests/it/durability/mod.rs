@@ -8,6 +8,8 @@ mod killer;
 mod play;
 mod shared;
 mod start;
+mod store;
+mod witness;
 
 use futures::{future::join, future::join_all};
 use musubi_tests::processes::{Kind, System};

@@ -5,6 +5,7 @@
 //! that nodes die in the middle of that, too; unless a test asks for quiet.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -36,8 +37,14 @@ pub const COMPANIES: [Company; 2] = [
 ];
 /// The carriers.
 pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
-const INFORMATION: &str = "information";
+/// The information-management server.
+pub const INFORMATION: &str = "information";
 const TERMINAL: &str = "phones";
+/// What all nodes are called.
+pub(super) const NAMES: [&str; 6] =
+    [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
+/// To a database, at most, for each node.
+const CONNECTIONS: u32 = 20;
 /// Whoever operates a node.
 pub const OPERATORS: &str = "operators";
 /// Another person of a company; whoever shows the token of [`OPERATORS`] is `sato` there, this one is `kato`.
@@ -48,6 +55,8 @@ pub const SECOND_OPERATOR: &str = "second-operator";
 pub struct Layout {
     folder: PathBuf,
     ports: [u16; 6],
+    /// The addresses of those that are no files, by the node's name.
+    databases: BTreeMap<&'static str, String>,
     lists_every: &'static str,
     /// Of the information-management server: what it shares, and its limits.
     shared: String,
@@ -61,6 +70,7 @@ impl Layout {
         Self {
             folder: folder.to_owned(),
             ports: free_ports(),
+            databases: BTreeMap::new(),
             lists_every: "2s",
             shared: String::new(),
             limits: "",
@@ -77,6 +87,12 @@ impl Layout {
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
         Self { shared: format!("redis.url = '{url}'\n"), limits: "messages_per_second = 120\n", ..self }
+    }
+
+    /// The same, with these databases, by the nodes' names ([`NAMES`]).
+    #[must_use]
+    pub fn on(self, databases: &BTreeMap<&'static str, String>) -> Self {
+        Self { databases: databases.clone(), ..self }
     }
 
     /// Every node, each with its configuration file, none started.
@@ -115,19 +131,22 @@ impl Layout {
     }
 
     fn address(&self, name: &str) -> SocketAddr {
-        let names = [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
-        let place = names.iter().position(|known| *known == name).unwrap();
+        let place = NAMES.iter().position(|known| *known == name).unwrap();
         (Ipv4Addr::LOCALHOST, self.ports[place]).into()
     }
 
+    /// As a configuration names it.
     fn database(&self, name: &str) -> String {
-        self.folder.join(format!("{name}.db")).display().to_string()
+        match self.databases.get(name) {
+            Some(url) => format!("{{ url = '{url}', connections = {CONNECTIONS} }}"),
+            None => format!("'{}'", self.folder.join(format!("{name}.db")).display()),
+        }
     }
 
     fn company(&self, company: &Company) -> String {
         let Company { id, matching, account_digits, branch_digits } = company;
         format!(
-            "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = '{}'\n\
+            "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
              [callers]\ninformation = ['{}']\noperators = {{ sato = '{}', kato = '{}' }}\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
@@ -143,7 +162,7 @@ impl Layout {
 
     fn carrier(&self, id: &str) -> String {
         format!(
-            "carrier = '{id}'\nlisten = '{}'\ndatabase = '{}'\n\
+            "carrier = '{id}'\nlisten = '{}'\ndatabase = {}\n\
              [information]\nendpoint = '{}'\ntoken = '{}'\n\
              [callers]\ninformation = '{}'\nterminal = '{}'\n",
             self.address(id),
@@ -157,7 +176,7 @@ impl Layout {
 
     fn information(&self) -> String {
         let mut text = format!(
-            "listen = '{}'\ndatabase = '{}'\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
+            "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
              keys.review = ['seals what reviews keep']\n{}",
             self.address(INFORMATION),
@@ -193,7 +212,7 @@ impl Layout {
 
     fn terminal(&self) -> String {
         let mut text = format!(
-            "server.listen = '{}'\ndatabase = '{}'\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
+            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),

@@ -11,12 +11,14 @@
 
 mod files;
 mod ports;
+mod postgres;
 mod process;
 mod program;
 mod system;
 
 pub use self::{
-    files::{CARRIERS, COMPANIES, Company, Layout, OPERATORS, SECOND_OPERATOR},
+    files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATORS, SECOND_OPERATOR},
+    postgres::Postgres,
     process::{Kind, Process},
     program::program,
     system::{Stored, System},
