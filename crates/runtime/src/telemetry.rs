@@ -68,7 +68,8 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     static ONCE: Once = Once::new();
     let filter = config.filter()?;
     ONCE.call_once(|| {
-        let lines = fmt::layer().with_writer(io::stderr);
+        // Where nobody hears, as on a full disk, an event is lost: to complain of that there would panic.
+        let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
         let lines = match config.format {
             Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
             Format::Json => lines.json().boxed(),
@@ -100,6 +101,23 @@ mod tests {
 
     fn config(format: Format, filter: &str) -> TelemetryConfig {
         TelemetryConfig { format, filter: filter.to_owned() }
+    }
+
+    #[test]
+    fn where_nobody_hears_events_are_lost_and_nothing_else() {
+        const UNHEARD: &str = "--skip=no-test-has-that-name-either";
+        if env::args().any(|argument| argument == UNHEARD) {
+            init(&config(Format::Text, "info")).unwrap();
+            tracing::info!("an event");
+            assert!(panic::catch_unwind(|| panic!("caught")).is_err());
+            return;
+        }
+        let name = "telemetry::tests::where_nobody_hears_events_are_lost_and_nothing_else";
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut this = Command::new(env::current_exe().unwrap());
+        let this = this.args(["--exact", name, "--nocapture", UNHEARD]).stderr(full);
+        let output = this.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// What a process of its own says, because a subscriber and a panic hook are for the whole process.

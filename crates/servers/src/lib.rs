@@ -78,7 +78,7 @@ pub enum Error {
     /// A program was there and could not be run, waited for or signalled.
     #[error("could not {doing} {program}: see whether it still is there and may be run")]
     Process {
-        /// `run`, `wait for`, `signal`.
+        /// `run`, `wait for`, `signal`, `limit`.
         doing: &'static str,
         /// The program.
         program: PathBuf,

@@ -26,13 +26,20 @@ pub struct Settings {
     pub max_connections: u32,
     /// Further settings as `name=value`. What makes the server durable they can't take back.
     pub more: Vec<String>,
+    /// How large a file of the log is that is written ahead, in MiB: a power of two.
+    pub wal_segment_mib: u32,
 }
 
 impl Default for Settings {
-    /// The system's temporary folder, 256 MiB, 100 connections.
+    /// The system's temporary folder, 256 MiB, 100 connections, files of 16 MiB as PostgreSQL has them.
     fn default() -> Self {
-        let within = std::env::temp_dir();
-        Self { within, shared_buffers_mib: 256, max_connections: 100, more: Vec::new() }
+        Self {
+            within: std::env::temp_dir(),
+            shared_buffers_mib: 256,
+            max_connections: 100,
+            wal_segment_mib: 16,
+            more: Vec::new(),
+        }
     }
 }
 
@@ -49,12 +56,18 @@ pub fn start(settings: &Settings) -> Result<Server, Error> {
     let folder = Folder::make(&settings.within)?;
     account.own(folder.path())?;
     let password = random::text()?;
-    initdb(&program.with_file_name("initdb"), account, &folder, &password)?;
+    initdb(&program.with_file_name("initdb"), account, &folder, &password, settings.wal_segment_mib)?;
     let kind = Postgres { program, account, password, settings: settings.clone() };
     Server::start(Box::new(kind), folder)
 }
 
-fn initdb(program: &Path, account: Account, folder: &Folder, password: &str) -> Result<(), Error> {
+fn initdb(
+    program: &Path,
+    account: Account,
+    folder: &Folder,
+    password: &str,
+    wal_segment_mib: u32,
+) -> Result<(), Error> {
     let path = folder.path().join("password");
     let written = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
     let file = |source| Error::File { doing: "could not write", path: path.clone(), source };
@@ -65,6 +78,7 @@ fn initdb(program: &Path, account: Account, folder: &Folder, password: &str) -> 
     initdb.args(["-D", DATA, "--username", USER, "--pwfile", "password", "--auth", "scram-sha-256"]);
     // Without flushing the empty database: if the power goes now, so does the owner, and the folder is of no use.
     initdb.args(["--encoding", "UTF8", "--locale", "C", "--no-instructions", "--no-sync"]);
+    initdb.arg(format!("--wal-segsize={wal_segment_mib}"));
     let failed = |source| Error::Process { doing: "run", program: program.into(), source };
     let Output { status, stdout: _, stderr } = initdb.output().map_err(failed)?;
     fs::remove_file(&path).map_err(file)?;
@@ -84,7 +98,8 @@ impl Kind for Postgres {
     }
 
     fn command(&self, folder: &Path, port: u16) -> Command {
-        let Settings { shared_buffers_mib, max_connections, within: _, more } = &self.settings;
+        let Settings { shared_buffers_mib, max_connections, within: _, wal_segment_mib: _, more } =
+            &self.settings;
         let mut command = command(&self.program, self.account, folder);
         command.args(["-D", DATA, "-p", &port.to_string()]);
         for setting in more {

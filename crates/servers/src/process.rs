@@ -3,17 +3,18 @@
 //! Linux sends the signal of a parent's death when the *thread* that started the child ends. So each child is started by
 //! a thread of its own that lives as long as somebody holds the [`Process`], and may be used from any other.
 
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io, iter};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::account::Account;
+use crate::account::{Account, is_root};
 use crate::{LOOK, programs};
 
 /// A running child. Whoever drops it without waiting for its end kills it.
@@ -68,14 +69,42 @@ impl Process {
     /// Kill the child and its children, and wait for its end. Where the kernel does not list children, they have to
     /// notice by themselves.
     pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
-        let id = self.id();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let children = self.children();
         self.child.kill()?;
-        for child in children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+        for child in children {
             // One that has ended meanwhile is as good.
             let _ = kill_process(child, Signal::KILL);
         }
         self.child.wait()
+    }
+
+    /// Let the child, its children and those to come write into files up to this byte only; `None`: as far as at first.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> io::Result<()> {
+        let id = Pid::from_child(&self.child);
+        let owner = fs::metadata(format!("/proc/{}", id.as_raw_nonzero()))?;
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        // First the child, so that whatever it starts from now on has the limit, too.
+        for (is_child, id) in iter::once((false, id)).chain(self.children().into_iter().map(|id| (true, id)))
+        {
+            // Only the owner of a process may do that without being told so by the kernel.
+            let mut prlimit = Command::new(programs::find("prlimit").ok_or(io::ErrorKind::NotFound)?);
+            prlimit.args(["--pid", &id.as_raw_nonzero().to_string(), &format!("--fsize={limit}:")]);
+            if is_root() {
+                prlimit.uid(owner.uid()).gid(owner.gid());
+            }
+            let output = prlimit.stdin(Stdio::null()).output()?;
+            // A child may have ended meanwhile.
+            if !output.status.success() && !is_child {
+                return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn children(&self) -> Vec<Pid> {
+        let id = self.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
     }
 }
 

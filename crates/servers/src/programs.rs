@@ -46,7 +46,7 @@ impl Software {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Postgres => {
-                "apt-get install postgresql, dnf install postgresql-server, or brew install postgresql@17 and put its \
+                "apt-get install postgresql, dnf install postgresql-server postgresql-contrib, or brew install postgresql@17 and put its \
                  bin on PATH; none of its own servers has to run"
             }
             Self::Redis => {

@@ -114,6 +114,18 @@ impl Server {
         }
     }
 
+    /// Let no process of the server write into a file behind this byte, or all of them again as far as they like; one that
+    /// starts again may. It is what a full disk is to them, without one: what was written stays, files don't grow, and the
+    /// system says so, if in other words (EFBIG, not ENOSPC).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Process`] when that can't be said, because `prlimit` of util-linux is missing.
+    pub fn limit_files(&self, bytes: Option<u64>) -> Result<(), Error> {
+        let Some(process) = &self.process else { return Ok(()) };
+        process.limit_files(bytes).map_err(|source| self.failed("limit", source))
+    }
+
     fn end(&mut self, end: impl FnOnce(&mut Process) -> io::Result<ExitStatus>) -> Result<(), Error> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         let status = end(&mut process).map_err(|source| self.failed("signal", source))?;

@@ -20,7 +20,7 @@ fn small(within: &Path) -> postgres::Settings {
         within: within.into(),
         shared_buffers_mib: 16,
         max_connections: 20,
-        more: Vec::new(),
+        ..postgres::Settings::default()
     }
 }
 

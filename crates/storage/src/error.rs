@@ -29,8 +29,8 @@ pub enum StoreError {
     /// The database's schema is none that this program can work with.
     #[error("the database's schema does not fit: {0}")]
     Schema(String),
-    /// The database was lost while it committed, and could not be asked what became of that. Whether the work is stored is not
-    /// known.
+    /// The database was lost while it committed, and could not be asked what became of that, or has crashed and can't say. Whether
+    /// the work is stored is not known.
     #[error("the outcome of {transaction} is not known: {source}")]
     Unknown {
         /// The named transaction.

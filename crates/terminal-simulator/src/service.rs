@@ -13,6 +13,7 @@ use musubi_runtime::{
 use musubi_storage::terminal::TalkRoom;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 
 use crate::{
     fleet::{self, Fleet},
@@ -135,7 +136,11 @@ impl wire::terminal_service_server::TerminalService for Terminals {
     ) -> Result<Response<wire::PlayStoriesResponse>, Status> {
         operator(&request)?;
         let stories = request.into_inner().stories;
-        let taken = self.fleet.play(stories, self.clock.now()).await.map_err(to_status)?;
+        // A caller who goes away does not cut it off half way.
+        let (fleet, now) = (Arc::clone(&self.fleet), self.clock.now());
+        let playing = tokio::spawn(async move { fleet.play(stories, now).await }.in_current_span());
+        let lost = |_| Error::new(ErrorKind::Internal, "the stories were not taken to their end", "");
+        let taken = playing.await.map_err(lost).flatten().map_err(to_status)?;
         Ok(Response::new(wire::PlayStoriesResponse { taken: u32::try_from(taken).unwrap_or(u32::MAX) }))
     }
 

@@ -11,6 +11,8 @@ mod play;
 mod replicas;
 mod shared;
 mod start;
+mod store;
+mod witness;
 
 use futures::{future::join, future::join_all};
 use musubi_tests::processes::{Kind, System};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::join_all, stream};
-use musubi::population::{self, OfficialAccountPlan, Plan, Population, write_customers};
+use musubi::population::{self, CustomerRow, OfficialAccountPlan, Plan, Population, write_customers};
 use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
@@ -37,6 +37,7 @@ use musubi_runtime::{
 use musubi_terminal_simulator::story::Story;
 use musubi_tests::processes::{CARRIERS, COMPANIES, System};
 use tokio::time::{Instant, sleep};
+use tonic::Status;
 
 use super::judge;
 
@@ -53,6 +54,10 @@ const STORIES: (usize, Duration) = (10, Duration::from_millis(150));
 const VALUES: (usize, Duration) = (25, Duration::from_millis(50));
 /// Who is in a hurry takes no break, and so many times as much at once.
 const HURRIED: usize = 20;
+/// How many make a master large: their rows take more than a few MiB.
+const STRANGERS: usize = 6_000;
+/// The same in both companies, which must not meet.
+const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000001";
 /// The rate of the distributions.
 const MESSAGES_PER_SECOND: u32 = 20;
 /// The most that a page of followers or talk rooms may hold.
@@ -176,6 +181,29 @@ impl Play {
                 }
             });
         join_all(imports).await;
+    }
+
+    /// Imports the first company's master with some thousands of strangers in it, in one call; gives how many of them are new.
+    pub(super) async fn import_large_master(&self) -> Result<u64, Status> {
+        let master = &self.population.masters[0];
+        let stranger = |number: usize| CustomerRow {
+            customer_id: format!("Z{number:06}"),
+            birth_date: "1900-01-01".to_owned(),
+            branch_number: "999".to_owned(),
+            account_number: format!("{number:07}"),
+            ..master.rows[0].clone()
+        };
+        let rows: Vec<_> = master.rows.iter().cloned().chain((0..STRANGERS).map(stranger)).collect();
+        let mut file = Vec::new();
+        write_customers(&rows, &mut file).unwrap();
+        let parts: Vec<_> = file
+            .chunks(usize::from(u16::MAX))
+            .map(|chunk| ImportCustomersRequest { dry_run: false, chunk: chunk.to_vec() })
+            .collect();
+        let mut customers = self.companies[0].customers.clone();
+        let answer = customers.import_customers(stream::iter(parts)).await?.into_inner();
+        assert_eq!((answer.rows, answer.error_count), (rows.len() as u64, 0));
+        Ok(answer.added)
     }
 
     /// Hands the stories to the terminals (S11).

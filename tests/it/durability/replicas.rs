@@ -92,11 +92,11 @@ impl Stage {
     }
 
     fn freeze_phones(&mut self) {
-        self.system.of(Kind::Terminal).for_each(Process::freeze);
+        self.system.of(Kind::Terminal).for_each(|process| process.freeze());
     }
 
     fn thaw_phones(&mut self) {
-        self.system.of(Kind::Terminal).for_each(Process::thaw);
+        self.system.of(Kind::Terminal).for_each(|process| process.thaw());
     }
 
     /// Kills every replica at seeded moments until the play has come to its end.

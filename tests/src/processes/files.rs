@@ -119,6 +119,12 @@ impl Layout {
         self.replicated.then(|| Balancer::start(self.address(BALANCER), behind()))
     }
 
+    /// The same, with these databases, by the nodes' names ([`NAMES`]).
+    #[must_use]
+    pub fn on(self, databases: &BTreeMap<&'static str, String>) -> Self {
+        Self { databases: databases.clone(), ..self }
+    }
+
     /// Every node, each with its configuration file, none started.
     ///
     /// # Panics

@@ -12,12 +12,14 @@
 mod balancer;
 mod files;
 mod ports;
+mod postgres;
 mod process;
 mod program;
 mod system;
 
 pub use self::{
     files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATORS, SECOND_OPERATOR},
+    postgres::Postgres,
     process::{Kind, Process},
     program::program,
     system::{Stored, System},

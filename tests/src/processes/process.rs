@@ -102,7 +102,9 @@ impl Process {
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
-        let mut command = Command::new(program());
+        // Whoever may not write any further is told so by the write, as on a full disk, and not by a deadly signal.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program());
         command.args([self.kind.as_str(), "--config"]).arg(&self.config).env_clear();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
@@ -156,7 +158,7 @@ impl Process {
     ///
     /// # Panics
     /// When it doesn't run.
-    pub fn freeze(&mut self) {
+    pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
@@ -164,11 +166,11 @@ impl Process {
     ///
     /// # Panics
     /// When it doesn't run.
-    pub fn thaw(&mut self) {
+    pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
-    fn signal(&mut self, name: &str) {
+    fn signal(&self, name: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
@@ -187,6 +189,17 @@ impl Process {
             sleep(LOOK).await;
         }
         panic!("{} has not ended after {PATIENCE:?}; it said:\n{}", self.name, self.said());
+    }
+
+    /// Lets no file of its own grow behind this byte, as a disk that is full; or all of them again as they like.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = format!("--fsize={limit}:");
+        assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
     }
 
     /// What it said in all its lives.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     balancer::Balancer,
     files::{CARRIERS, COMPANIES, Layout, OPERATORS},
+    postgres::Postgres,
     process::{Kind, Process},
     program::program,
 };
@@ -65,6 +66,20 @@ impl System {
     /// When a node doesn't start.
     pub async fn start_sharing(url: &str) -> Self {
         Self::start_as(|layout| layout.sharing(url)).await
+    }
+
+    /// The same as [`Self::start`], every node on a database of this server's.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_on(server: &mut Postgres) -> Self {
+        let databases = server.databases().await;
+        let folder = tempfile::tempdir().unwrap();
+        migrate(&Layout::new(folder.path()).on(&databases).processes());
+        // What was made is on the disk, so that a server that is killed needn't make it again.
+        server.stop();
+        server.start_again();
+        Self::start_as(|layout| layout.on(&databases)).await
     }
 
     /// The same as [`Self::start`], with another layout.
@@ -172,6 +187,22 @@ impl System {
         panic!("the nodes do not come to rest");
     }
 
+    /// Lets no file of a node grow behind this byte, as a disk that is full; or all of them again as they like.
+    ///
+    /// # Panics
+    /// When one doesn't run.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        self.processes.iter().for_each(|process| process.limit_files(bytes));
+    }
+
+    /// Lets every node do nothing, or go on.
+    ///
+    /// # Panics
+    /// When one doesn't run.
+    pub fn pause(&self, is_paused: bool) {
+        self.processes.iter().for_each(if is_paused { Process::freeze } else { Process::thaw });
+    }
+
     /// The nodes of one kind.
     pub fn of(&mut self, kind: Kind) -> impl Iterator<Item = &mut Process> {
         self.processes.iter_mut().filter(move |process| process.kind() == kind)
@@ -205,6 +236,15 @@ impl System {
         let options = ClientOptions { deadline: Duration::from_secs(20) };
         connect(&self.layout.endpoint(name), &token, options).unwrap()
     }
+}
+
+/// Brings the databases of these nodes up to date.
+fn migrate(processes: &[Process]) {
+    let files = processes.iter().flat_map(|process| {
+        [format!("--{}", process.kind().as_str()), process.config().display().to_string()]
+    });
+    let migrated = Command::new(program()).arg("migrate").args(files).env_clear().output().unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
 }
 
 impl Drop for System {

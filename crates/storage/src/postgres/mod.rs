@@ -3,12 +3,19 @@
 //! A transaction says by its row locks what it stands on, because others run beside it: READ COMMITTED, locks in the order of the
 //! keys, `SKIP LOCKED` where any work is as good as another. What can't be locked because it isn't there yet is inserted without
 //! `ON CONFLICT`; whoever comes second fails on the key, and its transaction is done again. Surprising: a commit whose answer is
-//! lost is not an error before the database was asked what became of it.
+//! lost is not an error before the database was asked what became of it; and a database that has crashed since is not asked,
+//! because it gives the number of a transaction that it has lost to another one.
 
 pub mod carrier;
 pub mod company;
 pub mod information;
+#[cfg(test)]
+mod lost;
 pub mod migrate;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod proxy;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
@@ -88,11 +95,8 @@ impl Database {
     pub(crate) async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
         let failed = StoreError::during(name);
         let mut tx = self.pool.begin().await.map_err(&failed)?;
-        let id = sqlx::query_scalar("SELECT pg_current_xact_id()::text")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(&failed)?;
-        Ok(Tx { tx, name, commit: Some((id, self.pool.clone())) })
+        let (id, since) = sqlx::query_as(BEGUN).fetch_one(&mut *tx).await.map_err(&failed)?;
+        Ok(Tx { tx, name, commit: Some(Begun { id, since, pool: self.pool.clone() }) })
     }
 
     /// Begins a transaction that reads, all of it as it was at one moment.
@@ -117,9 +121,24 @@ impl Database {
 pub(crate) struct Tx {
     tx: Transaction<'static, Postgres>,
     name: &'static str,
-    /// Its id, and where to ask what became of it.
-    commit: Option<(String, PgPool)>,
+    /// Of one that may write.
+    commit: Option<Begun>,
 }
+
+/// By what a transaction is known, and where to ask what became of it.
+struct Begun {
+    id: String,
+    /// When the database recovered from its last crash. Whatever it has not written to its log by then it has forgotten, so that
+    /// the id of a transaction from before may by now be another's.
+    since: String,
+    pool: PgPool,
+}
+
+/// What the database counts it counts from its last crash on, over every stop in good order.
+const BEGUN: &str =
+    "SELECT pg_current_xact_id()::text, extract(epoch FROM stats_reset)::text FROM pg_stat_wal";
+const BECAME: &str = "
+    SELECT CASE WHEN extract(epoch FROM stats_reset)::text = $2 THEN pg_xact_status($1::text::xid8) END FROM pg_stat_wal";
 
 impl Tx {
     /// Names this transaction in a driver's error.
@@ -187,10 +206,10 @@ impl Tx {
         let Err(error) = tx.commit().await else { return Ok(()) };
         // What the server answered is an answer; only what was lost on the way has to be asked for.
         let answered = error.as_database_error().is_some_and(|it| !is_going_away(it.code().as_deref()));
-        let Some((id, pool)) = commit.filter(|_| !answered) else {
+        let Some(begun) = commit.filter(|_| !answered) else {
             return Err(StoreError::during(name)(error));
         };
-        match became(&pool, &id).await {
+        match begun.became().await {
             Some(true) => Ok(()),
             Some(false) => Err(StoreError::during(name)(error)),
             None => Err(StoreError::Unknown { transaction: name, source: error }),
@@ -203,21 +222,25 @@ fn is_going_away(code: Option<&str>) -> bool {
     matches!(code, Some("57P01" | "57P02" | "57P03" | "25P03"))
 }
 
-/// Whether a transaction was committed; none when nobody could say.
-async fn became(pool: &PgPool, id: &str) -> Option<bool> {
-    let asked = async {
-        loop {
-            let status: Result<Option<String>, _> =
-                sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)").bind(id).fetch_one(pool).await;
-            match status.as_ref().map(Option::as_deref) {
-                Ok(Some("committed")) => return true,
-                Ok(Some("aborted")) => return false,
-                // Under way still, or the database is not back yet.
-                Ok(_) | Err(_) => tokio::time::sleep(ASK_EVERY).await,
+impl Begun {
+    /// Whether the transaction was committed; none when nobody can say, or could in time.
+    async fn became(&self) -> Option<bool> {
+        let asked = async {
+            loop {
+                let asked = sqlx::query_scalar(BECAME).bind(&self.id).bind(&self.since);
+                let status: Result<Option<String>, _> = asked.fetch_one(&self.pool).await;
+                match status.as_ref().map(Option::as_deref) {
+                    Ok(Some("committed")) => return Some(true),
+                    Ok(Some("aborted")) => return Some(false),
+                    // It has crashed since, or the transaction is too old.
+                    Ok(None) => return None,
+                    // Under way still, or the database is not back yet.
+                    Ok(Some(_)) | Err(_) => tokio::time::sleep(ASK_EVERY).await,
+                }
             }
-        }
-    };
-    tokio::time::timeout(ASK_FOR, asked).await.ok()
+        };
+        tokio::time::timeout(ASK_FOR, asked).await.ok().flatten()
+    }
 }
 
 /// Does a transaction again while it fails because it met another.

@@ -22,7 +22,7 @@ use std::{
 
 use serde::Serialize;
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -129,6 +129,7 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(60))
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
     migrations.run(&writer).await?;
@@ -137,6 +138,14 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
         .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
         .await?;
     Ok((writer, reader))
+}
+
+/// Whether no transaction is under way, as the driver sees it. Where a disk is full SQLite ends a transaction by itself, and the
+/// driver, which can't roll it back then, would take it for open for ever; such a connection is replaced.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback that was asked for is done after this.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Rows as the one JSON parameter that `json_each` takes apart: an array of arrays, one for each row.
@@ -148,6 +157,22 @@ pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_no_obstacle_once_it_has_room() {
+        const FILL: &str = "INSERT INTO senders VALUES ('kumo', 'bank', hex(zeroblob(100000)))";
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder.path().join("a.db")).await.unwrap();
+        // The file may not grow. It is the connection's own limit, and goes with it.
+        sqlx::query("PRAGMA max_page_count = 1").fetch_all(&database.writer).await.unwrap();
+        let mut write = database.write("fact").await.unwrap();
+        let full = sqlx::query(FILL).execute(&mut *write).await.unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        drop(write);
+        let mut write = database.write("fact").await.unwrap();
+        sqlx::query(FILL).execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
+    }
 
     async fn open(path: &Path) -> Result<Database, StoreError> {
         Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await

@@ -1,8 +1,9 @@
 //! The fleet: its phones, what reaches them, and what of it the carriers have confirmed.
 //!
 //! One lock holds the talk rooms in memory, and is held from looking at them until the database has what was decided; memory
-//! follows the database, never the other way. No carrier is called here. Surprising: a lost or failed transaction needs no
-//! repair, because carriers send again what wasn't confirmed and the outbox keeps what wasn't taken out.
+//! follows the database, never the other way. No carrier is called here. Surprising: a failed transaction needs no repair, because
+//! carriers send again what wasn't confirmed and the outbox keeps what wasn't taken out; after one whose outcome nobody knows,
+//! memory is read from the database anew.
 
 mod rooms;
 mod turn;
@@ -22,7 +23,7 @@ use musubi_storage::{
     StoreError,
     terminal::{Advance, Batch, Bytes, NewBatch, TalkRoom, Tally, TerminalStore},
 };
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 use tracing::warn;
 
 pub(crate) use self::turn::shown;
@@ -58,6 +59,15 @@ pub enum LoadError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl From<LoadError> for StoreError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => error,
+            LoadError::UnknownCarrier(_) | LoadError::Unreadable { .. } => Self::Corrupt(error.to_string()),
+        }
+    }
 }
 
 /// How far the stories are.
@@ -114,11 +124,25 @@ impl Fleet {
         carriers: Vec<CarrierId>,
         store: Arc<dyn TerminalStore>,
     ) -> Result<Self, LoadError> {
+        let carriers: Vec<_> = carriers.into_iter().map(|id| Carrier { id, outbox: Notify::new() }).collect();
+        let (rooms, progress) = Self::read(&carriers, &*store).await?;
+        Ok(Self {
+            name,
+            thinking,
+            carriers,
+            store,
+            rooms: tokio::sync::Mutex::new(rooms),
+            progress: Mutex::new(progress),
+        })
+    }
+
+    /// Everything that memory holds of the database.
+    async fn read(carriers: &[Carrier], store: &dyn TerminalStore) -> Result<(Rooms, Progress), LoadError> {
         let mut rooms = Rooms::default();
         let (tally, pending) = store.get_tally().await?;
         let mut progress = Progress { tally, pending, ..Progress::default() };
         let place = |carrier: &CarrierId| {
-            let place = carriers.iter().position(|known| known == carrier);
+            let place = carriers.iter().position(|known| known.id == *carrier);
             place.and_then(|place| u16::try_from(place).ok())
         };
         let mut last = 0;
@@ -147,15 +171,19 @@ impl Fleet {
                 rooms.set_name(carrier, account, sender.display_name);
             }
         }
-        let carriers = carriers.into_iter().map(|id| Carrier { id, outbox: Notify::new() }).collect();
-        Ok(Self {
-            name,
-            thinking,
-            carriers,
-            store,
-            rooms: tokio::sync::Mutex::new(rooms),
-            progress: Mutex::new(progress),
-        })
+        Ok((rooms, progress))
+    }
+
+    /// The talk rooms, as the database has them. Whoever has the lock takes what the store says of a write
+    /// through [`Rooms::settled`].
+    async fn locked(&self) -> Result<MutexGuard<'_, Rooms>, StoreError> {
+        let mut rooms = self.rooms.lock().await;
+        if rooms.in_doubt {
+            let (read, progress) = Self::read(&self.carriers, &*self.store).await?;
+            *rooms = read;
+            *self.locked_progress() = progress;
+        }
+        Ok(rooms)
     }
 
     /// The fleet's name.
@@ -199,7 +227,7 @@ impl Fleet {
                 format!("give at most {BATCH} at once"),
             ));
         }
-        let mut rooms = self.rooms.lock().await;
+        let mut rooms = self.locked().await?;
         let mut carriers = HashMap::new();
         let mut seen = HashSet::new();
         let mut new: Vec<(u16, Intake)> = Vec::new();
@@ -224,7 +252,7 @@ impl Fleet {
             return Ok(0);
         }
         let (talk_rooms, batches) = self.first_steps(&mut new, now);
-        let first = self.store.add_talk_rooms(&talk_rooms, &batches).await?;
+        let first = rooms.settled(self.store.add_talk_rooms(&talk_rooms, &batches).await)?;
         let mut progress = self.locked_progress();
         progress.pending += pending(&batches);
         progress.steps[Step::Joining.index()] += new.len() as u64;
@@ -292,7 +320,7 @@ impl Fleet {
         messages: Vec<IncomingMessage>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut rooms = self.rooms.lock().await;
+        let mut rooms = self.locked().await?;
         let total = messages.len();
         let mut arrivals: Vec<Arrival> = messages
             .into_iter()
@@ -322,7 +350,7 @@ impl Fleet {
         if known == 0 {
             return Ok(());
         }
-        self.store.receive(&turn.reception).await?;
+        rooms.settled(self.store.receive(&turn.reception).await)?;
         for sender in turn.reception.senders {
             let account = rooms.intern(&sender.official_account);
             rooms.set_name(place, account, sender.display_name);
@@ -348,7 +376,7 @@ impl Fleet {
         call: &Call,
         refused: u64,
     ) -> Result<(), StoreError> {
-        let mut rooms = self.rooms.lock().await;
+        let mut rooms = self.locked().await?;
         let mut steps: HashMap<Key, (i64, Step)> = HashMap::new();
         for Action { msisdn, official_account, what } in call.actions() {
             if let (Some((key, room)), Some(what)) = (rooms.find(place, msisdn, official_account), what) {
@@ -363,7 +391,7 @@ impl Fleet {
             .values()
             .map(|(talk_room, step)| Advance { talk_room: *talk_room, step: step.code() })
             .collect();
-        self.store.finish_batch(batch.batch, &advances, refused).await?;
+        rooms.settled(self.store.finish_batch(batch.batch, &advances, refused).await)?;
         self.finished(batch, refused);
         self.advance(&mut rooms, steps.into_iter().map(|(key, (_, step))| (key, step)).collect());
         Ok(())
@@ -374,9 +402,9 @@ impl Fleet {
     /// # Errors
     /// The store's; then the call is still there.
     pub(crate) async fn discard(&self, batch: &Batch) -> Result<(), StoreError> {
-        let _rooms = self.rooms.lock().await;
+        let mut rooms = self.locked().await?;
         let refused = u64::from(batch.actions);
-        self.store.finish_batch(batch.batch, &[], refused).await?;
+        rooms.settled(self.store.finish_batch(batch.batch, &[], refused).await)?;
         self.finished(batch, refused);
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use musubi_domain::{id::OfficialAccountId, phone_number::PhoneNumber};
+use musubi_storage::StoreError;
 
 use crate::script::{Script, Step};
 
@@ -32,9 +33,17 @@ pub(super) struct Rooms {
     places: HashMap<String, u16>,
     /// Verified senders' names by carrier and account.
     names: HashMap<(u16, u16), String>,
+    /// The database may hold what does not stand here.
+    pub in_doubt: bool,
 }
 
 impl Rooms {
+    /// What became of a write to the database. When nobody knows, this is in doubt.
+    pub(super) fn settled<T>(&mut self, written: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.in_doubt |= matches!(written, Err(StoreError::Unknown { .. }));
+        written
+    }
+
     /// The account's number; a new one gets the next.
     pub(super) fn intern(&mut self, account: &OfficialAccountId) -> u16 {
         if let Some(place) = self.places.get(account.as_str()) {

@@ -1,5 +1,6 @@
 //! The whole simulator over real gRPC, against a peer that plays carrier.
 
+mod lost;
 mod peer;
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};

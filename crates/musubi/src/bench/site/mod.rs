@@ -166,7 +166,13 @@ impl Site {
         };
         if args.store == Store::Postgres && args.database_url.is_none() {
             let more = MEASURED.map(str::to_owned).to_vec();
-            let settings = Settings { within, shared_buffers_mib: 1024, max_connections: 400, more };
+            let settings = Settings {
+                within,
+                shared_buffers_mib: 1024,
+                max_connections: 400,
+                more,
+                ..Settings::default()
+            };
             let started = tokio::task::spawn_blocking(move || postgres::start(&settings)).await;
             let server = started
                 .map_err(|error| broken("PostgreSQL did not start", error))?
