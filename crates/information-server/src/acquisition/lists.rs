@@ -5,9 +5,13 @@
 //! same. Surprising: nothing is kept of a promotion that a crash interrupts; the list is still due, and the next snapshot
 //! finishes it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
@@ -150,8 +154,9 @@ impl Lists {
         let Some((account, company)) = self.directory.account_and_company(&lease.list.account) else {
             return Ok(false);
         };
-        let mut acquisition =
-            Acquisition { lists: self, account, company, gateway, lease: &lease, stop, renew_time: now };
+        let renew_time = Mutex::new(now);
+        let acquisition =
+            Acquisition { lists: self, account, company, gateway, lease: &lease, stop, renew_time };
         let account = &lease.list.account;
         match acquisition.acquire().await {
             Ok(_) => {}
@@ -179,12 +184,12 @@ struct Acquisition<'a> {
     lease: &'a ListLease,
     stop: &'a CancellationToken,
     /// When the lease was renewed last.
-    renew_time: Timestamp,
+    renew_time: Mutex<Timestamp>,
 }
 
 impl Acquisition<'_> {
     /// Fetches the list and makes it the list, unless it is incomplete or collapses.
-    async fn acquire(&mut self) -> Result<Fetched, Error> {
+    async fn acquire(&self) -> Result<Fetched, Error> {
         let snapshot = self.fetch(Part::WHOLE, self.lists.at_once).await?;
         let parts = snapshot.part();
         let difference = self.compare(&snapshot).await?;
@@ -240,14 +245,14 @@ impl Acquisition<'_> {
         judge(followers, missing, quarantined_before, &self.lists.collapse)
     }
 
-    async fn fetch_part(&mut self, part: Part) -> Result<(Snapshot, Difference), Error> {
+    async fn fetch_part(&self, part: Part) -> Result<(Snapshot, Difference), Error> {
         let snapshot = self.fetch(part, usize::MAX).await?;
         let difference = self.compare(&snapshot).await?;
         Ok((snapshot, difference))
     }
 
     /// Fetches a snapshot, and keeps the numbers of a part, or of half of it or less when they are more than `most`.
-    async fn fetch(&mut self, part: Part, most: usize) -> Result<Snapshot, Error> {
+    async fn fetch(&self, part: Part, most: usize) -> Result<Snapshot, Error> {
         let account = &self.lease.list.account;
         let mut parts = self.gateway.fetch_list(account).await?;
         let mut arriving: Option<Snapshot> = None;
@@ -278,7 +283,7 @@ impl Acquisition<'_> {
     }
 
     /// Holds a snapshot against the present list.
-    async fn compare(&mut self, snapshot: &Snapshot) -> Result<Difference, Error> {
+    async fn compare(&self, snapshot: &Snapshot) -> Result<Difference, Error> {
         let mut difference = Difference::from(snapshot);
         let mut after = snapshot.part().begins_behind();
         loop {
@@ -293,7 +298,7 @@ impl Acquisition<'_> {
     }
 
     /// Makes a snapshot the list. Gives how many numbers it added.
-    async fn promote(&mut self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
+    async fn promote(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
         let (list, as_of) = (&self.lease.list, snapshot.as_of);
         let arrive = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
             scene.arrive(work, key, number, &list.carrier, as_of, Origin::List);
@@ -318,7 +323,7 @@ impl Acquisition<'_> {
     }
 
     /// Suspends the ties of the followers that a snapshot lacks. Gives how many.
-    async fn suspend(&mut self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
+    async fn suspend(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
         let (carrier, as_of) = (&self.lease.list.carrier, snapshot.as_of);
         let suspend = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if scene.lists(work, key, carrier, as_of) {
@@ -330,7 +335,7 @@ impl Acquisition<'_> {
 
     /// Does something to followers, in batches. Gives how many they were.
     async fn apply<T: Copy + Send + Sync>(
-        &mut self,
+        &self,
         followers: impl Iterator<Item = (FollowerId, T)> + Send,
         edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync,
     ) -> Result<u64, Error> {
@@ -350,27 +355,27 @@ impl Acquisition<'_> {
             let mut each = |work: &mut Work| batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
             lists.store.work("promote_list", &scope, now, &mut each).await?;
             lists.signals.dialogues.raise();
+            // Here, where all batches go on: one that nobody polls may hold the only connection that writes.
+            self.hold().await?;
             Ok::<_, Error>(u64::try_from(batch.len()).unwrap_or_default())
         };
-        let mut done = stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY);
-        let mut count = 0;
-        while let Some(batch) = done.next().await {
-            count += batch?;
-            self.hold().await?;
-        }
-        Ok(count)
+        let done = stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY);
+        done.try_fold(0, |sum, count| async move { Ok(sum + count) }).await
     }
 
     /// Goes on with the lease, unless it was lost or the server stops.
-    async fn hold(&mut self) -> Result<(), Error> {
+    async fn hold(&self) -> Result<(), Error> {
         if self.stop.is_cancelled() {
             return Err(Error::new(ErrorKind::Unavailable, "the server stops", ""));
         }
         let now = self.lists.clock.now();
-        if now.duration_since(self.renew_time) < RENEW_EVERY {
-            return Ok(());
+        {
+            let mut renew_time = self.renew_time.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.duration_since(*renew_time) < RENEW_EVERY {
+                return Ok(());
+            }
+            *renew_time = now;
         }
-        self.renew_time = now;
         let ours = self.lists.store.renew_list(self.lease, later(now, LEASE)).await?;
         if ours {
             Ok(())

@@ -284,3 +284,23 @@ async fn a_server_that_stops_leaves_its_list_to_others_at_once() {
     assert_eq!((counted.promoted, counted.discarded), (1, 0));
     assert!(stage.acquire_due(&stage.server(usize::MAX)).await);
 }
+
+/// The lease is renewed while other batches are under way, over the one connection of SQLite that writes.
+#[tokio::test]
+async fn a_list_that_takes_longer_than_its_lease_becomes_the_list() {
+    let stage = Stage::new().await;
+    let server = stage.server(usize::MAX);
+    let world = &stage.world;
+    let hours_pass = async {
+        loop {
+            world.clock.advance(SignedDuration::from_secs(5));
+            tokio::task::yield_now().await;
+        }
+    };
+    let acquired = tokio::time::timeout(Duration::from_secs(60), stage.acquire(&server, 0..10_000));
+    tokio::select! {
+        done = acquired => done.expect("it hangs"),
+        () = hours_pass => {}
+    }
+    assert_eq!(stage.counted().await.added_by_list, 10_000);
+}
