@@ -26,8 +26,8 @@ use crate::demo::screen::Screen;
 const EVERY: u64 = 200;
 /// How often it is asked whether the list is promoted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long a fetch may take.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+/// How long nothing may come in; a list of which nothing is new takes its time, too.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a question may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -153,6 +153,7 @@ impl Acquisition<'_> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let begun = carrier.fetched().unwrap_or(offered);
+        let mut moved = (0, begun);
         loop {
             let (now, followers) = self.promoted(&company).await?;
             stage.at(followers, "");
@@ -160,8 +161,11 @@ impl Acquisition<'_> {
                 break;
             }
             nodes.iter_mut().try_for_each(Node::alive)?;
-            if begun.elapsed() > PATIENCE {
-                return Err(broken("the list is not promoted", "four hours have passed"));
+            if followers != moved.0 {
+                moved = (followers, Instant::now());
+            }
+            if moved.1.elapsed() > PATIENCE {
+                return Err(broken("the list is not promoted", format!("nothing moves at {followers}")));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
