@@ -47,14 +47,14 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// With both masters imported.
+    /// With both masters imported, and the machine to itself.
     pub(super) async fn build(seed: u64, stories: usize) -> Self {
         let settings = Settings { max_connections: 120, ..Settings::default() };
         let shared = [postgres::start(&settings).unwrap(), redis::start().unwrap()];
         let books = Books::open(&shared[0]).await;
         let redis = shared[1].url();
         let shape = |layout: Layout| layout.quiet().replicated(books.url(), &redis);
-        let system = System::start_as(shape).await;
+        let system = System::start_alone(shape).await;
         let play = Play::new(&system, seed, stories).hurried();
         play.import_masters().await;
         Self { system, play, books, _shared: shared }
