@@ -19,5 +19,5 @@ mod tests;
 mod wire;
 
 pub use app::{App, BuildError, MIGRATIONS};
-pub use authority::KeyError;
+pub use authority::{Authorities, KeyError};
 pub use config::Config;

@@ -192,6 +192,14 @@ fn reason(error: &(dyn Error + 'static)) -> String {
     )
 }
 
+/// The program that runs in this process, for who starts another of it.
+///
+/// # Errors
+/// When the operating system doesn't say.
+pub fn own_program() -> std::io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

@@ -73,9 +73,21 @@ pub(super) fn sign(
     if !bool::from(person.pin.as_bytes().ct_eq(pin.as_bytes())) {
         return Err(Error::invalid("pin", "is wrong", "enter the credential's own"));
     }
+    attest(authorities, link, number, &person.identity, jti, now)
+}
+
+/// The assertion for a person whose credential is good.
+pub(super) fn attest(
+    authorities: &Authorities,
+    link: &Link,
+    number: &PhoneNumber,
+    identity: &AttestedIdentity,
+    jti: Uuid,
+    now: Timestamp,
+) -> Result<String, Error> {
     let failed = || Error::new(ErrorKind::Internal, format!("the {} authority can't sign", link.method), "");
     let (key_id, key) = authorities.signing_key(link.method).ok_or_else(failed)?;
-    let AttestedIdentity { method, name, name_kana, birth_date, address } = &person.identity;
+    let AttestedIdentity { method, name, name_kana, birth_date, address } = identity;
     let iat = now.as_second();
     let claims = Claims {
         iss: authorities.issuer(*method),

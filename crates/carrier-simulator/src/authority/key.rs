@@ -7,15 +7,23 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use jiff::Timestamp;
 use jsonwebtoken::EncodingKey;
-use musubi_domain::{id::CarrierId, identity::IdentityMethod};
+use musubi_domain::{
+    Error,
+    id::CarrierId,
+    identity::{AttestedIdentity, IdentityMethod},
+    phone_number::PhoneNumber,
+};
 use musubi_proto::carrier::v1::VerificationKey;
 use musubi_storage::{
     StoreError,
     carrier::{AuthorityKey, CarrierStore},
 };
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
+use super::{assertion::attest, link::Link};
 use crate::wire;
 
 /// Why there are no keys.
@@ -30,7 +38,7 @@ pub enum KeyError {
 }
 
 /// The authorities of one carrier.
-pub(crate) struct Authorities {
+pub struct Authorities {
     carrier: CarrierId,
     keys: HashMap<IdentityMethod, (AuthorityKey, EncodingKey)>,
 }
@@ -38,13 +46,39 @@ pub(crate) struct Authorities {
 impl Authorities {
     /// Those that the store has, and new ones for those that it hasn't.
     pub(crate) async fn open(carrier: &CarrierId, store: &dyn CarrierStore) -> Result<Self, KeyError> {
-        let new = IdentityMethod::ALL.into_iter().map(generate).collect::<Result<Vec<_>, _>>()?;
-        let keys = store.put_authority_keys(&new).await?;
+        let keys = store.put_authority_keys(&generate_all()?).await?;
+        Ok(Self::with(carrier, keys))
+    }
+
+    /// Authorities whose keys nobody keeps, for who plays a carrier.
+    ///
+    /// # Errors
+    /// [`KeyError::Generate`].
+    pub fn generate(carrier: &CarrierId) -> Result<Self, KeyError> {
+        Ok(Self::with(carrier, generate_all()?))
+    }
+
+    fn with(carrier: &CarrierId, keys: Vec<AuthorityKey>) -> Self {
         let keys = keys.into_iter().map(|key| {
             let signing = EncodingKey::from_ec_der(&key.private_key);
             (key.method, (key, signing))
         });
-        Ok(Self { carrier: carrier.clone(), keys: keys.collect() })
+        Self { carrier: carrier.clone(), keys: keys.collect() }
+    }
+
+    /// What an authority signs for the person who has opened this link on this phone and was found to be this one.
+    ///
+    /// # Errors
+    /// The error is about `url`, when it is no link to one of these authorities.
+    pub fn attest(
+        &self,
+        url: &str,
+        number: &PhoneNumber,
+        identity: &AttestedIdentity,
+        jti: Uuid,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        attest(self, &Link::parse(url, &self.carrier)?, number, identity, jti, now)
     }
 
     pub(crate) const fn carrier(&self) -> &CarrierId {
@@ -62,7 +96,8 @@ impl Authorities {
     }
 
     /// The public keys, in the order of the methods.
-    pub(crate) fn public_keys(&self) -> Vec<VerificationKey> {
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<VerificationKey> {
         let keys = IdentityMethod::ALL.iter().filter_map(|method| self.keys.get(method));
         keys.map(|(key, _)| VerificationKey {
             key_id: key.key_id.clone(),
@@ -77,6 +112,10 @@ impl Authorities {
 /// Where an authority has its pages. `.test` never resolves (RFC 6761).
 pub(super) fn host(method: IdentityMethod, carrier: &CarrierId) -> String {
     format!("{method}.{carrier}.musubi.test")
+}
+
+fn generate_all() -> Result<Vec<AuthorityKey>, KeyError> {
+    IdentityMethod::ALL.into_iter().map(generate).collect()
 }
 
 fn generate(method: IdentityMethod) -> Result<AuthorityKey, KeyError> {

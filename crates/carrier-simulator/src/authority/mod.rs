@@ -9,5 +9,5 @@ mod key;
 mod link;
 mod verification;
 
-pub use self::key::KeyError;
-pub(crate) use self::{key::Authorities, verification::Verification};
+pub use self::key::{Authorities, KeyError};
+pub(crate) use self::verification::Verification;

@@ -1,7 +1,8 @@
 //! What carriers report, taken in batches: who follows, who left, who answered, what became of messages.
 //!
-//! A batch is one transaction: each event with all its effects, or none of it. What is refused had no effect and is named.
-//! Surprising: receipts aren't remembered like other events; moving a delivery forward twice is moving it once.
+//! The receipts of a batch are one transaction and its other events another: each event with all its effects, or none of it. What is
+//! refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving a delivery forward twice
+//! is moving it once, so they may be taken before the others fail.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error,
     content::{POSTBACK_LIMIT, TEXT_LIMIT},
-    delivery::{Signal, advance},
+    delivery::Signal,
     error::shape,
     id::{CarrierId, FollowerKeyring, MessageId},
     phone_number::PhoneNumber,
@@ -22,6 +23,7 @@ use musubi_proto::{
 use musubi_runtime::Clock;
 use musubi_storage::information::{
     FollowerKey, InformationStore,
+    delivery::{AttemptOutcome, AttemptResult},
     flow::{Origin, Scope, Work},
 };
 
@@ -91,10 +93,15 @@ impl Events {
         let read: Vec<Result<Inbound, Error>> =
             events.into_iter().map(|event| self.read(carrier, event, now)).collect();
         let mut scope = Scope::default();
-        let mut to_remember = Vec::new();
+        let (mut to_remember, mut receipts) = (Vec::new(), Vec::new());
         for inbound in read.iter().flatten() {
             match inbound.what {
-                Reported::Receipt(id, _) => scope.messages.push((inbound.key.clone(), id)),
+                Reported::Receipt(message_id, signal) => receipts.push(AttemptResult {
+                    key: inbound.key.clone(),
+                    message_id,
+                    attempt: 0,
+                    outcome: AttemptOutcome::Known(signal),
+                }),
                 Reported::Followed
                 | Reported::Unfollowed
                 | Reported::Reassigned
@@ -107,16 +114,31 @@ impl Events {
         }
         scope.followers.sort();
         scope.followers.dedup();
+        let only_receipts = to_remember.is_empty();
         scope.events = Some((carrier.clone(), to_remember));
+        let known = self.store.record(&receipts, now).await?;
+        let received = |known: bool| if known { Taken::Now } else { Taken::Refused(unknown_message()) };
+        if only_receipts {
+            let mut known = known.into_iter();
+            let each = read.into_iter().map(|inbound| match inbound {
+                Ok(_) => received(known.next().unwrap_or_default()),
+                Err(error) => Taken::Refused(error),
+            });
+            return Ok(each.collect());
+        }
         let mut taken = Vec::new();
         let (mut dialogues, mut deliveries) = (false, false);
         self.store
             .work("take_events", &scope, now, &mut |work| {
                 taken.clear();
                 let mut seen_here = HashSet::new();
+                let mut known = known.iter();
                 for inbound in &read {
                     taken.push(match inbound {
                         Err(error) => Taken::Refused(error.clone()),
+                        Ok(Inbound { what: Reported::Receipt(..), .. }) => {
+                            received(known.next().copied().unwrap_or_default())
+                        }
                         Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
                     });
                 }
@@ -214,19 +236,6 @@ impl Events {
         inbound: &Inbound,
         now: Timestamp,
     ) -> Taken {
-        if let Reported::Receipt(id, signal) = inbound.what {
-            return match work.messages.get_mut(&id) {
-                Some(state) => {
-                    *state = advance(*state, signal);
-                    Taken::Now
-                }
-                None => Taken::Refused(Error::invalid(
-                    "receipt.message_id",
-                    "no such message was sent to this number",
-                    "report on messages of this account only",
-                )),
-            };
-        }
         if work.seen.contains(&inbound.event_id) || seen_here.contains(&inbound.event_id) {
             return Taken::Before;
         }
@@ -261,6 +270,14 @@ impl Events {
             Err(error) => Taken::Refused(error),
         }
     }
+}
+
+fn unknown_message() -> Error {
+    Error::invalid(
+        "receipt.message_id",
+        "no such message was sent to this number",
+        "report on messages of this account only",
+    )
 }
 
 fn stranger() -> Error {

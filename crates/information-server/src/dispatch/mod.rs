@@ -47,7 +47,7 @@ const BATCH: u32 = 1_000;
 /// How many deliveries go to a carrier of which nobody knows whether it answers: each may lose an attempt.
 const PROBE: u32 = 1;
 /// How many batches are on their way to one carrier at once.
-const BATCHES_UNDER_WAY: usize = 2;
+const BATCHES_UNDER_WAY: usize = 3;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often to look at most while a limit holds something back, whatever is signalled, so that it isn't spent message by
@@ -165,7 +165,9 @@ impl Dispatcher {
         let mut distributions = distributions.into_iter();
         while distributions.len() > 0 {
             // Those that a limit holds back take nobody's turn.
-            let next = distributions.by_ref().take(BATCHES_UNDER_WAY).collect();
+            let next: Vec<_> = distributions.by_ref().take(BATCHES_UNDER_WAY).collect();
+            // A few of one: while a batch waits for the database another is on its way.
+            let next = next.iter().cycle().take(BATCHES_UNDER_WAY).cloned().collect();
             let sent = self.send_batches(next, BATCH).await?;
             wait = wait.min(sent.wait);
             if sent.claimed > 0 {
@@ -225,8 +227,9 @@ impl Dispatcher {
             attempts_limit: ATTEMPTS,
         };
         let claimed = self.store.claim(&claim).await?;
+        let (seen, more) = (claimed.seen, claimed.more);
         if let Some(company) = self.company_of(&due) {
-            self.turns.had(company, u64::from(claimed.seen), now);
+            self.turns.had(company, u64::from(seen), now);
         }
         let results = self.send_attempts(&due, claimed.attempts).await;
         self.store.record(&results, self.clock.now()).await?;
@@ -236,12 +239,12 @@ impl Dispatcher {
         }
         let wait = if grant.allowed < wanted {
             grant.wait.max(LIMITED_LOOK_EVERY)
-        } else if claimed.seen == most {
+        } else if more {
             Duration::ZERO
         } else {
             LOOK_EVERY
         };
-        Ok(Sent { claimed: claimed.seen, wait })
+        Ok(Sent { claimed: seen, wait })
     }
 
     async fn send_attempts(&self, due: &DueSource, attempts: Vec<Attempt>) -> Vec<AttemptResult> {

@@ -148,7 +148,16 @@ impl Stage {
         let store = self.world.store();
         store.create_distribution(&new, start()).await.unwrap();
         store.command_distribution(&new.company, id, Command::Start, start()).await.unwrap();
-        assert_eq!(store.expand(id, 100, start()).await.unwrap().made, 40);
+        // Walked for another carrier, all forty wait.
+        let walk = Claim {
+            carrier: "nami".parse().unwrap(),
+            source: Source::Distribution(id),
+            limit: 100,
+            now: start(),
+            lease_end: start(),
+            attempts_limit: 1,
+        };
+        assert_eq!(store.claim(&walk).await.unwrap().seen, 40);
         id
     }
 
@@ -275,7 +284,7 @@ async fn who_is_held_back_by_its_own_limit_takes_nobodys_turn() {
 #[tokio::test]
 async fn dialogues_wait_for_no_more_than_the_batches_under_way() {
     let stage = Stage::new().await;
-    for account in ["bank", "power", "bank"] {
+    for account in ["bank", "power", "bank", "bank"] {
         stage.distribute(account, 0).await;
     }
     assert_eq!(stage.round_after(0).await.len(), BATCHES_UNDER_WAY);

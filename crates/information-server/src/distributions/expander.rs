@@ -1,7 +1,8 @@
-//! Makes deliveries of running distributions, and brings distributions to their end.
+//! Brings distributions to their end.
 //!
-//! A reconciler: it takes no input but the time and looks at the database. Surprising: it stays only a bounded number of
-//! deliveries ahead of what is sent, so a pause or a cancel of a distribution to a million finds few that wait.
+//! A reconciler: it takes no input but the time and looks at the database. Surprising: deliveries are made where they are sent, by
+//! the claim that walks the followers; here only those are made that come too late to be sent, so that the counts tell who was
+//! not reached.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +13,6 @@ use tracing::{info, warn};
 
 use crate::signal::Signals;
 
-/// How many deliveries of one distribution may be queued or sending before no more are made.
-const LIVE: u64 = 5_000;
 /// How many deliveries one transaction makes or moves.
 const BATCH: u32 = 1_000;
 /// How often to look without a signal.
@@ -58,20 +57,7 @@ impl Expander {
     pub(crate) async fn step(&self, now: Timestamp) -> Result<bool, StoreError> {
         let mut more = self.store.withdraw(BATCH, now).await? == BATCH;
         more |= self.store.expire_overdue(BATCH, now).await? == BATCH;
-        let mut made = 0;
-        for distribution in self.store.running(now).await? {
-            // Past its expiry nothing waits for anything: the rest is made as expired.
-            let room = distribution.live < LIVE || distribution.expire_time <= now;
-            if distribution.expanded || !room {
-                continue;
-            }
-            let expanded = self.store.expand(distribution.id, BATCH, now).await?;
-            made += expanded.made;
-            more |= !expanded.done;
-        }
-        if made > 0 {
-            self.signals.deliveries.raise();
-        }
+        more |= self.store.expire_unmade(BATCH, now).await? == BATCH;
         for id in self.store.complete_finished(now).await? {
             info!(distribution = %id, "distribution {id} is completed");
         }

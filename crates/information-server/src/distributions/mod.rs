@@ -1,8 +1,8 @@
 //! Distributions: what companies ask to be sent, made into deliveries, and what each delivery says.
 //!
-//! [`Distributions`] is the service at the door; [`Expander`] makes deliveries of what runs, a bounded number ahead of what is
-//! sent; [`Renderer`] makes contents. Surprising: which of the two messages a follower gets is decided by none of them, but by
-//! the claim that starts the first attempt.
+//! [`Distributions`] is the service at the door; [`Expander`] brings what runs to its end; [`Renderer`] makes contents. Surprising:
+//! deliveries are made, and which of the two messages a follower gets is decided, by none of them, but by the claim that walks the
+//! followers and starts the first attempts.
 
 mod expander;
 mod parse;

@@ -15,6 +15,7 @@ use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use musubi_domain::{
+    delivery::DeliveryState,
     dialogue::{Choice, Rules, State},
     guess::Limits,
     id::{CarrierId, FollowerKeyring, MessageId, OfficialAccountId},

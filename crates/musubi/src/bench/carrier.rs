@@ -84,6 +84,8 @@ struct Desk {
     offered: Mutex<Option<Listed>>,
     fetched: Mutex<Option<Instant>>,
     taken: mpsc::UnboundedSender<Vec<OutgoingMessage>>,
+    /// Whether anybody reads them.
+    contents: bool,
     messages: AtomicU64,
 }
 
@@ -95,9 +97,11 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    /// Takes a port; serves with [`Carrier::serve`]. Gives what receives the messages, batch by batch as they are sent.
+    /// Takes a port and serves there. Gives what receives the messages, batch by batch as they are sent, with their contents or
+    /// without, where nobody reads them.
     pub(super) async fn start(
         world: &World,
+        contents: bool,
         more: impl FnOnce(Routes) -> Routes,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Vec<OutgoingMessage>>), Error> {
         let failed = |error: &dyn std::fmt::Display| broken("the carrier of this measurement", error);
@@ -107,6 +111,7 @@ impl Carrier {
             offered: Mutex::new(None),
             fetched: Mutex::new(None),
             taken,
+            contents,
             messages: AtomicU64::new(0),
         });
         macro_rules! limited {
@@ -212,7 +217,10 @@ impl MessageService for Desk {
         &self,
         request: Request<SendMessagesRequest>,
     ) -> Result<Response<SendMessagesResponse>, Status> {
-        let messages = request.into_inner().messages;
+        let mut messages = request.into_inner().messages;
+        if !self.contents {
+            messages.iter_mut().for_each(|message| message.content = None);
+        }
         let accepted =
             SendVerdict { decision: SendDecision::Accepted.into(), retry_after: None, reason: String::new() };
         let verdicts = vec![accepted; messages.len()];

@@ -5,7 +5,6 @@
 //! but when its receipt is in the tally.
 
 use std::{
-    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,11 +42,11 @@ use uuid::Uuid;
 use super::{
     carrier::{Carrier, Reports},
     report::{Beside, Latency, Report, Spent, disk_bytes},
-    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken, open_information},
+    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken, open_information, stop_all},
     table::rate,
     world::World,
 };
-use crate::{demo::screen::Screen, operator::Ending};
+use crate::demo::screen::Screen;
 
 /// Rows of one unit of work, customers of one part of an upload.
 const BATCH: usize = 1_000;
@@ -81,27 +80,29 @@ state changed once, by four sessions (SQLite: one connection), a thousand in a t
 with less than one insert and one change for each message.")]
 pub(super) struct Args {
     #[command(flatten)]
-    site: SiteArgs,
+    pub(super) site: SiteArgs,
 }
 
-pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Result<Ending, Error> {
-    let args = args.site;
-    let mut site = Site::open(&args).await?;
+pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let world = World::new()?;
     let place = site.information_database("information").await?;
     let seeding = seed(&world, &place, args.size, screen).await?;
-    let limit = plain_limit(&mut site, args.size).await?;
+    let limit = plain_limit(site, args.size).await?;
 
-    let (carrier, messages) = Carrier::start(&world, |routes| routes).await?;
+    let (carrier, messages) = Carrier::start(&world, false, |routes| routes).await?;
     let configuration = world.information(&place, carrier.endpoint(), "24h");
-    let mut nodes = Node::replicas(&args, &site, "information", &configuration).await?;
-    let company = Company::of(&world, &nodes[0])?;
+    let before = Node::replicas(args, site, "information", &configuration).await?;
+    let company = Company::of(&world, &before[0])?;
     let id = company.draft(&world).await?;
     let uploading = Instant::now();
     company.upload(&id, args.size, screen).await?;
     let uploading = uploading.elapsed();
-    let before = Spent::so_far(&place, disk_bytes(&nodes)).await?;
+    // What these nodes wrote and held is no part of it.
+    stop_all(before).await?;
+    let before = Spent::so_far(&place, Some(0)).await?;
 
+    let mut nodes = Node::replicas(args, site, "information", &configuration).await?;
+    let company = Company::of(&world, &nodes[0])?;
     let delivering = tokio::spawn(Reports::to(&world, &nodes)?.deliver(messages));
     let begun = Instant::now();
     company.start(&id).await?;
@@ -141,9 +142,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
         stands.deliveries.iter().filter(|it| it.kind == "individual").map(|it| it.count).sum();
     let memories: Vec<ProcessMemory> = nodes.iter().map(Node::memory).collect();
     let disk = disk_bytes(&nodes);
-    for node in nodes {
-        node.stop().await?;
-    }
+    stop_all(nodes).await?;
     let after = Spent::so_far(&place, disk).await?;
     let beside = Beside::new(
         rate(usize::try_from(args.size).unwrap_or(usize::MAX), took),
@@ -153,21 +152,18 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
     );
     let cost = before.until(&after, args.size);
     let report =
-        Report::new(("distribute", "message"), &args, &site, memories, beside, (Latency::default(), cost))
-            .with([
-                ("seconds", took.as_secs_f64()),
-                ("individual_messages", individual as f64),
-                ("messages_sent_again", carrier.messages().saturating_sub(args.size) as f64),
-                ("seconds_of_seeding_before", seeding.as_secs_f64()),
-                ("seconds_of_upload_before", uploading.as_secs_f64()),
-            ]);
-    drop(carrier);
-    site.clear().await?;
-    report.write(&args, out)
+        Report::new(("distribute", "message"), args, site, memories, beside, (Latency::default(), cost));
+    Ok(report.with([
+        ("seconds", took.as_secs_f64()),
+        ("individual_messages", individual as f64),
+        ("messages_sent_again", carrier.messages().saturating_sub(args.size) as f64),
+        ("seconds_of_seeding_before", seeding.as_secs_f64()),
+        ("seconds_of_upload_before", uploading.as_secs_f64()),
+    ]))
 }
 
 /// Messages a second of a plain sender, in a database of its own.
-async fn plain_limit(site: &mut Site, size: u64) -> Result<f64, Error> {
+pub(super) async fn plain_limit(site: &mut Site, size: u64) -> Result<f64, Error> {
     let place = site.information_database("plain").await?;
     let yardstick = place.yardstick().await?;
     let messages = size.min(PLAIN);

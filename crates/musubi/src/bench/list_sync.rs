@@ -3,10 +3,7 @@
 //! It is quiet hours for the account, so nobody is asked anything meanwhile. Surprising: the limit is made of what the fetch itself has
 //! written: the same rows, loaded in the order of their keys into the same tables of another database.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::{ToSpan as _, tz::offset};
 use musubi_domain::Error;
@@ -20,10 +17,10 @@ use serde_json::{Value, json};
 use super::{
     carrier::{Carrier, Listed},
     report::{Beside, Cost, Latency, Report, Spent, disk_bytes},
-    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken},
+    site::{Node, Place, ProcessMemory, Site, SiteArgs, broken, stop_all},
     world::World,
 };
-use crate::{demo::screen::Screen, operator::Ending};
+use crate::demo::screen::Screen;
 
 /// Of so many numbers one leaves, and one comes.
 const EVERY: u64 = 200;
@@ -52,19 +49,16 @@ their indexes: by COPY on PostgreSQL, in transactions of 10,000 inserts inside o
 The next fetch: of each 200 numbers one has left and one is new, which makes 1 %. Its time and its rows are told beside the first's.")]
 pub(super) struct Args {
     #[command(flatten)]
-    site: SiteArgs,
+    pub(super) site: SiteArgs,
 }
 
-pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Result<Ending, Error> {
-    let args = args.site;
-    let mut site = Site::open(&args).await?;
+pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let world = World::new()?;
     let place = site.information_database("information").await?;
-    let (carrier, _messages) = Carrier::start(&world, |routes| routes).await?;
+    let (carrier, _messages) = Carrier::start(&world, false, |routes| routes).await?;
     let mut configuration = world.information(&place, carrier.endpoint(), "1s");
     configuration["official_account"][0]["quiet_hours"] = quiet_now();
-    let acquisition =
-        Acquisition { args: &args, site: &site, world: &world, carrier: &carrier, place: &place };
+    let acquisition = Acquisition { args, site, world: &world, carrier: &carrier, place: &place };
 
     let first = Listed { generation: 1, places: 0..args.size, without_every: 0 };
     let first = acquisition.fetch(&configuration, ("first fetch", first), screen).await?;
@@ -76,8 +70,7 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
     let loading = same.load(&rows).await?;
     same.close().await;
 
-    let acquisition =
-        Acquisition { args: &args, site: &site, world: &world, carrier: &carrier, place: &place };
+    let acquisition = Acquisition { args, site, world: &world, carrier: &carrier, place: &place };
     let changed = Listed { generation: 2, places: 0..args.size + args.size / EVERY, without_every: EVERY };
     let next = acquisition.fetch(&configuration, ("next fetch", changed), screen).await?;
 
@@ -96,22 +89,19 @@ pub(super) async fn run(args: Args, screen: &Screen, out: &mut dyn Write) -> Res
     let per_second = |seconds: f64| args.size as f64 / seconds.max(1e-9);
     let report = Report::new(
         ("list-sync", "follower"),
-        &args,
-        &site,
+        args,
+        site,
         memories.collect(),
         beside,
         (Latency::default(), first.cost),
-    )
-    .with([
+    );
+    Ok(report.with([
         ("followers_per_second", per_second(first.took.as_secs_f64())),
         ("rows_that_were_loaded", rows.rows() as f64),
         ("next_fetch_seconds", next.took.as_secs_f64()),
         ("next_fetch_by_first", next.took.as_secs_f64() / first.took.as_secs_f64().max(1e-9)),
         ("next_fetch_rows_for_each_changed_follower", rows_per_change(&next.cost)),
-    ]);
-    drop(carrier);
-    site.clear().await?;
-    report.write(&args, out)
+    ]))
 }
 
 /// A span of quiet hours, in the account's time zone, that began two hours ago and lasts for 22 more.
@@ -179,9 +169,7 @@ impl Acquisition<'_> {
         stage.end("");
         let memories = nodes.iter().map(Node::memory).collect();
         let disk = disk_bytes(&nodes);
-        for node in nodes {
-            node.stop().await?;
-        }
+        stop_all(nodes).await?;
         let cost = before.until(&Spent::so_far(place, disk).await?, args.size);
         Ok(Fetched { took, cost, memories })
     }

@@ -5,19 +5,27 @@
 //! same run, because the machine of the next run is another one, even when it is the same.
 
 mod carrier;
+mod crowd;
 mod distribute;
+mod link;
 mod list_sync;
 mod matching;
+mod online_match;
 mod report;
 mod site;
 mod table;
 mod world;
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand};
 use musubi_domain::{Error, ErrorKind};
+use musubi_runtime::Shutdown;
 
+use self::{
+    report::Report,
+    site::{Site, SiteArgs, broken},
+};
 use crate::{demo::screen::Screen, operator::Ending};
 
 /// Measure how fast this machine does the work, each part beside its plain limit.
@@ -32,25 +40,52 @@ enum Command {
     Match(matching::Args),
     ListSync(list_sync::Args),
     Distribute(distribute::Args),
+    Link(link::Args),
+    OnlineMatch(online_match::Args),
 }
 
 impl Args {
     /// Measures, and writes the table.
     pub(crate) async fn run(self, out: &mut dyn Write) -> Result<Ending, Error> {
-        let screen = Screen::new(false);
-        let measured = async {
-            match self.command {
-                Command::Match(args) => matching::run(args, out).await,
-                Command::ListSync(args) => list_sync::run(args, &screen, out).await,
-                Command::Distribute(args) => distribute::run(args, &screen, out).await,
+        let screen = &Screen::new(false);
+        match self.command {
+            Command::Match(args) => matching::run(args, out).await,
+            Command::ListSync(list_sync::Args { site: args }) => {
+                on_site(&args, screen, out, async |site| list_sync::measure(&args, site, screen).await).await
             }
-        };
-        // What a measurement has started and made goes with it.
-        let ended = tokio::select! {
-            ended = measured => ended,
-            _ = tokio::signal::ctrl_c() => Err(Error::new(ErrorKind::Unavailable, "interrupted", "")),
-        };
-        screen.clear();
-        ended
+            Command::Distribute(distribute::Args { site: args }) => {
+                on_site(&args, screen, out, async |site| distribute::measure(&args, site, screen).await).await
+            }
+            Command::Link(link::Args { site: args, in_flight }) => {
+                on_site(&args, screen, out, async |site| link::measure(&args, in_flight, site, screen).await)
+                    .await
+            }
+            Command::OnlineMatch(online_match::Args { site: args }) => {
+                on_site(&args, screen, out, async |site| online_match::measure(&args, site, screen).await)
+                    .await
+            }
+        }
     }
+}
+
+/// Measures a node on a site of its own, which is gone afterwards, however the measurement ends.
+async fn on_site(
+    args: &SiteArgs,
+    screen: &Screen,
+    out: &mut dyn Write,
+    job: impl AsyncFnOnce(&mut Site) -> Result<Report, Error>,
+) -> Result<Ending, Error> {
+    let shutdown = Shutdown::new(Duration::ZERO);
+    shutdown.on_signals().map_err(|error| broken("signals can not be heard", error))?;
+    let interrupted = shutdown.token();
+    let mut site = Site::open(args).await?;
+    let measured = tokio::select! {
+        measured = job(&mut site) => measured,
+        () = interrupted.cancelled() => Err(Error::new(ErrorKind::Unavailable, "interrupted", "")),
+    };
+    screen.clear();
+    let cleared = site.clear().await;
+    let report = measured?;
+    cleared?;
+    report.write(args, out)
 }

@@ -11,7 +11,7 @@ use musubi_runtime::config::{Endpoint, Secret};
 use musubi_storage::information::FollowerKey;
 use serde_json::{Value, json};
 
-use super::site::Place;
+use super::{crowd::KEY_DIGITS, site::Place};
 use crate::cluster::secret;
 
 /// The tokens between the nodes.
@@ -72,7 +72,7 @@ impl World {
                 "matching": "custody",
                 "endpoint": "http://127.0.0.1:9",
                 "endpoint_token": self.tokens.information_at_company.expose(),
-                "account_digits": 7,
+                "account_digits": KEY_DIGITS,
                 "branch_digits": 3,
                 "methods": ["jpki", "carrier"],
                 "company_limit": 1_000_000_000_u64,
@@ -97,4 +97,9 @@ impl World {
 /// The phone number of a place, E.164; numbers ascend with places.
 pub(super) fn number(place: u64) -> String {
     format!("+8190{place:08}")
+}
+
+/// The place of a phone number.
+pub(super) fn place_of(number: &str) -> Option<u64> {
+    number.strip_prefix("+8190")?.parse().ok()
 }

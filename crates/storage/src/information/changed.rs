@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use musubi_domain::{
-    delivery::DeliveryState,
     dialogue::{Dialogue, Stage, State},
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
@@ -155,18 +154,13 @@ bulk_rows! {
 
 /// What was loaded, kept to be compared.
 pub(crate) struct Before {
-    pub(crate) messages: HashMap<MessageId, DeliveryState>,
     followers: HashMap<FollowerKey, FollowerRecord>,
     guesses: HashMap<GuessKey, Count>,
 }
 
 impl Before {
     pub(crate) fn of(work: &Work) -> Self {
-        Self {
-            followers: work.followers.clone(),
-            messages: work.messages.clone(),
-            guesses: work.guesses.clone(),
-        }
+        Self { followers: work.followers.clone(), guesses: work.guesses.clone() }
     }
 }
 

@@ -69,8 +69,8 @@ struct Due {
 impl Due {
     /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
     /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
-    /// the customer, throttled.
-    fn read(row: &impl Columns, accounts: &mut Interned) -> Result<Self, StoreError> {
+    /// the customer, throttled. The message stands apart, because one that is being made has no row yet.
+    fn read(row: &impl Columns, accounts: &mut Interned, message_id: MessageId) -> Result<Self, StoreError> {
         let dialogue = match row.maybe_id(7)? {
             Some(id) => Some((DialogueId::from_bytes(id), row.small(8)?)),
             None => None,
@@ -90,7 +90,7 @@ impl Due {
         };
         Ok(Self {
             key: key_of(row, accounts)?,
-            message_id: MessageId::from_bytes(row.id(2)?),
+            message_id,
             purpose: row.one_of(&Purpose::ALL, 3)?,
             state: row.one_of(&DeliveryState::ALL, 4)?,
             attempts: row.small(5)?,
@@ -133,6 +133,8 @@ impl Due {
 /// What a claim starts.
 pub(crate) struct Started<'a> {
     claim: &'a Claim,
+    /// The deliveries are being made, and were counted nowhere before.
+    new: bool,
     attempts: Vec<Attempt>,
     /// Every due delivery, as it stands now.
     pub(crate) moves: Vec<Move>,
@@ -141,20 +143,44 @@ pub(crate) struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
+    fn none(claim: &'a Claim, new: bool) -> Self {
+        Self { claim, new, attempts: Vec::new(), moves: Vec::new(), tally: Tally::default() }
+    }
+
     /// Decides about every due delivery of a claim.
     pub(crate) fn of(claim: &'a Claim, due: &[impl Columns]) -> Result<Self, StoreError> {
-        let mut started = Self { claim, attempts: Vec::new(), moves: Vec::new(), tally: Tally::default() };
+        let mut started = Self::none(claim, false);
         let mut accounts = Interned::default();
         for row in due {
-            started.take(Due::read(row, &mut accounts)?);
+            started.take(Due::read(row, &mut accounts, MessageId::from_bytes(row.id(2)?))?);
         }
         Ok(started)
     }
 
-    /// What the claim found.
-    pub(crate) fn claimed(self) -> Claimed {
+    /// Decides about the next followers of a distribution, for whom deliveries are being made: those of the claim's carrier are
+    /// attempted at once, those of others wait for theirs. A move for each row, in order. Columns as of a due delivery, and then
+    /// the follower's carrier.
+    pub(crate) fn walked<R: Columns>(
+        claim: &'a Claim,
+        followers: &[R],
+        message: impl Fn(&R) -> Result<MessageId, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut started = Self::none(claim, true);
+        let mut accounts = Interned::default();
+        for row in followers {
+            let due = Due::read(row, &mut accounts, message(row)?)?;
+            match row.text(20)? {
+                own if own == claim.carrier.as_str() => started.take(due),
+                other => started.wait(due, other),
+            }
+        }
+        Ok(started)
+    }
+
+    /// What the claim found; `more`: perhaps not all.
+    pub(crate) fn claimed(self, more: bool) -> Claimed {
         let seen = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
-        Claimed { attempts: self.attempts, seen }
+        Claimed { attempts: self.attempts, seen, more }
     }
 
     fn take(&mut self, due: Due) {
@@ -217,19 +243,31 @@ impl<'a> Started<'a> {
         });
     }
 
+    fn wait(&mut self, due: Due, carrier: &str) {
+        self.count(&due, carrier, (due.purpose, due.state), 1);
+        self.moves.push(Move {
+            key: due.key,
+            message_id: due.message_id,
+            state: place(&DeliveryState::ALL, &due.state),
+            purpose: place(&Purpose::ALL, &due.purpose),
+            attempts: due.attempts,
+            due_time: micros(self.claim.now),
+            pinned: None,
+        });
+    }
+
     fn tell(&mut self, due: &Due, state: DeliveryState, purpose: Purpose) {
-        let key = |purpose: Purpose, state: DeliveryState| {
-            TallyKey::new(
-                due.key.account.as_str(),
-                self.claim.carrier.as_str(),
-                source_bytes(&self.claim.source),
-                place(&Purpose::ALL, &purpose),
-                place(&DeliveryState::ALL, &state),
-            )
-        };
-        let (was, is) = (key(due.purpose, due.state), key(purpose, state));
-        self.tally.add(was, -1);
-        self.tally.add(is, 1);
+        let carrier = self.claim.carrier.as_str();
+        if !self.new {
+            self.count(due, carrier, (due.purpose, due.state), -1);
+        }
+        self.count(due, carrier, (purpose, state), 1);
+    }
+
+    fn count(&mut self, due: &Due, carrier: &str, (purpose, state): (Purpose, DeliveryState), count: i64) {
+        let source = source_bytes(&self.claim.source);
+        let (purpose, state) = (place(&Purpose::ALL, &purpose), place(&DeliveryState::ALL, &state));
+        self.tally.add(TallyKey::new(due.key.account.as_str(), carrier, source, purpose, state), count);
     }
 }
 
@@ -265,27 +303,35 @@ impl Attempted {
     }
 }
 
-/// A delivery that results moved.
+/// A delivery that results move.
 pub(crate) struct Learnt {
+    /// The place of its row.
+    pub(crate) row: usize,
+    /// Where it stood, after how many attempts.
+    pub(crate) was: (DeliveryState, u32),
     /// Whose.
     pub(crate) key: FollowerKey,
     /// Which.
     pub(crate) message_id: MessageId,
     /// Where it stands now.
-    pub(crate) state: i64,
+    pub(crate) is: DeliveryState,
     /// When it is due again, if that changed.
     pub(crate) due_time: Option<i64>,
     /// How many more of its attempts were put off.
     pub(crate) throttled: i64,
 }
 
+/// What results were about.
+pub(crate) struct Learnings {
+    /// For each result whether its delivery exists.
+    pub(crate) known: Vec<bool>,
+    /// The deliveries that move.
+    pub(crate) moves: Vec<Learnt>,
+}
+
 /// Moves attempted deliveries forward, in the order of the results. Columns: account, carrier, distribution, purpose, state,
 /// attempts, follower, message.
-pub(crate) fn learn(
-    loaded: &[impl Columns],
-    results: &[AttemptResult],
-    tally: &mut Tally,
-) -> Result<Vec<Learnt>, StoreError> {
+pub(crate) fn learn(loaded: &[impl Columns], results: &[AttemptResult]) -> Result<Learnings, StoreError> {
     let mut accounts = Interned::default();
     let mut attempted = BTreeMap::new();
     for (place, row) in loaded.iter().enumerate() {
@@ -302,26 +348,30 @@ pub(crate) fn learn(
         };
         attempted.insert((key, MessageId::from_bytes(row.id(7)?)), delivery);
     }
+    let mut known = Vec::with_capacity(results.len());
     for result in results {
-        if let Some(attempted) = attempted.get_mut(&(result.key.clone(), result.message_id)) {
-            attempted.learn(result.attempt, result.outcome);
+        let delivery = attempted.get_mut(&(result.key.clone(), result.message_id));
+        known.push(delivery.is_some());
+        if let Some(delivery) = delivery {
+            delivery.learn(result.attempt, result.outcome);
         }
     }
-    let mut learnt = Vec::new();
+    let mut moves = Vec::new();
     for ((key, message_id), delivery) in attempted {
         if delivery.is == delivery.was && delivery.due_time.is_none() {
             continue;
         }
-        tally.moved(&loaded[delivery.row], delivery.was, delivery.is)?;
-        learnt.push(Learnt {
+        moves.push(Learnt {
+            row: delivery.row,
+            was: (delivery.was, delivery.attempts),
             key,
             message_id,
-            state: place(&DeliveryState::ALL, &delivery.is),
+            is: delivery.is,
             due_time: delivery.due_time,
             throttled: i64::from(delivery.throttled),
         });
     }
-    Ok(learnt)
+    Ok(Learnings { known, moves })
 }
 
 /// Moves deliveries on by a signal: which of the rows move, and where to. Columns: account, carrier, distribution, purpose, state.

@@ -55,8 +55,10 @@ pub struct Claim {
 pub struct Claimed {
     /// An attempt at each has started; the gate was open for it.
     pub attempts: Vec<Attempt>,
-    /// How many due deliveries were looked at; fewer than the limit means that no more were due.
+    /// How many deliveries were looked at.
     pub seen: u32,
+    /// Perhaps there are more at once.
+    pub more: bool,
 }
 
 /// One attempt that has started.
@@ -100,7 +102,7 @@ pub struct AttemptResult {
     pub key: FollowerKey,
     /// Which message.
     pub message_id: MessageId,
-    /// Which attempt; a result of an earlier one moves states forward but not leases.
+    /// Which attempt; a result of an earlier one moves states forward but not leases. A receipt is of none: 0.
     pub attempt: u32,
     /// What became of it.
     pub outcome: AttemptOutcome,
@@ -110,7 +112,8 @@ pub struct AttemptResult {
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
     /// The sources with deliveries that are due over this carrier: dialogues, by account, before distributions that may run.
-    /// Counts up to `limit` deliveries of each. Changes nothing.
+    /// Counts up to `limit` deliveries of each; a distribution whose followers were not all walked has as many as that. Changes
+    /// nothing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -122,18 +125,20 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Vec<DueSource>, StoreError>;
 
     /// Starts attempts, in one transaction: due deliveries of the source, each through the gate. What the gate refuses is
-    /// revoked, what is too late expires, what was attempted too often is dead. A distribution that isn't running, or not
-    /// yet, yields nothing.
+    /// revoked, what is too late expires, what was attempted too often is dead. When a distribution has none that is due, its
+    /// next followers are walked: a delivery is made for each, and those over this carrier are attempted at once. A
+    /// distribution that isn't running, or not yet, yields nothing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: no attempt has started.
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
 
-    /// Records what became of attempts, in one transaction. Repeatable.
+    /// Records what became of attempts, and what receipts say of messages, in one transaction. Gives for each result whether its
+    /// delivery exists. Repeatable.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError>;
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError>;
 
     /// Accepted deliveries whose expiry passed before `before` without a receipt expire; at most `limit`. Gives how many.
     ///

@@ -1,8 +1,8 @@
-//! Running distributions: made into deliveries a batch at a time, and brought to an end.
+//! Running distributions brought to an end.
 //!
-//! Each step is one transaction that leaves a whole state; after a crash the same step is taken again. Followers are walked in
-//! an order of the store's own. Surprising: who follows while a distribution is being made gets it only when the walk has not passed
-//! their place, and the next one otherwise.
+//! Deliveries are made by the claim that walks the followers, in an order of the store's own. Each step here is one transaction that
+//! leaves a whole state; after a crash the same step is taken again. Surprising: who follows while a distribution is being made gets
+//! it only when the walk has not passed their place, and the next one otherwise.
 
 use std::collections::HashSet;
 
@@ -14,28 +14,6 @@ use musubi_domain::{
 };
 
 use crate::StoreError;
-
-/// A distribution whose start time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// Which.
-    pub id: DistributionId,
-    /// Not after.
-    pub expire_time: Timestamp,
-    /// Every follower has a delivery.
-    pub expanded: bool,
-    /// Deliveries that are queued or sending, by the tally.
-    pub live: u64,
-}
-
-/// What an expansion did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expanded {
-    /// Deliveries made.
-    pub made: u32,
-    /// Nothing is left to make: every follower has one, or it isn't running.
-    pub done: bool,
-}
 
 /// Messages of a cancelled distribution that a carrier may have, to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +67,9 @@ pub struct RevocableMessage {
 /// work: nothing was written. All may be repeated.
 #[async_trait]
 pub trait ExpansionStore: Send + Sync {
-    /// The distributions that run and whose start time has come.
-    async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError>;
-
-    /// Makes the next deliveries of a distribution, at most `limit`, due now. Does nothing unless it is running and its start
-    /// time has come. When it has expired they are expired at once, so that the counts tell who was not reached.
-    async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError>;
+    /// The next followers of a running distribution past its expiry, at most `limit`, whom no claim has walked: their deliveries are
+    /// made as expired, so that the counts tell who was not reached. Gives how many.
+    async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;
 
     /// Deliveries of distributions past their expiry expire, unless an attempt is under way; at most `limit`. Gives how many.
     /// Also those of cancelled ones that a carrier could not be asked about.

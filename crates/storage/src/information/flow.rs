@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     customer::GivenAccount,
-    delivery::{DeliveryState, Purpose},
+    delivery::Purpose,
     dialogue::Dialogue,
     eligibility::Tie,
     guess::{Axis, Count},
@@ -116,8 +116,6 @@ pub struct Scope {
     pub customers: Vec<(OfficialAccountId, CustomerId)>,
     /// Events of one carrier that may have been taken before.
     pub events: Option<(CarrierId, Vec<String>)>,
-    /// Deliveries to load.
-    pub messages: Vec<(FollowerKey, MessageId)>,
     /// Counts to load.
     pub guesses: Vec<GuessKey>,
 }
@@ -132,8 +130,6 @@ pub struct Work {
     pub tied: HashMap<(OfficialAccountId, CustomerId), FollowerKey>,
     /// Events of the scope that were taken before.
     pub seen: HashSet<String>,
-    /// Deliveries of the scope that exist. Edit the state.
-    pub messages: HashMap<MessageId, DeliveryState>,
     /// Counts of the scope that exist. Edit or add.
     pub guesses: HashMap<GuessKey, Count>,
     /// Events taken now.

@@ -24,6 +24,10 @@ use crate::{
 /// Sessions that send plainly at the same time.
 const SESSIONS: u64 = 4;
 
+/// How often, and how long each time, it is waited for sessions of others to end, and tell what they wrote.
+const ENDINGS: u32 = 100;
+const ENDING: Duration = Duration::from_millis(20);
+
 /// A database on a PostgreSQL server.
 pub struct PostgresYardstick {
     pool: PgPool,
@@ -88,14 +92,22 @@ fn file(place: &Path, table: &str) -> PathBuf {
 #[async_trait]
 impl Yardstick for PostgresYardstick {
     async fn written(&self) -> Result<Written, StoreError> {
+        const OTHERS: &str = "
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let failed = StoreError::during("yardstick_written");
+        for _ in 0..ENDINGS {
+            let others: i64 = sqlx::query_scalar(OTHERS).fetch_one(&self.pool).await.map_err(&failed)?;
+            if others == 0 {
+                break;
+            }
+            tokio::time::sleep(ENDING).await;
+        }
         const WRITTEN: &str = "
             SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint,
                 (SELECT (tup_inserted + tup_updated + tup_deleted)::bigint FROM pg_stat_database
                  WHERE datname = current_database())";
-        let (log, rows): (i64, i64) = sqlx::query_as(WRITTEN)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::during("yardstick_written"))?;
+        let (log, rows): (i64, i64) = sqlx::query_as(WRITTEN).fetch_one(&self.pool).await.map_err(&failed)?;
         Ok(Written { rows: rows.cast_unsigned(), log_bytes: Some(log.cast_unsigned()) })
     }
 

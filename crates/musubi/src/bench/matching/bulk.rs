@@ -68,6 +68,6 @@ fn prepared(answers: &[Answer]) -> Vec<(AccountText, PreparedIdentity)> {
     parts.into_iter().flatten().collect()
 }
 
-fn prepare(Answer { account, identity }: &Answer) -> (AccountText, PreparedIdentity) {
+fn prepare(Answer { account, identity, confirmed: _ }: &Answer) -> (AccountText, PreparedIdentity) {
     (account.into(), PreparedIdentity::new(&identity.into()))
 }

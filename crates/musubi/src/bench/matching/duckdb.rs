@@ -18,8 +18,9 @@ use std::{
 use musubi_domain::{Error, ErrorKind};
 use musubi_matching::PreparedIdentity;
 
+use super::Columns;
 use super::join::Number;
-use super::{Columns, crowd::KEY_DIGITS};
+use crate::bench::crowd::KEY_DIGITS;
 
 /// What to say when there is none.
 pub(super) const MISSING: &str =

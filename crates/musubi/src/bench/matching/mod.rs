@@ -4,7 +4,6 @@
 //! that an import keeps. Surprising: making the crowd and its store takes longer than all measures together.
 
 mod bulk;
-mod crowd;
 mod duckdb;
 mod forms;
 mod join;
@@ -14,22 +13,16 @@ mod tests;
 
 use std::{io::Write, num::NonZero, path::PathBuf, thread};
 
-use jiff::Timestamp;
 use musubi_domain::{
-    Error, ErrorKind,
+    Error,
     customer::{Customer, KeyedCustomer},
 };
-use musubi_matching::{PreparedRecord, keyed};
-use musubi_storage::{
-    Opened as _,
-    company::{CompanyStore as _, ImportEnding},
-    sqlite::company::SqliteCompanyStore,
-};
+use musubi_matching::PreparedRecord;
+use musubi_storage::{Opened as _, sqlite::company::SqliteCompanyStore};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
-use self::crowd::{Answer, MOST_ROWS, Part, ROWS_PER_ANSWER};
 use super::{
+    crowd::{self, Answer, MOST_ROWS, ROWS_PER_ANSWER},
     site::peak_memory,
     table::{Measure, write_json, write_table},
 };
@@ -155,45 +148,21 @@ impl Report {
     }
 }
 
-/// Makes the crowd on a thread of its own and puts it into a store, as an import does, part by part.
+/// Puts a crowd into a store, and keeps what is measured on.
 async fn prepare(rows: usize, answers: usize, database: &std::path::Path) -> Result<Bench, Error> {
     let bar = progress(rows as u64, "{msg:20} {bar:28} {human_pos}/{human_len} {elapsed}");
     bar.set_message("customers imported");
     let store = SqliteCompanyStore::open(database).await?;
-    let (sender, mut made) = mpsc::channel(1);
-    let making = tokio::task::spawn_blocking(move || {
-        for part in crowd::parts(rows, answers) {
-            let part = part.map(|Part { customers, answers }| {
-                let sample: Vec<Customer> = customers.iter().step_by(10).cloned().collect();
-                (customers.into_iter().map(keyed).collect::<Vec<_>>(), answers, sample)
-            });
-            if sender.blocking_send(part).is_err() {
-                return;
-            }
-        }
-    });
     let mut master = Columns::for_rows(rows);
-    let (mut answers, mut sample) = (Vec::with_capacity(answers), Vec::new());
-    store.begin_import().await?;
-    while let Some(part) = made.recv().await {
-        let (customers, more, some) = part?;
-        for batch in customers.chunks(BATCH) {
-            store.stage_customers(batch).await?;
-            bar.inc(batch.len() as u64);
-        }
+    let mut sample = Vec::new();
+    let answers = crowd::import(&store, (rows, answers), |customers| {
+        bar.inc(customers.len() as u64);
         customers.iter().for_each(|row| master.push(row));
-        answers.extend(more);
-        sample.extend(some.into_iter().take(SAMPLE - sample.len()));
-    }
-    making.await.map_err(|_| Error::new(ErrorKind::Internal, "the making of people panicked", ""))?;
-    bar.set_message("becoming the master");
-    store.finish_import(ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" }).await?;
+        let some = customers.iter().step_by(10).map(|row| row.customer.clone());
+        sample.extend(some.take(SAMPLE - sample.len()));
+    });
+    let answers = answers.await?;
     bar.finish_and_clear();
-    // Followers answer in no order of the master.
-    let length = answers.len();
-    let mut answers: Vec<_> = answers.into_iter().enumerate().collect();
-    answers.sort_by_key(|(place, _)| place.wrapping_mul(0x9E37_79B9_7F4A_7C15) % length.max(1));
-    let answers = answers.into_iter().map(|(_, answer)| answer).collect();
     Ok(Bench { store, master, answers, sample })
 }
 

@@ -35,7 +35,7 @@ use tempfile::TempDir;
 
 pub(super) use self::{
     memory::{ProcessMemory, peak_memory},
-    node::Node,
+    node::{Node, stop_all},
 };
 
 /// How many connections a node has to PostgreSQL: the default of nodes.
@@ -150,7 +150,7 @@ impl Site {
     /// Makes the folder, and starts PostgreSQL when that is asked for and none is named.
     pub(super) async fn open(args: &SiteArgs) -> Result<Self, Error> {
         args.check()?;
-        let within = args.data_dir.clone().unwrap_or_else(|| tempfile::env::temp_dir());
+        let within = args.data_dir.clone().unwrap_or_else(tempfile::env::temp_dir);
         let folder =
             tempfile::Builder::new().prefix("musubi-bench-").tempdir_in(&within).map_err(|error| {
                 let problem = format!("no folder can be made in it: {}", error.kind());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use musubi_domain::{Error, ErrorKind};
-use musubi_runtime::config::Endpoint;
+use musubi_runtime::{config::Endpoint, lifecycle};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
@@ -65,7 +65,7 @@ impl Node {
         let file = cluster::write(folder, name, &configuration).map_err(|error| failed(&error))?;
         let log = folder.join(format!("{name}.log"));
         let said = File::create(&log).map_err(|error| failed(&error))?;
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let program = lifecycle::own_program().map_err(|error| failed(&error))?;
         let child = Command::new(program)
             .args([kind, "--config"])
             .arg(&file)
@@ -141,4 +141,12 @@ impl Node {
         let lines: Vec<&str> = said.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
+}
+
+/// Stops all of them, one after the other.
+pub(in crate::bench) async fn stop_all(nodes: Vec<Node>) -> Result<(), Error> {
+    for node in nodes {
+        node.stop().await?;
+    }
+    Ok(())
 }

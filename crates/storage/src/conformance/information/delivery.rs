@@ -7,12 +7,12 @@ use musubi_domain::{
 
 use super::{
     Bench, at, attempts, claim, claimed, command, deliver, dialogues, distribute, follow, key, keys, learn,
-    named, request, result, state_of, states, unit,
+    named, request, result, state_of, states,
 };
 use crate::information::{
     FollowerKey,
     delivery::{Attempt, AttemptOutcome, AttemptResult, Source},
-    flow::{NewDelivery, Scope},
+    flow::NewDelivery,
 };
 
 const ACCEPTED: AttemptOutcome = AttemptOutcome::Known(Signal::Accepted);
@@ -216,8 +216,13 @@ pub(crate) async fn results_of_an_earlier_attempt_move_states_but_not_leases(sto
 pub(crate) async fn a_receipt_may_come_before_the_acceptance(store: &dyn Bench) {
     let id = delivered_to(store, 1..2).await[0].message_id;
     let attempt = next(store, 0).await.unwrap();
-    let scope = Scope { messages: vec![(key("bank", 1), id)], ..Scope::default() };
-    unit(store, &scope, |work| *work.messages.get_mut(&id).unwrap() = D::Delivered).await;
+    let receipt = |message_id| AttemptResult {
+        message_id,
+        attempt: 0,
+        ..result(&attempt, AttemptOutcome::Known(Signal::Delivered))
+    };
+    let unknown = receipt(request(&key("bank", 1), 9).message_id);
+    assert_eq!(store.record(&[receipt(id), unknown], at(0)).await.unwrap(), [true, false]);
     let before = store.rows_written().await;
     for outcome in [ACCEPTED, AttemptOutcome::Known(Signal::Rejected), AttemptOutcome::Unknown(at(1))] {
         learn(store, &[result(&attempt, outcome)], 1).await;
@@ -258,6 +263,7 @@ pub(crate) async fn results_for_another_follower_change_nothing(store: &dyn Benc
     let wrong = |key: FollowerKey| AttemptResult { key, ..result(&started[0], ACCEPTED) };
     let right = result(&started[0], AttemptOutcome::Known(Signal::Rejected));
     let results = [wrong(key("bank", 2)), right, wrong(key("power", 1)), wrong(key("bank", 9))];
+    assert_eq!(store.record(&results[..1], at(1)).await.unwrap(), [false]);
     learn(store, &results[..1], 1).await;
     assert_eq!(state(store, &started[0]).await, D::Sending);
     learn(store, &results, 1).await;

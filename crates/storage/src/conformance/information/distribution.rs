@@ -10,7 +10,9 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-use super::{Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, tied};
+use super::{
+    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, tied, walk,
+};
 use crate::{
     StoreError,
     information::{
@@ -203,7 +205,7 @@ pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     assert!(store.audits().await.iter().any(|line| line.contains("distribution_previewed")));
 
     command(store, "bank", id, Command::Start).await;
-    assert_eq!(store.expand(id, 100, at(0)).await.unwrap().made, 8);
+    assert_eq!(walk(store, id, 100, 0).await.0, 8);
     let sent = attempts(store, Source::Distribution(id), 0).await;
     let said = |purpose| sent.iter().filter(|attempt| attempt.purpose == purpose).count() as u64;
     assert_eq!((said(Purpose::Individual), said(Purpose::Uniform)), (preview.individual, preview.uniform));

@@ -8,18 +8,12 @@ use musubi_domain::{
 
 use super::{
     Bench, at, attempts, balanced, change, claim, claimed, command, distribute, draft, follow, key, learn,
-    named, result, state_of,
+    named, result, state_of, walk,
 };
 use crate::information::{
     delivery::{AttemptOutcome, Claim, Source},
-    expansion::{Expanded, Revocable},
+    expansion::Revocable,
 };
-
-async fn expand(store: &dyn Bench, id: DistributionId, limit: u32, second: i64) -> Expanded {
-    let expanded = store.expand(id, limit, at(second)).await.unwrap();
-    balanced(store).await;
-    expanded
-}
 
 async fn stands(store: &dyn Bench, id: DistributionId) -> (State, Vec<(Purpose, DeliveryState, u64)>) {
     let distribution = store.get_distribution(&named("bank"), id).await.unwrap();
@@ -42,24 +36,54 @@ pub(crate) async fn every_follower_gets_one_delivery_over_their_carrier(store: &
     change(store, &key("bank", 5), |record| record.carrier = named("beta")).await;
     let id = draft(store, "bank", 1, &[], 0).await;
     command(store, "bank", id, Command::Start).await;
-    assert_eq!(expand(store, id, 100, 0).await, Expanded { made: 5, done: true });
-    assert_eq!(expand(store, id, 100, 0).await, Expanded { made: 0, done: true }, "twice doubles nothing");
+    assert_eq!(walk(store, id, 100, 0).await, (5, false));
+    assert_eq!(walk(store, id, 100, 0).await, (0, false), "twice doubles nothing");
     assert_eq!(reached(store, id).await, [1, 3, 4, 6]);
     let beta = Claim { carrier: named("beta"), ..claim(Source::Distribution(id), 0) };
     let over_beta = claimed(store, &beta).await.attempts;
     assert_eq!((over_beta.len(), &over_beta[0].key), (1, &key("bank", 5)));
 }
 
+pub(crate) async fn followers_are_attempted_as_they_are_walked(store: &dyn Bench) {
+    follow(store, "bank", 1..=6).await;
+    change(store, &key("bank", 2), |record| record.carrier = named("beta")).await;
+    super::tied(store, "bank", &[(3, "C3"), (4, "C4")]).await;
+    let id = draft(store, "bank", 1, &[("C3", "三")], 0).await;
+    command(store, "bank", id, Command::Start).await;
+    let source = Source::Distribution(id);
+    let due = store.due(&named("alpha"), 4, at(0)).await.unwrap();
+    assert_eq!((due.len(), &due[0].source, due[0].count), (1, &source, 4), "as many as may be");
+    let first = claimed(store, &Claim { limit: 4, ..claim(source.clone(), 0) }).await;
+    assert_eq!((first.seen, first.more), (4, true));
+    let mut said: Vec<_> = first.attempts.iter().map(|it| (it.key.clone(), it.purpose, it.attempt)).collect();
+    said.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [(1, Purpose::Uniform), (3, Purpose::Individual), (4, Purpose::Uniform)];
+    assert_eq!(said, expected.map(|(last, purpose)| (key("bank", last), purpose, 1)));
+    assert_eq!(state_of(store, id, &key("bank", 2)).await, DeliveryState::Queued, "beta's turn");
+    assert_eq!(state_of(store, id, &key("bank", 3)).await, DeliveryState::Sending);
+    let second = claimed(store, &Claim { limit: 4, ..claim(source.clone(), 1) }).await;
+    assert_eq!((second.seen, second.more), (2, false));
+    assert_eq!(claimed(store, &claim(source.clone(), 59)).await.attempts, []);
+    // The tie that the first attempt was made for has ended: nobody else's values go out in its place.
+    change(store, &key("bank", 3), |record| record.tie = None).await;
+    let again = attempts(store, source, 60).await;
+    assert_eq!(
+        again.iter().map(|it| (it.key.follower.as_bytes()[0], it.attempt)).collect::<Vec<_>>(),
+        [(1, 2), (4, 2)]
+    );
+    assert_eq!(state_of(store, id, &key("bank", 3)).await, DeliveryState::Revoked);
+}
+
 pub(crate) async fn an_expansion_goes_on_where_it_stopped(store: &dyn Bench) {
     follow(store, "bank", 1..=7).await;
     let id = draft(store, "bank", 1, &[], 0).await;
     command(store, "bank", id, Command::Start).await;
-    assert_eq!(expand(store, id, 3, 0).await, Expanded { made: 3, done: false });
+    assert_eq!(walk(store, id, 3, 0).await, (3, true));
     command(store, "bank", id, Command::Pause).await;
-    assert_eq!(expand(store, id, 3, 0).await, Expanded { made: 0, done: true }, "paused");
+    assert_eq!(walk(store, id, 3, 0).await, (0, false), "paused");
     command(store, "bank", id, Command::Resume).await;
-    assert_eq!(expand(store, id, 3, 0).await, Expanded { made: 3, done: false });
-    assert_eq!(expand(store, id, 3, 0).await, Expanded { made: 1, done: true });
+    assert_eq!(walk(store, id, 3, 0).await, (3, true));
+    assert_eq!(walk(store, id, 3, 0).await, (1, false));
     assert_eq!(reached(store, id).await, [1, 2, 3, 4, 5, 6, 7]);
 }
 
@@ -67,47 +91,35 @@ pub(crate) async fn who_follows_while_it_is_made_gets_it_too(store: &dyn Bench) 
     follow(store, "bank", [2, 4]).await;
     let id = draft(store, "bank", 1, &[], 0).await;
     command(store, "bank", id, Command::Start).await;
-    expand(store, id, 1, 0).await;
+    walk(store, id, 1, 0).await;
     follow(store, "bank", [3, 5]).await;
-    while !expand(store, id, 1, 0).await.done {}
+    while walk(store, id, 1, 0).await.1 {}
     assert_eq!(reached(store, id).await, [2, 3, 4, 5]);
 }
 
 pub(crate) async fn only_a_running_distribution_whose_time_has_come_is_expanded(store: &dyn Bench) {
     follow(store, "bank", [1]).await;
     let id = draft(store, "bank", 1, &[], 10).await;
-    let nothing = Expanded { made: 0, done: true };
-    assert_eq!(expand(store, id, 9, 20).await, nothing, "a draft");
+    let nothing = (0, false);
+    assert_eq!(walk(store, id, 9, 20).await, nothing, "a draft");
     command(store, "bank", id, Command::Start).await;
-    assert_eq!(expand(store, id, 9, 9).await, nothing, "too early");
-    assert_eq!(store.running(at(9)).await.unwrap(), []);
-    assert_eq!(store.running(at(10)).await.unwrap().len(), 1);
-    assert_eq!(expand(store, id, 9, 10).await.made, 1);
+    assert_eq!(walk(store, id, 9, 9).await, nothing, "too early");
+    assert_eq!(walk(store, id, 9, 10).await.0, 1);
     let unknown = DistributionId::from_bytes([9; 16]);
-    assert_eq!(expand(store, unknown, 9, 20).await, nothing);
-}
-
-pub(crate) async fn running_tells_what_is_live(store: &dyn Bench) {
-    follow(store, "bank", 1..=3).await;
-    let id = distribute(store, "bank", 1, &[]).await;
-    let live = || async { store.running(at(0)).await.unwrap()[0].live };
-    let first = store.running(at(0)).await.unwrap().remove(0);
-    assert_eq!((first.id, first.expire_time, first.expanded), (id, at(50_000), true));
-    assert_eq!(live().await, 3);
-    let sent = attempts(store, Source::Distribution(id), 0).await;
-    assert_eq!(live().await, 3, "sending is live");
-    learn(store, &[result(&sent[0], AttemptOutcome::Known(Signal::Accepted))], 0).await;
-    assert_eq!(live().await, 2);
-    command(store, "bank", id, Command::Pause).await;
-    assert_eq!(store.running(at(0)).await.unwrap(), []);
+    assert_eq!(walk(store, unknown, 9, 20).await, nothing);
 }
 
 pub(crate) async fn what_is_expanded_too_late_is_expired(store: &dyn Bench) {
     follow(store, "bank", 1..=3).await;
     let id = draft(store, "bank", 1, &[], 0).await;
     command(store, "bank", id, Command::Start).await;
-    expand(store, id, 1, 0).await;
-    assert_eq!(expand(store, id, 9, 50_000).await, Expanded { made: 2, done: true });
+    walk(store, id, 1, 0).await;
+    assert_eq!(store.expire_unmade(9, at(49_999)).await.unwrap(), 0);
+    assert_eq!(walk(store, id, 9, 50_000).await, (0, false), "it is too late");
+    assert_eq!(store.expire_unmade(1, at(50_000)).await.unwrap(), 1);
+    assert_eq!(store.expire_unmade(9, at(50_000)).await.unwrap(), 1);
+    assert_eq!(store.expire_unmade(9, at(50_000)).await.unwrap(), 0);
+    balanced(store).await;
     let counts =
         [(Purpose::Undecided, DeliveryState::Queued, 1), (Purpose::Undecided, DeliveryState::Expired, 2)];
     assert_eq!(stands(store, id).await.1, counts);
@@ -144,7 +156,7 @@ pub(crate) async fn a_distribution_is_completed_when_nothing_of_it_is_live(store
     let id = draft(store, "bank", 1, &[], 0).await;
     command(store, "bank", id, Command::Start).await;
     assert_eq!(store.complete_finished(at(0)).await.unwrap(), [], "not expanded");
-    expand(store, id, 9, 0).await;
+    walk(store, id, 9, 0).await;
     let sent = attempts(store, Source::Distribution(id), 0).await;
     learn(store, &[result(&sent[0], AttemptOutcome::Known(Signal::Accepted))], 0).await;
     assert_eq!(store.complete_finished(at(0)).await.unwrap(), [], "one is sending");
@@ -153,10 +165,9 @@ pub(crate) async fn a_distribution_is_completed_when_nothing_of_it_is_live(store
     assert_eq!(store.complete_finished(at(8)).await.unwrap(), []);
     let distribution = store.get_distribution(&named("bank"), id).await.unwrap();
     assert_eq!((distribution.state, distribution.end_time), (State::Completed, Some(at(7))));
-    assert_eq!(store.running(at(8)).await.unwrap(), []);
     let nobody = draft(store, "power", 2, &[], 0).await;
     command(store, "power", nobody, Command::Start).await;
-    assert!(expand(store, nobody, 9, 0).await.done);
+    assert_eq!(walk(store, nobody, 9, 0).await, (0, false));
     assert_eq!(store.complete_finished(at(9)).await.unwrap(), [nobody], "nobody follows");
 }
 

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use musubi_domain::{
     customer::GivenAccount,
-    delivery::{DeliveryState as D, Purpose, Signal, advance},
+    delivery::{DeliveryState as D, Purpose, Signal},
     guess::{Axis, Count},
     id::{InquiryId, MessageId},
     identity::{AttestedIdentity, IdentityMethod},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::information::{
     FollowerKey,
-    delivery::AttemptOutcome,
+    delivery::{AttemptOutcome, AttemptResult},
     flow::{Audit, GuessKey, Inquiry, Origin, Scope, Subscription, Work},
 };
 
@@ -79,17 +79,15 @@ pub(crate) async fn a_delivery_made_twice_exists_once(store: &dyn Bench) {
     assert_eq!(states(store, &[(first.key, first.message_id)]).await, [D::Sending]);
 }
 
-/// Takes receipts as an acquisition would: the messages that exist move forward.
+/// Takes receipts as an acquisition does: the messages that exist move forward.
 async fn receive(store: &dyn Bench, receipts: &[(FollowerKey, MessageId, Signal)]) {
-    let messages = receipts.iter().map(|(key, id, _)| (key.clone(), *id)).collect();
-    unit(store, &Scope { messages, ..Scope::default() }, |work| {
-        for (_, id, signal) in receipts {
-            if let Some(state) = work.messages.get_mut(id) {
-                *state = advance(*state, *signal);
-            }
-        }
-    })
-    .await;
+    let results = receipts.iter().map(|(key, message_id, signal)| AttemptResult {
+        key: key.clone(),
+        message_id: *message_id,
+        attempt: 0,
+        outcome: AttemptOutcome::Known(*signal),
+    });
+    learn(store, &results.collect::<Vec<_>>(), 0).await;
 }
 
 pub(crate) async fn receipts_move_states_and_tally_forward(store: &dyn Bench) {

@@ -8,7 +8,7 @@ use musubi_domain::{
 
 use super::{
     Bench, at, attempts, change, command, deliver, dialogues, distribute, draft, follow, key, named, request,
-    state_of, states, tie, tied,
+    state_of, states, tie, tied, walk,
 };
 use crate::information::{
     delivery::{Attempt, Source},
@@ -179,7 +179,7 @@ pub(crate) async fn a_distribution_that_does_not_run_yields_nothing(store: &dyn 
     let early = draft(store, "bank", 1, &[], 30).await;
     assert_eq!(said(store, early, 100).await, [], "a draft");
     command(store, "bank", early, Command::Start).await;
-    store.expand(early, 10, at(30)).await.unwrap();
+    walk(store, early, 10, 30).await;
     assert_eq!(said(store, early, 29).await, [], "not yet");
     command(store, "bank", early, Command::Pause).await;
     assert_eq!(said(store, early, 30).await, [], "paused");

@@ -54,6 +54,8 @@ pub(crate) trait Bench: InformationStore {
     fn rows_of_a_tie(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
+    /// Where a delivery stands.
+    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState>;
     /// The distribution's message to this follower.
     async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId;
 }
@@ -125,7 +127,7 @@ macro_rules! information_store_suite {
             an_expansion_goes_on_where_it_stopped,
             who_follows_while_it_is_made_gets_it_too,
             only_a_running_distribution_whose_time_has_come_is_expanded,
-            running_tells_what_is_live,
+            followers_are_attempted_as_they_are_walked,
             what_is_expanded_too_late_is_expired,
             overdue_deliveries_expire_unless_an_attempt_is_under_way,
             a_distribution_is_completed_when_nothing_of_it_is_live,
@@ -306,15 +308,10 @@ pub(crate) async fn deliver(store: &dyn Bench, deliveries: &[NewDelivery]) {
 }
 
 /// Where messages stand; those that don't exist are left out.
-pub(crate) async fn states(
-    store: &dyn InformationStore,
-    messages: &[(FollowerKey, MessageId)],
-) -> Vec<DeliveryState> {
+pub(crate) async fn states(store: &dyn Bench, messages: &[(FollowerKey, MessageId)]) -> Vec<DeliveryState> {
     let mut found = Vec::new();
-    for message in messages {
-        let scope = Scope { messages: vec![message.clone()], ..Scope::default() };
-        let mut look = |work: &mut Work| found.extend(work.messages.get(&message.1).copied());
-        store.work("look", &scope, at(0), &mut look).await.unwrap();
+    for (_, message) in messages {
+        found.extend(store.delivery_state(*message).await);
     }
     found
 }
@@ -375,9 +372,17 @@ pub(crate) async fn distribute(
 ) -> DistributionId {
     let id = draft(store, account, id, values, 0).await;
     command(store, account, id, Command::Start).await;
-    assert!(store.expand(id, 1_000, at(0)).await.unwrap().done);
-    balanced(store).await;
+    assert!(!walk(store, id, 1_000, 0).await.1);
     id
+}
+
+/// Walks the next followers of a distribution for a carrier that nobody has, so that their deliveries wait. Gives how many
+/// there were, and whether there may be more.
+pub(crate) async fn walk(store: &dyn Bench, id: DistributionId, limit: u32, second: i64) -> (u32, bool) {
+    let nobodys = Claim { carrier: named("nobody"), limit, ..claim(Source::Distribution(id), second) };
+    let Claimed { attempts, seen, more } = claimed(store, &nobodys).await;
+    assert_eq!(attempts, []);
+    (seen, more)
 }
 
 /// The messages of an account's dialogues.

@@ -180,7 +180,6 @@ pub(crate) async fn an_edit_that_changes_nothing_writes_nothing(store: &dyn Benc
     let scope = Scope {
         followers: keys("bank", 0..30),
         events: Some((named("alpha"), vec!["e".to_owned()])),
-        messages: vec![(key("bank", 0), request(&key("bank", 0), 0).message_id)],
         ..Scope::default()
     };
     let before = store.rows_written().await;

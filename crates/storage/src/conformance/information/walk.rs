@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use musubi_domain::{
-    delivery::{DeliveryState as D, Purpose, Signal, advance},
+    delivery::{DeliveryState as D, Purpose, Signal},
     id::{CarrierId, DistributionId, MessageId},
 };
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::information::{
     FollowerKey,
-    delivery::{Attempt, AttemptOutcome, Claim, Source},
+    delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Source},
     flow::{FollowerRecord, NewDelivery, Scope},
 };
 
@@ -77,10 +77,13 @@ impl Walk<'_> {
     async fn receive(&mut self) {
         let messages = self.some_messages();
         let signal = self.dice.pick(&SIGNALS);
-        unit(self.store, &Scope { messages, ..Scope::default() }, |work| {
-            work.messages.values_mut().for_each(|state| *state = advance(*state, signal));
-        })
-        .await;
+        let receipt = |(key, message_id)| AttemptResult {
+            key,
+            message_id,
+            attempt: 0,
+            outcome: AttemptOutcome::Known(signal),
+        };
+        learn(self.store, &messages.into_iter().map(receipt).collect::<Vec<_>>(), self.second).await;
     }
 
     async fn withdraw(&mut self) {
@@ -167,10 +170,10 @@ impl Walk<'_> {
 
     /// States only move forward, and a receipt is never lost.
     async fn look(&mut self) {
-        let messages = self.messages.iter().map(|(id, key)| (key.clone(), *id)).collect();
         let mut now = HashMap::new();
-        unit(self.store, &Scope { messages, ..Scope::default() }, |work| now.clone_from(&work.messages))
-            .await;
+        for id in self.messages.keys() {
+            now.extend(self.store.delivery_state(*id).await.map(|state| (*id, state)));
+        }
         for (id, was) in &self.states {
             let is = now[id];
             let forward = match was {

@@ -3,22 +3,32 @@
 //! A claim first locks what is due, each with its follower for sharing, and then reads what the gate looks at: so it sees every
 //! change that was committed before, and no other comes until the attempts have started.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{delivery::DeliveryState, id::CarrierId};
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    id::{CarrierId, DistributionId, FollowerId, MessageId},
+};
 
-use super::{PostgresInformation, tally};
+use super::{
+    PostgresInformation,
+    expansion::{ADVANCE_CURSOR, message},
+    tally,
+};
 use crate::{
     StoreError,
     information::{
+        FollowerKey,
         changed::{MessageKeyRow, message_row},
-        claiming::{Started, attempted, learn},
+        claiming::{Learnt, Started, attempted, learn},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
     },
-    postgres::again,
-    row::{BulkRow as _, Columns as _, Id, bulk_rows, micros},
+    postgres::{Tx, again},
+    row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
 };
 
 pub(super) const DUE_DIALOGUES: &str = "
@@ -38,9 +48,11 @@ pub(super) const DUE_DIALOGUES: &str = "
 
 pub(super) const DUE_DISTRIBUTIONS: &str = "
     SELECT d.official_account, d.distribution_id, d.messages_per_second,
-           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
-            WHERE m.carrier = $1 AND m.distribution = uuid_send(d.distribution_id)
-                AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS counted)
+           CASE WHEN d.expanded OR d.expire_time <= $2 THEN
+               (SELECT count(*) FROM (SELECT 1 FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = uuid_send(d.distribution_id)
+                    AND m.official_account = d.official_account AND m.due_time <= $2 AND m.state < 2 LIMIT $3) AS counted)
+           ELSE $3 END
     FROM distribution AS d
     WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= $2";
 
@@ -72,6 +84,35 @@ pub(super) const DUE: &str = "
         WHERE v.distribution = $1 AND v.customer_id = t.customer_id OFFSET 0) AS v ON true
     ORDER BY m.due_time";
 
+pub(super) const WALKING: &str = "
+    SELECT official_account, cursor, expire_time FROM distribution
+    WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2 AND expire_time > $2 AND NOT expanded
+    FOR NO KEY UPDATE";
+
+pub(super) const NEXT_FOLLOWERS: &str = "
+    SELECT follower FROM follower
+    WHERE official_account = $1 AND follower > $2 AND following ORDER BY follower LIMIT $3 FOR SHARE";
+
+pub(super) const STANDING: &str = "
+    SELECT $1, k.follower, NULL, $3::bigint, 0::bigint, 0::bigint, $4::bigint, NULL::uuid, NULL::bigint, NULL::uuid, NULL::text,
+           f.phone_number, f.following, NULL::uuid, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
+           0::bigint, f.carrier
+    FROM unnest($5::uuid[]) AS k (follower)
+    CROSS JOIN LATERAL (SELECT * FROM follower AS f
+        WHERE f.official_account = $1 AND f.follower = k.follower OFFSET 0) AS f
+    LEFT JOIN LATERAL (SELECT * FROM customer_information AS t
+        WHERE t.official_account = $1 AND t.follower = k.follower OFFSET 0) AS t ON true
+    LEFT JOIN LATERAL (SELECT * FROM distribution_value AS v
+        WHERE v.distribution = $2 AND v.customer_id = t.customer_id OFFSET 0) AS v ON true";
+
+// No two walks make the same: the cursor moves in the same transaction, with the distribution locked.
+pub(super) const MAKE: &str = "
+    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts, due_time,
+        expire_time, tie_id, customer_id, change_time)
+    SELECT $1, k.follower, k.message, k.carrier, $2, k.purpose, k.state, k.attempts, k.due_time, $3, k.tie, k.customer, $4
+    FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::uuid[],
+        $13::text[]) AS k (follower, message, carrier, purpose, state, attempts, due_time, tie, customer)";
+
 pub(super) const MOVE: &str = "
     UPDATE delivery AS m SET state = k.state, purpose = k.purpose, attempts = k.attempts, due_time = k.due_time,
         tie_id = k.tie, customer_id = k.customer, change_time = $10
@@ -83,15 +124,16 @@ pub(super) const ATTEMPTED: &str = "
     SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, m.follower, m.message_id
     FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS k (account, follower, message)
     CROSS JOIN LATERAL (SELECT * FROM delivery AS m
-        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
-        FOR NO KEY UPDATE) AS m";
+        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message OFFSET 0) AS m";
 
 pub(super) const RECORD: &str = "
     UPDATE delivery AS m SET state = k.state, due_time = coalesce(k.due_time, m.due_time),
-        throttled = m.throttled + k.throttled, change_time = $7
-    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
-        AS k (account, follower, message, state, due_time, throttled)
-    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message";
+        throttled = m.throttled + k.throttled, change_time = $9
+    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+        AS k (account, follower, message, was, attempts, state, due_time, throttled)
+    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
+        AND m.state = k.was AND m.attempts = k.attempts
+    RETURNING m.follower, m.message_id";
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery AS m SET state = 6, change_time = $3 FROM
@@ -114,11 +156,26 @@ bulk_rows! {
         customer: Option<&'a str>,
     }
 
+    /// A delivery that a claim made.
+    MadeRow<'a> {
+        follower: Id,
+        message: Id,
+        carrier: &'a str,
+        purpose: i64,
+        state: i64,
+        attempts: i64,
+        due_time: i64,
+        tie: Option<Id>,
+        customer: Option<&'a str>,
+    }
+
     /// A delivery that results moved.
     LearntRow<'a> {
         account: &'a str,
         follower: Id,
         message: Id,
+        was: i64,
+        attempts: i64,
         state: i64,
         due_time: Option<i64>,
         throttled: i64,
@@ -157,9 +214,9 @@ impl DeliveryStore for PostgresInformation {
         again!(self.claim_once(claim))
     }
 
-    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         if results.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         again!(self.record_once(results, now))
     }
@@ -206,7 +263,10 @@ impl PostgresInformation {
             .bind(i64::from(claim.limit));
         let locked = tx.fetch(lock).await?;
         if locked.is_empty() {
-            return Ok(Claimed::default());
+            return match &claim.source {
+                Source::Dialogues(_) => Ok(Claimed::default()),
+                Source::Distribution(id) => walk(tx, claim, *id).await,
+            };
         }
         let keys = locked.iter().map(|row| {
             Ok(LockedRow {
@@ -241,28 +301,113 @@ impl PostgresInformation {
         tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
         tally::store(&started.tally, &mut tx).await?;
         tx.commit().await?;
-        Ok(started.claimed())
+        let all_dialogues = matches!(claim.source, Source::Dialogues(_)) && count_of(&locked) < claim.limit;
+        Ok(started.claimed(!all_dialogues))
     }
 
-    /// Moves attempted deliveries forward, in the order of the results.
-    async fn record_once(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+    /// Moves attempted deliveries forward, in the order of the results. Nothing is locked beforehand: whatever another transaction
+    /// moves meanwhile is looked at again.
+    async fn record_once(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         let mut tx = self.database.write("record_attempts").await?;
-        let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
-        let loaded = tx.fetch(MessageKeyRow::bind(sqlx::query(ATTEMPTED), &keys)).await?;
         let mut tally = Tally::default();
-        let learnt = learn(&loaded, results, &mut tally)?;
-        let moves: Vec<_> = learnt
-            .iter()
-            .map(|it| {
-                let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
-                let (state, due_time, throttled) = (it.state, it.due_time, it.throttled);
-                LearntRow { account, follower, message, state, due_time, throttled }
-            })
-            .collect();
-        if !moves.is_empty() {
-            tx.execute(LearntRow::bind(sqlx::query(RECORD), &moves).bind(micros(now))).await?;
-            tally::store(&tally, &mut tx).await?;
+        let mut known = Vec::new();
+        let mut left = results.to_vec();
+        while !left.is_empty() {
+            let keys: Vec<_> = attempted(&left).into_iter().map(|(key, id)| message_row(key, id)).collect();
+            let loaded = tx.fetch(MessageKeyRow::bind(sqlx::query(ATTEMPTED), &keys)).await?;
+            let learnt = learn(&loaded, &left)?;
+            if known.is_empty() {
+                known = learnt.known;
+            }
+            if learnt.moves.is_empty() {
+                break;
+            }
+            let rows: Vec<_> = learnt.moves.iter().map(learnt_row).collect();
+            let record = LearntRow::bind(sqlx::query(RECORD), &rows).bind(micros(now));
+            let moved = tx.fetch(record).await?;
+            let moved = moved.iter().map(|row| Ok((row.id(0)?, row.id(1)?)));
+            let moved: HashSet<([u8; 16], [u8; 16])> = moved.collect::<Result<_, StoreError>>()?;
+            let has_moved = |key: &FollowerKey, id: MessageId| {
+                moved.contains(&(*key.follower.as_bytes(), *id.as_bytes()))
+            };
+            for it in learnt.moves.iter().filter(|it| has_moved(&it.key, it.message_id)) {
+                tally.moved(&loaded[it.row], it.was.0, it.is)?;
+            }
+            let stayed: HashSet<_> = learnt
+                .moves
+                .iter()
+                .filter(|it| !has_moved(&it.key, it.message_id))
+                .map(|it| (it.key.clone(), it.message_id))
+                .collect();
+            left.retain(|result| stayed.contains(&(result.key.clone(), result.message_id)));
         }
-        tx.commit().await
+        tally::store(&tally, &mut tx).await?;
+        tx.commit().await?;
+        Ok(known)
     }
+}
+
+fn learnt_row(it: &Learnt) -> LearntRow<'_> {
+    let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
+    LearntRow {
+        account,
+        follower,
+        message,
+        was: place(&DeliveryState::ALL, &it.was.0),
+        attempts: i64::from(it.was.1),
+        state: place(&DeliveryState::ALL, &it.is),
+        due_time: it.due_time,
+        throttled: it.throttled,
+    }
+}
+
+/// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
+async fn walk(mut tx: Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, StoreError> {
+    let distribution = Id::of(id.as_bytes());
+    let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
+    let Some(walking) = tx.fetch_optional(walking).await? else { return Ok(Claimed::default()) };
+    let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
+    let next =
+        sqlx::query(NEXT_FOLLOWERS).bind(account).bind(Id::of(&walking.id(1)?)).bind(i64::from(claim.limit));
+    let followers = tx.fetch(next).await?;
+    let followers: Vec<Id> =
+        followers.iter().map(|row| Ok(Id::of(&row.id(0)?))).collect::<Result<_, StoreError>>()?;
+    let done = count_of(&followers) < claim.limit;
+    let standing = sqlx::query(STANDING)
+        .bind(account)
+        .bind(distribution)
+        .bind(place(&Purpose::ALL, &Purpose::Undecided))
+        .bind(expire_time)
+        .bind(&followers);
+    let standing = tx.fetch(standing).await?;
+    let started =
+        Started::walked(claim, &standing, |row| Ok(message(id, FollowerId::from_bytes(row.id(1)?))))?;
+    let mut made = Vec::with_capacity(standing.len());
+    for (row, it) in standing.iter().zip(&started.moves) {
+        let (tie, customer) =
+            it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+        made.push(MadeRow {
+            follower: Id::of(it.key.follower.as_bytes()),
+            message: Id::of(it.message_id.as_bytes()),
+            carrier: row.text(20)?,
+            purpose: it.purpose,
+            state: it.state,
+            attempts: i64::from(it.attempts),
+            due_time: it.due_time,
+            tie,
+            customer,
+        });
+    }
+    let make =
+        sqlx::query(MAKE).bind(account).bind(&id.as_bytes()[..]).bind(expire_time).bind(micros(claim.now));
+    tx.execute(MadeRow::bind(make, &made)).await?;
+    let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(done);
+    tx.execute(advance).await?;
+    tally::store(&started.tally, &mut tx).await?;
+    tx.commit().await?;
+    Ok(started.claimed(!done))
+}
+
+fn count_of<T>(rows: &[T]) -> u32 {
+    u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Running distributions, made into deliveries and brought to an end, on PostgreSQL.
+//! Running distributions brought to an end, on PostgreSQL.
 //!
 //! Followers are walked in the order of their ids, which is the order of the tables. Surprising: what a carrier has to take back
 //! is found without an index of its own, by walking the followers up to where the expansion came and deriving each one's message.
@@ -20,39 +20,30 @@ use crate::{
     information::{
         claiming,
         distribution::line,
-        expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
+        expansion::{ExpansionStore, Revocable, RevocableMessage},
         tally::{Tally, TallyKey},
     },
-    postgres::{Tx, again},
+    postgres::Tx,
     row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
 };
 
 pub(super) const WORK: &str = "
     SELECT EXISTS (SELECT 1 FROM distribution WHERE state IN (1, 2)) OR EXISTS (SELECT 1 FROM revocation)";
 
-pub(super) const RUNNING: &str = "
-    SELECT d.distribution_id, d.expire_time, d.expanded,
-           coalesce((SELECT sum(t.count) FROM delivery_tally AS t
-                     WHERE t.distribution = uuid_send(d.distribution_id) AND t.state < 2), 0)::bigint
-    FROM distribution AS d
-    WHERE d.state IN (1, 2) AND d.state = 1 AND d.start_time <= $1
-    ORDER BY d.distribution_id";
-
-pub(super) const EXPANDING: &str = "
-    SELECT official_account, cursor, expire_time FROM distribution
-    WHERE distribution_id = $1 AND state = 1 AND start_time <= $2 AND NOT expanded FOR NO KEY UPDATE";
+pub(super) const UNMADE: &str = "
+    SELECT official_account, cursor, expire_time, distribution_id FROM distribution
+    WHERE state IN (1, 2) AND state = 1 AND start_time <= $1 AND expire_time <= $1 AND NOT expanded
+    ORDER BY distribution_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED";
 
 pub(super) const NEXT_FOLLOWERS: &str = "
     SELECT follower, carrier FROM follower
     WHERE official_account = $1 AND follower > $2 AND following ORDER BY follower LIMIT $3";
 
-pub(super) const DELIVER: &str = "
+pub(super) const MAKE_EXPIRED: &str = "
     INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
     SELECT $1, k.follower, k.message, k.carrier, $2, $6, $3, 0, $4, $5, $4
-    FROM unnest($7::uuid[], $8::uuid[], $9::text[]) AS k (follower, message, carrier)
-    ON CONFLICT DO NOTHING
-    RETURNING carrier";
+    FROM unnest($7::uuid[], $8::uuid[], $9::text[]) AS k (follower, message, carrier)";
 
 pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce($2, cursor), expanded = $3 WHERE distribution_id = $1";
@@ -145,21 +136,44 @@ pub(super) fn message(distribution: DistributionId, follower: FollowerId) -> Mes
 
 #[async_trait]
 impl ExpansionStore for PostgresInformation {
-    async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError> {
-        let found = sqlx::query(RUNNING).bind(micros(now)).fetch_all(self.database.read()).await;
-        let read = |row: &PgRow| {
-            Ok(Running {
-                id: DistributionId::from_bytes(row.id(0)?),
-                expire_time: row.instant(1)?,
-                expanded: row.flag(2)?,
-                live: row.small(3)?,
-            })
-        };
-        found.map_err(StoreError::during("running_distributions"))?.iter().map(read).collect()
-    }
-
-    async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError> {
-        again!(self.expand_once(id, limit, now))
+    async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        if !self.has_work("expire_unmade").await? {
+            return Ok(0);
+        }
+        let mut tx = self.database.write("expire_unmade").await?;
+        let unmade = sqlx::query(UNMADE).bind(micros(now));
+        let Some(unmade) = tx.fetch_optional(unmade).await? else { return Ok(0) };
+        let (account, expire_time) = (unmade.text(0)?, unmade.int(2)?);
+        let id = DistributionId::from_bytes(unmade.id(3)?);
+        let next =
+            sqlx::query(NEXT_FOLLOWERS).bind(account).bind(Id::of(&unmade.id(1)?)).bind(i64::from(limit));
+        let found = tx.fetch(next).await?;
+        let purpose = place(&Purpose::ALL, &Purpose::Undecided);
+        let state = place(&DeliveryState::ALL, &DeliveryState::Expired);
+        let (mut new, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
+        for row in &found {
+            let follower = FollowerId::from_bytes(row.id(0)?);
+            let message = Id::of(message(id, follower).as_bytes());
+            new.push(NewRow { follower: Id::of(follower.as_bytes()), message, carrier: row.text(1)? });
+            tally.add(TallyKey::new(account, row.text(1)?, id.as_bytes(), purpose, state), 1);
+        }
+        let made = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let advance = sqlx::query(ADVANCE_CURSOR)
+            .bind(Id::of(id.as_bytes()))
+            .bind(new.last().map(|last| last.follower))
+            .bind(made < limit);
+        tx.execute(advance).await?;
+        let make = sqlx::query(MAKE_EXPIRED)
+            .bind(account)
+            .bind(&id.as_bytes()[..])
+            .bind(state)
+            .bind(micros(now))
+            .bind(expire_time)
+            .bind(purpose);
+        tx.execute(NewRow::bind(make, &new)).await?;
+        tally::store(&tally, &mut tx).await?;
+        tx.commit().await?;
+        Ok(made)
     }
 
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
@@ -286,56 +300,6 @@ impl PostgresInformation {
             .fetch_one(self.database.read())
             .await
             .map_err(StoreError::during(transaction))
-    }
-
-    async fn expand_once(
-        &self,
-        id: DistributionId,
-        limit: u32,
-        now: Timestamp,
-    ) -> Result<Expanded, StoreError> {
-        let mut tx = self.database.write("expand_distribution").await?;
-        let expanding = sqlx::query(EXPANDING).bind(Id::of(id.as_bytes())).bind(micros(now));
-        let Some(expanding) = tx.fetch_optional(expanding).await? else {
-            return Ok(Expanded { made: 0, done: true });
-        };
-        let (account, expire_time) = (expanding.text(0)?, expanding.int(2)?);
-        let next =
-            sqlx::query(NEXT_FOLLOWERS).bind(account).bind(Id::of(&expanding.id(1)?)).bind(i64::from(limit));
-        let found = tx.fetch(next).await?;
-        let in_time = expire_time > micros(now);
-        let state = if in_time { DeliveryState::Queued } else { DeliveryState::Expired };
-        let (purpose, state) =
-            (place(&Purpose::ALL, &Purpose::Undecided), place(&DeliveryState::ALL, &state));
-        let mut new = Vec::with_capacity(found.len());
-        for row in &found {
-            let follower = FollowerId::from_bytes(row.id(0)?);
-            let message = Id::of(message(id, follower).as_bytes());
-            new.push(NewRow { follower: Id::of(follower.as_bytes()), message, carrier: row.text(1)? });
-        }
-        let made = u32::try_from(new.len()).unwrap_or(u32::MAX);
-        let done = made < limit;
-        let advance = sqlx::query(ADVANCE_CURSOR)
-            .bind(Id::of(id.as_bytes()))
-            .bind(new.last().map(|last| last.follower))
-            .bind(done);
-        tx.execute(advance).await?;
-        if !new.is_empty() {
-            let deliver = sqlx::query(DELIVER)
-                .bind(account)
-                .bind(&id.as_bytes()[..])
-                .bind(state)
-                .bind(micros(now))
-                .bind(expire_time)
-                .bind(purpose);
-            let mut tally = Tally::default();
-            for row in &tx.fetch(NewRow::bind(deliver, &new)).await? {
-                tally.add(TallyKey::new(account, row.text(0)?, id.as_bytes(), purpose, state), 1);
-            }
-            tally::store(&tally, &mut tx).await?;
-        }
-        tx.commit().await?;
-        Ok(Expanded { made, done })
     }
 }
 

@@ -1,15 +1,11 @@
 //! Loads what a unit of work concerns, and locks it: a query for each kind of thing, none for each follower.
 
-use musubi_domain::{
-    delivery::DeliveryState,
-    guess::{Axis, Count},
-    id::MessageId,
-};
+use musubi_domain::guess::{Axis, Count};
 
 use crate::{
     StoreError,
     information::{
-        changed::{KeyRow, MessageKeyRow, key_rows, message_row},
+        changed::{KeyRow, key_rows},
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, record_of},
     },
@@ -55,12 +51,6 @@ pub(super) const TIED: &str = "
 pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM unnest($2::text[]) AS k (event)
     CROSS JOIN LATERAL (SELECT * FROM inbox AS i WHERE i.carrier = $1 AND i.event_id = k.event OFFSET 0) AS i";
-
-pub(super) const MESSAGES: &str = "
-    SELECT m.message_id, m.state FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS k (account, follower, message)
-    CROSS JOIN LATERAL (SELECT * FROM delivery AS m
-        WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
-        FOR NO KEY UPDATE) AS m";
 
 pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end
@@ -109,15 +99,6 @@ pub(super) async fn load(tx: &mut Tx, scope: &Scope) -> Result<Work, StoreError>
     if let Some((carrier, events)) = &scope.events {
         let seen = tx.fetch(sqlx::query(EVENTS).bind(carrier.as_str()).bind(events)).await?;
         work.seen = seen.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<_, StoreError>>()?;
-    }
-    if !scope.messages.is_empty() {
-        let mut messages: Vec<_> = scope.messages.iter().map(|(key, id)| (key, *id)).collect();
-        messages.sort_unstable();
-        messages.dedup();
-        let keys: Vec<_> = messages.into_iter().map(|(key, id)| message_row(key, id)).collect();
-        for row in &tx.fetch(MessageKeyRow::bind(sqlx::query(MESSAGES), &keys)).await? {
-            work.messages.insert(MessageId::from_bytes(row.id(0)?), row.one_of(&DeliveryState::ALL, 1)?);
-        }
     }
     if !scope.guesses.is_empty() {
         let mut keys: Vec<_> = scope

@@ -6,10 +6,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use musubi_domain::{
-    delivery::{DeliveryState, Purpose},
-    id::MessageId,
-};
+use musubi_domain::delivery::{DeliveryState, Purpose};
 
 use super::{
     audit::audit,
@@ -20,12 +17,12 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, delivery_rows, key_rows, message_row},
+        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, delivery_rows, key_rows},
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey},
     },
     postgres::Tx,
-    row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
+    row::{BulkRow as _, Columns as _, micros, place},
 };
 
 const FOLLOW: &str = "
@@ -116,12 +113,6 @@ pub(super) const DELIVERIES: &str = "
     ON CONFLICT DO NOTHING
     RETURNING official_account, carrier, purpose";
 
-pub(super) const MESSAGES: &str = "
-    UPDATE delivery AS m SET state = k.state, change_time = $5
-    FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[]) AS k (account, follower, message, state)
-    WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message
-    RETURNING m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id";
-
 pub(super) const WITHDRAWN: &str = "
     UPDATE delivery AS m SET state = 7, change_time = $3
     FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
@@ -134,11 +125,6 @@ const ADDED: &str = "
     ON CONFLICT (official_account, carrier) DO UPDATE SET
         added_by_event = l.added_by_event + excluded.added_by_event,
         added_by_list = l.added_by_list + excluded.added_by_list";
-
-bulk_rows! {
-    /// Where a delivery stands now.
-    StateRow<'a> { account: &'a str, follower: Id, message: Id, state: i64, }
-}
 
 /// Stores the difference between what was loaded and what it became.
 pub(super) async fn save(
@@ -175,49 +161,12 @@ pub(super) async fn save(
     tx.write(GUESSES, &changed.guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
-    move_messages(tx, scope, before, work, now, &mut tally).await?;
     withdraw(tx, &work.withdrawn, now, &mut tally).await?;
     deliver(tx, &work.deliveries, now, &mut tally).await?;
     audit(tx, &work.audits, now).await?;
     tx.write(ADDED, &added_rows(&work.added)).await?;
     tx.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     tally::store(&tally, tx).await
-}
-
-async fn move_messages(
-    tx: &mut Tx,
-    scope: &Scope,
-    before: &Before,
-    work: &Work,
-    now: Timestamp,
-    tally: &mut Tally,
-) -> Result<(), StoreError> {
-    // Two receipts of a batch may concern one message; it moves once.
-    let messages: BTreeSet<_> = scope.messages.iter().map(|(key, id)| (key, *id)).collect();
-    let mut moves = Vec::new();
-    for (key, id) in messages {
-        let (Some(was), Some(is)) = (before.messages.get(&id), work.messages.get(&id)) else { continue };
-        if was != is {
-            let row = message_row(key, id);
-            let state = place(&DeliveryState::ALL, is);
-            moves.push(StateRow {
-                account: row.account,
-                follower: row.follower,
-                message: row.message,
-                state,
-            });
-        }
-    }
-    if moves.is_empty() {
-        return Ok(());
-    }
-    for row in tx.fetch(StateRow::bind(sqlx::query(MESSAGES), &moves).bind(micros(now))).await? {
-        let id = MessageId::from_bytes(row.id(5)?);
-        if let Some(was) = before.messages.get(&id) {
-            tally.moved(&row, *was, row.one_of(&DeliveryState::ALL, 4)?)?;
-        }
-    }
-    Ok(())
 }
 
 async fn withdraw(

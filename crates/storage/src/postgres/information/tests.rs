@@ -1,7 +1,10 @@
 //! The conformance suite on PostgreSQL, and what only PostgreSQL can be asked: its plans, and two that work at the same time.
 
 use async_trait::async_trait;
-use musubi_domain::id::{DistributionId, MessageId};
+use musubi_domain::{
+    delivery::DeliveryState,
+    id::{DistributionId, MessageId},
+};
 use sqlx::AssertSqlSafe;
 
 use super::{PostgresInformation, expansion};
@@ -9,6 +12,7 @@ use crate::{
     conformance::information as facts,
     information::FollowerKey,
     postgres::testing::{self, Fresh},
+    row::{Columns as _, Id},
 };
 
 #[async_trait]
@@ -64,6 +68,15 @@ impl facts::Bench for PostgresInformation {
                 coalesce(upper(replace(follower::text, '-', '')), '-'), action, detail)
             FROM audit ORDER BY audit_id";
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
+    }
+
+    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState> {
+        let row = sqlx::query("SELECT state FROM delivery WHERE message_id = $1")
+            .bind(Id::of(message.as_bytes()))
+            .fetch_optional(self.database.read())
+            .await
+            .unwrap();
+        row.map(|row| row.one_of(&DeliveryState::ALL, 0).unwrap())
     }
 
     async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId {

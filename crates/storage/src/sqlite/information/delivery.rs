@@ -5,20 +5,27 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{delivery::DeliveryState, id::CarrierId};
-use sqlx::{Sqlite, Transaction};
+use musubi_domain::{
+    delivery::{DeliveryState, Purpose},
+    id::{CarrierId, DistributionId, FollowerId},
+};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{SqliteInformation, tally};
+use super::{
+    SqliteInformation,
+    expansion::{ADVANCE_CURSOR, message},
+    tally,
+};
 use crate::{
     StoreError,
     information::{
         changed::message_row,
-        claiming::{Started, attempted, learn},
+        claiming::{Learnings, Learnt, Started, attempted, learn},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
     },
-    row::{Columns as _, Id, micros},
+    row::{Columns as _, Id, micros, place},
     sqlite::rows,
 };
 
@@ -40,9 +47,11 @@ pub(super) const DUE_DIALOGUES: &str = "
 
 pub(super) const DUE_DISTRIBUTIONS: &str = "
     SELECT d.official_account, d.distribution_id, d.messages_per_second,
-           (SELECT count(*) FROM (SELECT 1 FROM delivery AS m INDEXED BY delivery_due
-            WHERE m.carrier = ?1 AND m.distribution = d.distribution_id AND m.official_account = d.official_account
-                AND m.due_time <= ?2 AND m.state IN (0, 1) LIMIT ?3))
+           CASE WHEN d.expanded = 1 OR d.expire_time <= ?2 THEN
+               (SELECT count(*) FROM (SELECT 1 FROM delivery AS m INDEXED BY delivery_due
+                WHERE m.carrier = ?1 AND m.distribution = d.distribution_id AND m.official_account = d.official_account
+                    AND m.due_time <= ?2 AND m.state IN (0, 1) LIMIT ?3))
+           ELSE ?3 END
     FROM distribution AS d INDEXED BY distribution_running
     WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= ?2";
 
@@ -61,6 +70,26 @@ pub(super) const DUE: &str = "
     LEFT JOIN distribution_value AS v ON v.distribution = m.distribution AND v.customer_id = t.customer_id
     WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.official_account = ?3 AND m.due_time <= ?4 AND m.state IN (0, 1)
     ORDER BY m.due_time LIMIT ?5";
+
+pub(super) const WALKING: &str = "
+    SELECT official_account, cursor, expire_time FROM distribution
+    WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2 AND expire_time > ?2 AND expanded = 0";
+
+pub(super) const STANDING: &str = "
+    SELECT f.official_account, f.follower, NULL, ?5, 0, 0, ?6, NULL, NULL, NULL, NULL,
+           f.phone_number, f.following, NULL, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
+           0, f.carrier, f.number
+    FROM follower AS f
+    LEFT JOIN customer_information AS t ON t.number = f.number
+    LEFT JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = t.customer_id
+    WHERE f.official_account = ?2 AND f.number > ?3 AND f.following = 1
+    ORDER BY f.number LIMIT ?4";
+
+pub(super) const MAKE: &str = "
+    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts, due_time,
+        expire_time, tie_id, customer_id, change_time)
+    SELECT unhex(value ->> 0), value ->> 1, ?1, value ->> 2, ?2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?3,
+        unhex(value ->> 7), value ->> 8, ?4 FROM json_each(?5)";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
@@ -134,7 +163,10 @@ impl DeliveryStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         if due.is_empty() {
-            return Ok(Claimed::default());
+            return match &claim.source {
+                Source::Dialogues(_) => Ok(Claimed::default()),
+                Source::Distribution(id) => walk(tx, TRANSACTION, claim, *id).await,
+            };
         }
         let started = Started::of(claim, &due)?;
         let moves: Vec<_> = started
@@ -155,17 +187,35 @@ impl DeliveryStore for SqliteInformation {
             .map_err(&failed)?;
         tally::store(&started.tally, &mut tx, TRANSACTION).await?;
         tx.commit().await.map_err(&failed)?;
-        Ok(started.claimed())
+        let all_dialogues = matches!(claim.source, Source::Dialogues(_)) && count_of(&due) < claim.limit;
+        Ok(started.claimed(!all_dialogues))
     }
 
-    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<(), StoreError> {
+    async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         const TRANSACTION: &str = "record_attempts";
+        let failed = StoreError::during(TRANSACTION);
         if results.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut tx = self.database.write(TRANSACTION).await?;
-        record(&mut tx, TRANSACTION, results, now).await?;
-        tx.commit().await.map_err(StoreError::during(TRANSACTION))
+        let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
+        let loaded = sqlx::query(ATTEMPTED).bind(rows(&keys)?).fetch_all(&mut *tx).await.map_err(&failed)?;
+        let Learnings { known, moves } = learn(&loaded, results)?;
+        if !moves.is_empty() {
+            let mut tally = Tally::default();
+            for it in &moves {
+                tally.moved(&loaded[it.row], it.was.0, it.is)?;
+            }
+            let row = |it: &Learnt| {
+                let state = place(&DeliveryState::ALL, &it.is);
+                (Id::of(it.message_id.as_bytes()), state, it.due_time, it.throttled)
+            };
+            let record = sqlx::query(RECORD).bind(rows(&moves.iter().map(row).collect::<Vec<_>>())?);
+            record.bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
+            tally::store(&tally, &mut tx, TRANSACTION).await?;
+        }
+        tx.commit().await.map_err(&failed)?;
+        Ok(known)
     }
 
     async fn expire_unconfirmed(
@@ -194,25 +244,62 @@ impl DeliveryStore for SqliteInformation {
     }
 }
 
-/// Moves attempted deliveries forward inside a transaction, in the order of the results.
-async fn record(
-    tx: &mut Transaction<'_, Sqlite>,
+/// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
+async fn walk(
+    mut tx: Transaction<'_, Sqlite>,
     transaction: &'static str,
-    results: &[AttemptResult],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+    claim: &Claim,
+    id: DistributionId,
+) -> Result<Claimed, StoreError> {
     let failed = StoreError::during(transaction);
-    let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
-    let loaded = sqlx::query(ATTEMPTED).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let mut tally = Tally::default();
-    let learnt = learn(&loaded, results, &mut tally)?;
-    if learnt.is_empty() {
-        return Ok(());
+    let distribution = &id.as_bytes()[..];
+    let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
+    let Some(walking) = walking.fetch_optional(&mut *tx).await.map_err(&failed)? else {
+        return Ok(Claimed::default());
+    };
+    let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
+    let standing = sqlx::query(STANDING)
+        .bind(distribution)
+        .bind(account)
+        .bind(walking.int(1)?)
+        .bind(claim.limit)
+        .bind(place(&Purpose::ALL, &Purpose::Undecided))
+        .bind(expire_time)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let done = count_of(&standing) < claim.limit;
+    let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(21)?));
+    let started = Started::walked(claim, &standing, message_of)?;
+    let mut made = Vec::with_capacity(standing.len());
+    for (row, it) in standing.iter().zip(&started.moves) {
+        let (tie, customer) =
+            it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+        let message = Id::of(it.message_id.as_bytes());
+        let (number, carrier) = (row.int(21)?, row.text(20)?);
+        made.push((message, number, carrier, it.purpose, it.state, it.attempts, it.due_time, tie, customer));
     }
-    let moves: Vec<_> = learnt
-        .iter()
-        .map(|it| (Id::of(it.message_id.as_bytes()), it.state, it.due_time, it.throttled))
-        .collect();
-    sqlx::query(RECORD).bind(rows(&moves)?).bind(micros(now)).execute(&mut **tx).await.map_err(&failed)?;
-    tally::store(&tally, tx, transaction).await
+    sqlx::query(MAKE)
+        .bind(account)
+        .bind(distribution)
+        .bind(expire_time)
+        .bind(micros(claim.now))
+        .bind(rows(&made)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    sqlx::query(ADVANCE_CURSOR)
+        .bind(distribution)
+        .bind(standing.last().map(|row| row.int(21)).transpose()?)
+        .bind(done)
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    tally::store(&started.tally, &mut tx, transaction).await?;
+    tx.commit().await.map_err(&failed)?;
+    Ok(started.claimed(!done))
+}
+
+fn count_of<T>(rows: &[T]) -> u32 {
+    u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Running distributions, made into deliveries and brought to an end, on SQLite.
+//! Running distributions brought to an end, on SQLite.
 //!
 //! Surprising: what a carrier has to take back is found without an index of its own, by walking the followers up to where the
 //! expansion came and deriving each one's message id.
@@ -20,7 +20,7 @@ use crate::{
     information::{
         claiming,
         distribution::line,
-        expansion::{Expanded, ExpansionStore, Revocable, RevocableMessage, Running},
+        expansion::{ExpansionStore, Revocable, RevocableMessage},
         tally::{Tally, TallyKey},
     },
     row::{Columns as _, Id, micros, place},
@@ -31,29 +31,19 @@ pub(super) const WORK: &str = "
     SELECT EXISTS (SELECT 1 FROM distribution INDEXED BY distribution_running WHERE state IN (1, 2))
         OR EXISTS (SELECT 1 FROM revocation)";
 
-pub(super) const RUNNING: &str = "
-    SELECT d.distribution_id, d.expire_time, d.expanded,
-           coalesce((SELECT sum(t.count) FROM delivery_tally AS t
-                     WHERE t.distribution = d.distribution_id AND t.state IN (0, 1)), 0)
-    FROM distribution AS d INDEXED BY distribution_running
-    WHERE d.state IN (1, 2) AND d.state = 1 AND d.start_time <= ?1
-    ORDER BY d.distribution_id";
-
-pub(super) const EXPANDING: &str = "
-    SELECT official_account, cursor, expire_time FROM distribution
-    WHERE distribution_id = ?1 AND state = 1 AND start_time <= ?2 AND expanded = 0";
+pub(super) const UNMADE: &str = "
+    SELECT d.official_account, d.cursor, d.expire_time, d.distribution_id FROM distribution AS d INDEXED BY distribution_running
+    WHERE d.state IN (1, 2) AND d.state = 1 AND d.start_time <= ?1 AND d.expire_time <= ?1 AND d.expanded = 0 LIMIT 1";
 
 pub(super) const NEXT_FOLLOWERS: &str = "
     SELECT number, follower, carrier FROM follower
     WHERE official_account = ?1 AND number > ?2 AND following = 1
     ORDER BY number LIMIT ?3";
 
-pub(super) const DELIVER: &str = "
+pub(super) const MAKE_EXPIRED: &str = "
     INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
-    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM json_each(?7) WHERE true
-    ON CONFLICT DO NOTHING
-    RETURNING carrier";
+    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM json_each(?7)";
 
 pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
@@ -129,80 +119,55 @@ pub(super) fn message(distribution: DistributionId, follower: FollowerId, number
 
 #[async_trait]
 impl ExpansionStore for SqliteInformation {
-    async fn running(&self, now: Timestamp) -> Result<Vec<Running>, StoreError> {
-        let found = sqlx::query(RUNNING)
-            .bind(micros(now))
-            .fetch_all(self.database.read_fresh())
-            .await
-            .map_err(StoreError::during("running_distributions"))?;
-        let read = |row: &SqliteRow| {
-            Ok(Running {
-                id: DistributionId::from_bytes(row.id(0)?),
-                expire_time: row.instant(1)?,
-                expanded: row.flag(2)?,
-                live: row.small(3)?,
-            })
-        };
-        found.iter().map(read).collect()
-    }
-
-    async fn expand(&self, id: DistributionId, limit: u32, now: Timestamp) -> Result<Expanded, StoreError> {
-        const TRANSACTION: &str = "expand_distribution";
+    async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        const TRANSACTION: &str = "expire_unmade";
         let failed = StoreError::during(TRANSACTION);
+        if !self.has_work(TRANSACTION).await? {
+            return Ok(0);
+        }
         let mut tx = self.database.write(TRANSACTION).await?;
-        let expanding = sqlx::query(EXPANDING).bind(&id.as_bytes()[..]).bind(micros(now));
-        let Some(expanding) = expanding.fetch_optional(&mut *tx).await.map_err(&failed)? else {
-            return Ok(Expanded { made: 0, done: true });
-        };
-        let account = expanding.text(0)?;
-        let expire_time = expanding.int(2)?;
+        let unmade = sqlx::query(UNMADE).bind(micros(now)).fetch_optional(&mut *tx).await;
+        let Some(unmade) = unmade.map_err(&failed)? else { return Ok(0) };
+        let (account, expire_time) = (unmade.text(0)?, unmade.int(2)?);
+        let id = DistributionId::from_bytes(unmade.id(3)?);
         let found = sqlx::query(NEXT_FOLLOWERS)
             .bind(account)
-            .bind(expanding.int(1)?)
+            .bind(unmade.int(1)?)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        let in_time = expire_time > micros(now);
-        let state = if in_time { DeliveryState::Queued } else { DeliveryState::Expired };
-        let (purpose, state) =
-            (place(&Purpose::ALL, &Purpose::Undecided), place(&DeliveryState::ALL, &state));
+        let purpose = place(&Purpose::ALL, &Purpose::Undecided);
+        let state = place(&DeliveryState::ALL, &DeliveryState::Expired);
         let (mut deliveries, mut tally) = (Vec::with_capacity(found.len()), Tally::default());
-        let mut last = None;
         for row in &found {
             let number = row.int(0)?;
             let message_id = message(id, FollowerId::from_bytes(row.id(1)?), number);
             deliveries.push((number, Id::of(message_id.as_bytes()), row.text(2)?));
-            last = Some(number);
+            tally.add(TallyKey::new(account, row.text(2)?, id.as_bytes(), purpose, state), 1);
         }
-        if !deliveries.is_empty() {
-            let made = sqlx::query(DELIVER)
-                .bind(account)
-                .bind(&id.as_bytes()[..])
-                .bind(state)
-                .bind(micros(now))
-                .bind(expire_time)
-                .bind(purpose)
-                .bind(rows(&deliveries)?)
-                .fetch_all(&mut *tx)
-                .await
-                .map_err(&failed)?;
-            for row in &made {
-                tally.add(TallyKey::new(account, row.text(0)?, id.as_bytes(), purpose, state), 1);
-            }
-            tally::store(&tally, &mut tx, TRANSACTION).await?;
-        }
+        sqlx::query(MAKE_EXPIRED)
+            .bind(account)
+            .bind(&id.as_bytes()[..])
+            .bind(state)
+            .bind(micros(now))
+            .bind(expire_time)
+            .bind(purpose)
+            .bind(rows(&deliveries)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        tally::store(&tally, &mut tx, TRANSACTION).await?;
         let made = u32::try_from(found.len()).unwrap_or(u32::MAX);
-        let done = made < limit;
         sqlx::query(ADVANCE_CURSOR)
             .bind(&id.as_bytes()[..])
-            .bind(last)
-            .bind(done)
+            .bind(deliveries.last().map(|last| last.0))
+            .bind(made < limit)
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
-        Ok(Expanded { made, done })
+        Ok(made)
     }
 
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {

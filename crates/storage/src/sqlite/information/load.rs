@@ -1,16 +1,12 @@
 //! Loads what a unit of work concerns: a query for each kind of thing, none for each follower.
 
-use musubi_domain::{
-    delivery::DeliveryState,
-    guess::{Axis, Count},
-    id::MessageId,
-};
+use musubi_domain::guess::{Axis, Count};
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
     StoreError,
     information::{
-        changed::{key_rows, message_row},
+        changed::key_rows,
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, record_of},
     },
@@ -42,12 +38,6 @@ pub(super) const TIED: &str = "
 
 pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
-
-pub(super) const MESSAGES: &str = "
-    SELECT m.message_id, m.state FROM json_each(?1) AS k
-    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
-    CROSS JOIN follower AS f ON f.number = m.number
-        AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)";
 
 pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM json_each(?1) AS k
@@ -90,14 +80,6 @@ pub(super) async fn load(
             .await
             .map_err(&failed)?;
         work.seen = seen.into_iter().collect();
-    }
-    if !scope.messages.is_empty() {
-        let keys: Vec<_> = scope.messages.iter().map(|(key, id)| message_row(key, *id)).collect();
-        let loaded = sqlx::query(MESSAGES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
-        for row in &loaded {
-            let state = row.one_of(&DeliveryState::ALL, 1)?;
-            work.messages.insert(MessageId::from_bytes(row.id(0)?), state);
-        }
     }
     if !scope.guesses.is_empty() {
         let keys: Vec<_> = scope

@@ -1,10 +1,8 @@
 //! Stores what a unit of work changed: compares with what was loaded and writes the difference, a statement for each kind of
 //! thing.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
-use musubi_domain::{delivery::DeliveryState, id::MessageId};
+use musubi_domain::delivery::DeliveryState;
 use serde::Serialize;
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -21,7 +19,7 @@ use crate::{
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey},
     },
-    row::{Columns as _, Id, micros, place},
+    row::{Columns as _, micros},
     sqlite::rows,
 };
 
@@ -111,11 +109,6 @@ pub(super) const DELIVERIES: &str = "
     ON CONFLICT DO NOTHING
     RETURNING official_account, carrier, purpose";
 
-pub(super) const MESSAGES: &str = "
-    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM json_each(?1) AS k
-    WHERE delivery.message_id = unhex(k.value ->> 0)
-    RETURNING official_account, carrier, distribution, purpose, state, message_id";
-
 pub(super) const WITHDRAWN: &str = "
     UPDATE delivery INDEXED BY delivery_queued SET state = 7, change_time = ?2 WHERE state = 0 AND number IN
         (SELECT f.number FROM json_each(?1) AS k
@@ -164,7 +157,6 @@ pub(super) async fn save(
     run.write(GUESSES, &changed.guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
-    run.move_messages(scope, before, work, now, &mut tally).await?;
     run.withdraw(&work.withdrawn, now, &mut tally).await?;
     run.deliver(&work.deliveries, now, &mut tally).await?;
     tally::store(&tally, run.tx, transaction).await?;
@@ -216,35 +208,6 @@ impl Run<'_, '_> {
         }
         for row in self.returning(DELIVERIES, rows(&delivery_rows(deliveries))?, now).await? {
             tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], row.int(2)?, 0), 1);
-        }
-        Ok(())
-    }
-
-    async fn move_messages(
-        &mut self,
-        scope: &Scope,
-        before: &Before,
-        work: &Work,
-        now: Timestamp,
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
-        // Two receipts of a batch may concern one message; it moves once.
-        let messages: BTreeSet<MessageId> = scope.messages.iter().map(|(_, id)| *id).collect();
-        let mut values = Vec::new();
-        for id in &messages {
-            let (Some(was), Some(is)) = (before.messages.get(id), work.messages.get(id)) else { continue };
-            if was != is {
-                values.push((Id::of(id.as_bytes()), place(&DeliveryState::ALL, is)));
-            }
-        }
-        if values.is_empty() {
-            return Ok(());
-        }
-        for row in self.returning(MESSAGES, rows(&values)?, now).await? {
-            let id = MessageId::from_bytes(row.id(5)?);
-            if let Some(was) = before.messages.get(&id) {
-                tally.moved(&row, *was, row.one_of(&DeliveryState::ALL, 4)?)?;
-            }
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::{
         delivery::Source,
         flow::{Audit, FlowStore as _, Work},
     },
+    row::Columns as _,
 };
 
 #[async_trait]
@@ -64,6 +65,15 @@ impl facts::Bench for SqliteInformation {
             SELECT concat_ws(' ', company, coalesce(official_account, '-'), iif(follower IS NULL, '-', hex(follower)), action, detail)
             FROM audit ORDER BY audit_id";
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
+    }
+
+    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState> {
+        let row = sqlx::query("SELECT state FROM delivery WHERE message_id = ?1")
+            .bind(&message.as_bytes()[..])
+            .fetch_optional(self.database.read())
+            .await
+            .unwrap();
+        row.map(|row| row.one_of(&DeliveryState::ALL, 0).unwrap())
     }
 
     async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId {
@@ -233,7 +243,6 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         load::FOLLOWERS,
         load::TIED,
         load::EVENTS,
-        load::MESSAGES,
         load::GUESSES,
         save::FOLLOWERS,
         save::SUBSCRIPTIONS,
@@ -245,7 +254,6 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         save::TAKEN,
         save::GUESSES,
         save::DELIVERIES,
-        save::MESSAGES,
         save::WITHDRAWN,
         save::ADDED,
         review::SAVE,
@@ -317,7 +325,7 @@ async fn what_is_due_is_found_by_its_index() {
 async fn what_companies_ask_for_is_found_by_its_index() {
     let (store, _folder) = open().await;
     for (statement, access) in [
-        (expansion::RUNNING, "d USING INDEX distribution_running (state=?)"),
+        (expansion::UNMADE, "d USING INDEX distribution_running (state=?)"),
         (
             expansion::NEXT_FOLLOWERS,
             "follower USING INDEX follower_in_order (official_account=? AND number>?)",

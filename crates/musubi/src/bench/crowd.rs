@@ -1,20 +1,23 @@
-//! The people of a bench: populations as the demo's, one after the other, as one company's master and the answers to it.
+//! The people of measurements: populations as the demo's, one after the other, as one company's master and the answers to it.
 //!
 //! A population is made whole, so a large one is made of many small ones; memory holds one at a time. Surprising: an account number
 //! ends with the number of its population, so that neighbours in the file are strangers in the index, as with any real master.
 
+use jiff::Timestamp;
 use musubi_domain::{
-    Error,
-    customer::{Customer, GivenAccount},
+    Error, ErrorKind,
+    customer::{Customer, GivenAccount, KeyedCustomer},
     identity::{AttestedIdentity, IdentityMethod},
 };
-use musubi_matching::{AccountFormat, parse_account_text};
+use musubi_matching::{AccountFormat, keyed, parse_account_text};
+use musubi_storage::company::{CompanyStore, ImportEnding};
 use musubi_terminal_simulator::story::{self, Story};
+use tokio::sync::mpsc;
 
 use crate::population::{CustomerRow, OfficialAccountPlan, Plan, generate};
 
 /// Customers of one population.
-const ROWS: usize = 30_000;
+pub(super) const ROWS: usize = 30_000;
 /// Digits of an account number inside of a population, and of the population's own.
 const DIGITS: (u8, usize) = (6, 4);
 /// Digits of an account key.
@@ -28,7 +31,12 @@ pub(super) const ROWS_PER_ANSWER: usize = 4;
 pub(super) struct Answer {
     pub(super) account: GivenAccount,
     pub(super) identity: AttestedIdentity,
+    /// It is a customer's, and enough to be sure of it.
+    pub(super) confirmed: bool,
 }
+
+/// Rows of one transaction of an import.
+const BATCH: usize = 1_000;
 
 /// One population's share of a crowd.
 pub(super) struct Part {
@@ -37,8 +45,43 @@ pub(super) struct Part {
     pub(super) answers: Vec<Answer>,
 }
 
+/// Makes a crowd of so many customers and answers on a thread of its own and puts it into a store, as an import does; `stored` sees
+/// what was stored, part by part. Gives the answers, in no order of the master, as followers answer.
+pub(super) async fn import(
+    store: &dyn CompanyStore,
+    (rows, answers): (usize, usize),
+    mut stored: impl FnMut(&[KeyedCustomer]),
+) -> Result<Vec<Answer>, Error> {
+    let (sender, mut made) = mpsc::channel(1);
+    let making = tokio::task::spawn_blocking(move || {
+        for part in parts(rows, answers) {
+            let keyed =
+                |Part { customers, answers }| (customers.into_iter().map(keyed).collect::<Vec<_>>(), answers);
+            if sender.blocking_send(part.map(keyed)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut answers: Vec<Answer> = Vec::with_capacity(answers);
+    store.begin_import().await?;
+    while let Some(part) = made.recv().await {
+        let (customers, more) = part?;
+        for batch in customers.chunks(BATCH) {
+            store.stage_customers(batch).await?;
+        }
+        stored(&customers);
+        answers.extend(more);
+    }
+    making.await.map_err(|_| Error::new(ErrorKind::Internal, "the making of people panicked", ""))?;
+    store.finish_import(ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" }).await?;
+    let length = answers.len().max(1);
+    let mut answers: Vec<_> = answers.into_iter().enumerate().collect();
+    answers.sort_by_key(|(place, _)| place.wrapping_mul(0x9E37_79B9_7F4A_7C15) % length);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}
+
 /// A crowd of so many customers and answers, part by part; the same ones each time.
-pub(super) fn parts(rows: usize, answers: usize) -> impl Iterator<Item = Result<Part, Error>> {
+fn parts(rows: usize, answers: usize) -> impl Iterator<Item = Result<Part, Error>> {
     (0..rows.div_ceil(ROWS)).map(move |number| {
         // Answers lie evenly over the master: so many up to here, less those before.
         let upto = |number: usize| (number * ROWS).min(rows);
@@ -47,7 +90,8 @@ pub(super) fn parts(rows: usize, answers: usize) -> impl Iterator<Item = Result<
     })
 }
 
-fn part(number: usize, rows: usize, answers: usize) -> Result<Part, Error> {
+/// One population's share: so many customers, and at most so many answers to them.
+pub(super) fn part(number: usize, rows: usize, answers: usize) -> Result<Part, Error> {
     let (digits, width) = DIGITS;
     let plan = Plan {
         seed: number as u64,
@@ -87,7 +131,7 @@ fn customer(row: CustomerRow, suffix: &str) -> Result<Customer, Error> {
 }
 
 fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
-    let identity = story.identity?;
+    let (identity, confirmed) = (story.identity?, story.expected == story::Expected::Confirmed);
     let account = parse_account_text(&story.account_text, &format).ok()?;
     Some(Answer {
         account: GivenAccount {
@@ -105,5 +149,6 @@ fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
             birth_date: identity.birth_date,
             address: identity.address,
         },
+        confirmed,
     })
 }
