@@ -27,8 +27,8 @@ const SENDS: usize = 0;
 const TALKS: usize = 1;
 /// Stories of a play, half of them in each company.
 const STORIES: usize = 5_000;
-/// Distributions that nobody disturbs, and that are in flight while replicas die.
-const UNDISTURBED: usize = 6;
+/// Distributions that nobody disturbs, so many that each replica has several turns, and that are in flight while replicas die.
+const UNDISTURBED: usize = 20;
 const DISTURBED: usize = 22;
 /// How many of their deliveries are in flight at one moment; the dialogues of half of the stories come on top.
 const IN_FLIGHT: usize = 50_000;
