@@ -27,8 +27,8 @@ const SENDS: usize = 0;
 const TALKS: usize = 1;
 /// Stories of a play, half of them in each company.
 const STORIES: usize = 5_000;
-/// Distributions that nobody disturbs, and that are in flight while replicas die.
-const UNDISTURBED: usize = 6;
+/// Distributions that nobody disturbs, so many that each replica has several turns, and that are in flight while replicas die.
+const UNDISTURBED: usize = 20;
 const DISTURBED: usize = 22;
 /// How many of their deliveries are in flight at one moment; the dialogues of half of the stories come on top.
 const IN_FLIGHT: usize = 50_000;
@@ -47,14 +47,14 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// With both masters imported.
+    /// With both masters imported, and the machine to itself.
     pub(super) async fn build(seed: u64, stories: usize) -> Self {
         let settings = Settings { max_connections: 120, ..Settings::default() };
         let shared = [postgres::start(&settings).unwrap(), redis::start().unwrap()];
         let books = Books::open(&shared[0]).await;
         let redis = shared[1].url();
         let shape = |layout: Layout| layout.quiet().replicated(books.url(), &redis);
-        let system = System::start_as(shape).await;
+        let system = System::start_alone(shape).await;
         let play = Play::new(&system, seed, stories).hurried();
         play.import_masters().await;
         Self { system, play, books, _shared: shared }

@@ -2,7 +2,11 @@
 //!
 //! Surprising: when a test fails, the folder stays, and the end of what each node said is shown.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
 use musubi_runtime::{
@@ -10,7 +14,10 @@ use musubi_runtime::{
     grpc::client::{AuthorizedChannel, ClientOptions, connect},
 };
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock},
+    time::{Instant, sleep},
+};
 
 use super::{
     balancer::Balancer,
@@ -33,6 +40,16 @@ const TRIES: usize = 3;
 /// Each node's name, its database, and the log beside that.
 pub type Stored = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 
+/// Systems share the machine, unless one is to have it alone because something is measured on it.
+static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// A system's share of the machine.
+#[derive(Debug)]
+enum Machine {
+    Shared { _share: OwnedRwLockReadGuard<()> },
+    Alone { _whole: OwnedRwLockWriteGuard<()> },
+}
+
 /// Two companies, the information-management server, two carriers and a fleet of terminals. Dropped, all are killed.
 #[derive(Debug)]
 pub struct System {
@@ -40,6 +57,7 @@ pub struct System {
     processes: Vec<Process>,
     /// In front of the replicas, when there are some.
     _balancer: Option<Balancer>,
+    machine: Option<Machine>,
     folder: Option<TempDir>,
 }
 
@@ -87,18 +105,34 @@ impl System {
     /// # Panics
     /// When a node doesn't start.
     pub async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
+        let share = Arc::clone(&MACHINE).read_owned().await;
+        Self::start_on(Machine::Shared { _share: share }, shape).await
+    }
+
+    /// The same, beside no other system of this process.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_alone(shape: impl Fn(Layout) -> Layout) -> Self {
+        let whole = Arc::clone(&MACHINE).write_owned().await;
+        Self::start_on(Machine::Alone { _whole: whole }, shape).await
+    }
+
+    async fn start_on(machine: Machine, shape: impl Fn(Layout) -> Layout) -> Self {
+        let mut machine = Some(machine);
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().unwrap();
             let layout = shape(Layout::new(folder.path()));
             let balancer = layout.balancer();
-            let mut system =
-                Self { processes: layout.processes(), layout, _balancer: balancer, folder: Some(folder) };
+            let processes = layout.processes();
+            let mut system = Self { processes, layout, _balancer: balancer, machine, folder: Some(folder) };
             system.migrate();
             system.processes.iter_mut().for_each(Process::start);
             if system.serving().await {
                 system.until_accounts_are_open().await;
                 return system;
             }
+            machine = system.machine.take();
         }
         panic!("{TRIES} times somebody took a port between its choice and its use");
     }
