@@ -13,6 +13,8 @@ pub mod information;
 mod lost;
 pub mod migrate;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod proxy;
 pub mod terminal;
 #[cfg(test)]

@@ -86,6 +86,11 @@ pub(crate) async fn fresh(node: &'static str, migrations: &'static Migrations) -
     (options, Fresh { name, node })
 }
 
+/// The same for whoever fills it: it is dropped, and nobody gets it after.
+pub(crate) async fn alone(node: &'static str, migrations: &'static Migrations) -> (PostgresOptions, Fresh) {
+    copy("alone", &template(node, migrations).await).await
+}
+
 /// A new database with nothing in it.
 pub(crate) async fn empty() -> (PostgresOptions, Fresh) {
     copy("empty", "template0").await

@@ -58,10 +58,17 @@ pub(crate) trait Bench: InformationStore {
     async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId;
 }
 
-/// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
+/// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it. Or, `in_turn`, all on one
+/// store, unless `$before`, which brings it back to nothing, says of a fact's name that it is left out.
 macro_rules! information_store_suite {
+    (in_turn $store:expr, $before:expr) => {
+        crate::conformance::information::information_store_suite!(@facts in_turn {$store, $before});
+    };
     ($open:expr) => {
-        crate::conformance::information::information_store_suite!($open;
+        crate::conformance::information::information_store_suite!(@facts tests {$open});
+    };
+    (@facts $how:ident $with:tt) => {
+        crate::conformance::information::information_store_suite!(@$how $with;
             records_read_back_as_they_were_written,
             an_edit_that_changes_nothing_writes_nothing,
             an_edit_writes_only_what_it_changed,
@@ -162,12 +169,19 @@ macro_rules! information_store_suite {
             a_look_at_a_review_is_in_the_audit,
         );
     };
-    ($open:expr; $($fact:ident,)+) => {
+    (@tests {$open:expr}; $($fact:ident,)+) => {
         $(
             #[tokio::test]
             async fn $fact() {
                 let (store, _alive) = $open.await;
                 crate::conformance::information::$fact(&store).await;
+            }
+        )+
+    };
+    (@in_turn {$store:expr, $before:expr}; $($fact:ident,)+) => {
+        $(
+            if $before(stringify!($fact)).await {
+                Box::pin(crate::conformance::information::$fact(&$store)).await;
             }
         )+
     };

@@ -58,11 +58,17 @@ pub(super) const OVER: &str = "
     SELECT sequence, accounts.name, msisdn, message_id FROM messages JOIN accounts USING (account_id)
     WHERE state = 0 AND expire_time <= $1 AND msisdn = ANY($3) ORDER BY expire_time LIMIT $2";
 
+// By the pair, because the order of the sequence alone the planner finds in the primary key, too, where all other fleets' messages
+// stand in between.
 pub(super) const QUEUED: &str = "
-    SELECT sequence, accounts.name, display_name, payload FROM messages JOIN accounts USING (account_id)
-    WHERE fleet_id = (SELECT fleet_id FROM fleets WHERE name = $1)
-        AND state = 0 AND sequence > $2 AND expire_time > $3
-    ORDER BY sequence LIMIT $4";
+    SELECT m.sequence, a.name, a.display_name, m.payload
+    FROM (SELECT sequence, account_id, payload FROM messages
+          WHERE (fleet_id, sequence) > ((SELECT fleet_id FROM fleets WHERE name = $1), $2::bigint)
+              AND (fleet_id, sequence) < ((SELECT fleet_id + 1 FROM fleets WHERE name = $1), 0::bigint)
+              AND state = 0 AND expire_time > $3
+          ORDER BY fleet_id, sequence LIMIT $4) AS m
+    CROSS JOIN LATERAL (SELECT name, display_name FROM accounts WHERE account_id = m.account_id OFFSET 0) AS a
+    ORDER BY m.sequence";
 
 pub(super) async fn enqueue(
     database: &Database,

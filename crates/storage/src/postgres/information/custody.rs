@@ -72,7 +72,7 @@ pub(super) const DESTROY: &str = "
 const PURGED: &str = "
     UPDATE custody AS c SET state = 3, purge_time = $1
     WHERE c.state = 2 AND c.purge_time IS NULL AND NOT EXISTS
-        (SELECT 1 FROM entrusted_customer AS e WHERE e.company = c.company AND e.copy = c.copy)
+        (SELECT 1 FROM entrusted_customer AS e WHERE e.company = c.company AND e.copy = c.copy OFFSET 0)
     RETURNING c.company, c.copy, c.customers, coalesce(c.purge_reason, 'abandoned')";
 
 const LIST: &str = "
@@ -96,11 +96,17 @@ pub(super) const CANDIDATES: &str = concat!(
         WHERE e.company = $1 AND e.copy = $2 AND e.account_key = k.account OFFSET 0) AS e"
 );
 
+// One end after the other, because both at once the planner would gather whole before it takes the first.
 pub(super) const OF_OTHER_RULES: &str = concat!(
-    "SELECT ",
+    "SELECT * FROM (SELECT ",
     columns!(),
-    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version < $1 OR e.rules_version > $1 LIMIT $2
-    FOR NO KEY UPDATE SKIP LOCKED"
+    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version < $1 LIMIT $2
+        FOR NO KEY UPDATE SKIP LOCKED) AS older
+    UNION ALL SELECT * FROM (SELECT ",
+    columns!(),
+    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version > $1 LIMIT $2
+        FOR NO KEY UPDATE SKIP LOCKED) AS newer
+    LIMIT $2"
 );
 
 pub(super) const REKEY: &str = "

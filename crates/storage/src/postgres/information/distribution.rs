@@ -34,22 +34,26 @@ pub(super) const INSERT: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '00000000-0000-0000-0000-000000000000', false, $9, $10, $11, $12)";
 
 macro_rules! distributions {
-    ($rest:literal) => {
+    ($which:literal) => {
         concat!(
             "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
-            FROM distribution WHERE company = $1 AND ",
-            $rest
+            FROM distribution WHERE ",
+            $which
         )
     };
 }
 
-pub(super) const GET: &str = distributions!("distribution_id = $2");
+pub(super) const GET: &str = distributions!("company = $1 AND distribution_id = $2");
 
 /// As [`GET`], for who changes it.
-pub(super) const LOCK: &str = distributions!("distribution_id = $2 FOR NO KEY UPDATE");
+pub(super) const LOCK: &str = distributions!("company = $1 AND distribution_id = $2 FOR NO KEY UPDATE");
 
+// By the pair, because the order of the ids alone the planner finds in the primary key, too, where all other companies' stand in
+// between.
 pub(super) const LIST: &str = distributions!(
-    "official_account = coalesce($2, official_account) ORDER BY distribution_id DESC LIMIT $3"
+    "(company, distribution_id) >= ($1, '00000000-0000-0000-0000-000000000000')
+        AND (company, distribution_id) <= ($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND official_account = coalesce($2, official_account) ORDER BY company DESC, distribution_id DESC LIMIT $3"
 );
 
 pub(super) const TALLIES: &str = "
