@@ -56,8 +56,6 @@ const VALUES: (usize, Duration) = (25, Duration::from_millis(50));
 const HURRIED: usize = 20;
 /// How many make a master large: their rows take more than a few MiB.
 const STRANGERS: usize = 6_000;
-/// The same in both companies, which must not meet.
-const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000001";
 /// The rate of the distributions.
 const MESSAGES_PER_SECOND: u32 = 20;
 /// The most that a page of followers or talk rooms may hold.

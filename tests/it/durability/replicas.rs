@@ -11,7 +11,7 @@ use musubi_servers::{
     postgres::{self, Settings},
     redis,
 };
-use musubi_tests::processes::{Kind, Layout, Process, System};
+use musubi_tests::processes::{Kind, Layout, System};
 use tokio::time::sleep;
 
 use super::{

@@ -147,7 +147,7 @@ async fn postgresql_on_a_full_disk_loses_and_doubles_nothing() {
         assert!(stage.play.import_large_master().await.unwrap() > 0);
     };
     let log = async |stage: &Stage| {
-        strike(&mut *server.lock().await, stage, Postgres::fill_disk_of_log, SHORT).await;
+        strike(*server.lock().await, stage, Postgres::fill_disk_of_log, SHORT).await;
     };
     stage.play(tables, log).await;
 }

@@ -106,7 +106,7 @@ impl System {
     /// When a node doesn't start.
     pub async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
         let share = Arc::clone(&MACHINE).read_owned().await;
-        Self::start_on(Machine::Shared { _share: share }, shape).await
+        Self::start_with(Machine::Shared { _share: share }, shape).await
     }
 
     /// The same, beside no other system of this process.
@@ -115,10 +115,10 @@ impl System {
     /// When a node doesn't start.
     pub async fn start_alone(shape: impl Fn(Layout) -> Layout) -> Self {
         let whole = Arc::clone(&MACHINE).write_owned().await;
-        Self::start_on(Machine::Alone { _whole: whole }, shape).await
+        Self::start_with(Machine::Alone { _whole: whole }, shape).await
     }
 
-    async fn start_on(machine: Machine, shape: impl Fn(Layout) -> Layout) -> Self {
+    async fn start_with(machine: Machine, shape: impl Fn(Layout) -> Layout) -> Self {
         let mut machine = Some(machine);
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().unwrap();

@@ -25,8 +25,6 @@ INSERT INTO delivery (official_account, follower, message_id, carrier, distribut
 SELECT 'zz', id, uuid_nil, 'alpha', '', 0, CASE n % 20 WHEN 0 THEN 0 ELSE 2 END, 0, 4102444800000000, 4102444800000000, id, 1, 0
 FROM crowd, (VALUES ('00000000-0000-4000-8000-000000000000'::uuid)) AS nil (uuid_nil) WHERE n % 10 = 0;
 
-INSERT INTO staged_subscriber SELECT 'zz', id, 'alpha', '+819' || lpad(n::text, 9, '0') FROM crowd WHERE n % 10 = 0;
-
 INSERT INTO guess SELECT 'zz', 0, decode(lpad(to_hex(n), 12, '0'), 'hex'), 1, 4102444800000000 FROM crowd WHERE n % 4 = 0;
 
 INSERT INTO inbox SELECT 'zz', n::text, 4102444800000000 FROM crowd WHERE n % 4 = 0;

@@ -37,7 +37,7 @@ const TELLING: [&str; 9] = [
     "auto_explain.log_settings = on",
     "auto_explain.log_nested_statements = on",
 ];
-/// What lets a transaction read whole tables, and reads none itself, and what facts count by.
+/// What lets a transaction read whole tables, and reads none itself; and what facts count by.
 const NOT_LOOKED_AT: [&str; 3] = ["set_config(setting", "concat_ws(", "pg_stat_user_tables"];
 /// A table with so many rows is one that grows.
 const LARGE: f64 = 10_000.0;

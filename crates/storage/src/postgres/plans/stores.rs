@@ -58,16 +58,8 @@ const EMPTY_CARRIER: &str = "
     DELETE FROM authority_keys;
     DELETE FROM persons WHERE credential_id < 'zz'";
 
-/// What compares a whole list, or counts a distribution's whole audience.
-const OF_LISTS_AND_PREVIEWS: [&str; 7] = [
-    "SELECT count(*) FROM staged_subscriber",
-    "SELECT count(*) FROM subscription",
-    "SELECT count(*), count(*) FILTER",
-    "SELECT quarantine_time FROM subscriber_list",
-    "WITH missing AS MATERIALIZED",
-    "DELETE FROM staged_subscriber",
-    "UPDATE subscriber_list SET",
-];
+/// What counts a distribution's whole audience.
+const OF_PREVIEWS: [&str; 1] = ["SELECT count(*), count(*) FILTER"];
 /// What compares a whole master.
 const OF_IMPORTS: [&str; 2] =
     ["SELECT (SELECT count(*) FROM staged_customers)", "DELETE FROM staged_customers"];
@@ -96,7 +88,7 @@ async fn no_statement_of_the_information_store_grows_with_its_followers() {
     assert_eq!(store.rekey(1, 10, &|_| vec![1]).await.unwrap(), 0);
     assert_eq!(store.rekey(2, 10, &|_| vec![2]).await.unwrap(), 10);
     store.close().await;
-    million.assert_right(100, &OF_LISTS_AND_PREVIEWS);
+    million.assert_right(100, &OF_PREVIEWS);
 }
 
 #[tokio::test]
