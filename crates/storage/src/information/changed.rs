@@ -170,7 +170,11 @@ pub(crate) struct Changed<'a> {
     pub(crate) tally: FollowerTally<'a>,
     pub(crate) new_followers: Vec<FollowerRow<'a>>,
     pub(crate) followers: Vec<FollowerRow<'a>>,
+    /// Of new followers.
+    pub(crate) new_subscriptions: Vec<SubscriptionRow<'a>>,
     pub(crate) subscriptions: Vec<SubscriptionRow<'a>>,
+    /// Of new followers.
+    pub(crate) new_dialogues: Vec<DialogueRow<'a>>,
     pub(crate) dialogues: Vec<DialogueRow<'a>>,
     pub(crate) ties: Vec<TieRow<'a>>,
     pub(crate) ended_ties: Vec<KeyRow<'a>>,
@@ -237,7 +241,8 @@ impl<'a> Changed<'a> {
         }
         for subscription in &is.subscriptions {
             if !was.is_some_and(|was| was.subscriptions.contains(subscription)) {
-                self.subscriptions.push(SubscriptionRow {
+                let rows = if was.is_some() { &mut self.subscriptions } else { &mut self.new_subscriptions };
+                rows.push(SubscriptionRow {
                     account: row.account,
                     follower: row.follower,
                     carrier: subscription.carrier.as_str(),
@@ -249,7 +254,8 @@ impl<'a> Changed<'a> {
         if let Some(dialogue) = &is.dialogue
             && !was.is_some_and(|was| was.dialogue == is.dialogue && was.matched == is.matched)
         {
-            self.dialogues.push(dialogue_row(&row, dialogue, &is.matched)?);
+            let rows = if was.is_some() { &mut self.dialogues } else { &mut self.new_dialogues };
+            rows.push(dialogue_row(&row, dialogue, &is.matched)?);
         }
         match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
             (Some(now), was) if was != Some(now) => {

@@ -271,6 +271,47 @@ impl<'a> Started<'a> {
     }
 }
 
+/// Walks the followers of a distribution, page by page, until it has as many of the claim's carrier as the claim may take: what the
+/// limits let through is not spent on those of others.
+pub(crate) struct Next<'a> {
+    claim: &'a Claim,
+    own: u32,
+    none_in_page: bool,
+    /// There are no more.
+    pub(crate) done: bool,
+}
+
+impl<'a> Next<'a> {
+    pub(crate) fn new(claim: &'a Claim) -> Self {
+        Self { claim, own: 0, none_in_page: false, done: false }
+    }
+
+    /// Whether another page is wanted. A page with nobody of the carrier's ends the walk for now.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.done && !self.none_in_page && self.own < self.claim.limit
+    }
+
+    /// Takes of a page, which is as long as the claim's limit unless there are no more, what the claim may take. The carrier stands
+    /// in this column.
+    pub(crate) fn take<'p, R: Columns>(
+        &mut self,
+        page: &'p [R],
+        carrier: usize,
+    ) -> Result<&'p [R], StoreError> {
+        self.done = u32::try_from(page.len()).is_ok_and(|length| length < self.claim.limit);
+        let before = self.own;
+        for (place, row) in page.iter().enumerate() {
+            if self.own == self.claim.limit {
+                self.done = false;
+                return Ok(&page[..place]);
+            }
+            self.own += u32::from(row.text(carrier)? == self.claim.carrier.as_str());
+        }
+        self.none_in_page = self.own == before;
+        Ok(page)
+    }
+}
+
 /// The deliveries that results are about, each once and in the order of the table.
 pub(crate) fn attempted(results: &[AttemptResult]) -> Vec<(&FollowerKey, MessageId)> {
     let keys: BTreeSet<_> = results.iter().map(|result| (&result.key, result.message_id)).collect();

@@ -55,7 +55,7 @@ pub(crate) trait Bench: InformationStore {
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
     /// Where a delivery stands.
-    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState>;
+    async fn delivery_state(&self, key: &FollowerKey, message: MessageId) -> Option<DeliveryState>;
     /// The distribution's message to this follower.
     async fn message_of(&self, id: DistributionId, key: &FollowerKey) -> MessageId;
 }
@@ -324,8 +324,8 @@ pub(crate) async fn deliver(store: &dyn Bench, deliveries: &[NewDelivery]) {
 /// Where messages stand; those that don't exist are left out.
 pub(crate) async fn states(store: &dyn Bench, messages: &[(FollowerKey, MessageId)]) -> Vec<DeliveryState> {
     let mut found = Vec::new();
-    for (_, message) in messages {
-        found.extend(store.delivery_state(*message).await);
+    for (key, message) in messages {
+        found.extend(store.delivery_state(key, *message).await);
     }
     found
 }

@@ -171,8 +171,8 @@ impl Walk<'_> {
     /// States only move forward, and a receipt is never lost.
     async fn look(&mut self) {
         let mut now = HashMap::new();
-        for id in self.messages.keys() {
-            now.extend(self.store.delivery_state(*id).await.map(|state| (*id, state)));
+        for (id, key) in &self.messages {
+            now.extend(self.store.delivery_state(key, *id).await.map(|state| (*id, state)));
         }
         for (id, was) in &self.states {
             let is = now[id];

@@ -22,7 +22,7 @@ use crate::{
     information::{
         FollowerKey,
         changed::{MessageKeyRow, message_row},
-        claiming::{Learnt, Started, attempted, learn},
+        claiming::{Learnt, Next, Started, attempted, learn},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
@@ -90,7 +90,7 @@ pub(super) const WALKING: &str = "
     FOR NO KEY UPDATE";
 
 pub(super) const NEXT_FOLLOWERS: &str = "
-    SELECT follower FROM follower
+    SELECT follower, carrier FROM follower
     WHERE official_account = $1 AND follower > $2 AND following ORDER BY follower LIMIT $3 FOR SHARE";
 
 pub(super) const STANDING: &str = "
@@ -136,9 +136,10 @@ pub(super) const RECORD: &str = "
     RETURNING m.follower, m.message_id";
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
-    UPDATE delivery AS m SET state = 6, change_time = $3 FROM
-        (SELECT d.official_account, d.follower, d.message_id FROM delivery AS d
-         WHERE d.state = 2 AND d.expire_time < $1 ORDER BY d.expire_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) AS late
+    WITH late AS MATERIALIZED (
+        SELECT d.official_account, d.follower, d.message_id FROM delivery AS d
+        WHERE d.state = 2 AND d.expire_time < $1 ORDER BY d.expire_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE delivery AS m SET state = 6, change_time = $3 FROM late
     WHERE m.official_account = late.official_account AND m.follower = late.follower AND m.message_id = late.message_id
     RETURNING m.official_account, m.carrier, m.distribution, m.purpose";
 
@@ -367,12 +368,16 @@ async fn walk(mut tx: Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, 
     let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
     let Some(walking) = tx.fetch_optional(walking).await? else { return Ok(Claimed::default()) };
     let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
-    let next =
-        sqlx::query(NEXT_FOLLOWERS).bind(account).bind(Id::of(&walking.id(1)?)).bind(i64::from(claim.limit));
-    let followers = tx.fetch(next).await?;
-    let followers: Vec<Id> =
-        followers.iter().map(|row| Ok(Id::of(&row.id(0)?))).collect::<Result<_, StoreError>>()?;
-    let done = count_of(&followers) < claim.limit;
+    let (mut next, mut followers) = (Next::new(claim), Vec::new());
+    let mut after = Id::of(&walking.id(1)?);
+    while next.goes_on() {
+        let page = sqlx::query(NEXT_FOLLOWERS).bind(account).bind(after).bind(i64::from(claim.limit));
+        let page = tx.fetch(page).await?;
+        for row in next.take(&page, 1)? {
+            after = Id::of(&row.id(0)?);
+            followers.push(after);
+        }
+    }
     let standing = sqlx::query(STANDING)
         .bind(account)
         .bind(distribution)
@@ -401,11 +406,11 @@ async fn walk(mut tx: Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, 
     let make =
         sqlx::query(MAKE).bind(account).bind(&id.as_bytes()[..]).bind(expire_time).bind(micros(claim.now));
     tx.execute(MadeRow::bind(make, &made)).await?;
-    let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(done);
+    let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(next.done);
     tx.execute(advance).await?;
     tally::store(&started.tally, &mut tx).await?;
     tx.commit().await?;
-    Ok(started.claimed(!done))
+    Ok(started.claimed(!next.done))
 }
 
 fn count_of<T>(rows: &[T]) -> u32 {

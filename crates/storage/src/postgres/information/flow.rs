@@ -24,9 +24,10 @@ pub(super) const DUE: &str = "
     WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE OF f, d SKIP LOCKED";
 
 pub(super) const CLAIM_INQUIRIES: &str = "
-    UPDATE inquiry AS i SET due_time = $3 FROM
-        (SELECT d.official_account, d.follower FROM inquiry AS d
-         WHERE d.company = $1 AND d.due_time <= $2 ORDER BY d.due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) AS due
+    WITH due AS MATERIALIZED (
+        SELECT d.official_account, d.follower FROM inquiry AS d
+        WHERE d.company = $1 AND d.due_time <= $2 ORDER BY d.due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE inquiry AS i SET due_time = $3 FROM due
     WHERE i.official_account = due.official_account AND i.follower = due.follower
     RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time";
 

@@ -19,11 +19,13 @@ const ENSURE: &str = "
     INSERT INTO subscriber_list (official_account, carrier) SELECT k, $1 FROM unnest($2::text[]) AS k
     ON CONFLICT DO NOTHING";
 
+// Materialized, so that no plan looks for the one that is due again and again, and finds another each time.
 pub(super) const CLAIM: &str = "
-    UPDATE subscriber_list AS l SET lease_end_time = $5, epoch = l.epoch + 1 FROM
-        (SELECT d.official_account FROM subscriber_list AS d
-         WHERE d.carrier = $1 AND d.official_account = ANY ($2::text[]) AND d.acquire_time <= $4 AND d.lease_end_time <= $3
-         ORDER BY d.acquire_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS due
+    WITH due AS MATERIALIZED (
+        SELECT d.official_account FROM subscriber_list AS d
+        WHERE d.carrier = $1 AND d.official_account = ANY ($2::text[]) AND d.acquire_time <= $4 AND d.lease_end_time <= $3
+        ORDER BY d.acquire_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE subscriber_list AS l SET lease_end_time = $5, epoch = l.epoch + 1 FROM due
     WHERE l.official_account = due.official_account AND l.carrier = $1
     RETURNING l.official_account, l.carrier, l.epoch, l.quarantine_time";
 

@@ -7,14 +7,14 @@ use crate::{
     information::{
         changed::{KeyRow, key_rows},
         flow::{GuessKey, Scope, Work},
-        record::{Interned, key_of, record_of},
+        record::{Interned, key_of, keys_of, record_of},
     },
     postgres::Tx,
     row::{BulkRow as _, Bytes, Columns as _, bulk_rows, place},
 };
 
 pub(super) const LOCK: &str = "
-    SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    SELECT k.account, k.follower FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
     CROSS JOIN LATERAL (
         SELECT 1 FROM follower AS f WHERE f.official_account = k.account AND f.follower = k.follower
         FOR NO KEY UPDATE) AS f";
@@ -88,8 +88,12 @@ pub(super) async fn load(tx: &mut Tx, scope: &Scope) -> Result<Work, StoreError>
     }
     if !concerned.is_empty() {
         let keys = key_rows(&concerned);
-        tx.fetch(KeyRow::bind(sqlx::query(LOCK), &keys)).await?;
-        let loaded = tx.fetch(KeyRow::bind(sqlx::query(FOLLOWERS), &keys)).await?;
+        let known = keys_of(&tx.fetch(KeyRow::bind(sqlx::query(LOCK), &keys)).await?)?;
+        let loaded = if known.is_empty() {
+            Vec::new()
+        } else {
+            tx.fetch(KeyRow::bind(sqlx::query(FOLLOWERS), &key_rows(&known))).await?
+        };
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
         for row in &loaded {

@@ -36,11 +36,23 @@ pub(super) const FOLLOWERS: &str = "
         AS k (account, follower, number, carrier, following, follow_time, former)
     WHERE f.official_account = k.account AND f.follower = k.follower";
 
+// What a new follower has is new, too.
+const NEW_SUBSCRIPTIONS: &str = "
+    INSERT INTO subscription (official_account, follower, carrier, following, change_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[])";
+
 const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (official_account, follower, carrier, following, change_time)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[])
     ON CONFLICT (official_account, follower, carrier) DO UPDATE SET
         following = excluded.following, change_time = excluded.change_time";
+
+const NEW_DIALOGUES: &str = "
+    INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
+        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+        $16::text[], $17::text[])";
 
 const DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
@@ -137,7 +149,9 @@ pub(super) async fn save(
     let changed = Changed::of(before, work)?;
     tx.write(FOLLOW, &changed.new_followers).await?;
     tx.write(FOLLOWERS, &changed.followers).await?;
+    tx.write(NEW_SUBSCRIPTIONS, &changed.new_subscriptions).await?;
     tx.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
+    tx.write(NEW_DIALOGUES, &changed.new_dialogues).await?;
     tx.write(DIALOGUES, &changed.dialogues).await?;
     // A tie may go from one number to another in one unit, and a customer has one at a time.
     let retied = changed.tied_customers.iter();

@@ -76,8 +76,12 @@ impl facts::Bench for PostgresInformation {
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
     }
 
-    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState> {
-        let row = sqlx::query("SELECT state FROM delivery WHERE message_id = $1")
+    async fn delivery_state(&self, key: &FollowerKey, message: MessageId) -> Option<DeliveryState> {
+        const STATE: &str = "
+            SELECT state FROM delivery WHERE official_account = $1 AND follower = $2 AND message_id = $3";
+        let row = sqlx::query(STATE)
+            .bind(key.account.as_str())
+            .bind(Id::of(key.follower.as_bytes()))
             .bind(Id::of(message.as_bytes()))
             .fetch_optional(self.database.read())
             .await

@@ -20,7 +20,7 @@ use crate::{
     StoreError,
     information::{
         changed::message_row,
-        claiming::{Learnings, Learnt, Started, attempted, learn},
+        claiming::{Learnings, Learnt, Next, Started, attempted, learn},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
@@ -258,17 +258,23 @@ async fn walk(
         return Ok(Claimed::default());
     };
     let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
-    let standing = sqlx::query(STANDING)
-        .bind(distribution)
-        .bind(account)
-        .bind(walking.int(1)?)
-        .bind(claim.limit)
-        .bind(place(&Purpose::ALL, &Purpose::Undecided))
-        .bind(expire_time)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(&failed)?;
-    let done = count_of(&standing) < claim.limit;
+    let (mut next, mut standing) = (Next::new(claim), Vec::new());
+    let mut after = walking.int(1)?;
+    while next.goes_on() {
+        let page = sqlx::query(STANDING)
+            .bind(distribution)
+            .bind(account)
+            .bind(after)
+            .bind(claim.limit)
+            .bind(place(&Purpose::ALL, &Purpose::Undecided))
+            .bind(expire_time)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let taken = next.take(&page, 20)?.len();
+        standing.extend(page.into_iter().take(taken));
+        after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(21))?;
+    }
     let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(21)?));
     let started = Started::walked(claim, &standing, message_of)?;
     let mut made = Vec::with_capacity(standing.len());
@@ -290,14 +296,14 @@ async fn walk(
         .map_err(&failed)?;
     sqlx::query(ADVANCE_CURSOR)
         .bind(distribution)
-        .bind(standing.last().map(|row| row.int(21)).transpose()?)
-        .bind(done)
+        .bind(after)
+        .bind(next.done)
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
     tally::store(&started.tally, &mut tx, transaction).await?;
     tx.commit().await.map_err(&failed)?;
-    Ok(started.claimed(!done))
+    Ok(started.claimed(!next.done))
 }
 
 fn count_of<T>(rows: &[T]) -> u32 {

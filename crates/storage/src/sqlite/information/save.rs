@@ -136,7 +136,9 @@ pub(super) async fn save(
     run.write(FOLLOWERS, &changed.new_followers).await?;
     run.write(FOLLOWERS, &changed.followers).await?;
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
+    run.write(SUBSCRIPTIONS, &changed.new_subscriptions).await?;
     run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
+    run.write(DIALOGUES, &changed.new_dialogues).await?;
     run.write(DIALOGUES, &changed.dialogues).await?;
     // A tie may go from one number to another in one unit, and a customer has one at a time.
     run.write(END_TIES, &changed.ended_ties).await?;

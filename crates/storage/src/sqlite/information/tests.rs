@@ -67,7 +67,7 @@ impl facts::Bench for SqliteInformation {
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
     }
 
-    async fn delivery_state(&self, message: MessageId) -> Option<DeliveryState> {
+    async fn delivery_state(&self, _: &FollowerKey, message: MessageId) -> Option<DeliveryState> {
         let row = sqlx::query("SELECT state FROM delivery WHERE message_id = ?1")
             .bind(&message.as_bytes()[..])
             .fetch_optional(self.database.read())
