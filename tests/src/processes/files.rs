@@ -119,7 +119,7 @@ impl Layout {
         self.replicated.then(|| Balancer::start(self.address(BALANCER), behind()))
     }
 
-    /// The same, with these databases, by the nodes' names ([`NAMES`]).
+    /// The same, with these databases, by the nodes' names.
     #[must_use]
     pub fn on(self, databases: &BTreeMap<&'static str, String>) -> Self {
         Self { databases: databases.clone(), ..self }
