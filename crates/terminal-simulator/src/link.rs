@@ -3,12 +3,12 @@
 //! Two tasks for each carrier. Both go on for ever and repeat what failed; nothing is decided here. Surprising: calls go out
 //! one after another, never at once, because the carrier has to apply them in the order in which people did them.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use musubi_proto::carrier::v1::{
-    IncomingMessage, ReceiveMessagesRequest, handset_service_client::HandsetServiceClient,
-    verification_service_client::VerificationServiceClient,
+    IncomingMessage, ReceiveMessagesRequest, ReceiveMessagesResponse,
+    handset_service_client::HandsetServiceClient, verification_service_client::VerificationServiceClient,
 };
 use musubi_runtime::{
     Clock, entropy,
@@ -19,7 +19,7 @@ use musubi_storage::{
     terminal::{Batch, Outbox},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tracing::{error, warn};
 
 use crate::{
@@ -32,6 +32,10 @@ const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2), tries: None };
 /// How long an outbox that says it is empty is believed.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// How long messages are gathered at most while calls are under way. Each reception makes calls of its own, and these go out
+/// one by one.
+const GATHERING: Duration = Duration::from_millis(100);
 
 /// The link to one carrier. Cheap to clone.
 #[derive(Clone)]
@@ -98,7 +102,10 @@ impl Link {
         let carrier = self.fleet.carrier(self.place);
         let now = self.clock.now();
         let batch = match self.fleet.store().next_batch(&carrier.id, now).await? {
-            Outbox::Due(batch) => batch,
+            Outbox::Due(batch) => {
+                carrier.calling.send_replace(true);
+                batch
+            }
             Outbox::Later(due) => {
                 self.idle(due.duration_since(now).unsigned_abs().min(IDLE)).await;
                 return Ok(());
@@ -128,7 +135,9 @@ impl Link {
     }
 
     async fn idle(&self, wait: Duration) {
-        let bell = self.fleet.carrier(self.place).outbox.notified();
+        let carrier = self.fleet.carrier(self.place);
+        carrier.calling.send_replace(false);
+        let bell = carrier.outbox.notified();
         let _either = self.stop.run_until_cancelled(tokio::time::timeout(wait, bell)).await;
     }
 
@@ -165,7 +174,7 @@ impl Link {
         Ok(())
     }
 
-    /// One call for messages, until the carrier ends it. What is ready together goes into one transaction.
+    /// One call for messages, until the carrier ends it. What is gathered goes into one transaction.
     async fn listen(&self, patience: &mut Patience) -> Result<(), Trouble> {
         let mut client =
             HandsetServiceClient::new(self.channel.open_ended()).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -176,15 +185,7 @@ impl Link {
         let mut stream = answer?.into_inner();
         while let Some(Some(first)) = self.stop.run_until_cancelled(stream.next()).await {
             let mut messages = first?.messages;
-            let mut ended = None;
-            while messages.len() < BATCH && ended.is_none() {
-                match stream.next().now_or_never() {
-                    Some(Some(Ok(more))) => messages.extend(more.messages),
-                    Some(Some(Err(status))) => ended = Some(Err(status)),
-                    Some(None) => ended = Some(Ok(())),
-                    None => break,
-                }
-            }
+            let ended = self.gather(&mut stream, &mut messages).await;
             self.take(messages).await?;
             *patience = Patience::default();
             if let Some(ended) = ended {
@@ -192,6 +193,28 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Adds what is ready as well, and what comes while calls are under way. Gives how the stream ended, if it did.
+    async fn gather(
+        &self,
+        stream: &mut Streaming<ReceiveMessagesResponse>,
+        messages: &mut Vec<IncomingMessage>,
+    ) -> Option<Result<(), Status>> {
+        let mut calling = self.fleet.carrier(self.place).calling.subscribe();
+        let mut enough = pin!(tokio::time::timeout(GATHERING, calling.wait_for(|calling| !calling)));
+        while messages.len() < BATCH {
+            tokio::select! {
+                biased;
+                next = stream.next() => match next {
+                    Some(Ok(more)) => messages.extend(more.messages),
+                    Some(Err(status)) => return Some(Err(status)),
+                    None => return Some(Ok(())),
+                },
+                _called = &mut enough => return None,
+            }
+        }
+        None
     }
 
     async fn take(&self, mut messages: Vec<IncomingMessage>) -> Result<(), StoreError> {

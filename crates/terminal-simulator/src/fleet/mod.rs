@@ -23,7 +23,7 @@ use musubi_storage::{
     StoreError,
     terminal::{Advance, Batch, Bytes, NewBatch, TalkRoom, Tally, TerminalStore},
 };
-use tokio::sync::{MutexGuard, Notify};
+use tokio::sync::{MutexGuard, Notify, watch};
 use tracing::warn;
 
 pub(crate) use self::turn::shown;
@@ -104,6 +104,14 @@ pub(crate) struct Carrier {
     pub id: CarrierId,
     /// Rung when its outbox has something new.
     pub outbox: Notify,
+    /// Whether a call is under way to it, or due.
+    pub calling: watch::Sender<bool>,
+}
+
+impl Carrier {
+    fn new(id: CarrierId) -> Self {
+        Self { id, outbox: Notify::new(), calling: watch::Sender::default() }
+    }
 }
 
 /// Phones with their people.
@@ -124,7 +132,7 @@ impl Fleet {
         carriers: Vec<CarrierId>,
         store: Arc<dyn TerminalStore>,
     ) -> Result<Self, LoadError> {
-        let carriers: Vec<_> = carriers.into_iter().map(|id| Carrier { id, outbox: Notify::new() }).collect();
+        let carriers: Vec<_> = carriers.into_iter().map(Carrier::new).collect();
         let (rooms, progress) = Self::read(&carriers, &*store).await?;
         Ok(Self {
             name,
