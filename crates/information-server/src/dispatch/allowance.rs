@@ -27,6 +27,22 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// How long nothing may go over the carrier, whoever sends it; none, when something may.
+    pub(super) async fn closed(&self) -> Option<Duration> {
+        let carrier = self.carrier_itself()?;
+        let wait = self.limits.take(&[carrier], 0).await.wait;
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// What was taken for this source and didn't go.
+    pub(super) async fn give_back(&self, due: &DueSource, unused: u32) {
+        let mut buckets = self.buckets(due);
+        buckets.retain(|bucket| bucket.per_second > 0);
+        if unused > 0 && !buckets.is_empty() {
+            self.limits.give_back(&buckets, unused).await;
+        }
+    }
+
     /// How many of so many messages of this source may go; they count as gone.
     pub(super) async fn take(&self, due: &DueSource, wanted: u32) -> Grant {
         self.limits.take(&self.buckets(due), wanted).await
@@ -47,7 +63,6 @@ impl Allowance {
                 buckets.push(Bucket { name, per_second });
             }
         };
-        limit(format!("carrier:{}", self.carrier), self.messages_per_second);
         if let Some((account, company)) = known {
             limit(format!("company:{}", company.id), company.messages_per_second);
             limit(format!("account:{}", account.id), account.messages_per_second);
@@ -56,7 +71,14 @@ impl Allowance {
             // A distribution's rate is one over each carrier.
             limit(format!("carrier:{}:distribution:{id}", self.carrier), due.messages_per_second);
         }
+        buckets.extend(self.carrier_itself());
         buckets
+    }
+
+    /// None: any number may go.
+    fn carrier_itself(&self) -> Option<Bucket> {
+        let per_second = self.messages_per_second;
+        (per_second > 0).then(|| Bucket { name: format!("carrier:{}", self.carrier), per_second })
     }
 
     /// What carriers throttle.

@@ -143,13 +143,22 @@ impl Dispatcher {
     }
 
     /// One round: a batch of each account's dialogues, then some of running distributions, so few that dialogues which come
-    /// meanwhile don't wait for long. Companies are served in turn. Gives how long to wait for the next.
+    /// meanwhile don't wait for long. Companies are served in turn. Gives how long to wait for the next round.
     pub(crate) async fn send_due(&self, round: usize) -> Result<Duration, Error> {
         let now = self.clock.now();
         let permit = self.health.permit(now);
         if let Permit::Nothing(wait) = permit {
             return Ok(wait.unsigned_abs());
         }
+        let wait = match self.allowance.closed().await {
+            Some(wait) => wait.max(LIMITED_LOOK_EVERY),
+            None => self.send_in_turn(permit, round, now).await?,
+        };
+        let revoked = permit != Permit::Probe && self.revoke_cancelled().await?;
+        Ok(if revoked { Duration::ZERO } else { wait })
+    }
+
+    async fn send_in_turn(&self, permit: Permit, round: usize, now: Timestamp) -> Result<Duration, Error> {
         let due = self.store.due(self.gateway.carrier(), BATCH, now).await?;
         let (dialogues, distributions): (Vec<_>, Vec<_>) = due
             .into_iter()
@@ -164,7 +173,7 @@ impl Dispatcher {
         let mut wait = self.send_batches(dialogues, BATCH).await?.wait;
         let mut distributions = distributions.into_iter();
         while distributions.len() > 0 {
-            // Those that a limit holds back take nobody's turn.
+            // Those that a limit of their own holds back take nobody's turn.
             let next: Vec<_> = distributions.by_ref().take(BATCHES_UNDER_WAY).collect();
             // A few of one: while a batch waits for the database another is on its way.
             let next = next.iter().cycle().take(BATCHES_UNDER_WAY).cloned().collect();
@@ -176,8 +185,11 @@ impl Dispatcher {
                 }
                 break;
             }
+            if self.allowance.closed().await.is_some() {
+                break;
+            }
         }
-        Ok(if self.revoke_cancelled().await? { Duration::ZERO } else { wait })
+        Ok(wait)
     }
 
     fn company_of(&self, due: &DueSource) -> Option<&CompanyId> {
@@ -228,13 +240,15 @@ impl Dispatcher {
         };
         let claimed = self.store.claim(&claim).await?;
         let (seen, more) = (claimed.seen, claimed.more);
+        let started = u32::try_from(claimed.attempts.len()).unwrap_or(u32::MAX);
+        self.allowance.give_back(&due, grant.allowed.saturating_sub(started)).await;
         if let Some(company) = self.company_of(&due) {
-            self.turns.had(company, u64::from(seen), now);
+            self.turns.had(company, u64::from(started), now);
         }
         let results = self.send_attempts(&due, claimed.attempts).await;
         self.store.record(&results, self.clock.now()).await?;
         self.taken.count(&due.source, &results);
-        if matches!(due.source, Source::Distribution(_)) {
+        if !more && matches!(due.source, Source::Distribution(_)) {
             self.signals.distributions.raise();
         }
         let wait = if grant.allowed < wanted {

@@ -127,8 +127,24 @@ impl Stage {
         Self { world, carrier, dispatcher, rounds: AtomicU32::new(0) }
     }
 
-    /// A distribution of an account to its forty followers.
+    /// A distribution of an account to its forty followers, all of whom wait.
     async fn distribute(&self, account: &str, messages_per_second: u32) -> DistributionId {
+        let id = self.start(account, messages_per_second).await;
+        // Walked for another carrier.
+        let walk = Claim {
+            carrier: "nami".parse().unwrap(),
+            source: Source::Distribution(id),
+            limit: 100,
+            now: start(),
+            lease_end: start(),
+            attempts_limit: 1,
+        };
+        assert_eq!(self.world.store().claim(&walk).await.unwrap().seen, 40);
+        id
+    }
+
+    /// A distribution of an account to its forty followers, none of whom was looked at.
+    async fn start(&self, account: &str, messages_per_second: u32) -> DistributionId {
         let id = DistributionId::new(start(), entropy::bytes());
         let new = NewDistribution {
             id,
@@ -148,16 +164,6 @@ impl Stage {
         let store = self.world.store();
         store.create_distribution(&new, start()).await.unwrap();
         store.command_distribution(&new.company, id, Command::Start, start()).await.unwrap();
-        // Walked for another carrier, all forty wait.
-        let walk = Claim {
-            carrier: "nami".parse().unwrap(),
-            source: Source::Distribution(id),
-            limit: 100,
-            now: start(),
-            lease_end: start(),
-            attempts_limit: 1,
-        };
-        assert_eq!(store.claim(&walk).await.unwrap().seen, 40);
         id
     }
 
@@ -231,6 +237,18 @@ async fn each_limit_holds_back_what_it_does_not_let_through() {
         assert_eq!(stage.count(id, "bank", DeliveryState::Queued).await, 4, "what waits was not attempted");
         assert_eq!(stage.sum(11, 100).await, 4);
     }
+}
+
+#[tokio::test]
+async fn what_one_does_not_need_of_a_limit_is_left_to_another() {
+    let stage = Stage::limited(100, 0, 0).await;
+    for account in ["bank", "power"] {
+        stage.start(account, 0).await;
+    }
+    assert_eq!(stage.round_after(0).await, []);
+    // A hundred may go, and one takes them all without knowing that it has forty.
+    assert_eq!(stage.round_after(1_000).await.len(), 1);
+    assert_eq!(stage.sum(1, 0).await, 40);
 }
 
 #[tokio::test]

@@ -55,6 +55,9 @@ impl Expander {
 
     /// One batch of everything that is to be done. Gives whether there is more to do at once.
     pub(crate) async fn step(&self, now: Timestamp) -> Result<bool, StoreError> {
+        if !self.store.has_work().await? {
+            return Ok(false);
+        }
         let mut more = self.store.withdraw(BATCH, now).await? == BATCH;
         more |= self.store.expire_overdue(BATCH, now).await? == BATCH;
         more |= self.store.expire_unmade(BATCH, now).await? == BATCH;

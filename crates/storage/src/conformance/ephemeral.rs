@@ -24,6 +24,8 @@ macro_rules! ephemeral_suite {
             the_narrowest_bucket_decides_and_no_other_is_overdrawn,
             after_the_wait_there_is_one,
             without_a_limit_everything_goes,
+            what_is_given_back_may_go_and_no_more,
+            a_held_bucket_takes_nothing_back,
             a_hold_closes_for_everybody_and_ends,
             of_two_holds_the_later_end_stands,
             after_a_hold_a_bucket_is_empty,
@@ -136,6 +138,32 @@ pub(crate) async fn without_a_limit_everything_goes(one: Client, _: Client) {
     assert_eq!((grant.allowed, grant.wait), (1_000, Duration::ZERO));
     assert_eq!(one.take(&[], 7).await.allowed, 7);
     assert_eq!(one.take(&[bucket("carrier", 9)], 0).await.allowed, 0);
+}
+
+pub(crate) async fn what_is_given_back_may_go_and_no_more(one: Client, other: Client) {
+    let [wide, narrow] = [bucket("carrier", 400), bucket("account", 4)];
+    let buckets = [wide.clone(), narrow.clone(), bucket("company", 0)];
+    filled(&one, &buckets).await;
+    assert_eq!(one.take(&buckets, 4).await.allowed, 4);
+    other.give_back(&buckets, 3).await;
+    let again = one.take(&buckets, 1_000).await.allowed;
+    assert!((3..=4).contains(&again), "{again}: a fourth may have come meanwhile");
+    // A bucket holds a second's worth, whatever is given.
+    other.give_back(&buckets, 9).await;
+    assert_eq!(other.take(&buckets, 1_000).await.allowed, 4);
+    assert_eq!(other.take(&[narrow], 1_000).await.allowed, 0);
+    assert!(one.take(&[wide], 1_000).await.allowed <= 400);
+}
+
+pub(crate) async fn a_held_bucket_takes_nothing_back(one: Client, other: Client) {
+    let buckets = [bucket("account", 2)];
+    filled(&one, &buckets).await;
+    assert_eq!(one.take(&buckets, 2).await.allowed, 2);
+    one.hold("account", Duration::from_millis(50)).await;
+    other.give_back(&buckets, 2).await;
+    let wait = one.take(&buckets, 1).await.wait;
+    sleep(wait + Duration::from_millis(2)).await;
+    assert_eq!(one.take(&buckets, 2).await.allowed, 0);
 }
 
 pub(crate) async fn a_hold_closes_for_everybody_and_ends(one: Client, other: Client) {

@@ -1,6 +1,6 @@
 //! The arithmetic of buckets, for one process.
 //!
-//! Pure but for its memory; `redis/take.lua` and `redis/hold.lua` do the same sums for many. Surprising: it counts the time
+//! Pure but for its memory; `redis/*.lua` do the same sums for many. Surprising: it counts the time
 //! that has passed and not the hour, so a clock that is set back freezes nothing.
 
 use std::{collections::HashMap, mem, time::Duration};
@@ -43,6 +43,17 @@ struct Level {
     held: i64,
 }
 
+impl Level {
+    /// Fills by what has passed at this rate in hundredths of messages a second, and by what comes besides.
+    fn fill(&mut self, rate: i64, besides: i64, now: i64) {
+        let elapsed = (now - self.at).clamp(0, SECOND);
+        // A share of a slow rate may be less than a message a second; the bucket still holds one.
+        let most = (rate * MESSAGE / WHOLE).max(MESSAGE);
+        self.level = (self.level + elapsed * rate / WHOLE + besides).min(most);
+        self.at = now;
+    }
+}
+
 impl Buckets {
     /// Empty ones. Each fills by this share of its rate.
     pub(super) fn new(percent: u8) -> Self {
@@ -68,11 +79,7 @@ impl Buckets {
                 wait = wait.max(level.held - now);
                 allowed = 0;
             } else if rate > 0 {
-                let elapsed = (now - level.at).clamp(0, SECOND);
-                // A share of a slow rate may be less than a message a second; the bucket still holds one.
-                let most = (rate * MESSAGE / WHOLE).max(MESSAGE);
-                level.level = (level.level + elapsed * rate / WHOLE).min(most);
-                level.at = now;
+                level.fill(rate, 0, now);
                 allowed = allowed.min(level.level / MESSAGE);
             }
         }
@@ -86,6 +93,18 @@ impl Buckets {
             }
         }
         Grant { allowed: u32::try_from(allowed).unwrap_or_default(), wait: micros(wait) }
+    }
+
+    /// As [`super::Limits::give_back`].
+    pub(super) fn give_back(&mut self, buckets: &[Bucket], unused: u32, now: Timestamp) {
+        let now = self.pass(now);
+        for Bucket { name, per_second } in buckets {
+            let rate = i64::from(*per_second) * self.percent;
+            let level = self.level(name, now);
+            if level.held <= now && rate > 0 {
+                level.fill(rate, i64::from(unused) * MESSAGE, now);
+            }
+        }
     }
 
     /// As [`super::Limits::hold`].

@@ -68,6 +68,10 @@ impl Limits for MemoryEphemeral {
         lock(&self.buckets).take(buckets, wanted, (self.now)())
     }
 
+    async fn give_back(&self, buckets: &[Bucket], unused: u32) {
+        lock(&self.buckets).give_back(buckets, unused, (self.now)());
+    }
+
     async fn hold(&self, bucket: &str, how_long: Duration) {
         lock(&self.buckets).hold(bucket, how_long, (self.now)());
     }

@@ -44,6 +44,10 @@ pub trait Limits: Send + Sync {
     /// second's worth.
     async fn take(&self, buckets: &[Bucket], wanted: u32) -> Grant;
 
+    /// Fills into these buckets what was taken from them and didn't go; what is held takes nothing back. Not repeatable: it is
+    /// given once, and lost when nobody answers.
+    async fn give_back(&self, buckets: &[Bucket], unused: u32);
+
     /// Lets nothing through this bucket for so long, wherever it is asked; then it begins empty. Of two holds the one that
     /// ends later stands. Repeatable.
     async fn hold(&self, bucket: &str, how_long: Duration);

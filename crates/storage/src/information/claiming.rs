@@ -177,10 +177,10 @@ impl<'a> Started<'a> {
         Ok(started)
     }
 
-    /// What the claim found; `more`: perhaps not all.
-    pub(crate) fn claimed(self, more: bool) -> Claimed {
+    /// What the claim found: as much as it may take, so perhaps not all; or all.
+    pub(crate) fn claimed(self) -> Claimed {
         let seen = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
-        Claimed { attempts: self.attempts, seen, more }
+        Claimed { attempts: self.attempts, seen, more: seen >= self.claim.limit }
     }
 
     fn take(&mut self, due: Due) {

@@ -50,6 +50,13 @@ pub struct Claim {
     pub attempts_limit: u32,
 }
 
+impl Claim {
+    /// The same for what it may still take after so many; none, when that is nothing.
+    pub(crate) fn after(&self, taken: u32) -> Option<Self> {
+        (taken < self.limit).then(|| Self { limit: self.limit - taken, ..self.clone() })
+    }
+}
+
 /// What a claim found.
 #[derive(Debug, Default)]
 pub struct Claimed {
@@ -59,6 +66,15 @@ pub struct Claimed {
     pub seen: u32,
     /// Perhaps there are more at once.
     pub more: bool,
+}
+
+impl Claimed {
+    /// Adds what was found after it.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.attempts.extend(later.attempts);
+        self.seen += later.seen;
+        self.more |= later.more;
+    }
 }
 
 /// One attempt that has started.
@@ -125,8 +141,8 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Vec<DueSource>, StoreError>;
 
     /// Starts attempts, in one transaction: due deliveries of the source, each through the gate. What the gate refuses is
-    /// revoked, what is too late expires, what was attempted too often is dead. When a distribution has none that is due, its
-    /// next followers are walked: a delivery is made for each, and those over this carrier are attempted at once. A
+    /// revoked, what is too late expires, what was attempted too often is dead. When fewer of a distribution are due than may be
+    /// taken, its next followers are walked: a delivery is made for each, and those over this carrier are attempted at once. A
     /// distribution that isn't running, or not yet, yields nothing.
     ///
     /// # Errors

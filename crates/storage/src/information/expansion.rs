@@ -67,6 +67,10 @@ pub struct RevocableMessage {
 /// work: nothing was written. All may be repeated.
 #[async_trait]
 pub trait ExpansionStore: Send + Sync {
+    /// Whether any distribution is under way, or being taken back. Asked before a sweep, so that idle servers leave the database
+    /// alone.
+    async fn has_work(&self) -> Result<bool, StoreError>;
+
     /// The next followers of a running distribution past its expiry, at most `limit`, whom no claim has walked: their deliveries are
     /// made as expired, so that the counts tell who was not reached. Gives how many.
     async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;

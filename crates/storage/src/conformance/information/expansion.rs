@@ -11,7 +11,7 @@ use super::{
     named, result, state_of, walk,
 };
 use crate::information::{
-    delivery::{AttemptOutcome, Claim, Source},
+    delivery::{AttemptOutcome, Claim, Claimed, Source},
     expansion::Revocable,
 };
 
@@ -73,6 +73,28 @@ pub(crate) async fn followers_are_attempted_as_they_are_walked(store: &dyn Bench
         [(1, 2), (4, 2), (5, 2)]
     );
     assert_eq!(state_of(store, id, &key("bank", 3)).await, DeliveryState::Revoked);
+}
+
+pub(crate) async fn who_is_due_and_who_is_walked_are_claimed_together(store: &dyn Bench) {
+    follow(store, "bank", 1..=9).await;
+    for beta in [2, 3, 8] {
+        change(store, &key("bank", beta), |record| record.carrier = named("beta")).await;
+    }
+    let id = draft(store, "bank", 1, &[], 0).await;
+    command(store, "bank", id, Command::Start).await;
+    let over =
+        |carrier: &str, limit| Claim { carrier: named(carrier), limit, ..claim(Source::Distribution(id), 0) };
+    let lasts = |claimed: &Claimed| {
+        let mut lasts: Vec<_> = claimed.attempts.iter().map(|it| it.key.follower.as_bytes()[0]).collect();
+        lasts.sort_unstable();
+        lasts
+    };
+    let first = claimed(store, &over("alpha", 2)).await;
+    assert_eq!((lasts(&first), first.seen, first.more), (vec![1, 4], 4, true));
+    let second = claimed(store, &over("beta", 6)).await;
+    assert_eq!((lasts(&second), second.seen, second.more), (vec![2, 3, 8], 7, false), "two of them were due");
+    let third = claimed(store, &over("alpha", 5)).await;
+    assert_eq!((lasts(&third), third.seen, third.more), (vec![5, 6, 7, 9], 4, false));
 }
 
 pub(crate) async fn an_expansion_goes_on_where_it_stopped(store: &dyn Bench) {

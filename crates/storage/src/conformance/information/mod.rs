@@ -135,6 +135,7 @@ macro_rules! information_store_suite {
             who_follows_while_it_is_made_gets_it_too,
             only_a_running_distribution_whose_time_has_come_is_expanded,
             followers_are_attempted_as_they_are_walked,
+            who_is_due_and_who_is_walked_are_claimed_together,
             what_is_expanded_too_late_is_expired,
             overdue_deliveries_expire_unless_an_attempt_is_under_way,
             a_distribution_is_completed_when_nothing_of_it_is_live,

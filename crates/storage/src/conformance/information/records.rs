@@ -229,8 +229,20 @@ fn everything() -> Scope {
     Scope { events: Some((named("alpha"), vec!["event".to_owned()])), ..of(keys("bank", [1, 9])) }
 }
 
-/// Whether all of it is stored; some of it must never be.
+/// Whether all of it is stored; some of it must never be. What was given up may be committed between two questions of one look,
+/// but not of two.
 async fn everything_is_stored(store: &dyn Bench) -> bool {
+    let mut signs = Vec::new();
+    for _ in 0..2 {
+        signs = signs_of_everything(store).await;
+        if signs.iter().all(|sign| *sign == signs[0]) {
+            return signs[0];
+        }
+    }
+    panic!("a part was stored: {signs:?}");
+}
+
+async fn signs_of_everything(store: &dyn Bench) -> Vec<bool> {
     let mut signs = Vec::new();
     unit(store, &everything(), |work| {
         let tied = work.followers[&key("bank", 1)].tie.is_some();
@@ -239,8 +251,7 @@ async fn everything_is_stored(store: &dyn Bench) -> bool {
     .await;
     let new = key("bank", 9);
     signs.push(!states(store, &[(new.clone(), request(&new, 0).message_id)]).await.is_empty());
-    assert!(signs.iter().all(|sign| *sign == signs[0]), "a part was stored: {signs:?}");
-    signs[0]
+    signs
 }
 
 pub(crate) async fn a_unit_whose_edit_panics_leaves_nothing(store: &dyn Bench) {

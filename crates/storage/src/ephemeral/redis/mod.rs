@@ -8,7 +8,7 @@ mod link;
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{AsyncCommands as _, Client, Script, aio::MultiplexedConnection};
+use ::redis::{AsyncCommands as _, Client, Script, ScriptInvocation, aio::MultiplexedConnection};
 use async_trait::async_trait;
 use musubi_domain::{Error, ErrorKind};
 use tokio::task::JoinSet;
@@ -33,6 +33,7 @@ pub struct RedisEphemeral {
     link: Link,
     prefix: Arc<str>,
     take: Arc<Script>,
+    give_back: Arc<Script>,
     hold: Arc<Script>,
     /// What is left without the server.
     alone: MemoryEphemeral,
@@ -55,6 +56,7 @@ impl RedisEphemeral {
             link,
             prefix: prefix.into(),
             take: Arc::new(Script::new(include_str!("take.lua"))),
+            give_back: Arc::new(Script::new(include_str!("give_back.lua"))),
             hold: Arc::new(Script::new(include_str!("hold.lua"))),
             alone,
             _tasks: Arc::new(tasks),
@@ -64,6 +66,15 @@ impl RedisEphemeral {
     /// All of a question's keys lie in one slot of a cluster.
     fn bucket_key(&self, name: &str) -> String {
         format!("{}:{{limits}}:{name}", self.prefix)
+    }
+
+    /// A script about so many messages that count in these buckets.
+    fn about<'a>(&self, script: &'a Script, buckets: &[Bucket], messages: u32) -> ScriptInvocation<'a> {
+        let mut about = script.arg(messages);
+        for bucket in buckets {
+            about.key(self.bucket_key(&bucket.name)).arg(bucket.per_second);
+        }
+        about
     }
 
     fn progress_key(&self, key: &str) -> String {
@@ -82,16 +93,19 @@ pub(super) fn open(url: &str) -> Result<Client, Error> {
 #[async_trait]
 impl Limits for RedisEphemeral {
     async fn take(&self, buckets: &[Bucket], wanted: u32) -> Grant {
-        let mut question = self.take.arg(wanted);
-        for bucket in buckets {
-            question.key(self.bucket_key(&bucket.name)).arg(bucket.per_second);
-        }
+        let question = self.about(&self.take, buckets, wanted);
         let ask = async |mut server: MultiplexedConnection| question.invoke_async(&mut server).await;
         if let Some((allowed, wait)) = self.link.ask(ask).await {
             return Grant { allowed, wait: Duration::from_micros(wait) };
         }
         self.alone.begin_outage(self.link.serial());
         self.alone.take(buckets, wanted).await
+    }
+
+    async fn give_back(&self, buckets: &[Bucket], unused: u32) {
+        let order = self.about(&self.give_back, buckets, unused);
+        let ask = async |mut server: MultiplexedConnection| order.invoke_async::<()>(&mut server).await;
+        self.link.ask(ask).await;
     }
 
     async fn hold(&self, bucket: &str, how_long: Duration) {

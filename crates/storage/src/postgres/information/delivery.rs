@@ -12,6 +12,8 @@ use musubi_domain::{
     id::{CarrierId, DistributionId, FollowerId, MessageId},
 };
 
+use sqlx::postgres::PgRow;
+
 use super::{
     PostgresInformation,
     expansion::{ADVANCE_CURSOR, message},
@@ -263,47 +265,14 @@ impl PostgresInformation {
             .bind(micros(claim.now))
             .bind(i64::from(claim.limit));
         let locked = tx.fetch(lock).await?;
-        if locked.is_empty() {
-            return match &claim.source {
-                Source::Dialogues(_) => Ok(Claimed::default()),
-                Source::Distribution(id) => walk(tx, claim, *id).await,
-            };
+        let mut claimed = start(&mut tx, claim, distribution, &locked).await?;
+        if let Source::Distribution(id) = &claim.source
+            && let Some(rest) = claim.after(claimed.seen)
+        {
+            claimed.append(walk(&mut tx, &rest, *id).await?);
         }
-        let keys = locked.iter().map(|row| {
-            Ok(LockedRow {
-                account: row.text(0)?.to_owned(),
-                follower: Id::of(&row.id(1)?),
-                message: Id::of(&row.id(2)?),
-            })
-        });
-        let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
-        let due = tx.fetch(LockedRow::bind(sqlx::query(DUE).bind(distribution), &keys)).await?;
-        let started = Started::of(claim, &due)?;
-        let moves: Vec<_> = started
-            .moves
-            .iter()
-            .map(|it| {
-                let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
-                let (tie, customer) =
-                    it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-                MoveRow {
-                    account,
-                    follower,
-                    message,
-                    state: it.state,
-                    purpose: it.purpose,
-                    attempts: i64::from(it.attempts),
-                    due_time: it.due_time,
-                    tie,
-                    customer,
-                }
-            })
-            .collect();
-        tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
-        tally::store(&started.tally, &mut tx).await?;
         tx.commit().await?;
-        let all_dialogues = matches!(claim.source, Source::Dialogues(_)) && count_of(&locked) < claim.limit;
-        Ok(started.claimed(!all_dialogues))
+        Ok(claimed)
     }
 
     /// Moves attempted deliveries forward, in the order of the results. Nothing is locked beforehand: whatever another transaction
@@ -362,8 +331,53 @@ fn learnt_row(it: &Learnt) -> LearntRow<'_> {
     }
 }
 
+/// Starts attempts at due deliveries. Their rows are locked.
+async fn start(
+    tx: &mut Tx,
+    claim: &Claim,
+    distribution: Id,
+    locked: &[PgRow],
+) -> Result<Claimed, StoreError> {
+    if locked.is_empty() {
+        return Ok(Claimed::default());
+    }
+    let keys = locked.iter().map(|row| {
+        Ok(LockedRow {
+            account: row.text(0)?.to_owned(),
+            follower: Id::of(&row.id(1)?),
+            message: Id::of(&row.id(2)?),
+        })
+    });
+    let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+    let due = tx.fetch(LockedRow::bind(sqlx::query(DUE).bind(distribution), &keys)).await?;
+    let started = Started::of(claim, &due)?;
+    let moves: Vec<_> = started
+        .moves
+        .iter()
+        .map(|it| {
+            let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
+            let (tie, customer) =
+                it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+            MoveRow {
+                account,
+                follower,
+                message,
+                state: it.state,
+                purpose: it.purpose,
+                attempts: i64::from(it.attempts),
+                due_time: it.due_time,
+                tie,
+                customer,
+            }
+        })
+        .collect();
+    tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
+    tally::store(&started.tally, tx).await?;
+    Ok(started.claimed())
+}
+
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
-async fn walk(mut tx: Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, StoreError> {
+async fn walk(tx: &mut Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, StoreError> {
     let distribution = Id::of(id.as_bytes());
     let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
     let Some(walking) = tx.fetch_optional(walking).await? else { return Ok(Claimed::default()) };
@@ -408,11 +422,6 @@ async fn walk(mut tx: Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, 
     tx.execute(MadeRow::bind(make, &made)).await?;
     let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(next.done);
     tx.execute(advance).await?;
-    tally::store(&started.tally, &mut tx).await?;
-    tx.commit().await?;
-    Ok(started.claimed(!next.done))
-}
-
-fn count_of<T>(rows: &[T]) -> u32 {
-    u32::try_from(rows.len()).unwrap_or(u32::MAX)
+    tally::store(&started.tally, tx).await?;
+    Ok(Claimed { more: !next.done, ..started.claimed() })
 }

@@ -136,10 +136,14 @@ pub(super) fn message(distribution: DistributionId, follower: FollowerId) -> Mes
 
 #[async_trait]
 impl ExpansionStore for PostgresInformation {
+    async fn has_work(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar(WORK)
+            .fetch_one(self.database.read())
+            .await
+            .map_err(StoreError::during("list_work"))
+    }
+
     async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
-        if !self.has_work("expire_unmade").await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write("expire_unmade").await?;
         let unmade = sqlx::query(UNMADE).bind(micros(now));
         let Some(unmade) = tx.fetch_optional(unmade).await? else { return Ok(0) };
@@ -177,9 +181,6 @@ impl ExpansionStore for PostgresInformation {
     }
 
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
-        if !self.has_work("expire_overdue").await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write("expire_overdue").await?;
         let found = tx.fetch(sqlx::query(OVERDUE).bind(micros(now)).bind(i64::from(limit))).await?;
         settle(&mut tx, &found, Signal::Expired, now).await?;
@@ -188,9 +189,6 @@ impl ExpansionStore for PostgresInformation {
     }
 
     async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError> {
-        if !self.has_work("complete_distributions").await? {
-            return Ok(Vec::new());
-        }
         let mut tx = self.database.write("complete_distributions").await?;
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
         for row in &tx.fetch(sqlx::query(COMPLETE).bind(micros(now))).await? {
@@ -204,9 +202,6 @@ impl ExpansionStore for PostgresInformation {
     }
 
     async fn withdraw(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
-        if !self.has_work("withdraw_cancelled").await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write("withdraw_cancelled").await?;
         let found = tx.fetch(sqlx::query(NEVER_ATTEMPTED).bind(i64::from(limit))).await?;
         settle(&mut tx, &found, Signal::Revoked, now).await?;
@@ -291,16 +286,6 @@ impl ExpansionStore for PostgresInformation {
 
 fn asked_row(message: &RevocableMessage) -> AskedRow {
     AskedRow { follower: Id::of(message.follower.as_bytes()), message: Id::of(message.message_id.as_bytes()) }
-}
-
-impl PostgresInformation {
-    /// Whether any distribution is under way. Asked before a sweep, so that idle servers leave the database alone.
-    async fn has_work(&self, transaction: &'static str) -> Result<bool, StoreError> {
-        sqlx::query_scalar(WORK)
-            .fetch_one(self.database.read())
-            .await
-            .map_err(StoreError::during(transaction))
-    }
 }
 
 /// Moves deliveries on by a signal, and their counts. Columns of each row: account, carrier, distribution, purpose, state, message,

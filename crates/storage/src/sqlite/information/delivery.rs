@@ -162,33 +162,14 @@ impl DeliveryStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        if due.is_empty() {
-            return match &claim.source {
-                Source::Dialogues(_) => Ok(Claimed::default()),
-                Source::Distribution(id) => walk(tx, TRANSACTION, claim, *id).await,
-            };
+        let mut claimed = start(&mut tx, TRANSACTION, claim, &due).await?;
+        if let Source::Distribution(id) = &claim.source
+            && let Some(rest) = claim.after(claimed.seen)
+        {
+            claimed.append(walk(&mut tx, TRANSACTION, &rest, *id).await?);
         }
-        let started = Started::of(claim, &due)?;
-        let moves: Vec<_> = started
-            .moves
-            .iter()
-            .map(|it| {
-                let (tie, customer) =
-                    it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-                let message = Id::of(it.message_id.as_bytes());
-                (message, it.state, it.purpose, it.attempts, it.due_time, tie, customer)
-            })
-            .collect();
-        sqlx::query(MOVE)
-            .bind(rows(&moves)?)
-            .bind(micros(claim.now))
-            .execute(&mut *tx)
-            .await
-            .map_err(&failed)?;
-        tally::store(&started.tally, &mut tx, TRANSACTION).await?;
         tx.commit().await.map_err(&failed)?;
-        let all_dialogues = matches!(claim.source, Source::Dialogues(_)) && count_of(&due) < claim.limit;
-        Ok(started.claimed(!all_dialogues))
+        Ok(claimed)
     }
 
     async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
@@ -244,9 +225,36 @@ impl DeliveryStore for SqliteInformation {
     }
 }
 
+/// Starts attempts at due deliveries.
+async fn start(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    claim: &Claim,
+    due: &[SqliteRow],
+) -> Result<Claimed, StoreError> {
+    if due.is_empty() {
+        return Ok(Claimed::default());
+    }
+    let started = Started::of(claim, due)?;
+    let moves: Vec<_> = started
+        .moves
+        .iter()
+        .map(|it| {
+            let (tie, customer) =
+                it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+            let message = Id::of(it.message_id.as_bytes());
+            (message, it.state, it.purpose, it.attempts, it.due_time, tie, customer)
+        })
+        .collect();
+    let moving = sqlx::query(MOVE).bind(rows(&moves)?).bind(micros(claim.now));
+    moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
+    tally::store(&started.tally, tx, transaction).await?;
+    Ok(started.claimed())
+}
+
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
 async fn walk(
-    mut tx: Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     claim: &Claim,
     id: DistributionId,
@@ -254,7 +262,7 @@ async fn walk(
     let failed = StoreError::during(transaction);
     let distribution = &id.as_bytes()[..];
     let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
-    let Some(walking) = walking.fetch_optional(&mut *tx).await.map_err(&failed)? else {
+    let Some(walking) = walking.fetch_optional(&mut **tx).await.map_err(&failed)? else {
         return Ok(Claimed::default());
     };
     let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
@@ -268,7 +276,7 @@ async fn walk(
             .bind(claim.limit)
             .bind(place(&Purpose::ALL, &Purpose::Undecided))
             .bind(expire_time)
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut **tx)
             .await
             .map_err(&failed)?;
         let taken = next.take(&page, 20)?.len();
@@ -291,21 +299,16 @@ async fn walk(
         .bind(expire_time)
         .bind(micros(claim.now))
         .bind(rows(&made)?)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(&failed)?;
     sqlx::query(ADVANCE_CURSOR)
         .bind(distribution)
         .bind(after)
         .bind(next.done)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(&failed)?;
-    tally::store(&started.tally, &mut tx, transaction).await?;
-    tx.commit().await.map_err(&failed)?;
-    Ok(started.claimed(!next.done))
-}
-
-fn count_of<T>(rows: &[T]) -> u32 {
-    u32::try_from(rows.len()).unwrap_or(u32::MAX)
+    tally::store(&started.tally, tx, transaction).await?;
+    Ok(Claimed { more: !next.done, ..started.claimed() })
 }

@@ -119,12 +119,16 @@ pub(super) fn message(distribution: DistributionId, follower: FollowerId, number
 
 #[async_trait]
 impl ExpansionStore for SqliteInformation {
+    async fn has_work(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar(WORK)
+            .fetch_one(self.database.read_fresh())
+            .await
+            .map_err(StoreError::during("list_work"))
+    }
+
     async fn expire_unmade(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "expire_unmade";
         let failed = StoreError::during(TRANSACTION);
-        if !self.has_work(TRANSACTION).await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let unmade = sqlx::query(UNMADE).bind(micros(now)).fetch_optional(&mut *tx).await;
         let Some(unmade) = unmade.map_err(&failed)? else { return Ok(0) };
@@ -173,9 +177,6 @@ impl ExpansionStore for SqliteInformation {
     async fn expire_overdue(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "expire_overdue";
         let failed = StoreError::during(TRANSACTION);
-        if !self.has_work(TRANSACTION).await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(OVERDUE).bind(micros(now)).bind(limit);
         let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
@@ -187,9 +188,6 @@ impl ExpansionStore for SqliteInformation {
     async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError> {
         const TRANSACTION: &str = "complete_distributions";
         let failed = StoreError::during(TRANSACTION);
-        if !self.has_work(TRANSACTION).await? {
-            return Ok(Vec::new());
-        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
@@ -206,9 +204,6 @@ impl ExpansionStore for SqliteInformation {
     async fn withdraw(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "withdraw_cancelled";
         let failed = StoreError::during(TRANSACTION);
-        if !self.has_work(TRANSACTION).await? {
-            return Ok(0);
-        }
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(NEVER_ATTEMPTED).bind(limit).fetch_all(&mut *tx).await.map_err(&failed)?;
         settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
@@ -293,16 +288,6 @@ impl ExpansionStore for SqliteInformation {
         };
         walked.execute(&mut *tx).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
-    }
-}
-
-impl SqliteInformation {
-    /// Whether any distribution is under way. Asked before a sweep, so that an idle server doesn't keep its one writer busy.
-    async fn has_work(&self, transaction: &'static str) -> Result<bool, StoreError> {
-        sqlx::query_scalar(WORK)
-            .fetch_one(self.database.read_fresh())
-            .await
-            .map_err(StoreError::during(transaction))
     }
 }
 
