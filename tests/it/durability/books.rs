@@ -9,7 +9,7 @@ use musubi_servers::Server;
 use musubi_storage::create_database;
 
 /// What must find nothing, with what it means. Every query gives one line for each fault.
-const FAULTS: [(&str, &str); 6] = [
+const FAULTS: [(&str, &str); 7] = [
     (
         "tally of deliveries, counted",
         "SELECT * FROM
@@ -44,6 +44,11 @@ const FAULTS: [(&str, &str); 6] = [
          FULL JOIN (SELECT official_account, follower, bool_or(following) AS listed FROM subscription GROUP BY 1, 2) AS s
              USING (official_account, follower)
          WHERE f.following IS DISTINCT FROM s.listed",
+    ),
+    (
+        "message refused to a follower",
+        "SELECT official_account, distribution, message_id, purpose FROM delivery
+         JOIN follower USING (official_account, follower) WHERE state = 5 AND following",
     ),
     ("identity that was kept beyond the match", "SELECT official_account, follower FROM inquiry"),
     (

@@ -323,11 +323,13 @@ impl Play {
         .await;
     }
 
-    /// Waits until whoever a distribution was made for has seen its message, but who left before.
+    /// Waits until whoever a distribution was made for has seen its message, or had left before. Surprising: of somebody who left
+    /// the carrier may know sooner than the server, which then sends what the carrier refuses; that nobody else was refused is for
+    /// the books to say.
     pub(super) async fn until_settled(&self, (company, id): &Distributed) {
         self.until("distribution", async || {
             let found = self.distribution(&self.companies[*company], id).await;
-            let ends = ["displayed", "revoked"];
+            let ends = ["displayed", "revoked", "rejected"];
             let open = |it: &&DeliveryCount| it.count > 0 && !ends.contains(&it.state.as_str());
             let open = found.deliveries.iter().filter(open);
             open.map(|delivery| format!("{} are {}", delivery.count, delivery.state)).collect()
