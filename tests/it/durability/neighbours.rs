@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::{
     judge,
-    play::{Distributed, Play, listed},
+    play::{Distributed, Play},
     replicas::Stage,
     stop,
 };
@@ -152,8 +152,8 @@ async fn a_company_that_hangs_and_a_dead_carrier_slow_nobody_else() {
     for distribution in &living.distributions {
         stage.play.until_settled(distribution).await;
     }
-    let faults = stage.books.faults();
-    assert!(faults.is_empty(), "{}", listed(&faults));
+    // Whoever was tied last is still to be told.
+    stage.play.until("messages", async || stage.books.faults()).await;
     eprintln!("a delivery had at most {} attempts", stage.books.most_attempts());
     stop(&mut stage.system).await;
 }

@@ -412,7 +412,7 @@ impl Play {
     }
 
     /// Looks until nothing is wrong any more.
-    async fn until(&self, stage: &str, look: impl AsyncFn() -> Vec<String>) {
+    pub(super) async fn until(&self, stage: &str, look: impl AsyncFn() -> Vec<String>) {
         let since = Instant::now();
         loop {
             let faults = look().await;
