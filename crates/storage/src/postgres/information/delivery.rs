@@ -61,12 +61,16 @@ pub(super) const DUE_DISTRIBUTIONS: &str = "
 pub(super) const MAY_RUN: &str = "
     SELECT official_account FROM distribution WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2";
 
+// Whoever's row is being changed waits for another claim. Each follower is looked up by key, whatever the database thinks of how
+// many there are.
 pub(super) const LOCK: &str = "
-    SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
-    JOIN follower AS f ON f.official_account = m.official_account AND f.follower = m.follower
-    WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
-    ORDER BY m.due_time LIMIT $5
-    FOR NO KEY UPDATE OF m SKIP LOCKED FOR SHARE OF f SKIP LOCKED";
+    WITH due AS MATERIALIZED (
+        SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
+        WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
+        ORDER BY m.due_time LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT due.official_account, due.follower, due.message_id FROM due
+    CROSS JOIN LATERAL (SELECT FROM follower AS f
+        WHERE f.official_account = due.official_account AND f.follower = due.follower FOR SHARE SKIP LOCKED) AS f";
 
 pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
