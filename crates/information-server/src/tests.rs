@@ -1,15 +1,25 @@
-//! What tests of the companies' services stand on: a store in a file, a clock that stands still, two companies.
+//! What tests stand on: a store in a file, a clock that stands still, two companies, a carrier.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
-    Error,
+    Error, ErrorKind,
     dialogue::{Dialogue, Rules, Stage, State},
     eligibility::Tie,
     guess::Limits,
-    id::{DialogueId, FollowerId, TieId},
+    id::{CarrierId, DialogueId, FollowerId, MessageId, OfficialAccountId, TieId},
     identity::IdentityMethod,
+    phone_number::PhoneNumber,
+    roster::ListDigest,
     seal::SealKeyring,
 };
 use musubi_matching::{AccountFormat, Policy};
@@ -29,6 +39,7 @@ use tonic::{Request, Status};
 
 use crate::{
     directory::{Account, Company, Directory, Matching, Texts},
+    gateway::{CarrierGateway, ListPart, OutgoingMessage, Verdict, VerificationKey},
     signal::Signals,
 };
 
@@ -97,6 +108,86 @@ impl World {
             }
         };
         self.store.work("fixture", &Scope::default(), start(), &mut edit).await.unwrap();
+    }
+}
+
+/// A carrier that does as it is told. Untold it has nobody on its list and no keys, and accepts every message.
+pub(crate) struct Carrier {
+    pub(crate) id: CarrierId,
+    pub(crate) keys: Vec<VerificationKey>,
+    /// Who follows any account, and when that was so.
+    pub(crate) list: Mutex<(Timestamp, BTreeSet<PhoneNumber>)>,
+    /// Whether the list ends before its end.
+    pub(crate) breaks_off: AtomicBool,
+    pub(crate) fetches: AtomicUsize,
+    pub(crate) answer: Mutex<Result<Verdict, ErrorKind>>,
+    /// The account and the size of each batch that was sent.
+    pub(crate) batches: Mutex<Vec<(String, usize)>>,
+}
+
+impl Carrier {
+    pub(crate) fn new(id: &str) -> Self {
+        Self {
+            id: id.parse().unwrap(),
+            keys: Vec::new(),
+            list: Mutex::new((start(), BTreeSet::new())),
+            breaks_off: AtomicBool::default(),
+            fetches: AtomicUsize::default(),
+            answer: Mutex::new(Ok(Verdict::Accepted)),
+            batches: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl CarrierGateway for Carrier {
+    fn carrier(&self) -> &CarrierId {
+        &self.id
+    }
+
+    async fn open_account(&self, _: &OfficialAccountId, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn fetch_list(
+        &self,
+        _: &OfficialAccountId,
+    ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        let (as_of, numbers) = self.list.lock().unwrap().clone();
+        let numbers = Vec::from_iter(numbers);
+        let mut digest = ListDigest::default();
+        numbers.iter().for_each(|number| digest.update(number.as_str()));
+        let mut parts = vec![Ok(ListPart::Header { generation: 7, as_of })];
+        let pages = (0..).zip(numbers.chunks(50));
+        parts.extend(
+            pages.map(|(page_number, page)| Ok(ListPart::Page { page_number, numbers: page.to_vec() })),
+        );
+        if !self.breaks_off.load(Ordering::SeqCst) {
+            let (count, digest) = (numbers.len() as u64, digest.finish().to_vec());
+            parts.push(Ok(ListPart::End { count, digest }));
+        }
+        Ok(Box::pin(stream::iter(parts)))
+    }
+
+    async fn send(
+        &self,
+        account: &OfficialAccountId,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<Verdict>, Error> {
+        self.batches.lock().unwrap().push((account.to_string(), messages.len()));
+        let answer = *self.answer.lock().unwrap();
+        answer
+            .map(|verdict| vec![verdict; messages.len()])
+            .map_err(|kind| Error::new(kind, "as it was told", ""))
+    }
+
+    async fn revoke(&self, _: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
+        Ok(vec![true; messages.len()])
+    }
+
+    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, Error> {
+        Ok(self.keys.clone())
     }
 }
 

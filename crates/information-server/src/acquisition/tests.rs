@@ -2,23 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
-    Error,
     eligibility::Tie,
-    id::{CarrierId, FollowerKeyring, MessageId, OfficialAccountId, TieId},
+    id::{CarrierId, FollowerKeyring, TieId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
-    roster::{CollapseRules, ListDigest},
+    roster::CollapseRules,
 };
 use musubi_runtime::Clock as _;
 use musubi_storage::information::{
@@ -30,18 +24,7 @@ use musubi_storage::information::{
 use tokio_util::sync::CancellationToken;
 
 use super::lists::Lists;
-use crate::{
-    gateway::{CarrierGateway, ListPart, OutgoingMessage, Verdict, VerificationKey},
-    tests::{World, start},
-};
-
-/// A carrier that has a list, and gives it whole or breaks off.
-struct Carrier {
-    id: CarrierId,
-    list: Mutex<(Timestamp, BTreeSet<u32>)>,
-    breaks_off: Mutex<bool>,
-    fetches: AtomicUsize,
-}
+use crate::tests::{Carrier, World, start};
 
 fn number(n: u32) -> PhoneNumber {
     format!("+8180{n:08}").parse().unwrap()
@@ -56,50 +39,6 @@ fn key(n: u32) -> FollowerKey {
     FollowerKey { follower: keyring().follower(&account, &number(n)), account }
 }
 
-#[async_trait]
-impl CarrierGateway for Carrier {
-    fn carrier(&self) -> &CarrierId {
-        &self.id
-    }
-
-    async fn open_account(&self, _: &OfficialAccountId, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn fetch_list(
-        &self,
-        _: &OfficialAccountId,
-    ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error> {
-        self.fetches.fetch_add(1, Ordering::SeqCst);
-        let (as_of, numbers) = self.list.lock().unwrap().clone();
-        let numbers: Vec<_> = numbers.into_iter().map(number).collect();
-        let mut digest = ListDigest::default();
-        numbers.iter().for_each(|number| digest.update(number.as_str()));
-        let count = numbers.len() as u64;
-        let mut parts = vec![Ok(ListPart::Header { generation: 7, as_of })];
-        let pages = (0..).zip(numbers.chunks(50));
-        parts.extend(
-            pages.map(|(page_number, page)| Ok(ListPart::Page { page_number, numbers: page.to_vec() })),
-        );
-        if !*self.breaks_off.lock().unwrap() {
-            parts.push(Ok(ListPart::End { count, digest: digest.finish().to_vec() }));
-        }
-        Ok(Box::pin(stream::iter(parts)))
-    }
-
-    async fn send(&self, _: &OfficialAccountId, _: Vec<OutgoingMessage>) -> Result<Vec<Verdict>, Error> {
-        Ok(vec![])
-    }
-
-    async fn revoke(&self, _: &OfficialAccountId, _: &[MessageId]) -> Result<Vec<bool>, Error> {
-        Ok(vec![])
-    }
-
-    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, Error> {
-        Ok(vec![])
-    }
-}
-
 struct Stage {
     world: World,
     carrier: Carrier,
@@ -107,13 +46,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let carrier = Carrier {
-            id: "kumo".parse().unwrap(),
-            list: Mutex::new((start(), BTreeSet::new())),
-            breaks_off: Mutex::new(false),
-            fetches: AtomicUsize::new(0),
-        };
-        Self { world: World::new().await, carrier }
+        Self { world: World::new().await, carrier: Carrier::new("kumo") }
     }
 
     /// A server with this much memory for a list.
@@ -134,7 +67,8 @@ impl Stage {
     /// The carrier's list is this from now on; an hour passes.
     async fn acquire(&self, server: &Lists, numbers: impl IntoIterator<Item = u32>) {
         self.world.clock.advance(SignedDuration::from_hours(1));
-        *self.carrier.list.lock().unwrap() = (self.world.clock.now(), numbers.into_iter().collect());
+        *self.carrier.list.lock().unwrap() =
+            (self.world.clock.now(), numbers.into_iter().map(number).collect());
         assert!(self.acquire_due(server).await);
     }
 
@@ -214,11 +148,11 @@ async fn a_list_that_breaks_off_changes_nothing_and_is_fetched_soon() {
     let stage = Stage::new().await;
     let server = stage.server(usize::MAX);
     stage.acquire(&server, 0..100).await;
-    *stage.carrier.breaks_off.lock().unwrap() = true;
+    stage.carrier.breaks_off.store(true, Ordering::SeqCst);
     stage.acquire(&server, 0..200).await;
     assert_eq!(stage.followers().await[0], (0..100).collect());
     assert!(!stage.acquire_due(&server).await, "it rests");
-    *stage.carrier.breaks_off.lock().unwrap() = false;
+    stage.carrier.breaks_off.store(false, Ordering::SeqCst);
     stage.world.clock.advance(SignedDuration::from_secs(2));
     assert!(stage.acquire_due(&server).await);
     assert_eq!(stage.followers().await[0], (0..200).collect());

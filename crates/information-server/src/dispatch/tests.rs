@@ -1,12 +1,7 @@
 //! What leaves and when: limits, pauses that a carrier asks for, a carrier that doesn't answer.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_trait::async_trait;
-use futures::stream::BoxStream;
 use musubi_domain::{
     delivery::DeliveryState,
     distribution::Command,
@@ -25,56 +20,7 @@ use musubi_storage::{
 use uuid::Uuid;
 
 use super::*;
-use crate::{
-    gateway::{ListPart, VerificationKey},
-    tests::{World, follower, minute, signals, start},
-};
-
-/// A carrier that answers as it is told.
-struct Carrier {
-    id: CarrierId,
-    answer: Mutex<Result<Verdict, ErrorKind>>,
-    /// The account and the size of each batch.
-    batches: Mutex<Vec<(String, usize)>>,
-}
-
-#[async_trait]
-impl CarrierGateway for Carrier {
-    fn carrier(&self) -> &CarrierId {
-        &self.id
-    }
-
-    async fn open_account(&self, _: &OfficialAccountId, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn fetch_list(
-        &self,
-        _: &OfficialAccountId,
-    ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error> {
-        Ok(Box::pin(stream::empty()))
-    }
-
-    async fn send(
-        &self,
-        account: &OfficialAccountId,
-        messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<Verdict>, Error> {
-        self.batches.lock().unwrap().push((account.to_string(), messages.len()));
-        let answer = *self.answer.lock().unwrap();
-        answer
-            .map(|verdict| vec![verdict; messages.len()])
-            .map_err(|kind| Error::new(kind, "as it was told", ""))
-    }
-
-    async fn revoke(&self, _: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
-        Ok(vec![true; messages.len()])
-    }
-
-    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, Error> {
-        Ok(vec![])
-    }
-}
+use crate::tests::{Carrier, World, follower, minute, signals, start};
 
 /// A world with a dispatcher over kumo.
 struct Stage {
@@ -92,11 +38,7 @@ impl Stage {
     /// With so many messages a second over the carrier, of each company, of each account.
     async fn limited(over_carrier: u32, of_company: u32, of_account: u32) -> Self {
         let world = World::limited(of_company, of_account).await;
-        let carrier = Arc::new(Carrier {
-            id: "kumo".parse().unwrap(),
-            answer: Mutex::new(Ok(Verdict::Accepted)),
-            batches: Mutex::default(),
-        });
+        let carrier = Arc::new(Carrier::new("kumo"));
         let clock = world.clock();
         let now: Now = Arc::new(move || clock.now());
         let tokens = TokenKey::new(&[1; 32]).unwrap();

@@ -5,20 +5,18 @@ mod events;
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use musubi_domain::{
     delivery::DeliveryState,
     dialogue::{Choice, Rules, State},
     guess::Limits,
-    id::{CarrierId, FollowerKeyring, MessageId, OfficialAccountId},
+    id::{FollowerKeyring, MessageId, OfficialAccountId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     postback::{Nonce, Postback, TokenKey},
@@ -45,48 +43,12 @@ use super::*;
 use crate::{
     confirmation::{assertions::KeyCache, verifier::Verifiers},
     directory::{Account, Company, Directory, Matching, Texts},
-    gateway::{CarrierGateway, ListPart, OutgoingMessage, Verdict, VerificationKey},
+    gateway::{CarrierGateway, VerificationKey},
     scene::Scene,
-    tests::signals,
+    tests::{Carrier, signals},
 };
 
 const NUMBER: &str = "+818012345678";
-
-/// A carrier whose authorities' keys are known, and nothing else.
-struct Authorities {
-    carrier: CarrierId,
-    keys: Vec<VerificationKey>,
-}
-
-#[async_trait]
-impl CarrierGateway for Authorities {
-    fn carrier(&self) -> &CarrierId {
-        &self.carrier
-    }
-
-    async fn open_account(&self, _: &OfficialAccountId, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn fetch_list(
-        &self,
-        _: &OfficialAccountId,
-    ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error> {
-        Ok(Box::pin(futures::stream::empty()))
-    }
-
-    async fn send(&self, _: &OfficialAccountId, _: Vec<OutgoingMessage>) -> Result<Vec<Verdict>, Error> {
-        Ok(vec![])
-    }
-
-    async fn revoke(&self, _: &OfficialAccountId, _: &[MessageId]) -> Result<Vec<bool>, Error> {
-        Ok(vec![])
-    }
-
-    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, Error> {
-        Ok(self.keys.clone())
-    }
-}
 
 /// A key pair of an authority: its private half, and what is published.
 struct Pair {
@@ -159,7 +121,7 @@ impl Fixture {
         let (jpki, document) = (pair(IdentityMethod::Jpki, "kumo"), pair(IdentityMethod::Document, "kumo"));
         let foreign = pair(IdentityMethod::Jpki, "nami");
         let gateway = |carrier: &str, keys: Vec<VerificationKey>| {
-            let gateway: Arc<dyn CarrierGateway> = Arc::new(Authorities { carrier: id(carrier), keys });
+            let gateway: Arc<dyn CarrierGateway> = Arc::new(Carrier { keys, ..Carrier::new(carrier) });
             (id(carrier), gateway)
         };
         let gateways = HashMap::from([

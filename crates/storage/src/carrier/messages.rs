@@ -1,12 +1,22 @@
-//! What becomes of messages that are offered, taken back or over: pure, the same on every database; and their rows.
+//! Messages in flight. And, pure and the same on every database, what becomes of those that are offered, taken back or over, and
+//! their rows.
+//!
+//! Surprising: an id is known for ever, and whatever comes under it later is not stored.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::id::{MessageId, OfficialAccountId};
+use musubi_domain::{
+    id::{MessageId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
 
 use super::{
-    Candidate, Enqueued, Event, QueuedMessage, ReceiptKind,
+    Event, FleetName, ReceiptKind,
     ledger::{AccountKey, Message, MessageState, receipt},
     record::{account, msisdn, number},
 };
@@ -14,6 +24,106 @@ use crate::{
     StoreError,
     row::{Columns, Id, Packed, bulk_rows, micros},
 };
+
+/// A message that was offered.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The sender's id for it.
+    pub message_id: MessageId,
+    /// What to store, unless it isn't wanted and only its id is asked about.
+    pub message: Option<NewMessage>,
+}
+
+/// A message to store.
+#[derive(Clone)]
+pub struct NewMessage {
+    /// The receiver.
+    pub number: PhoneNumber,
+    /// From when on it is not delivered.
+    pub expires: Timestamp,
+    /// Given back as it is by [`MessageStore::list_queued`].
+    pub payload: Vec<u8>,
+}
+
+impl fmt::Debug for NewMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewMessage({} bytes)", self.payload.len())
+    }
+}
+
+/// What became of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// Stored.
+    Queued,
+    /// The id was stored before, or earlier in the same batch.
+    Seen,
+    /// The number doesn't follow the account.
+    NotFollowing,
+    /// The id was not stored before, and there was nothing to store.
+    Unwanted,
+}
+
+/// What became of a batch of candidates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueueing {
+    /// One for each candidate, in order.
+    pub outcomes: Vec<Enqueued>,
+    /// The fleets that have messages waiting now, each once.
+    pub fleets: Vec<FleetName>,
+}
+
+/// A message that waits for its phone.
+#[derive(Clone)]
+pub struct QueuedMessage {
+    /// Its place in the order of delivery; grows.
+    pub sequence: u64,
+    /// The sender.
+    pub account: OfficialAccountId,
+    /// The sender's name.
+    pub display_name: String,
+    /// As it was stored.
+    pub payload: Vec<u8>,
+}
+
+impl fmt::Debug for QueuedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueuedMessage({}, {}, {} bytes)", self.sequence, self.account, self.payload.len())
+    }
+}
+
+/// Messages in flight.
+#[async_trait]
+pub trait MessageStore: Send + Sync {
+    /// Stores what is new, at most [`BATCH`](super::BATCH). Refused as not found when there is no such account.
+    async fn enqueue_messages(
+        &self,
+        account: &OfficialAccountId,
+        candidates: &[Candidate],
+    ) -> Result<Enqueueing, StoreError>;
+
+    /// Takes back what no phone has, with a receipt for each; says for each id, in order, whether it is taken back, now or
+    /// before. Refused as not found when there is no such account.
+    async fn revoke_messages(
+        &self,
+        account: &OfficialAccountId,
+        message_ids: &[MessageId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError>;
+
+    /// Expires up to [`BATCH`](super::BATCH) messages whose time is over and that no phone has, with a receipt for each; says
+    /// how many.
+    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// Up to [`BATCH`](super::BATCH) of the fleet's waiting messages after this place, in order; nothing for a fleet that isn't
+    /// known.
+    async fn list_queued(
+        &self,
+        fleet: &FleetName,
+        after: u64,
+        now: Timestamp,
+    ) -> Result<Vec<QueuedMessage>, StoreError>;
+}
 
 bulk_rows! {
     /// A message that is stored; its payload is packed.

@@ -1,9 +1,93 @@
-//! The rows of the outbox: how many events go into one, and how many rows go together. Pure, the same on every database.
+//! What the information server is told. And, pure and the same on every database, its rows: how many events go into one, and how
+//! many rows go together.
 //!
 //! Surprising: a row is also bounded in bytes, because what is in it has to fit into one call.
 
-use super::{BATCH, EncodeEvents, Event, EventKind, OutboxKind};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    id::{MessageId, OfficialAccountId},
+    phone_number::PhoneNumber,
+};
+use uuid::Uuid;
+
+use super::{BATCH, Response};
 use crate::{StoreError, row::Columns};
+
+/// What happened at the carrier, for the information server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Unique for ever; the same whenever the same thing is told.
+    pub id: Uuid,
+    /// In whose talk room.
+    pub account: OfficialAccountId,
+    /// Whose phone.
+    pub number: PhoneNumber,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The number is on the subscriber list now.
+    Followed,
+    /// The number left it.
+    Unfollowed,
+    /// The number went back to the carrier.
+    NumberReassigned,
+    /// The person answered.
+    Responded(Response),
+    /// A message moved.
+    Receipt(MessageId, ReceiptKind),
+}
+
+/// How far a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReceiptKind {
+    /// The phone has it.
+    Delivered,
+    /// The person saw it.
+    Displayed,
+    /// Its time passed before any phone had it.
+    Expired,
+    /// It was taken back before any phone had it.
+    Revoked,
+}
+
+/// Encodes events, in order, as one payload of the outbox.
+pub type EncodeEvents = fn(&[Event]) -> Vec<u8>;
+
+/// What the information server is told; each keeps an order of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutboxKind {
+    /// [`Event`]s, as the encoder writes them.
+    Events,
+    /// Signed assertions.
+    Assertions,
+}
+
+/// Rows of the outbox, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxBatch {
+    /// What to acknowledge when all of it was taken.
+    pub through: u64,
+    /// One for each row.
+    pub payloads: Vec<Vec<u8>>,
+}
+
+/// What waits to be told.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// The oldest rows of the outbox: one at least, then as many more as hold no more than [`BATCH`] items in all. Nothing
+    /// when it is empty.
+    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError>;
+
+    /// Drops what was listed.
+    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError>;
+}
 
 /// About how many bytes a row of events holds at most, and how many several rows together.
 const ROW_BYTES: usize = 1 << 20;

@@ -4,10 +4,8 @@
 //! who can be confirmed are played.
 
 use futures::StreamExt as _;
-use musubi_domain::{Error, customer::Customer};
-use musubi_proto::information::v1::{
-    EntrustCustomersRequest, EntrustedCustomer, custody_service_client::CustodyServiceClient,
-};
+use musubi_domain::Error;
+use musubi_proto::information::v1::{EntrustCustomersRequest, custody_service_client::CustodyServiceClient};
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES,
     client::{ClientOptions, connect},
@@ -67,7 +65,7 @@ fn make(wanted: usize, chunks: &mpsc::Sender<EntrustCustomersRequest>) -> Result
         let rows = crowd::ROWS.min(missing * CUSTOMERS_PER_ANSWER + LEAST);
         let part = crowd::part(number, rows, usize::MAX)?;
         for customers in part.customers.chunks(CHUNK) {
-            let customers = customers.iter().cloned().map(entrusted).collect();
+            let customers = customers.iter().cloned().map(Into::into).collect();
             let chunk = EntrustCustomersRequest { lease_seconds: 24 * 3600, customers };
             if chunks.blocking_send(chunk).is_err() {
                 // The call has ended, and says why.
@@ -77,27 +75,4 @@ fn make(wanted: usize, chunks: &mpsc::Sender<EntrustCustomersRequest>) -> Result
         answers.extend(part.answers.into_iter().filter(|answer| answer.confirmed).take(missing));
     }
     Ok(answers)
-}
-
-fn entrusted(customer: Customer) -> EntrustedCustomer {
-    let Customer {
-        customer_id,
-        name,
-        name_kana,
-        birth_date,
-        address,
-        branch_number,
-        account_number,
-        account_key: _,
-        identity_verification: _,
-    } = customer;
-    EntrustedCustomer {
-        customer_id: customer_id.to_string(),
-        name,
-        name_kana,
-        birth_date,
-        address,
-        branch_number,
-        account_number,
-    }
 }

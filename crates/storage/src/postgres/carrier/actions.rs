@@ -4,17 +4,18 @@
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
-use super::{Tx, messages};
+use super::{PostgresCarrierStore, Tx, messages};
 use crate::{
     StoreError,
     carrier::{
-        Action, ActionBatch, ActionKind, Applied, EncodeEvents, FleetName, RoomAction,
+        Action, ActionBatch, ActionKind, ActionStore, Applied, FleetName, RoomAction,
         ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named},
     },
-    postgres::{Database, again},
+    postgres::again,
     row::{BulkRow as _, Columns as _},
 };
 
@@ -70,43 +71,39 @@ const GROW: &str = "
     FROM unnest($1::bigint[], $2::bigint[]) AS grown(account_id, generation)
     WHERE accounts.account_id = grown.account_id";
 
-pub(super) async fn apply(
-    database: &Database,
-    encode: EncodeEvents,
-    batch: &ActionBatch,
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    again!(try_apply(database, encode, batch, now))
+#[async_trait]
+impl ActionStore for PostgresCarrierStore {
+    async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
+        again!(self.apply_once(batch, now))
+    }
 }
 
-async fn try_apply(
-    database: &Database,
-    encode: EncodeEvents,
-    batch: &ActionBatch,
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    let mut write = database.write("apply_actions").await?;
-    // Whoever applies the same batch beside is waited for.
-    let new =
-        sqlx::query("INSERT INTO action_batches (batch_id) VALUES ($1) ON CONFLICT (batch_id) DO NOTHING")
-            .bind(batch.batch_id);
-    if write.execute(new).await? == 0 {
-        return Ok(Applied::Before);
+impl PostgresCarrierStore {
+    async fn apply_once(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
+        let mut write = self.database.write("apply_actions").await?;
+        // Whoever applies the same batch beside is waited for.
+        let new = sqlx::query(
+            "INSERT INTO action_batches (batch_id) VALUES ($1) ON CONFLICT (batch_id) DO NOTHING",
+        )
+        .bind(batch.batch_id);
+        if write.execute(new).await? == 0 {
+            return Ok(Applied::Before);
+        }
+        let fleet = put_fleet(&mut write, &batch.fleet).await?;
+        let moved = hold_numbers(&mut write, &batch.actions, fleet).await?;
+        let mut ledger = Ledger::new(batch.batch_id, now);
+        load_accounts(&mut write, &batch.actions, &mut ledger).await?;
+        let inherited = follow_numbers(&mut write, &moved, fleet).await?;
+        load(&mut write, &batch.actions, &mut ledger).await?;
+        for (index, action) in batch.actions.iter().enumerate() {
+            ledger.apply(index, action.clone())?;
+        }
+        write.write(PUT_INTERVALS, &ledger.interval_rows()).await?;
+        write.write(GROW, &ledger.generation_rows()).await?;
+        messages::tell(&mut write, self.encode, &ledger.told()).await?;
+        write.commit().await?;
+        Ok(Applied::Now { inherited })
     }
-    let fleet = put_fleet(&mut write, &batch.fleet).await?;
-    let moved = hold_numbers(&mut write, &batch.actions, fleet).await?;
-    let mut ledger = Ledger::new(batch.batch_id, now);
-    load_accounts(&mut write, &batch.actions, &mut ledger).await?;
-    let inherited = follow_numbers(&mut write, &moved, fleet).await?;
-    load(&mut write, &batch.actions, &mut ledger).await?;
-    for (index, action) in batch.actions.iter().enumerate() {
-        ledger.apply(index, action.clone())?;
-    }
-    write.write(PUT_INTERVALS, &ledger.interval_rows()).await?;
-    write.write(GROW, &ledger.generation_rows()).await?;
-    messages::tell(&mut write, encode, &ledger.told()).await?;
-    write.commit().await?;
-    Ok(Applied::Now { inherited })
 }
 
 /// The fleet's key. Only a new one is written: whoever has written it keeps all others of the fleet waiting.

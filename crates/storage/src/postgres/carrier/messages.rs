@@ -4,14 +4,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 
-use super::{Tx, account_key, outbox};
+use super::{PostgresCarrierStore, Tx, account_key, outbox};
 use crate::{
     StoreError,
     carrier::{
-        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, OutboxKind, QueuedMessage,
+        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
         ledger::{AccountKey, Message},
         messages::{
             MessageKey, MessageRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored,
@@ -20,7 +21,7 @@ use crate::{
         outbox::event_rows,
         record::{fleet_of, msisdn},
     },
-    postgres::{Database, again},
+    postgres::again,
     row::{BulkRow as _, Columns as _, micros},
 };
 
@@ -70,39 +71,110 @@ pub(super) const QUEUED: &str = "
     CROSS JOIN LATERAL (SELECT name, display_name FROM accounts WHERE account_id = m.account_id OFFSET 0) AS a
     ORDER BY m.sequence";
 
-pub(super) async fn enqueue(
-    database: &Database,
-    account: &OfficialAccountId,
-    candidates: &[Candidate],
-) -> Result<Enqueueing, StoreError> {
-    again!(try_enqueue(database, account, candidates))
+#[async_trait]
+impl MessageStore for PostgresCarrierStore {
+    async fn enqueue_messages(
+        &self,
+        account: &OfficialAccountId,
+        candidates: &[Candidate],
+    ) -> Result<Enqueueing, StoreError> {
+        again!(self.enqueue_once(account, candidates))
+    }
+
+    async fn revoke_messages(
+        &self,
+        account: &OfficialAccountId,
+        message_ids: &[MessageId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        again!(self.revoke_once(account, message_ids, now))
+    }
+
+    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError> {
+        again!(self.expire_once(now))
+    }
+
+    async fn list_queued(
+        &self,
+        fleet: &FleetName,
+        after: u64,
+        now: Timestamp,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let queued = sqlx::query(QUEUED)
+            .bind(fleet.as_str())
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
+            .bind(micros(now))
+            .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+            .fetch_all(self.database.read())
+            .await
+            .map_err(StoreError::during("list_queued"))?;
+        queued.iter().map(queued_of).collect()
+    }
 }
 
-async fn try_enqueue(
-    database: &Database,
-    account: &OfficialAccountId,
-    candidates: &[Candidate],
-) -> Result<Enqueueing, StoreError> {
-    let mut write = database.write("enqueue_messages").await?;
-    let key = account_key(&mut write, account).await?;
-    let receivers = receivers(candidates);
-    write.fetch(sqlx::query(SHARE).bind(&receivers)).await?;
-    let ids: Vec<_> = candidates.iter().map(|candidate| (key, candidate.message_id)).collect();
-    let seen = find(&mut write, &ids).await?.into_keys().map(|(_, id)| id).collect();
-    let found = write.fetch(sqlx::query(FLEETS_OF_FOLLOWERS).bind(&receivers).bind(key)).await?;
-    let fleets: Result<HashMap<_, _>, StoreError> =
-        found.iter().map(|row| Ok((row.int(0)?, row.int(1)?))).collect();
-    let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets?);
-    if new.is_empty() {
-        return Ok(Enqueueing { outcomes, fleets: Vec::new() });
+impl PostgresCarrierStore {
+    async fn enqueue_once(
+        &self,
+        account: &OfficialAccountId,
+        candidates: &[Candidate],
+    ) -> Result<Enqueueing, StoreError> {
+        let mut write = self.database.write("enqueue_messages").await?;
+        let key = account_key(&mut write, account).await?;
+        let receivers = receivers(candidates);
+        write.fetch(sqlx::query(SHARE).bind(&receivers)).await?;
+        let ids: Vec<_> = candidates.iter().map(|candidate| (key, candidate.message_id)).collect();
+        let seen = find(&mut write, &ids).await?.into_keys().map(|(_, id)| id).collect();
+        let found = write.fetch(sqlx::query(FLEETS_OF_FOLLOWERS).bind(&receivers).bind(key)).await?;
+        let fleets: Result<HashMap<_, _>, StoreError> =
+            found.iter().map(|row| Ok((row.int(0)?, row.int(1)?))).collect();
+        let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets?);
+        if new.is_empty() {
+            return Ok(Enqueueing { outcomes, fleets: Vec::new() });
+        }
+        let names = write.fetch(sqlx::query(FLEET_NAMES).bind(Vec::from_iter(fleets))).await?;
+        let fleets = names.iter().map(fleet_of).collect::<Result<_, _>>()?;
+        let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
+        // Last, because it takes the head.
+        write
+            .execute(MessageRow::bind(sqlx::query(INSERT), &new).bind(payloads.0).bind(count).bind(key))
+            .await?;
+        write.commit().await?;
+        Ok(Enqueueing { outcomes, fleets })
     }
-    let names = write.fetch(sqlx::query(FLEET_NAMES).bind(Vec::from_iter(fleets))).await?;
-    let fleets = names.iter().map(fleet_of).collect::<Result<_, _>>()?;
-    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
-    // Last, because it takes the head.
-    write.execute(MessageRow::bind(sqlx::query(INSERT), &new).bind(payloads.0).bind(count).bind(key)).await?;
-    write.commit().await?;
-    Ok(Enqueueing { outcomes, fleets })
+
+    async fn revoke_once(
+        &self,
+        account: &OfficialAccountId,
+        message_ids: &[MessageId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut write = self.database.write("revoke_messages").await?;
+        let key = account_key(&mut write, account).await?;
+        let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
+        let found = find(&mut write, &ids).await?;
+        let numbers: BTreeSet<_> = found.into_values().map(|message| msisdn(message.number)).collect();
+        hold(&mut write, numbers.clone()).await?;
+        let mut messages = find(&mut write, &ids).await?;
+        // One that came meanwhile is not held; it comes after this.
+        messages.retain(|_, message| numbers.contains(&msisdn(message.number)));
+        let (revoked, told) = take_back(account, &ids, messages, now);
+        tell(&mut write, self.encode, &told).await?;
+        write.commit().await?;
+        Ok(revoked)
+    }
+
+    async fn expire_once(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let mut write = self.database.write("expire_messages").await?;
+        let found = write.fetch(sqlx::query(NUMBERS_OVER).bind(micros(now)).bind(limit)).await?;
+        let numbers = found.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
+        hold(&mut write, numbers.clone()).await?;
+        let over = sqlx::query(OVER).bind(micros(now)).bind(limit).bind(Vec::from_iter(numbers));
+        let over = write.fetch(over).await?;
+        tell(&mut write, self.encode, &end(&over, now)?).await?;
+        write.commit().await?;
+        Ok(over.len())
+    }
 }
 
 /// The stored ones of these messages.
@@ -128,74 +200,4 @@ pub(super) async fn tell(write: &mut Tx, encode: EncodeEvents, told: &Told) -> R
 /// Holds numbers, so that their messages stay as they are.
 async fn hold(write: &mut Tx, numbers: BTreeSet<i64>) -> Result<(), StoreError> {
     write.fetch(sqlx::query(HOLD).bind(Vec::from_iter(numbers))).await.map(drop)
-}
-
-pub(super) async fn revoke(
-    database: &Database,
-    encode: EncodeEvents,
-    account: &OfficialAccountId,
-    message_ids: &[MessageId],
-    now: Timestamp,
-) -> Result<Vec<bool>, StoreError> {
-    again!(try_revoke(database, encode, account, message_ids, now))
-}
-
-async fn try_revoke(
-    database: &Database,
-    encode: EncodeEvents,
-    account: &OfficialAccountId,
-    message_ids: &[MessageId],
-    now: Timestamp,
-) -> Result<Vec<bool>, StoreError> {
-    let mut write = database.write("revoke_messages").await?;
-    let key = account_key(&mut write, account).await?;
-    let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
-    let found = find(&mut write, &ids).await?;
-    let numbers: BTreeSet<_> = found.into_values().map(|message| msisdn(message.number)).collect();
-    hold(&mut write, numbers.clone()).await?;
-    let mut messages = find(&mut write, &ids).await?;
-    // One that came meanwhile is not held; it comes after this.
-    messages.retain(|_, message| numbers.contains(&msisdn(message.number)));
-    let (revoked, told) = take_back(account, &ids, messages, now);
-    tell(&mut write, encode, &told).await?;
-    write.commit().await?;
-    Ok(revoked)
-}
-
-pub(super) async fn expire(
-    database: &Database,
-    encode: EncodeEvents,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    again!(try_expire(database, encode, now))
-}
-
-async fn try_expire(database: &Database, encode: EncodeEvents, now: Timestamp) -> Result<usize, StoreError> {
-    let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-    let mut write = database.write("expire_messages").await?;
-    let found = write.fetch(sqlx::query(NUMBERS_OVER).bind(micros(now)).bind(limit)).await?;
-    let numbers = found.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
-    hold(&mut write, numbers.clone()).await?;
-    let over = sqlx::query(OVER).bind(micros(now)).bind(limit).bind(Vec::from_iter(numbers));
-    let over = write.fetch(over).await?;
-    tell(&mut write, encode, &end(&over, now)?).await?;
-    write.commit().await?;
-    Ok(over.len())
-}
-
-pub(super) async fn list_queued(
-    database: &Database,
-    fleet: &FleetName,
-    after: u64,
-    now: Timestamp,
-) -> Result<Vec<QueuedMessage>, StoreError> {
-    let queued = sqlx::query(QUEUED)
-        .bind(fleet.as_str())
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(micros(now))
-        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-        .fetch_all(database.read())
-        .await
-        .map_err(StoreError::during("list_queued"))?;
-    queued.iter().map(queued_of).collect()
 }

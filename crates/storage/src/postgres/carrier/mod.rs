@@ -1,9 +1,9 @@
 //! The carrier store on PostgreSQL.
 //!
-//! A file for each part: `lists`, `messages`, `actions`, `authority`, `outbox`; here they are put together. No rule stands here;
-//! what actions do is decided by the ledger beside the trait. Surprising: what belongs to a number (whom it follows, its fleet, its
-//! messages) is locked by the number's row alone, and two batches wait for one another only where they have numbers in common, an
-//! account whose list changes, or the end of an order to write to.
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `authority`, `outbox`. No rule stands here; what actions do
+//! is decided by the ledger beside the trait. Surprising: what belongs to a number (whom it follows, its fleet, its messages) is
+//! locked by the number's row alone, and two batches wait for one another only where they have numbers in common, an account
+//! whose list changes, or the end of an order to write to.
 
 mod actions;
 mod authority;
@@ -12,22 +12,12 @@ mod messages;
 mod outbox;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use musubi_domain::{
-    id::{MessageId, OfficialAccountId},
-    identity::IdentityMethod,
-    phone_number::PhoneNumber,
-};
-use uuid::Uuid;
+use musubi_domain::id::OfficialAccountId;
 
 use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
     Opened, StoreError,
-    carrier::{
-        ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
-        OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
-        record::unknown_account,
-    },
+    carrier::{EncodeEvents, ledger::AccountKey, record::unknown_account},
     row::Columns as _,
 };
 
@@ -58,96 +48,6 @@ impl Opened for PostgresCarrierStore {
     }
 }
 
-#[async_trait]
-impl CarrierStore for PostgresCarrierStore {
-    async fn put_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), StoreError> {
-        lists::put_account(&self.database, account, display_name).await
-    }
-
-    async fn get_snapshot(&self, account: &OfficialAccountId) -> Result<Snapshot, StoreError> {
-        lists::get_snapshot(&self.database, account).await
-    }
-
-    async fn list_followers(
-        &self,
-        account: &OfficialAccountId,
-        snapshot: Snapshot,
-        after: Option<PhoneNumber>,
-    ) -> Result<Vec<PhoneNumber>, StoreError> {
-        lists::list_followers(&self.database, account, snapshot, after).await
-    }
-
-    async fn enqueue_messages(
-        &self,
-        account: &OfficialAccountId,
-        candidates: &[Candidate],
-    ) -> Result<Enqueueing, StoreError> {
-        messages::enqueue(&self.database, account, candidates).await
-    }
-
-    async fn revoke_messages(
-        &self,
-        account: &OfficialAccountId,
-        message_ids: &[MessageId],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        messages::revoke(&self.database, self.encode, account, message_ids, now).await
-    }
-
-    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError> {
-        messages::expire(&self.database, self.encode, now).await
-    }
-
-    async fn list_queued(
-        &self,
-        fleet: &FleetName,
-        after: u64,
-        now: Timestamp,
-    ) -> Result<Vec<QueuedMessage>, StoreError> {
-        messages::list_queued(&self.database, fleet, after, now).await
-    }
-
-    async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
-        actions::apply(&self.database, self.encode, batch, now).await
-    }
-
-    async fn put_authority_keys(&self, keys: &[AuthorityKey]) -> Result<Vec<AuthorityKey>, StoreError> {
-        authority::put_keys(&self.database, keys).await
-    }
-
-    async fn put_persons(&self, persons: &[Person]) -> Result<(), StoreError> {
-        authority::put_persons(&self.database, persons).await
-    }
-
-    async fn find_persons(
-        &self,
-        credentials: &[(IdentityMethod, &str)],
-    ) -> Result<Vec<Option<Person>>, StoreError> {
-        authority::find_persons(&self.database, credentials).await
-    }
-
-    async fn find_answer(&self, batch_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        authority::find_answer(&self.database, batch_id).await
-    }
-
-    async fn put_assertions(
-        &self,
-        batch_id: Uuid,
-        answer: Vec<u8>,
-        payloads: &[(usize, Vec<u8>)],
-    ) -> Result<Vec<u8>, StoreError> {
-        authority::put_assertions(&self.database, batch_id, answer, payloads).await
-    }
-
-    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
-        outbox::list(&self.database, kind).await
-    }
-
-    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError> {
-        outbox::acknowledge(&self.database, kind, through).await
-    }
-}
-
 /// The account's key; refused when there is no such account.
 async fn account_key(write: &mut Tx, account: &OfficialAccountId) -> Result<AccountKey, StoreError> {
     let known = sqlx::query("SELECT account_id FROM accounts WHERE name = $1").bind(account.as_str());
@@ -162,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        carrier::RoomAction,
+        carrier::{ActionStore as _, MessageStore as _, OutboxKind, OutboxStore as _, RoomAction},
         conformance::carrier as facts,
         postgres::testing::{Fresh, fresh, goes_by},
     };

@@ -4,14 +4,15 @@
 //! the commit, and comes last in a transaction, because an acknowledgement drops all up to a place, and nothing may come there
 //! later.
 
-use super::Tx;
+use async_trait::async_trait;
+
+use super::{PostgresCarrierStore, Tx};
 use crate::{
     StoreError,
     carrier::{
-        OutboxBatch, OutboxKind,
+        OutboxBatch, OutboxKind, OutboxStore,
         outbox::{ROWS, kind_number, through},
     },
-    postgres::Database,
     row::Columns as _,
 };
 
@@ -45,32 +46,32 @@ pub(super) async fn put(
     write.execute(put).await.map(drop)
 }
 
-pub(super) async fn list(database: &Database, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
-    let failed = StoreError::during("list_outbox");
-    let sizes = sqlx::query(SIZES)
-        .bind(kind_number(kind))
-        .bind(ROWS)
-        .fetch_all(database.read())
-        .await
-        .map_err(&failed)?;
-    let Some(through) = through(&sizes)? else { return Ok(None) };
-    let found = sqlx::query(PAYLOADS)
-        .bind(kind_number(kind))
-        .bind(through)
-        .fetch_all(database.read())
-        .await
-        .map_err(failed)?;
-    let payloads = found.iter().map(|row| Ok(row.bytes(0)?.to_vec())).collect::<Result<_, StoreError>>()?;
-    Ok(Some(OutboxBatch { through: through.unsigned_abs(), payloads }))
-}
+#[async_trait]
+impl OutboxStore for PostgresCarrierStore {
+    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
+        let failed = StoreError::during("list_outbox");
+        let sizes = sqlx::query(SIZES)
+            .bind(kind_number(kind))
+            .bind(ROWS)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(&failed)?;
+        let Some(through) = through(&sizes)? else { return Ok(None) };
+        let found = sqlx::query(PAYLOADS)
+            .bind(kind_number(kind))
+            .bind(through)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(failed)?;
+        let payloads =
+            found.iter().map(|row| Ok(row.bytes(0)?.to_vec())).collect::<Result<_, StoreError>>()?;
+        Ok(Some(OutboxBatch { through: through.unsigned_abs(), payloads }))
+    }
 
-pub(super) async fn acknowledge(
-    database: &Database,
-    kind: OutboxKind,
-    through: u64,
-) -> Result<(), StoreError> {
-    let mut write = database.write("acknowledge_outbox").await?;
-    let through = i64::try_from(through).unwrap_or(i64::MAX);
-    write.execute(sqlx::query(DROP).bind(kind_number(kind)).bind(through)).await?;
-    write.commit().await
+    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError> {
+        let mut write = self.database.write("acknowledge_outbox").await?;
+        let through = i64::try_from(through).unwrap_or(i64::MAX);
+        write.execute(sqlx::query(DROP).bind(kind_number(kind)).bind(through)).await?;
+        write.commit().await
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::Million;
 use crate::{
     Opened as _,
-    carrier::CarrierStore as _,
+    carrier::{MessageStore as _, SubscriberListStore as _},
     company::{CompanyStore as _, CustodyEvent, DecidedInquiry},
     conformance::{carrier, company, information},
     information::custody::CustodyStore as _,

@@ -2,47 +2,47 @@
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::{messages, unpack};
+use super::{SqliteCarrierStore, messages, unpack};
 use crate::{
     StoreError,
     carrier::{
-        Action, ActionBatch, Applied, EncodeEvents,
+        Action, ActionBatch, ActionStore, Applied, EncodeEvents,
         ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named},
     },
-    sqlite::{Database, rows},
+    sqlite::rows,
 };
 
 const NAME: &str = "apply_actions";
 
-pub(super) async fn apply(
-    database: &Database,
-    encode: EncodeEvents,
-    batch: &ActionBatch,
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    let failed = StoreError::during(NAME);
-    let mut transaction = database.write(NAME).await?;
-    let new =
-        sqlx::query("INSERT INTO action_batches (batch_id) VALUES (?1) ON CONFLICT (batch_id) DO NOTHING")
-            .bind(&batch.batch_id.as_bytes()[..])
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-    if new.rows_affected() == 0 {
-        return Ok(Applied::Before);
+#[async_trait]
+impl ActionStore for SqliteCarrierStore {
+    async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
+        let failed = StoreError::during(NAME);
+        let mut transaction = self.database.write(NAME).await?;
+        let new = sqlx::query(
+            "INSERT INTO action_batches (batch_id) VALUES (?1) ON CONFLICT (batch_id) DO NOTHING",
+        )
+        .bind(&batch.batch_id.as_bytes()[..])
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        if new.rows_affected() == 0 {
+            return Ok(Applied::Before);
+        }
+        let inherited = put_fleet(&mut transaction, batch).await?;
+        let mut ledger = Ledger::new(batch.batch_id, now);
+        load(&mut transaction, &batch.actions, &mut ledger).await?;
+        for (index, action) in batch.actions.iter().enumerate() {
+            ledger.apply(index, action.clone())?;
+        }
+        write(&mut transaction, self.encode, ledger).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Applied::Now { inherited })
     }
-    let inherited = put_fleet(&mut transaction, batch).await?;
-    let mut ledger = Ledger::new(batch.batch_id, now);
-    load(&mut transaction, &batch.actions, &mut ledger).await?;
-    for (index, action) in batch.actions.iter().enumerate() {
-        ledger.apply(index, action.clone())?;
-    }
-    write(&mut transaction, encode, ledger).await?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(Applied::Now { inherited })
 }
 
 /// Learns where the batch's numbers are; says whether messages came along with them.

@@ -1,65 +1,62 @@
 //! Official accounts and their subscriber lists \[320\]. No transaction here lasts longer than a page.
 
+use async_trait::async_trait;
 use musubi_domain::{id::OfficialAccountId, phone_number::PhoneNumber};
 
+use super::SqliteCarrierStore;
 use crate::{
     StoreError,
     carrier::{
-        BATCH, Snapshot,
+        BATCH, Snapshot, SubscriberListStore,
         record::{msisdn, number, snapshot_of},
     },
-    sqlite::Database,
 };
 
-pub(super) async fn put_account(
-    database: &Database,
-    account: &OfficialAccountId,
-    display_name: &str,
-) -> Result<(), StoreError> {
-    let failed = StoreError::during("put_account");
-    let mut transaction = database.write("put_account").await?;
-    sqlx::query(
-        "INSERT INTO accounts (name, display_name) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name",
-    )
-    .bind(account.as_str())
-    .bind(display_name)
-    .execute(&mut *transaction)
-    .await
-    .map_err(&failed)?;
-    transaction.commit().await.map_err(failed)
-}
-
-pub(super) async fn get_snapshot(
-    database: &Database,
-    account: &OfficialAccountId,
-) -> Result<Snapshot, StoreError> {
-    let found = sqlx::query("SELECT generation FROM accounts WHERE name = ?1")
+#[async_trait]
+impl SubscriberListStore for SqliteCarrierStore {
+    async fn put_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), StoreError> {
+        let failed = StoreError::during("put_account");
+        let mut transaction = self.database.write("put_account").await?;
+        sqlx::query(
+            "INSERT INTO accounts (name, display_name) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name",
+        )
         .bind(account.as_str())
-        .fetch_optional(database.read())
+        .bind(display_name)
+        .execute(&mut *transaction)
         .await
-        .map_err(StoreError::during("get_snapshot"))?;
-    snapshot_of(found.as_ref())
-}
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
 
-pub(super) async fn list_followers(
-    database: &Database,
-    account: &OfficialAccountId,
-    snapshot: Snapshot,
-    after: Option<PhoneNumber>,
-) -> Result<Vec<PhoneNumber>, StoreError> {
-    let numbers: Vec<i64> = sqlx::query_scalar(
-        "SELECT msisdn FROM subscriptions
-         WHERE account_id = (SELECT account_id FROM accounts WHERE name = ?1)
-           AND msisdn > ?2 AND followed_at <= ?3 AND (unfollowed_at IS NULL OR unfollowed_at > ?3)
-         ORDER BY msisdn LIMIT ?4",
-    )
-    .bind(account.as_str())
-    .bind(after.map_or(0, msisdn))
-    .bind(i64::try_from(snapshot.generation).unwrap_or(i64::MAX))
-    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-    .fetch_all(database.read())
-    .await
-    .map_err(StoreError::during("list_followers"))?;
-    numbers.into_iter().map(number).collect()
+    async fn get_snapshot(&self, account: &OfficialAccountId) -> Result<Snapshot, StoreError> {
+        let found = sqlx::query("SELECT generation FROM accounts WHERE name = ?1")
+            .bind(account.as_str())
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("get_snapshot"))?;
+        snapshot_of(found.as_ref())
+    }
+
+    async fn list_followers(
+        &self,
+        account: &OfficialAccountId,
+        snapshot: Snapshot,
+        after: Option<PhoneNumber>,
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
+        let numbers: Vec<i64> = sqlx::query_scalar(
+            "SELECT msisdn FROM subscriptions
+             WHERE account_id = (SELECT account_id FROM accounts WHERE name = ?1)
+               AND msisdn > ?2 AND followed_at <= ?3 AND (unfollowed_at IS NULL OR unfollowed_at > ?3)
+             ORDER BY msisdn LIMIT ?4",
+        )
+        .bind(account.as_str())
+        .bind(after.map_or(0, msisdn))
+        .bind(i64::try_from(snapshot.generation).unwrap_or(i64::MAX))
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(self.database.read())
+        .await
+        .map_err(StoreError::during("list_followers"))?;
+        numbers.into_iter().map(number).collect()
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 use sqlx::SqliteConnection;
 
-use super::{account_key, outbox, unpack};
+use super::{SqliteCarrierStore, account_key, outbox, unpack};
 use crate::{
     StoreError,
     carrier::{
-        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, OutboxKind, QueuedMessage,
+        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
         ledger::{AccountKey, Message},
         messages::{
             MovedRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored, take_back,
@@ -18,36 +19,98 @@ use crate::{
         outbox::event_rows,
         record::fleet_of,
     },
-    sqlite::{Database, micros, rows},
+    sqlite::{micros, rows},
 };
 
-pub(super) async fn enqueue(
-    database: &Database,
-    account: &OfficialAccountId,
-    candidates: &[Candidate],
-) -> Result<Enqueueing, StoreError> {
-    const NAME: &str = "enqueue_messages";
-    let mut transaction = database.write(NAME).await?;
-    let key = account_key(&mut transaction, NAME, account).await?;
-    let ids: Vec<_> = candidates.iter().map(|candidate| (key, candidate.message_id)).collect();
-    let seen = find(&mut transaction, NAME, &ids).await?.into_keys().map(|(_, id)| id).collect();
-    let fleets = fleets_of_followers(&mut transaction, key, candidates).await?;
-    let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets);
-    // The order of the array is the order of the sequence.
-    sqlx::query(
-        "INSERT INTO messages (account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
-         SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, 0, value ->> 3, substr(?3, value ->> 4, value ->> 5)
-         FROM json_each(?2)",
-    )
-    .bind(key)
-    .bind(rows(&new)?)
-    .bind(payloads.0)
-    .execute(&mut *transaction)
-    .await
-    .map_err(StoreError::during(NAME))?;
-    let fleets = fleet_names(&mut transaction, fleets.into_iter().collect()).await?;
-    transaction.commit().await.map_err(StoreError::during(NAME))?;
-    Ok(Enqueueing { outcomes, fleets })
+#[async_trait]
+impl MessageStore for SqliteCarrierStore {
+    async fn enqueue_messages(
+        &self,
+        account: &OfficialAccountId,
+        candidates: &[Candidate],
+    ) -> Result<Enqueueing, StoreError> {
+        const NAME: &str = "enqueue_messages";
+        let mut transaction = self.database.write(NAME).await?;
+        let key = account_key(&mut transaction, NAME, account).await?;
+        let ids: Vec<_> = candidates.iter().map(|candidate| (key, candidate.message_id)).collect();
+        let seen = find(&mut transaction, NAME, &ids).await?.into_keys().map(|(_, id)| id).collect();
+        let fleets = fleets_of_followers(&mut transaction, key, candidates).await?;
+        let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets);
+        // The order of the array is the order of the sequence.
+        sqlx::query(
+            "INSERT INTO messages (account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
+             SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, 0, value ->> 3, substr(?3, value ->> 4, value ->> 5)
+             FROM json_each(?2)",
+        )
+        .bind(key)
+        .bind(rows(&new)?)
+        .bind(payloads.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(StoreError::during(NAME))?;
+        let fleets = fleet_names(&mut transaction, fleets.into_iter().collect()).await?;
+        transaction.commit().await.map_err(StoreError::during(NAME))?;
+        Ok(Enqueueing { outcomes, fleets })
+    }
+
+    async fn revoke_messages(
+        &self,
+        account: &OfficialAccountId,
+        message_ids: &[MessageId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        const NAME: &str = "revoke_messages";
+        let mut transaction = self.database.write(NAME).await?;
+        let key = account_key(&mut transaction, NAME, account).await?;
+        let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
+        let messages = find(&mut transaction, NAME, &ids).await?;
+        let (revoked, told) = take_back(account, &ids, messages, now);
+        tell(&mut transaction, NAME, self.encode, &told).await?;
+        transaction.commit().await.map_err(StoreError::during(NAME))?;
+        Ok(revoked)
+    }
+
+    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError> {
+        const NAME: &str = "expire_messages";
+        let failed = StoreError::during(NAME);
+        let mut transaction = self.database.write(NAME).await?;
+        let over = sqlx::query(
+            "SELECT sequence, accounts.name, msisdn, message_id
+             FROM messages CROSS JOIN accounts USING (account_id)
+             WHERE state = 0 AND expire_time <= ?1 ORDER BY expire_time LIMIT ?2",
+        )
+        .bind(micros(now))
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        tell(&mut transaction, NAME, self.encode, &end(&over, now)?).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(over.len())
+    }
+
+    async fn list_queued(
+        &self,
+        fleet: &FleetName,
+        after: u64,
+        now: Timestamp,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let queued = sqlx::query(
+            "SELECT sequence, accounts.name, display_name, payload
+             FROM messages CROSS JOIN accounts USING (account_id)
+             WHERE fleet_id = (SELECT fleet_id FROM fleets WHERE name = ?1)
+               AND state = 0 AND sequence > ?2 AND expire_time > ?3
+             ORDER BY sequence LIMIT ?4",
+        )
+        .bind(fleet.as_str())
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(micros(now))
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(self.database.read_fresh())
+        .await
+        .map_err(StoreError::during("list_queued"))?;
+        queued.iter().map(queued_of).collect()
+    }
 }
 
 /// The fleets of the numbers that candidates would go to and that follow the account.
@@ -127,24 +190,6 @@ async fn set_states(
     .map_err(StoreError::during(transaction))
 }
 
-pub(super) async fn revoke(
-    database: &Database,
-    encode: EncodeEvents,
-    account: &OfficialAccountId,
-    message_ids: &[MessageId],
-    now: Timestamp,
-) -> Result<Vec<bool>, StoreError> {
-    const NAME: &str = "revoke_messages";
-    let mut transaction = database.write(NAME).await?;
-    let key = account_key(&mut transaction, NAME, account).await?;
-    let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
-    let messages = find(&mut transaction, NAME, &ids).await?;
-    let (revoked, told) = take_back(account, &ids, messages, now);
-    tell(&mut transaction, NAME, encode, &told).await?;
-    transaction.commit().await.map_err(StoreError::during(NAME))?;
-    Ok(revoked)
-}
-
 /// Writes what moved, and the events that tell of it.
 pub(super) async fn tell(
     connection: &mut SqliteConnection,
@@ -154,50 +199,4 @@ pub(super) async fn tell(
 ) -> Result<(), StoreError> {
     set_states(connection, transaction, &told.moved).await?;
     outbox::put(connection, transaction, OutboxKind::Events, &event_rows(encode, &told.events)).await
-}
-
-pub(super) async fn expire(
-    database: &Database,
-    encode: EncodeEvents,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    const NAME: &str = "expire_messages";
-    let failed = StoreError::during(NAME);
-    let mut transaction = database.write(NAME).await?;
-    let over = sqlx::query(
-        "SELECT sequence, accounts.name, msisdn, message_id
-         FROM messages CROSS JOIN accounts USING (account_id)
-         WHERE state = 0 AND expire_time <= ?1 ORDER BY expire_time LIMIT ?2",
-    )
-    .bind(micros(now))
-    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(&failed)?;
-    tell(&mut transaction, NAME, encode, &end(&over, now)?).await?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(over.len())
-}
-
-pub(super) async fn list_queued(
-    database: &Database,
-    fleet: &FleetName,
-    after: u64,
-    now: Timestamp,
-) -> Result<Vec<QueuedMessage>, StoreError> {
-    let queued = sqlx::query(
-        "SELECT sequence, accounts.name, display_name, payload
-         FROM messages CROSS JOIN accounts USING (account_id)
-         WHERE fleet_id = (SELECT fleet_id FROM fleets WHERE name = ?1)
-           AND state = 0 AND sequence > ?2 AND expire_time > ?3
-         ORDER BY sequence LIMIT ?4",
-    )
-    .bind(fleet.as_str())
-    .bind(i64::try_from(after).unwrap_or(i64::MAX))
-    .bind(micros(now))
-    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-    .fetch_all(database.read_fresh())
-    .await
-    .map_err(StoreError::during("list_queued"))?;
-    queued.iter().map(queued_of).collect()
 }

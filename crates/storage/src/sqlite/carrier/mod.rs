@@ -1,8 +1,8 @@
 //! The carrier store on SQLite.
 //!
-//! A file for each part: `lists`, `messages`, `actions`, `authority`, `outbox`; here they are put together. No rule
-//! stands here; what actions do is decided by the ledger beside the trait. Surprising: payloads of a batch are
-//! bound as one blob that the statement cuts up, because a blob can't stand in the JSON that carries the rows.
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `authority`, `outbox`. No rule stands here; what
+//! actions do is decided by the ledger beside the trait. Surprising: payloads of a batch are bound as one blob that the
+//! statement cuts up, because a blob can't stand in the JSON that carries the rows.
 
 mod actions;
 mod authority;
@@ -13,23 +13,13 @@ mod outbox;
 use std::path::Path;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use musubi_domain::{
-    id::{MessageId, OfficialAccountId},
-    identity::IdentityMethod,
-    phone_number::PhoneNumber,
-};
+use musubi_domain::id::OfficialAccountId;
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 use super::Database;
 use crate::{
     Opened, StoreError,
-    carrier::{
-        ActionBatch, Applied, AuthorityKey, Candidate, CarrierStore, EncodeEvents, Enqueueing, FleetName,
-        OutboxBatch, OutboxKind, Person, QueuedMessage, Snapshot, ledger::AccountKey,
-        record::unknown_account,
-    },
+    carrier::{EncodeEvents, ledger::AccountKey, record::unknown_account},
 };
 
 /// The carrier store in one SQLite file.
@@ -57,96 +47,6 @@ impl Opened for SqliteCarrierStore {
     }
 }
 
-#[async_trait]
-impl CarrierStore for SqliteCarrierStore {
-    async fn put_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), StoreError> {
-        lists::put_account(&self.database, account, display_name).await
-    }
-
-    async fn get_snapshot(&self, account: &OfficialAccountId) -> Result<Snapshot, StoreError> {
-        lists::get_snapshot(&self.database, account).await
-    }
-
-    async fn list_followers(
-        &self,
-        account: &OfficialAccountId,
-        snapshot: Snapshot,
-        after: Option<PhoneNumber>,
-    ) -> Result<Vec<PhoneNumber>, StoreError> {
-        lists::list_followers(&self.database, account, snapshot, after).await
-    }
-
-    async fn enqueue_messages(
-        &self,
-        account: &OfficialAccountId,
-        candidates: &[Candidate],
-    ) -> Result<Enqueueing, StoreError> {
-        messages::enqueue(&self.database, account, candidates).await
-    }
-
-    async fn revoke_messages(
-        &self,
-        account: &OfficialAccountId,
-        message_ids: &[MessageId],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        messages::revoke(&self.database, self.encode, account, message_ids, now).await
-    }
-
-    async fn expire_messages(&self, now: Timestamp) -> Result<usize, StoreError> {
-        messages::expire(&self.database, self.encode, now).await
-    }
-
-    async fn list_queued(
-        &self,
-        fleet: &FleetName,
-        after: u64,
-        now: Timestamp,
-    ) -> Result<Vec<QueuedMessage>, StoreError> {
-        messages::list_queued(&self.database, fleet, after, now).await
-    }
-
-    async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError> {
-        actions::apply(&self.database, self.encode, batch, now).await
-    }
-
-    async fn put_authority_keys(&self, keys: &[AuthorityKey]) -> Result<Vec<AuthorityKey>, StoreError> {
-        authority::put_keys(&self.database, keys).await
-    }
-
-    async fn put_persons(&self, persons: &[Person]) -> Result<(), StoreError> {
-        authority::put_persons(&self.database, persons).await
-    }
-
-    async fn find_persons(
-        &self,
-        credentials: &[(IdentityMethod, &str)],
-    ) -> Result<Vec<Option<Person>>, StoreError> {
-        authority::find_persons(&self.database, credentials).await
-    }
-
-    async fn find_answer(&self, batch_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        authority::find_answer(&self.database, batch_id).await
-    }
-
-    async fn put_assertions(
-        &self,
-        batch_id: Uuid,
-        answer: Vec<u8>,
-        payloads: &[(usize, Vec<u8>)],
-    ) -> Result<Vec<u8>, StoreError> {
-        authority::put_assertions(&self.database, batch_id, answer, payloads).await
-    }
-
-    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
-        outbox::list(&self.database, kind).await
-    }
-
-    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError> {
-        outbox::acknowledge(&self.database, kind, through).await
-    }
-}
-
 /// Many small rows that the database packed into one, because each row of its own costs a wake-up of another thread.
 fn unpack<T: serde::de::DeserializeOwned>(rows: &str) -> Result<Vec<T>, StoreError> {
     serde_json::from_str(rows)
@@ -170,7 +70,10 @@ async fn account_key(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::carrier as facts;
+    use crate::{
+        carrier::{ActionStore as _, Applied, RoomAction},
+        conformance::carrier as facts,
+    };
 
     async fn open() -> (SqliteCarrierStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
@@ -218,7 +121,7 @@ mod tests {
         let (store, folder) = open().await;
         facts::followed(&store, "bank", 1..3).await;
         facts::send(&store, "bank", &[(1, 1), (2, 2)]).await;
-        facts::act(&store, 1, vec![facts::in_room("bank", 1, crate::carrier::RoomAction::Unfollow)]).await;
+        facts::act(&store, 1, vec![facts::in_room("bank", 1, RoomAction::Unfollow)]).await;
         drop(store);
         let store = SqliteCarrierStore::open(&folder.path().join("carrier.db"), facts::encode).await.unwrap();
         assert_eq!(facts::waiting(&store, "fleet").await, ["payload 2"]);

@@ -2,15 +2,16 @@
 //!
 //! Rows are only ever added by the transaction whose changes they tell of.
 
+use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
+use super::SqliteCarrierStore;
 use crate::{
     StoreError,
     carrier::{
-        OutboxBatch, OutboxKind,
+        OutboxBatch, OutboxKind, OutboxStore,
         outbox::{ROWS, kind_number, through},
     },
-    sqlite::Database,
 };
 
 /// Adds rows: how many items each holds, and its payload.
@@ -32,39 +33,39 @@ pub(super) async fn put(
     Ok(())
 }
 
-pub(super) async fn list(database: &Database, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
-    let failed = StoreError::during("list_outbox");
-    let rows = sqlx::query(
-        "SELECT sequence, items, length(payload) FROM outbox WHERE kind = ?1 ORDER BY sequence LIMIT ?2",
-    )
-    .bind(kind_number(kind))
-    .bind(ROWS)
-    .fetch_all(database.read_fresh())
-    .await
-    .map_err(&failed)?;
-    let Some(through) = through(&rows)? else { return Ok(None) };
-    let payloads =
-        sqlx::query_scalar("SELECT payload FROM outbox WHERE kind = ?1 AND sequence <= ?2 ORDER BY sequence")
-            .bind(kind_number(kind))
-            .bind(through)
-            .fetch_all(database.read_fresh())
-            .await
-            .map_err(failed)?;
-    Ok(Some(OutboxBatch { through: through.unsigned_abs(), payloads }))
-}
-
-pub(super) async fn acknowledge(
-    database: &Database,
-    kind: OutboxKind,
-    through: u64,
-) -> Result<(), StoreError> {
-    let failed = StoreError::during("acknowledge_outbox");
-    let mut transaction = database.write("acknowledge_outbox").await?;
-    sqlx::query("DELETE FROM outbox WHERE kind = ?1 AND sequence <= ?2")
+#[async_trait]
+impl OutboxStore for SqliteCarrierStore {
+    async fn list_outbox(&self, kind: OutboxKind) -> Result<Option<OutboxBatch>, StoreError> {
+        let failed = StoreError::during("list_outbox");
+        let rows = sqlx::query(
+            "SELECT sequence, items, length(payload) FROM outbox WHERE kind = ?1 ORDER BY sequence LIMIT ?2",
+        )
         .bind(kind_number(kind))
-        .bind(i64::try_from(through).unwrap_or(i64::MAX))
-        .execute(&mut *transaction)
+        .bind(ROWS)
+        .fetch_all(self.database.read_fresh())
         .await
         .map_err(&failed)?;
-    transaction.commit().await.map_err(failed)
+        let Some(through) = through(&rows)? else { return Ok(None) };
+        let payloads = sqlx::query_scalar(
+            "SELECT payload FROM outbox WHERE kind = ?1 AND sequence <= ?2 ORDER BY sequence",
+        )
+        .bind(kind_number(kind))
+        .bind(through)
+        .fetch_all(self.database.read_fresh())
+        .await
+        .map_err(failed)?;
+        Ok(Some(OutboxBatch { through: through.unsigned_abs(), payloads }))
+    }
+
+    async fn acknowledge_outbox(&self, kind: OutboxKind, through: u64) -> Result<(), StoreError> {
+        let failed = StoreError::during("acknowledge_outbox");
+        let mut transaction = self.database.write("acknowledge_outbox").await?;
+        sqlx::query("DELETE FROM outbox WHERE kind = ?1 AND sequence <= ?2")
+            .bind(kind_number(kind))
+            .bind(i64::try_from(through).unwrap_or(i64::MAX))
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
 }
