@@ -57,7 +57,7 @@ const STAGE: &str = concat!(
     "INSERT INTO staged_customers (",
     columns!(),
     ", rules_version, match_keys) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-     value ->> 6, value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11) FROM json_each(?1)",
+     value ->> 6, value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11) FROM jsonb_each(?1)",
 );
 
 const MERGE: &str = concat!(
@@ -87,14 +87,14 @@ const PAGE: &str = concat!(
 const CANDIDATES: &str = concat!(
     "SELECT ",
     columns!(),
-    ", rules_version, match_keys FROM customers WHERE account_key IN (SELECT value FROM json_each(?1))"
+    ", rules_version, match_keys FROM customers WHERE account_key IN (SELECT value FROM jsonb_each(?1))"
 );
 
 const OF_OTHER_RULES: &str =
     concat!("SELECT ", columns!(), " FROM customers WHERE rules_version < ?1 OR rules_version > ?1 LIMIT ?2");
 
 const REKEY: &str = "UPDATE customers SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2) \
-    FROM json_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
+    FROM jsonb_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
 
 /// Revision and number of customers.
 async fn master(connection: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
@@ -252,7 +252,7 @@ impl CompanyStore for SqliteCompanyStore {
         let mut transaction = self.database.write("record_decisions").await?;
         sqlx::query(
             "INSERT INTO inquiries (inquiry_id, revision, outcome, customer_id, reasons, decide_time) \
-             SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2, value ->> 3, ?3 FROM json_each(?1) \
+             SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2, value ->> 3, ?3 FROM jsonb_each(?1) \
              WHERE TRUE ON CONFLICT (inquiry_id, revision) DO NOTHING",
         )
         .bind(new)

@@ -31,11 +31,11 @@ const ROOMS_OF_A_PHONE: &str = "
 
 const LINES: &str = "
     SELECT l.talk_room, l.line_time, l.message_id, l.content
-    FROM json_each(?1) AS asked CROSS JOIN lines AS l ON l.talk_room = asked.value
+    FROM jsonb_each(?1) AS asked CROSS JOIN lines AS l ON l.talk_room = asked.value
     ORDER BY l.talk_room, l.line";
 
 const SHOWN: &str = "
-    SELECT asked.key FROM json_each(?1) AS asked
+    SELECT asked.key FROM jsonb_each(?1) AS asked
     CROSS JOIN lines AS l ON l.talk_room = asked.value ->> 0 AND l.message_id = asked.value ->> 1";
 
 const DUE: &str = "
@@ -45,7 +45,7 @@ const DUE: &str = "
 const LATER: &str = "SELECT min(due_time) FROM outbox WHERE carrier = ?1";
 
 const ADVANCE: &str = "
-    UPDATE talk_rooms SET step = new.value ->> 1 FROM json_each(?1) AS new
+    UPDATE talk_rooms SET step = new.value ->> 1 FROM jsonb_each(?1) AS new
     WHERE talk_room = new.value ->> 0";
 
 /// The terminal store in one SQLite file.
@@ -85,7 +85,7 @@ impl TerminalStore for SqliteTerminalStore {
         sqlx::query(
             "INSERT INTO talk_rooms (talk_room, phone_number, official_account, carrier, step, story) \
              SELECT ?3 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, \
-                    substr(?2, value ->> 4, value ->> 5) FROM json_each(?1)",
+                    substr(?2, value ->> 4, value ->> 5) FROM jsonb_each(?1)",
         )
         .bind(rows(&new)?)
         .bind(stories.0)
@@ -146,7 +146,7 @@ impl TerminalStore for SqliteTerminalStore {
         advance(&mut transaction, "receive", &reception.advances).await?;
         put_batches(&mut transaction, "receive", &reception.batches).await?;
         sqlx::query(
-            "INSERT INTO senders SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true \
+            "INSERT INTO senders SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1) WHERE true \
              ON CONFLICT DO UPDATE SET display_name = excluded.display_name",
         )
         .bind(rows(&sender_rows(&reception.senders))?)
@@ -211,7 +211,7 @@ async fn put_lines(connection: &mut SqliteConnection, lines: &[NewLine]) -> Resu
         "INSERT INTO lines (line, talk_room, line_time, message_id, content) \
          SELECT (SELECT coalesce(max(line), 0) FROM lines) + 1 + key, \
                 value ->> 0, value ->> 1, value ->> 2, substr(?2, value ->> 3, value ->> 4) \
-         FROM json_each(?1)",
+         FROM jsonb_each(?1)",
     )
     .bind(rows(&new)?)
     .bind(contents.0)
@@ -249,7 +249,7 @@ async fn put_batches(
     sqlx::query(
         "INSERT INTO outbox (carrier, kind, actions, due_time, request) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, substr(?2, value ->> 4, value ->> 5) \
-         FROM json_each(?1)",
+         FROM jsonb_each(?1)",
     )
     .bind(rows(&new)?)
     .bind(requests.0)

@@ -56,7 +56,7 @@ async fn put_fleet(connection: &mut SqliteConnection, batch: &ActionBatch) -> Re
     .await
     .map_err(&failed)?;
     let moved: Vec<i64> = sqlx::query_scalar(
-        "SELECT named.value FROM json_each(?1) AS named LEFT JOIN numbers ON numbers.msisdn = named.value
+        "SELECT named.value FROM jsonb_each(?1) AS named LEFT JOIN numbers ON numbers.msisdn = named.value
          WHERE numbers.fleet_id IS NOT ?2",
     )
     .bind(rows(&numbers_named(&batch.actions))?)
@@ -69,7 +69,7 @@ async fn put_fleet(connection: &mut SqliteConnection, batch: &ActionBatch) -> Re
     }
     let moved = rows(&moved)?;
     sqlx::query(
-        "INSERT INTO numbers (msisdn, fleet_id) SELECT value, ?2 FROM json_each(?1) WHERE true
+        "INSERT INTO numbers (msisdn, fleet_id) SELECT value, ?2 FROM jsonb_each(?1) WHERE true
          ON CONFLICT (msisdn) DO UPDATE SET fleet_id = excluded.fleet_id",
     )
     .bind(&moved)
@@ -82,7 +82,7 @@ async fn put_fleet(connection: &mut SqliteConnection, batch: &ActionBatch) -> Re
         "UPDATE messages SET fleet_id = ?2, sequence = place.sequence
          FROM (SELECT waiting.sequence AS old,
                       (SELECT max(sequence) FROM messages) + row_number() OVER (ORDER BY waiting.sequence) AS sequence
-               FROM json_each(?1) AS moved
+               FROM jsonb_each(?1) AS moved
                CROSS JOIN messages AS waiting ON waiting.msisdn = moved.value AND waiting.state = 0) AS place
          WHERE messages.sequence = place.old",
     )
@@ -115,10 +115,10 @@ async fn load_accounts(
 ) -> Result<(), StoreError> {
     let (named, surrendered) = accounts_named(actions);
     let found = sqlx::query(
-        "SELECT name, account_id, generation FROM accounts WHERE name IN (SELECT value FROM json_each(?1))
+        "SELECT name, account_id, generation FROM accounts WHERE name IN (SELECT value FROM jsonb_each(?1))
          UNION
          SELECT name, account_id, generation FROM accounts WHERE account_id IN (
-             SELECT s.account_id FROM json_each(?2) AS surrendered
+             SELECT s.account_id FROM jsonb_each(?2) AS surrendered
              CROSS JOIN subscriptions AS s ON s.msisdn = surrendered.value AND s.unfollowed_at IS NULL)",
     )
     .bind(rows(&named)?)
@@ -139,7 +139,7 @@ async fn load_following(
     }
     let found: String = sqlx::query_scalar(
         "SELECT json_group_array(json_array(s.account_id, s.msisdn, s.followed_at))
-         FROM json_each(?1) AS room
+         FROM jsonb_each(?1) AS room
          CROSS JOIN subscriptions AS s
              ON s.msisdn = room.value ->> 1 AND s.account_id = room.value ->> 0 AND s.unfollowed_at IS NULL",
     )
@@ -161,7 +161,7 @@ async fn load_waiting(
     }
     let found = sqlx::query(
         "SELECT m.account_id, m.msisdn, m.sequence, m.message_id
-         FROM json_each(?1) AS room
+         FROM jsonb_each(?1) AS room
          CROSS JOIN messages AS m ON m.msisdn = room.value ->> 1 AND m.account_id = room.value ->> 0 AND m.state = 0
          ORDER BY m.sequence",
     )
@@ -182,7 +182,7 @@ async fn write(
     if !ledger.intervals.is_empty() {
         sqlx::query(
             "INSERT INTO subscriptions (account_id, msisdn, followed_at, unfollowed_at)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?1) WHERE true
              ON CONFLICT (account_id, msisdn, followed_at) DO UPDATE SET unfollowed_at = excluded.unfollowed_at",
         )
         .bind(rows(&ledger.interval_rows())?)
@@ -191,7 +191,7 @@ async fn write(
         .map_err(&failed)?;
         sqlx::query(
             "UPDATE accounts SET generation = grown.value ->> 1
-             FROM json_each(?1) AS grown WHERE accounts.account_id = grown.value ->> 0",
+             FROM jsonb_each(?1) AS grown WHERE accounts.account_id = grown.value ->> 0",
         )
         .bind(rows(&ledger.generation_rows())?)
         .execute(&mut *connection)

@@ -48,7 +48,7 @@ impl AuthorityStore for SqliteCarrierStore {
         sqlx::query(
             "INSERT INTO persons (method, credential_id, msisdn, pin, name, name_kana, birth_date, address)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
-             FROM json_each(?1) WHERE true
+             FROM jsonb_each(?1) WHERE true
              ON CONFLICT (method, credential_id) DO UPDATE SET
                  msisdn = excluded.msisdn, pin = excluded.pin, name = excluded.name, name_kana = excluded.name_kana,
                  birth_date = excluded.birth_date, address = excluded.address",
@@ -66,7 +66,7 @@ impl AuthorityStore for SqliteCarrierStore {
     ) -> Result<Vec<Option<Person>>, StoreError> {
         let found = sqlx::query(
             "SELECT asked.key, msisdn, pin, name, name_kana, birth_date, address
-             FROM json_each(?1) AS asked CROSS JOIN persons
+             FROM jsonb_each(?1) AS asked CROSS JOIN persons
              ON persons.method = asked.value ->> 0 AND persons.credential_id = asked.value ->> 1",
         )
         .bind(rows(&credential_rows(credentials))?)

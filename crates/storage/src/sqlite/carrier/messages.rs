@@ -40,7 +40,7 @@ impl MessageStore for SqliteCarrierStore {
         sqlx::query(
             "INSERT INTO messages (account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
              SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, 0, value ->> 3, substr(?3, value ->> 4, value ->> 5)
-             FROM json_each(?2)",
+             FROM jsonb_each(?2)",
         )
         .bind(key)
         .bind(rows(&new)?)
@@ -121,7 +121,7 @@ async fn fleets_of_followers(
 ) -> Result<HashMap<i64, i64>, StoreError> {
     let found: String = sqlx::query_scalar(
         "SELECT json_group_array(json_array(numbers.msisdn, numbers.fleet_id))
-         FROM json_each(?2) AS asked
+         FROM jsonb_each(?2) AS asked
          CROSS JOIN subscriptions AS s ON s.msisdn = asked.value AND s.account_id = ?1 AND s.unfollowed_at IS NULL
          CROSS JOIN numbers ON numbers.msisdn = s.msisdn",
     )
@@ -139,7 +139,7 @@ async fn fleet_names(
     fleets: Vec<i64>,
 ) -> Result<Vec<FleetName>, StoreError> {
     let names = sqlx::query(
-        "SELECT name FROM fleets WHERE fleet_id IN (SELECT value FROM json_each(?1)) ORDER BY name",
+        "SELECT name FROM fleets WHERE fleet_id IN (SELECT value FROM jsonb_each(?1)) ORDER BY name",
     )
     .bind(rows(&fleets)?)
     .fetch_all(connection)
@@ -159,7 +159,7 @@ pub(super) async fn find(
     }
     let found: String = sqlx::query_scalar(
         "SELECT json_group_array(json_array(asked.key, m.sequence, m.msisdn, m.state))
-         FROM json_each(?1) AS asked
+         FROM jsonb_each(?1) AS asked
          CROSS JOIN messages AS m ON m.account_id = asked.value ->> 0 AND m.message_id = unhex(asked.value ->> 1)",
     )
     .bind(rows(&message_keys(ids))?)
@@ -181,7 +181,7 @@ async fn set_states(
     }
     sqlx::query(
         "UPDATE messages SET state = moved.value ->> 1, payload = NULL
-         FROM json_each(?1) AS moved WHERE messages.sequence = moved.value ->> 0",
+         FROM jsonb_each(?1) AS moved WHERE messages.sequence = moved.value ->> 0",
     )
     .bind(rows(moved)?)
     .execute(connection)

@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn every_query_that_grows_with_followers_has_its_index() {
         let (store, _folder) = open().await;
-        const EACH: &str = "FROM json_each('[]') AS r CROSS JOIN";
+        const EACH: &str = "FROM jsonb_each('[]') AS r CROSS JOIN";
         for (query, index) in [
             (
                 "FROM messages WHERE fleet_id = 1 AND state = 0 AND sequence > 2 ORDER BY sequence",

@@ -12,7 +12,7 @@ use crate::{
 
 const AUDITS: &str = "
     INSERT INTO audit (time, company, official_account, follower, action, detail)
-    SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM json_each(?1)";
+    SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM jsonb_each(?1)";
 
 /// Writes lines.
 pub(super) async fn audit(

@@ -37,7 +37,7 @@ pub(super) const ADD: &str = "
         branch_number, account_number, rules_version, match_keys)
     SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
         value ->> 8, substr(?4, value ->> 9, value ->> 10)
-    FROM json_each(?3) WHERE true
+    FROM jsonb_each(?3) WHERE true
     ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
         name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
         address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number,
@@ -93,7 +93,7 @@ pub(super) const CANDIDATES: &str = concat!(
     "SELECT ",
     columns!(),
     ", rules_version, match_keys FROM entrusted_customer
-    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM json_each(?3))"
+    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM jsonb_each(?3))"
 );
 
 pub(super) const OF_OTHER_RULES: &str = concat!(
@@ -104,7 +104,7 @@ pub(super) const OF_OTHER_RULES: &str = concat!(
 
 pub(super) const REKEY: &str = "
     UPDATE entrusted_customer SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2)
-    FROM json_each(?2) AS k WHERE entrusted_customer.rowid = k.value ->> 0";
+    FROM jsonb_each(?2) AS k WHERE entrusted_customer.rowid = k.value ->> 0";
 
 #[async_trait]
 impl CustodyStore for SqliteInformation {

@@ -89,16 +89,16 @@ pub(super) const MAKE: &str = "
     INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts, due_time,
         expire_time, tie_id, customer_id, change_time)
     SELECT unhex(value ->> 0), value ->> 1, ?1, value ->> 2, ?2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?3,
-        unhex(value ->> 7), value ->> 8, ?4 FROM json_each(?5)";
+        unhex(value ->> 7), value ->> 8, ?4 FROM jsonb_each(?5)";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
         tie_id = unhex(k.value ->> 5), customer_id = k.value ->> 6, change_time = ?2
-    FROM json_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
+    FROM jsonb_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const ATTEMPTED: &str = "
     SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, f.follower, m.message_id
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
     CROSS JOIN follower AS f ON f.number = m.number
         AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)";
@@ -106,7 +106,7 @@ pub(super) const ATTEMPTED: &str = "
 pub(super) const RECORD: &str = "
     UPDATE delivery SET state = k.value ->> 1, due_time = coalesce(k.value ->> 2, due_time),
         throttled = throttled + (k.value ->> 3), change_time = ?2
-    FROM json_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
+    FROM jsonb_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery SET state = 6, change_time = ?3 WHERE message_id IN

@@ -46,16 +46,16 @@ pub(super) const LIST: &str = "
 
 pub(super) const TALLIES: &str = "
     SELECT distribution, purpose, state, sum(count) FROM delivery_tally
-    WHERE distribution IN (SELECT unhex(value) FROM json_each(?1))
+    WHERE distribution IN (SELECT unhex(value) FROM jsonb_each(?1))
     GROUP BY distribution, purpose, state HAVING sum(count) > 0 ORDER BY distribution, purpose, state";
 
 pub(super) const KNOWN_VALUES: &str = "
-    SELECT count(*) FROM json_each(?2) AS k
+    SELECT count(*) FROM jsonb_each(?2) AS k
     CROSS JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = k.value ->> 0";
 
 pub(super) const PUT_VALUES: &str = "
     INSERT INTO distribution_value (distribution, customer_id, variables)
-    SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
+    SELECT ?1, value ->> 0, value ->> 1 FROM jsonb_each(?2) WHERE true
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
 pub(super) const ADD_CUSTOMERS: &str = "

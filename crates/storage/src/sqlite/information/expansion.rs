@@ -43,7 +43,7 @@ pub(super) const NEXT_FOLLOWERS: &str = "
 pub(super) const MAKE_EXPIRED: &str = "
     INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
-    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM json_each(?7)";
+    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM jsonb_each(?7)";
 
 pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
@@ -91,13 +91,13 @@ pub(super) const NUMBERS: &str = "
     ORDER BY number LIMIT ?4";
 
 pub(super) const AT_CARRIER: &str = "
-    SELECT m.message_id, m.state, m.due_time FROM json_each(?2) AS k
+    SELECT m.message_id, m.state, m.due_time FROM jsonb_each(?2) AS k
     CROSS JOIN delivery AS m ON m.message_id = unhex(k.value)
     WHERE m.carrier = ?1 AND m.state IN (0, 1, 2)";
 
 pub(super) const ASKED: &str = "
     SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 0)
     WHERE m.state IN (0, 1) OR k.value ->> 1";
 
@@ -109,7 +109,7 @@ pub(super) const WALKED: &str = "
 pub(super) const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
 
 pub(super) const SETTLE: &str = "
-    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM json_each(?1) AS k
+    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM jsonb_each(?1) AS k
     WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 /// The distribution's message to the follower of this number.

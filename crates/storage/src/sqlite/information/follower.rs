@@ -24,17 +24,17 @@ use crate::{
 
 pub(super) const FUNNEL: &str = "
     SELECT official_account, carrier, following, state, reached, count FROM follower_tally
-    WHERE official_account IN (SELECT value FROM json_each(?1)) AND count > 0 ORDER BY 1, 2";
+    WHERE official_account IN (SELECT value FROM jsonb_each(?1)) AND count > 0 ORDER BY 1, 2";
 
 pub(super) const MESSAGES: &str = "
     SELECT official_account, carrier, purpose, state, sum(count) FROM delivery_tally
-    WHERE official_account IN (SELECT value FROM json_each(?1))
+    WHERE official_account IN (SELECT value FROM jsonb_each(?1))
     GROUP BY 1, 2, 3, 4 HAVING sum(count) > 0 ORDER BY 1, 2, 3, 4";
 
 pub(super) const ACQUISITIONS: &str = "
     SELECT official_account, carrier, promoted, discarded, quarantined, generation, added_by_event, added_by_list,
         skipped, promote_time
-    FROM subscriber_list WHERE official_account IN (SELECT value FROM json_each(?1)) ORDER BY 1, 2";
+    FROM subscriber_list WHERE official_account IN (SELECT value FROM jsonb_each(?1)) ORDER BY 1, 2";
 
 pub(super) const PAGE: &str = "
     SELECT f.follower, f.phone_number, f.carrier, f.following, f.follow_time, coalesce(d.state, -1), d.state_time,
@@ -45,7 +45,7 @@ pub(super) const PAGE: &str = "
     WHERE f.official_account = ?1
         AND f.number > iif(?2 = x'', 0, (SELECT number FROM follower WHERE official_account = ?1 AND follower = ?2))
         AND (?3 IS NULL OR (f.following, coalesce(d.state, -1)) IN
-            (SELECT value ->> 0, value ->> 1 FROM json_each(?3)))
+            (SELECT value ->> 0, value ->> 1 FROM jsonb_each(?3)))
     ORDER BY f.number LIMIT ?4";
 
 #[async_trait]

@@ -16,13 +16,13 @@ use crate::{
 };
 
 pub(super) const ENSURE: &str = "
-    INSERT INTO subscriber_list (official_account, carrier) SELECT value, ?1 FROM json_each(?2) WHERE true
+    INSERT INTO subscriber_list (official_account, carrier) SELECT value, ?1 FROM jsonb_each(?2) WHERE true
     ON CONFLICT DO NOTHING";
 
 pub(super) const CLAIM: &str = "
     UPDATE subscriber_list SET lease_end_time = ?5, epoch = epoch + 1
     WHERE carrier = ?1 AND official_account =
-        (SELECT d.official_account FROM json_each(?2) AS k
+        (SELECT d.official_account FROM jsonb_each(?2) AS k
          CROSS JOIN subscriber_list AS d ON d.official_account = k.value AND d.carrier = ?1
          WHERE d.acquire_time <= ?4 AND d.lease_end_time <= ?3 ORDER BY d.acquire_time LIMIT 1)
     RETURNING official_account, carrier, epoch, quarantine_time";

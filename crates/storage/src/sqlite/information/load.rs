@@ -24,7 +24,7 @@ pub(super) const FOLLOWERS: &str = "
            r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
             FROM subscription AS s WHERE s.number = f.number)
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
@@ -32,15 +32,15 @@ pub(super) const FOLLOWERS: &str = "
     LEFT JOIN review AS r ON r.official_account = f.official_account AND r.follower = f.follower AND r.state < 2";
 
 pub(super) const TIED: &str = "
-    SELECT f.official_account, f.follower, t.customer_id FROM json_each(?1) AS k
+    SELECT f.official_account, f.follower, t.customer_id FROM jsonb_each(?1) AS k
     CROSS JOIN customer_information AS t ON t.official_account = k.value ->> 0 AND t.customer_id = k.value ->> 1
     CROSS JOIN follower AS f ON f.number = t.number";
 
 pub(super) const EVENTS: &str = "
-    SELECT i.event_id FROM json_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
+    SELECT i.event_id FROM jsonb_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
 
 pub(super) const GUESSES: &str = "
-    SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM json_each(?1) AS k
+    SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM jsonb_each(?1) AS k
     CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
 /// Loads a scope.

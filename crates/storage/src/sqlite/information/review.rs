@@ -26,7 +26,7 @@ pub(super) const SAVE: &str = "
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, unhex(value ->> 4), unhex(value ->> 5),
         value ->> 6, value ->> 7, value ->> 8, unhex(value ->> 9), value ->> 10, value ->> 11, value ->> 12, value ->> 13,
         value ->> 14
-    FROM json_each(?1) WHERE true
+    FROM jsonb_each(?1) WHERE true
     ON CONFLICT (review_id) DO UPDATE SET
         sealed = excluded.sealed, state = excluded.state, decisions = excluded.decisions, close_time = excluded.close_time";
 

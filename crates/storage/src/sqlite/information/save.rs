@@ -26,7 +26,7 @@ use crate::{
 pub(super) const FOLLOWERS: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
     SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-    FROM json_each(?1) WHERE true
+    FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
         carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time,
         former_customer = excluded.former_customer";
@@ -34,7 +34,7 @@ pub(super) const FOLLOWERS: &str = "
 pub(super) const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (number, carrier, following, change_time)
     SELECT f.number, k.value ->> 2, k.value ->> 3, k.value ->> 4
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number, carrier) DO UPDATE SET
@@ -46,7 +46,7 @@ pub(super) const DIALOGUES: &str = "
     SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7,
         k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12, k.value ->> 13, k.value ->> 14,
         k.value ->> 15, k.value ->> 16
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number) DO UPDATE SET
@@ -62,7 +62,7 @@ pub(super) const TIES: &str = "
         suspended)
     SELECT f.number, f.official_account, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6,
         k.value ->> 7
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number) DO UPDATE SET
@@ -72,7 +72,7 @@ pub(super) const TIES: &str = "
 pub(super) const INQUIRIES: &str = "
     INSERT INTO inquiry (number, inquiry_id, company, branch_number, account_number, identity, due_time)
     SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number) DO UPDATE SET
@@ -81,21 +81,21 @@ pub(super) const INQUIRIES: &str = "
 
 pub(super) const END_TIES: &str = "
     DELETE FROM customer_information WHERE number IN
-        (SELECT f.number FROM json_each(?1) AS k
+        (SELECT f.number FROM jsonb_each(?1) AS k
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const END_INQUIRIES: &str = "
     DELETE FROM inquiry WHERE number IN
-        (SELECT f.number FROM json_each(?1) AS k
+        (SELECT f.number FROM jsonb_each(?1) AS k
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const TAKEN: &str = "
-    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?1, value, ?3 FROM json_each(?2) WHERE true
+    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?1, value, ?3 FROM jsonb_each(?2) WHERE true
     ON CONFLICT DO NOTHING";
 
 pub(super) const GUESSES: &str = "
     INSERT INTO guess (company, axis, subject, charged, window_end)
-    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (company, axis, subject) DO UPDATE SET charged = excluded.charged, window_end = excluded.window_end";
 
 pub(super) const DELIVERIES: &str = "
@@ -103,7 +103,7 @@ pub(super) const DELIVERIES: &str = "
         due_time, expire_time, dialogue_id, step, change_time)
     SELECT unhex(k.value ->> 2), f.number, f.official_account, k.value ->> 3, x'', k.value ->> 4, 0, 0, k.value ->> 5,
         k.value ->> 6, unhex(k.value ->> 7), k.value ->> 8, ?2
-    FROM json_each(?1) AS k
+    FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT DO NOTHING
@@ -111,13 +111,13 @@ pub(super) const DELIVERIES: &str = "
 
 pub(super) const WITHDRAWN: &str = "
     UPDATE delivery INDEXED BY delivery_queued SET state = 7, change_time = ?2 WHERE state = 0 AND number IN
-        (SELECT f.number FROM json_each(?1) AS k
+        (SELECT f.number FROM jsonb_each(?1) AS k
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))
     RETURNING official_account, carrier, distribution, purpose";
 
 pub(super) const ADDED: &str = "
     INSERT INTO subscriber_list (official_account, carrier, added_by_event, added_by_list)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, carrier) DO UPDATE SET
         added_by_event = added_by_event + excluded.added_by_event,
         added_by_list = added_by_list + excluded.added_by_list";

@@ -6,12 +6,12 @@ use crate::{StoreError, information::tally::Tally, sqlite::rows};
 
 pub(super) const MOVE: &str = "
     INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count)
-    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET count = count + excluded.count";
 
 pub(super) const MOVE_FOLLOWERS: &str = "
     INSERT INTO follower_tally (official_account, carrier, following, state, reached, count)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, following, state, reached) DO UPDATE SET count = count + excluded.count";
 
 /// Moves the counts.

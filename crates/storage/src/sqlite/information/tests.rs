@@ -226,7 +226,7 @@ async fn a_unit_whose_last_statement_fails_leaves_nothing() {
 /// limit left.
 const SCANNED: [&str; 6] = [
     "SCAN k ",
-    "SCAN json_each ",
+    "SCAN jsonb_each ",
     "SCAN subscriber_list",
     "SCAN CONSTANT ROW",
     "SCAN account",
