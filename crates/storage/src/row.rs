@@ -1,10 +1,8 @@
 //! Rows between Rust and a database, whichever it is: what stands in a column, and what many rows at once are written from.
 //!
 //! Integers may be narrower in one database than in another, and ids are 16 bytes in both, so whoever reads a row names what it
-//! means and not how it is kept. Surprising: a row to write is declared once, and is a line of one JSON parameter for SQLite, and
-//! an element of one array for each column, or a line of COPY, for PostgreSQL.
-
-use std::fmt::Write as _;
+//! means and not how it is kept. Surprising: a row to write is declared once, and is a line of one JSON parameter for SQLite and
+//! an element of one array for each column for PostgreSQL.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -232,86 +230,10 @@ impl Packed {
     }
 }
 
-/// A value as COPY reads it in PostgreSQL's text format, which leaves its width to the column.
-pub(crate) trait Copied {
-    /// Appends it.
-    fn copy(&self, to: &mut String);
-}
-
-impl Copied for str {
-    fn copy(&self, to: &mut String) {
-        for char in self.chars() {
-            match char {
-                '\\' => to.push_str(r"\\"),
-                '\t' => to.push_str(r"\t"),
-                '\n' => to.push_str(r"\n"),
-                '\r' => to.push_str(r"\r"),
-                other => to.push(other),
-            }
-        }
-    }
-}
-
-impl Copied for String {
-    fn copy(&self, to: &mut String) {
-        self.as_str().copy(to);
-    }
-}
-
-macro_rules! copied_numbers {
-    ($($number:ty)+) => {
-        $(
-            impl Copied for $number {
-                fn copy(&self, to: &mut String) {
-                    let _infallible = write!(to, "{self}");
-                }
-            }
-        )+
-    };
-}
-copied_numbers!(i16 i32 i64);
-
-impl Copied for bool {
-    fn copy(&self, to: &mut String) {
-        to.push(if *self { 't' } else { 'f' });
-    }
-}
-
-impl Copied for Id {
-    fn copy(&self, to: &mut String) {
-        to.push_str(self.0.simple().encode_lower(&mut Uuid::encode_buffer()));
-    }
-}
-
-impl Copied for Bytes {
-    fn copy(&self, to: &mut String) {
-        to.push_str(r"\\x");
-        to.push_str(&hex(&self.0));
-    }
-}
-
-impl<T: Copied + ?Sized> Copied for &T {
-    fn copy(&self, to: &mut String) {
-        (**self).copy(to);
-    }
-}
-
-impl<T: Copied> Copied for Option<T> {
-    fn copy(&self, to: &mut String) {
-        match self {
-            Some(value) => value.copy(to),
-            None => to.push_str(r"\N"),
-        }
-    }
-}
-
 /// A row to write in bulk.
 pub(crate) trait BulkRow: Serialize + Sized {
     /// Binds one array for each field, in their order, behind what is bound already.
     fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[Self]) -> Query<'q, Postgres, PgArguments>;
-
-    /// The rows as COPY reads them.
-    fn copied(rows: &[Self]) -> String;
 }
 
 /// Declares rows to write in bulk. They have no `Debug`, because they may be personal.
@@ -341,20 +263,6 @@ macro_rules! bulk_rows {
                     use sqlx::postgres::PgBindIterExt as _;
                     query$(.bind(rows.iter().map(|row| &row.$field).bind_iter()))+
                 }
-
-                fn copied(rows: &[Self]) -> String {
-                    let mut lines = String::new();
-                    for row in rows {
-                        $(
-                            crate::row::Copied::copy(&row.$field, &mut lines);
-                            lines.push('\t');
-                        )+
-                        // In the place of the last tabulator.
-                        lines.pop();
-                        lines.push('\n');
-                    }
-                    lines
-                }
             }
         )+
     };
@@ -377,17 +285,6 @@ mod tests {
             Sample { text: "は", id, other: None, bytes: Bytes(vec![0, 255]), number: -1, truth: true };
         let line = format!(r#"["は","{}",null,"00ff",-1,true]"#, "07".repeat(16));
         assert_eq!(serde_json::to_string(&row).unwrap(), line);
-    }
-
-    #[test]
-    fn rows_are_lines_of_copy_and_no_text_ends_one() {
-        let id = Id::of(&[7; 16]);
-        let row =
-            |text| Sample { text, id, other: None, bytes: Bytes(vec![0, 255]), number: -1, truth: true };
-        let rest = format!("{}\t\\N\t\\\\x00ff\t-1\tt\n", "07".repeat(16));
-        let lines = [r"\N", "は\t\r\n", r"\."].map(row);
-        let expected = [r"\\N", r"は\t\r\n", r"\\."].map(|text| format!("{text}\t{rest}"));
-        assert_eq!(Sample::copied(&lines), expected.concat());
     }
 
     #[test]

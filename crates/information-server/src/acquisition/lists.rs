@@ -42,9 +42,9 @@ use crate::{
 /// How many numbers of a snapshot are in memory at once, at 33 bytes each, unless [`Lists`] says otherwise.
 pub const AT_ONCE: usize = 8_000_000;
 /// How many numbers one transaction promotes.
-const BATCH: usize = 1_000;
+const BATCH: usize = 4_000;
 /// How many such transactions run at once: while one waits for the database the next is made.
-const BATCHES_UNDER_WAY: usize = 2;
+const BATCHES_UNDER_WAY: usize = 3;
 /// How many followers of the present list are read at once.
 const PAGE: u32 = 20_000;
 /// How long to leave a carrier alone whose list could not be fetched.

@@ -140,28 +140,6 @@ const BEGUN: &str =
 const BECAME: &str = "
     SELECT CASE WHEN extract(epoch FROM stats_reset)::text = $2 THEN pg_xact_status($1::text::xid8) END FROM pg_stat_wal";
 
-/// From how many rows on COPY is quicker than a statement that is planned once and for all.
-const MANY: usize = 100;
-
-/// Two ways to insert the same rows.
-pub(crate) struct New {
-    /// For some.
-    pub(crate) insert: &'static str,
-    /// For many.
-    pub(crate) copy: &'static str,
-}
-
-/// Rows that are new in a table: its columns as the row's fields, and the arrays that these are bound as.
-macro_rules! new_rows {
-    ($table:literal, $columns:literal, $arrays:literal) => {
-        crate::postgres::New {
-            insert: concat!("INSERT INTO ", $table, " (", $columns, ") SELECT * FROM unnest(", $arrays, ")"),
-            copy: concat!("COPY ", $table, " (", $columns, ") FROM STDIN"),
-        }
-    };
-}
-pub(crate) use new_rows;
-
 impl Tx {
     /// Names this transaction in a driver's error.
     pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
@@ -217,17 +195,6 @@ impl Tx {
             return Ok(0);
         }
         self.execute(R::bind(sqlx::query(sql), rows)).await
-    }
-
-    /// Inserts rows of which none is there.
-    pub(crate) async fn insert<R: BulkRow>(&mut self, new: &New, rows: &[R]) -> Result<(), StoreError> {
-        if rows.len() < MANY {
-            return self.write(new.insert, rows).await.map(drop);
-        }
-        let failed = self.failed();
-        let mut copy = self.tx.copy_in_raw(new.copy).await.map_err(&failed)?;
-        copy.send(R::copied(rows).into_bytes()).await.map_err(&failed)?;
-        copy.finish().await.map(drop).map_err(&failed)
     }
 
     /// Commits. When the answer is lost the database is asked whether it did.

@@ -152,7 +152,7 @@ impl Dice {
 
 pub(crate) async fn records_read_back_as_they_were_written(store: &dyn Bench) {
     let mut dice = Dice(1);
-    let all: Vec<FollowerKey> = ["bank", "power"].iter().flat_map(|account| keys(account, 0..250)).collect();
+    let all: Vec<FollowerKey> = ["bank", "power"].iter().flat_map(|account| keys(account, 0..150)).collect();
     let mut model: HashMap<FollowerKey, FollowerRecord> = HashMap::new();
     for _ in 0..8 {
         let mut next = HashMap::new();

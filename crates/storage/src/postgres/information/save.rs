@@ -21,15 +21,13 @@ use crate::{
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey},
     },
-    postgres::{New, Tx, new_rows},
+    postgres::Tx,
     row::{BulkRow as _, Columns as _, micros, place},
 };
 
-const FOLLOW: New = new_rows!(
-    "follower",
-    "official_account, follower, phone_number, carrier, following, follow_time, former_customer",
-    "$1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[]"
-);
+const FOLLOW: &str = "
+    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])";
 
 pub(super) const FOLLOWERS: &str = "
     UPDATE follower AS f SET carrier = k.carrier, following = k.following, follow_time = k.follow_time,
@@ -39,11 +37,9 @@ pub(super) const FOLLOWERS: &str = "
     WHERE f.official_account = k.account AND f.follower = k.follower";
 
 // What a new follower has is new, too.
-const NEW_SUBSCRIPTIONS: New = new_rows!(
-    "subscription",
-    "official_account, follower, carrier, following, change_time",
-    "$1::text[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[]"
-);
+const NEW_SUBSCRIPTIONS: &str = "
+    INSERT INTO subscription (official_account, follower, carrier, following, change_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[], $5::bigint[])";
 
 const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (official_account, follower, carrier, following, change_time)
@@ -51,14 +47,12 @@ const SUBSCRIPTIONS: &str = "
     ON CONFLICT (official_account, follower, carrier) DO UPDATE SET
         following = excluded.following, change_time = excluded.change_time";
 
-const NEW_DIALOGUES: New = new_rows!(
-    "dialogue",
-    "official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable, tries, reached, due_time, \
-     state_time, branch_number, account_number, proposed_customer, reasons",
-    "$1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], \
-     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], \
-     $17::text[]"
-);
+const NEW_DIALOGUES: &str = "
+    INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
+        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+        $16::text[], $17::text[])";
 
 const DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
@@ -153,11 +147,11 @@ pub(super) async fn save(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let changed = Changed::of(before, work)?;
-    tx.insert(&FOLLOW, &changed.new_followers).await?;
+    tx.write(FOLLOW, &changed.new_followers).await?;
     tx.write(FOLLOWERS, &changed.followers).await?;
-    tx.insert(&NEW_SUBSCRIPTIONS, &changed.new_subscriptions).await?;
+    tx.write(NEW_SUBSCRIPTIONS, &changed.new_subscriptions).await?;
     tx.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
-    tx.insert(&NEW_DIALOGUES, &changed.new_dialogues).await?;
+    tx.write(NEW_DIALOGUES, &changed.new_dialogues).await?;
     tx.write(DIALOGUES, &changed.dialogues).await?;
     // A tie may go from one number to another in one unit, and a customer has one at a time.
     let retied = changed.tied_customers.iter();
