@@ -138,8 +138,7 @@ pub(crate) struct Started<'a> {
     attempts: Vec<Attempt>,
     /// Every due delivery, as it stands now.
     pub(crate) moves: Vec<Move>,
-    /// How the counts change.
-    pub(crate) tally: Tally,
+    tally: Tally,
 }
 
 impl<'a> Started<'a> {
@@ -177,9 +176,10 @@ impl<'a> Started<'a> {
         Ok(started)
     }
 
-    /// What the claim found: as much as it may take, so perhaps not all; or all.
-    pub(crate) fn claimed(self) -> Claimed {
+    /// What the claim found: as much as it may take, so perhaps not all; or all. How counts change is told beside.
+    pub(crate) fn claimed(self, tally: &mut Tally) -> Claimed {
         let seen = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
+        tally.append(self.tally);
         Claimed { attempts: self.attempts, seen, more: seen >= self.claim.limit }
     }
 

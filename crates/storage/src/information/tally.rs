@@ -72,6 +72,13 @@ impl Tally {
         *self.0.entry(key).or_default() += count;
     }
 
+    /// As the other says, too.
+    pub(crate) fn append(&mut self, other: Self) {
+        for (key, count) in other.0 {
+            self.add(key, count);
+        }
+    }
+
     /// A delivery came from one state to another; the row begins with its account, carrier, distribution and purpose.
     pub(crate) fn moved(
         &mut self,

@@ -61,16 +61,16 @@ pub(super) const DUE_DISTRIBUTIONS: &str = "
 pub(super) const MAY_RUN: &str = "
     SELECT official_account FROM distribution WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2";
 
-// Whoever's row is being changed waits for another claim. Each follower is looked up by key, whatever the database thinks of how
-// many there are.
+// Whoever is being changed just now isn't free, and waits for another claim. Each follower is looked up by key, whatever the
+// database thinks of how many there are.
 pub(super) const LOCK: &str = "
     WITH due AS MATERIALIZED (
         SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
         WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
         ORDER BY m.due_time LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)
-    SELECT due.official_account, due.follower, due.message_id FROM due
-    CROSS JOIN LATERAL (SELECT FROM follower AS f
-        WHERE f.official_account = due.official_account AND f.follower = due.follower FOR SHARE SKIP LOCKED) AS f";
+    SELECT due.official_account, due.follower, due.message_id, f.free FROM due
+    LEFT JOIN LATERAL (SELECT true AS free FROM follower AS f
+        WHERE f.official_account = due.official_account AND f.follower = due.follower FOR SHARE SKIP LOCKED) AS f ON true";
 
 pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
@@ -269,12 +269,15 @@ impl PostgresInformation {
             .bind(micros(claim.now))
             .bind(i64::from(claim.limit));
         let locked = tx.fetch(lock).await?;
-        let mut claimed = start(&mut tx, claim, distribution, &locked).await?;
+        // Stored when nothing is waited for any more: others wait for counts while they have the distribution.
+        let mut tally = Tally::default();
+        let mut claimed = start(&mut tx, claim, distribution, &locked, &mut tally).await?;
         if let Source::Distribution(id) = &claim.source
             && let Some(rest) = claim.after(claimed.seen)
         {
-            claimed.append(walk(&mut tx, &rest, *id).await?);
+            claimed.append(walk(&mut tx, &rest, *id, &mut tally).await?);
         }
+        tally::store(&tally, &mut tx).await?;
         tx.commit().await?;
         Ok(claimed)
     }
@@ -335,24 +338,25 @@ fn learnt_row(it: &Learnt) -> LearntRow<'_> {
     }
 }
 
-/// Starts attempts at due deliveries. Their rows are locked.
+/// Starts attempts at due deliveries whose follower is free. Their rows are locked.
 async fn start(
     tx: &mut Tx,
     claim: &Claim,
     distribution: Id,
     locked: &[PgRow],
+    tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
-    if locked.is_empty() {
-        return Ok(Claimed::default());
+    let more = u32::try_from(locked.len()).is_ok_and(|length| length >= claim.limit);
+    let mut keys = Vec::with_capacity(locked.len());
+    for row in locked {
+        if row.maybe_int(3)?.is_some() {
+            let (account, follower, message) = (row.text(0)?.to_owned(), row.id(1)?, row.id(2)?);
+            keys.push(LockedRow { account, follower: Id::of(&follower), message: Id::of(&message) });
+        }
     }
-    let keys = locked.iter().map(|row| {
-        Ok(LockedRow {
-            account: row.text(0)?.to_owned(),
-            follower: Id::of(&row.id(1)?),
-            message: Id::of(&row.id(2)?),
-        })
-    });
-    let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+    if keys.is_empty() {
+        return Ok(Claimed { more, ..Claimed::default() });
+    }
     let due = tx.fetch(LockedRow::bind(sqlx::query(DUE).bind(distribution), &keys)).await?;
     let started = Started::of(claim, &due)?;
     let moves: Vec<_> = started
@@ -376,12 +380,16 @@ async fn start(
         })
         .collect();
     tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
-    tally::store(&started.tally, tx).await?;
-    Ok(started.claimed())
+    Ok(Claimed { more, ..started.claimed(tally) })
 }
 
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
-async fn walk(tx: &mut Tx, claim: &Claim, id: DistributionId) -> Result<Claimed, StoreError> {
+async fn walk(
+    tx: &mut Tx,
+    claim: &Claim,
+    id: DistributionId,
+    tally: &mut Tally,
+) -> Result<Claimed, StoreError> {
     let distribution = Id::of(id.as_bytes());
     let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
     let Some(walking) = tx.fetch_optional(walking).await? else { return Ok(Claimed::default()) };
@@ -426,6 +434,5 @@ async fn walk(tx: &mut Tx, claim: &Claim, id: DistributionId) -> Result<Claimed,
     tx.execute(MadeRow::bind(make, &made)).await?;
     let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(next.done);
     tx.execute(advance).await?;
-    tally::store(&started.tally, tx).await?;
-    Ok(Claimed { more: !next.done, ..started.claimed() })
+    Ok(Claimed { more: !next.done, ..started.claimed(tally) })
 }

@@ -14,14 +14,19 @@ use crate::{
         record::{Interned, inquiry_of, key_of, keys_of},
     },
     postgres::{Tx, again},
-    row::micros,
+    row::{Columns as _, micros},
 };
 
-// The follower first, as everybody does; and the dialogue, or one that another has moved since would be taken for due still.
+// The dialogue, too, or one that another has moved since would be taken for due still. Everybody else locks the follower first; this
+// waits for nobody, and leaves who isn't free. Each is looked up by key, whatever the database thinks of how many there are.
 pub(super) const DUE: &str = "
-    SELECT f.official_account, f.follower FROM dialogue AS d
-    JOIN follower AS f ON f.official_account = d.official_account AND f.follower = d.follower
-    WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE OF f, d SKIP LOCKED";
+    WITH due AS MATERIALIZED (
+        SELECT d.official_account, d.follower FROM dialogue AS d
+        WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT due.official_account, due.follower, f.free FROM due
+    LEFT JOIN LATERAL (SELECT true AS free FROM follower AS f
+        WHERE f.official_account = due.official_account AND f.follower = due.follower
+        FOR NO KEY UPDATE SKIP LOCKED) AS f ON true";
 
 pub(super) const CLAIM_INQUIRIES: &str = "
     WITH due AS MATERIALIZED (
@@ -91,9 +96,11 @@ impl PostgresInformation {
 
     async fn work_due_once(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
         let mut tx = self.database.write("work_due").await?;
-        let followers = keys_of(&tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?)?;
-        let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
-        if count > 0 {
+        let mut due = tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?;
+        let count = u32::try_from(due.len()).unwrap_or(u32::MAX);
+        due.retain(|row| matches!(row.maybe_int(2), Ok(Some(_))));
+        let followers = keys_of(&due)?;
+        if !followers.is_empty() {
             unit(&mut tx, &Scope { followers, ..Scope::default() }, now, edit).await?;
         }
         tx.commit().await?;

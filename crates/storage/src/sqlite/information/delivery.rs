@@ -162,12 +162,14 @@ impl DeliveryStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        let mut claimed = start(&mut tx, TRANSACTION, claim, &due).await?;
+        let mut tally = Tally::default();
+        let mut claimed = start(&mut tx, TRANSACTION, claim, &due, &mut tally).await?;
         if let Source::Distribution(id) = &claim.source
             && let Some(rest) = claim.after(claimed.seen)
         {
-            claimed.append(walk(&mut tx, TRANSACTION, &rest, *id).await?);
+            claimed.append(walk(&mut tx, TRANSACTION, &rest, *id, &mut tally).await?);
         }
+        tally::store(&tally, &mut tx, TRANSACTION).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(claimed)
     }
@@ -231,6 +233,7 @@ async fn start(
     transaction: &'static str,
     claim: &Claim,
     due: &[SqliteRow],
+    tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
     if due.is_empty() {
         return Ok(Claimed::default());
@@ -248,8 +251,7 @@ async fn start(
         .collect();
     let moving = sqlx::query(MOVE).bind(rows(&moves)?).bind(micros(claim.now));
     moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
-    tally::store(&started.tally, tx, transaction).await?;
-    Ok(started.claimed())
+    Ok(started.claimed(tally))
 }
 
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
@@ -258,6 +260,7 @@ async fn walk(
     transaction: &'static str,
     claim: &Claim,
     id: DistributionId,
+    tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
     let failed = StoreError::during(transaction);
     let distribution = &id.as_bytes()[..];
@@ -309,6 +312,5 @@ async fn walk(
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
-    tally::store(&started.tally, tx, transaction).await?;
-    Ok(Claimed { more: !next.done, ..started.claimed() })
+    Ok(Claimed { more: !next.done, ..started.claimed(tally) })
 }
