@@ -19,7 +19,7 @@ pub enum State {
     Running,
     /// Held.
     Paused,
-    /// Every delivery was attempted; receipts may still come.
+    /// No delivery waits or is being attempted; receipts may still come.
     Completed,
     /// Ended by hand.
     Cancelled,

@@ -261,7 +261,7 @@ impl ReviewId {
 
 impl MessageId {
     /// The delivery of a distribution to a follower, sorted by when the distribution was made and by the follower's `number`, which
-    /// the store gave for ever.
+    /// the store gave for ever or made of the follower's id.
     #[must_use]
     pub fn of_distribution(distribution: DistributionId, follower: FollowerId, number: u64) -> Self {
         /// How many low bits are of the hash, and how many above them of the number, below a UUID's variant.

@@ -37,7 +37,7 @@ pub struct Signals {
     pub dialogues: Signal,
     /// Inquiries are due.
     pub inquiries: Signal,
-    /// Distributions were started, resumed, cancelled, or their deliveries moved.
+    /// A distribution got a command, or has nothing more to claim.
     pub distributions: Signal,
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis of one's own, for tests and measurements: each in a folder that is made for it, on a port of
+//! PostgreSQL and Redis of one's own, for tests, measurements and the demo: each in a folder that is made for it, on a port of
 //! loopback that was free, with a password that nobody knows, and gone when its owner is, whatever ends the owner.
 //!
 //! What lives here finds the programs (or installs Debian's packages, when asked), starts, stops, kills and starts

@@ -87,7 +87,7 @@ impl Events {
     /// Takes a batch of one carrier's events; what became of each, in order.
     ///
     /// # Errors
-    /// `Unavailable`: none was taken.
+    /// `Unavailable`: repeat all of them; the receipts may have been taken.
     pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
         let now = self.clock.now();
         let read: Vec<Result<Inbound, Error>> =

@@ -18,7 +18,7 @@ const BATCH: u32 = 1_000;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Keeps distributions going.
+/// Brings distributions to their end.
 pub struct Expander {
     store: Arc<dyn InformationStore>,
     clock: Arc<dyn Clock>,
@@ -26,7 +26,7 @@ pub struct Expander {
 }
 
 impl Expander {
-    /// Works on this store, by this clock; says when deliveries are due.
+    /// Works on this store, by this clock, woken by these signals.
     #[must_use]
     pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, signals: Signals) -> Self {
         Self { store, clock, signals }

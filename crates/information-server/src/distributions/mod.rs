@@ -1,4 +1,4 @@
-//! Distributions: what companies ask to be sent, made into deliveries, and what each delivery says.
+//! Distributions: what companies ask to be sent, how that ends, and what each delivery says.
 //!
 //! [`Distributions`] is the service at the door; [`Expander`] brings what runs to its end; [`Renderer`] makes contents. Surprising:
 //! deliveries are made, and which of the two messages a follower gets is decided, by none of them, but by the claim that walks the

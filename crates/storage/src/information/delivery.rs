@@ -27,7 +27,7 @@ pub struct DueSource {
     pub source: Source,
     /// Whose followers.
     pub account: OfficialAccountId,
-    /// At most so many messages a second of this source; 0: no limit of its own.
+    /// At most so many messages a second of this source over this carrier; 0: no limit of its own.
     pub messages_per_second: u32,
     /// How many, up to what was asked for.
     pub count: u32,

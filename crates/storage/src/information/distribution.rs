@@ -1,7 +1,8 @@
 //! Distributions as companies ask for them: drafts, values, commands, previews.
 //!
-//! Every method is asked with the company that asks; another company's distribution is not found. How a running one becomes
-//! deliveries stands in [`expansion`](super::expansion). Surprising: deliveries are never counted here, only their tallies read.
+//! Every method is asked with the company that asks; another company's distribution is not found. A running one becomes deliveries
+//! in [`delivery`](super::delivery), and comes to its end in [`expansion`](super::expansion). Surprising: deliveries are never
+//! counted here, only their tallies read.
 
 use std::fmt;
 
@@ -40,7 +41,7 @@ pub struct NewDistribution {
     pub start_time: Option<Timestamp>,
     /// Not after.
     pub expire_time: Option<Timestamp>,
-    /// At most so many messages a second; 0: the account's own limit.
+    /// At most so many messages a second over each carrier; 0: no limit of its own.
     pub messages_per_second: u32,
 }
 

@@ -1,8 +1,8 @@
 //! The store of the information-management server: what it must do, whatever the database.
 //!
-//! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] the
-//! subscriber lists while they arrive; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask for, and
-//! [`expansion`] what becomes of it.
+//! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
+//! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
+//! for, and [`expansion`] how distributions end.
 
 pub(crate) mod changed;
 pub(crate) mod claiming;

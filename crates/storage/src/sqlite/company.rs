@@ -34,7 +34,7 @@ impl SqliteCompanyStore {
     /// Opens the file, makes it when it isn't there, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it can't be opened or isn't such a file.
+    /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/company")).await?;
         Ok(Self { database })

@@ -58,7 +58,7 @@ impl SqliteTerminalStore {
     /// Opens the file, makes it when it isn't there, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it can't be opened or isn't such a file.
+    /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await?;
         Ok(Self { database })

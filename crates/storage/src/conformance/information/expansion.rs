@@ -1,4 +1,4 @@
-//! Facts about running distributions: expanded step by step, brought to an end, taken back.
+//! Facts about running distributions: walked step by step, brought to an end, taken back.
 
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal},

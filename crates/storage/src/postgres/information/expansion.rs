@@ -1,7 +1,7 @@
 //! Running distributions brought to an end, on PostgreSQL.
 //!
 //! Followers are walked in the order of their ids, which is the order of the tables. Surprising: what a carrier has to take back
-//! is found without an index of its own, by walking the followers up to where the expansion came and deriving each one's message.
+//! is found without an index of its own, by walking the followers up to where the claims came and deriving each one's message.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The conformance suite on PostgreSQL, and what only PostgreSQL can be asked: its plans, and two that work at the same time.
+//! The conformance suite on PostgreSQL. What its plans are is asked in `postgres/plans`.
 
 use async_trait::async_trait;
 use musubi_domain::{

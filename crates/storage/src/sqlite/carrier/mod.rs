@@ -33,7 +33,7 @@ impl SqliteCarrierStore {
     /// Opens the file, makes it when it isn't there, and brings its schema up to date. Events are written by `encode`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it can't be opened or isn't such a file.
+    /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path, encode: EncodeEvents) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/carrier")).await?;
         Ok(Self { database, encode })

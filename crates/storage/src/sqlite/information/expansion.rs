@@ -1,7 +1,7 @@
 //! Running distributions brought to an end, on SQLite.
 //!
 //! Surprising: what a carrier has to take back is found without an index of its own, by walking the followers up to where the
-//! expansion came and deriving each one's message id.
+//! claims came and deriving each one's message id.
 
 use std::collections::HashSet;
 

@@ -131,7 +131,7 @@ impl ListStore for SqliteInformation {
 }
 
 impl SqliteInformation {
-    /// Runs a statement whose first parameters are a lease; gives whether it had any effect.
+    /// Runs a statement whose first parameters are a lease; gives how many lists it changed: none when another lease began.
     async fn end<'q>(
         &self,
         lease: &'q ListLease,

@@ -34,7 +34,7 @@ impl SqliteInformation {
     /// Opens the file, makes it when it isn't there, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file can't be opened or is no such database.
+    /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/information")).await?;
         Ok(Self { database })

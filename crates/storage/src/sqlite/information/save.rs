@@ -1,5 +1,4 @@
-//! Stores what a unit of work changed: compares with what was loaded and writes the difference, a statement for each kind of
-//! thing.
+//! Stores what a unit of work changed, a statement for each kind of thing.
 
 use jiff::Timestamp;
 use musubi_domain::delivery::DeliveryState;
