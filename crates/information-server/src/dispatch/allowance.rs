@@ -36,9 +36,12 @@ impl Allowance {
 
     /// What was taken for this source and didn't go.
     pub(super) async fn give_back(&self, due: &DueSource, unused: u32) {
+        if unused == 0 {
+            return;
+        }
         let mut buckets = self.buckets(due);
         buckets.retain(|bucket| bucket.per_second > 0);
-        if unused > 0 && !buckets.is_empty() {
+        if !buckets.is_empty() {
             self.limits.give_back(&buckets, unused).await;
         }
     }

@@ -176,11 +176,11 @@ impl<'a> Started<'a> {
         Ok(started)
     }
 
-    /// What the claim found: as much as it may take, so perhaps not all; or all. How counts change is told beside.
-    pub(crate) fn claimed(self, tally: &mut Tally) -> Claimed {
+    /// What the claim found; `more`: perhaps not all. How counts change is added to what is known of that.
+    pub(crate) fn claimed(self, more: bool, tally: &mut Tally) -> Claimed {
         let seen = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
         tally.append(self.tally);
-        Claimed { attempts: self.attempts, seen, more: seen >= self.claim.limit }
+        Claimed { attempts: self.attempts, seen, more }
     }
 
     fn take(&mut self, due: Due) {

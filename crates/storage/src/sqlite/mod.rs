@@ -148,8 +148,8 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
     Ok(!connection.is_in_transaction())
 }
 
-/// Rows as the one JSON parameter that `jsonb_each` takes apart: an array of arrays, one for each row. `json_each` would write each row as text
-/// again for every column that is read of it.
+/// Rows as the one JSON parameter that `jsonb_each` takes apart: an array of arrays, one for each row. `json_each`
+/// would write each row as text again for every column that is read of it.
 pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(rows)
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))

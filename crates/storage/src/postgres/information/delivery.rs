@@ -11,7 +11,6 @@ use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     id::{CarrierId, DistributionId, FollowerId, MessageId},
 };
-
 use sqlx::postgres::PgRow;
 
 use super::{
@@ -68,7 +67,7 @@ pub(super) const LOCK: &str = "
         SELECT m.official_account, m.follower, m.message_id FROM delivery AS m
         WHERE m.carrier = $1 AND m.distribution = $2 AND m.official_account = $3 AND m.due_time <= $4 AND m.state < 2
         ORDER BY m.due_time LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)
-    SELECT due.official_account, due.follower, due.message_id, f.free FROM due
+    SELECT due.official_account, due.follower, due.message_id, f.free IS NOT NULL FROM due
     LEFT JOIN LATERAL (SELECT true AS free FROM follower AS f
         WHERE f.official_account = due.official_account AND f.follower = due.follower FOR SHARE SKIP LOCKED) AS f ON true";
 
@@ -349,7 +348,7 @@ async fn start(
     let more = u32::try_from(locked.len()).is_ok_and(|length| length >= claim.limit);
     let mut keys = Vec::with_capacity(locked.len());
     for row in locked {
-        if row.maybe_int(3)?.is_some() {
+        if row.flag(3)? {
             let (account, follower, message) = (row.text(0)?.to_owned(), row.id(1)?, row.id(2)?);
             keys.push(LockedRow { account, follower: Id::of(&follower), message: Id::of(&message) });
         }
@@ -380,7 +379,7 @@ async fn start(
         })
         .collect();
     tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
-    Ok(Claimed { more, ..started.claimed(tally) })
+    Ok(started.claimed(more, tally))
 }
 
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
@@ -434,5 +433,5 @@ async fn walk(
     tx.execute(MadeRow::bind(make, &made)).await?;
     let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(next.done);
     tx.execute(advance).await?;
-    Ok(Claimed { more: !next.done, ..started.claimed(tally) })
+    Ok(started.claimed(!next.done, tally))
 }

@@ -23,7 +23,7 @@ pub(super) const DUE: &str = "
     WITH due AS MATERIALIZED (
         SELECT d.official_account, d.follower FROM dialogue AS d
         WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-    SELECT due.official_account, due.follower, f.free FROM due
+    SELECT due.official_account, due.follower, f.free IS NOT NULL FROM due
     LEFT JOIN LATERAL (SELECT true AS free FROM follower AS f
         WHERE f.official_account = due.official_account AND f.follower = due.follower
         FOR NO KEY UPDATE SKIP LOCKED) AS f ON true";
@@ -96,10 +96,14 @@ impl PostgresInformation {
 
     async fn work_due_once(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
         let mut tx = self.database.write("work_due").await?;
-        let mut due = tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?;
+        let due = tx.fetch(sqlx::query(DUE).bind(micros(now)).bind(i64::from(limit))).await?;
         let count = u32::try_from(due.len()).unwrap_or(u32::MAX);
-        due.retain(|row| matches!(row.maybe_int(2), Ok(Some(_))));
-        let followers = keys_of(&due)?;
+        let mut followers = Vec::with_capacity(due.len());
+        for (row, follower) in due.iter().zip(keys_of(&due)?) {
+            if row.flag(2)? {
+                followers.push(follower);
+            }
+        }
         if !followers.is_empty() {
             unit(&mut tx, &Scope { followers, ..Scope::default() }, now, edit).await?;
         }

@@ -1,4 +1,4 @@
-//! The conformance suite on PostgreSQL. What its plans are is asked in `postgres/plans`.
+//! The conformance suite on PostgreSQL, and two that want the same follower. What its plans are is asked in `postgres/plans`.
 
 use async_trait::async_trait;
 use musubi_domain::{
@@ -10,7 +10,11 @@ use sqlx::AssertSqlSafe;
 use super::{PostgresInformation, expansion};
 use crate::{
     conformance::information as facts,
-    information::FollowerKey,
+    information::{
+        FollowerKey,
+        delivery::{Claim, DeliveryStore as _},
+        flow::{FlowStore as _, FollowerRecord, Work},
+    },
     postgres::testing::{self, Fresh},
     row::{Columns as _, Id},
 };
@@ -100,3 +104,40 @@ async fn open() -> (PostgresInformation, Fresh) {
 }
 
 facts::information_store_suite!(open());
+
+/// Nobody waits for whoever is being changed just now, and nobody forgets them.
+#[tokio::test]
+async fn who_is_being_changed_is_left_for_later_and_known_to_be_due() {
+    const BUSY: &str =
+        "SELECT FROM follower WHERE official_account = 'bank' AND follower = $1 FOR NO KEY UPDATE";
+    let (store, _fresh) = open().await;
+    let keys = facts::keys("bank", 1..=3);
+    facts::follow(&store, "bank", 1..=3).await;
+    for key in &keys {
+        let due = |record: &mut FollowerRecord| {
+            record.dialogue.as_mut().unwrap().due_time = Some(facts::at(0));
+        };
+        facts::change(&store, key, due).await;
+        facts::deliver(&store, &[facts::request(key, 0)]).await;
+    }
+    let claim = Claim { limit: 3, ..facts::claim(facts::dialogues("bank"), 0) };
+    let mut moved = Vec::new();
+    let mut move_on = |work: &mut Work| {
+        for (key, record) in &mut work.followers {
+            record.dialogue.as_mut().unwrap().due_time = None;
+            moved.push(key.clone());
+        }
+    };
+
+    let mut busy = store.database.write("busy").await.unwrap();
+    busy.fetch(sqlx::query(BUSY).bind(Id::of(keys[1].follower.as_bytes()))).await.unwrap();
+    let first = store.claim(&claim).await.unwrap();
+    assert_eq!((first.attempts.len(), first.more), (2, true));
+    assert_eq!(store.work_due(facts::at(0), 3, &mut move_on).await.unwrap(), 3);
+    busy.commit().await.unwrap();
+    let second = store.claim(&claim).await.unwrap();
+    assert_eq!((second.attempts.len(), second.more), (1, false));
+    assert_eq!(second.attempts[0].key, keys[1]);
+    assert_eq!(store.work_due(facts::at(0), 3, &mut move_on).await.unwrap(), 1);
+    assert_eq!((moved.len(), moved.last()), (3, keys.get(1)));
+}

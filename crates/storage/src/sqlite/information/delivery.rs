@@ -251,7 +251,8 @@ async fn start(
         .collect();
     let moving = sqlx::query(MOVE).bind(rows(&moves)?).bind(micros(claim.now));
     moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
-    Ok(started.claimed(tally))
+    let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
+    Ok(started.claimed(more, tally))
 }
 
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
@@ -312,5 +313,5 @@ async fn walk(
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
-    Ok(Claimed { more: !next.done, ..started.claimed(tally) })
+    Ok(started.claimed(!next.done, tally))
 }
