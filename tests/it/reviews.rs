@@ -20,7 +20,7 @@ use musubi_proto::{
     },
 };
 use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, Kind, Layout, OPERATORS, SECOND_OPERATOR, System, program};
+use musubi_tests::processes::{CARRIERS, Kind, Layout, OPERATOR, SECOND_OPERATOR, System, program};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -50,14 +50,15 @@ async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
 fn musubi(system: &System, operator: &str, company: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(program());
     command.args(arguments).args(["--server", system.endpoint(company).as_str()]).env_clear();
-    let output = command.env("MUSUBI_TOKEN", Layout::token(operator, company)).output().unwrap();
+    let certificate = system.certificate(&Layout::operator(operator, company)).certificate;
+    let output = command.env("MUSUBI_CERTIFICATE", certificate).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }
 
 /// The same, as the first operator, of what has to go well.
 fn does(system: &System, company: &str, arguments: &[&str]) -> String {
-    let (well, said) = musubi(system, OPERATORS, company, arguments);
+    let (well, said) = musubi(system, OPERATOR, company, arguments);
     assert!(well, "{arguments:?}: {said}");
     said
 }
@@ -193,7 +194,7 @@ async fn people_decide_and_phones_and_distributions_follow() {
     let said = does(&system, GAS, &["reviews", "approve", &of_second]);
     assert!(said.starts_with("approved once"), "{said}");
     kill_and_start(&mut system).await;
-    let (well, said) = musubi(&system, OPERATORS, GAS, &["reviews", "approve", &of_second]);
+    let (well, said) = musubi(&system, OPERATOR, GAS, &["reviews", "approve", &of_second]);
     assert!(!well && said.contains("have another operator approve it"), "{said}");
     let (well, said) = musubi(&system, SECOND_OPERATOR, GAS, &["reviews", "approve", &of_second]);
     assert!(well, "{said}");

@@ -13,7 +13,9 @@ use std::{
 };
 
 use musubi_carrier_simulator::{App, Config};
+use musubi_domain::caller::Caller;
 use musubi_proto::{
+    callers::INFORMATION,
     carrier::v1::{
         Action, Follow, MessageDelivered, MessageDisplayed, OutgoingMessage, PutOfficialAccountRequest,
         ReceiveMessagesRequest, SendDecision, SendMessagesRequest, SubmitActionsRequest, action::What,
@@ -28,14 +30,15 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown, SystemClock,
-    config::{Database, Endpoint, Secret},
+    config::{Database, Endpoint},
     entropy,
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::{Authenticator, Caller},
-        client::{AuthorizedChannel, ClientOptions, connect},
+        auth::Authenticator,
+        client::{ClientOptions, PeerChannel, connect},
         server::Server,
     },
+    tls::authority::Authority,
 };
 use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
@@ -76,15 +79,23 @@ async fn main() {
 
     let bound = Server::bind(([127, 0, 0, 1], 0)).await.unwrap();
     let information = bound.endpoint();
-    let tokens = vec![(Secret::new("carrier-to-information"), Caller::Carrier("kumo".parse().unwrap()))];
+    let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
+    let identity = |party: &Caller| authority.identity(party).unwrap();
+    let carrier = Caller::Carrier("kumo".parse().unwrap());
+    let auth = Authenticator::new(INFORMATION, [carrier.clone()]);
     let events =
         CarrierEventServiceServer::from_arc(Arc::clone(&told)).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let serve = bound.serve(Routes::new(events), &[], Authenticator::new(tokens).unwrap(), shutdown.clone());
+    let serve = bound.serve(Routes::new(events), identity(&Caller::Information), auth, shutdown.clone());
     tokio::spawn(async { serve.await.unwrap() });
 
-    let app = App::build(configuration(folder.path(), &information), Arc::new(SystemClock)).await.unwrap();
-    let channel = |token| connect(&app.endpoint(), &Secret::new(token), ClientOptions::default()).unwrap();
-    let (sender, terminal) = (channel("information-to-carrier"), channel("terminal-to-carrier"));
+    let config = Config {
+        tls: authority.issue_temporary(&carrier).unwrap(),
+        ..configuration(folder.path(), &information)
+    };
+    let app = App::build(config, Arc::new(SystemClock)).await.unwrap();
+    let channel =
+        |party| connect(&identity(&party), &app.endpoint(), None, ClientOptions::default()).unwrap();
+    let (sender, terminal) = (channel(Caller::Information), channel(Caller::Terminal));
     let run = tokio::spawn(app.run(shutdown.clone()));
 
     let begin = Instant::now();
@@ -108,8 +119,8 @@ fn configuration(folder: &std::path::Path, information: &Endpoint) -> Config {
     let file = folder.join("carrier.toml");
     let text = format!(
         "carrier = 'kumo'\nlisten = '127.0.0.1:0'\n\
-         information = {{ endpoint = '{information}', token = 'carrier-to-information' }}\n\
-         callers = {{ information = 'information-to-carrier', terminal = 'terminal-to-carrier' }}\n"
+         information.endpoint = '{information}'\n\
+         tls = {{ certificate = 'kumo.pem', key = 'kumo.key', authorities = 'authority.pem' }}\n"
     );
     std::fs::write(&file, text).unwrap();
     Config { database: Database::File(folder.join("carrier.db")), ..Config::load(Some(&file)).unwrap() }
@@ -134,12 +145,12 @@ fn action(msisdn: String, what: What) -> Action {
     Action { msisdn, official_account: ACCOUNT.to_owned(), what: Some(what) }
 }
 
-async fn submit(client: &mut HandsetServiceClient<AuthorizedChannel>, actions: Vec<Action>) {
+async fn submit(client: &mut HandsetServiceClient<PeerChannel>, actions: Vec<Action>) {
     let batch_id = Uuid::from_bytes(entropy::bytes()).to_string();
     client.submit_actions(SubmitActionsRequest { batch_id, fleet: FLEET.to_owned(), actions }).await.unwrap();
 }
 
-async fn follow(sender: &AuthorizedChannel, terminal: &AuthorizedChannel, count: usize) {
+async fn follow(sender: &PeerChannel, terminal: &PeerChannel, count: usize) {
     let account =
         PutOfficialAccountRequest { official_account: ACCOUNT.to_owned(), display_name: "銀行".to_owned() };
     SubscriberListServiceClient::new(sender.clone()).put_official_account(account).await.unwrap();
@@ -155,7 +166,7 @@ async fn follow(sender: &AuthorizedChannel, terminal: &AuthorizedChannel, count:
 }
 
 /// Sends to everybody, four calls at once.
-async fn send(sender: AuthorizedChannel, count: usize) {
+async fn send(sender: PeerChannel, count: usize) {
     let suggestion =
         |text: &str| Suggestion { text: text.to_owned(), postback: "p".repeat(120), action: None };
     let message = |index: usize| OutgoingMessage {
@@ -188,7 +199,7 @@ async fn send(sender: AuthorizedChannel, count: usize) {
 }
 
 /// Receives all and confirms each batch as delivered and displayed.
-async fn receive(terminal: AuthorizedChannel, count: usize) {
+async fn receive(terminal: PeerChannel, count: usize) {
     let request = ReceiveMessagesRequest { fleet: FLEET.to_owned() };
     let mut handsets =
         HandsetServiceClient::new(terminal.open_ended()).max_decoding_message_size(MAX_MESSAGE_BYTES);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use musubi_domain::Error;
+use musubi_domain::{Error, caller::Caller};
 use musubi_proto::{
     carrier::v1::{
         handset_service_server::HandsetServiceServer, message_service_server::MessageServiceServer,
@@ -24,11 +24,11 @@ use musubi_runtime::{
     config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::Authenticator,
-        client::{self, AuthorizedChannel, ClientOptions},
+        client::{self, ClientOptions, PeerChannel},
         server::{Bound, Server, ServerError},
     },
     lifecycle::LifecycleError,
+    tls::Identity,
 };
 use musubi_storage::{
     Migrations, StoreError,
@@ -45,6 +45,7 @@ use crate::{
     Config,
     acquisition::{Acquisition, Moments},
     authority::{Authorities, KeyError, Verification},
+    config::authenticator,
     distribution::{Delivery, Fleets, Sending, sweep},
     faults::{PushFaults, SendFaults},
     handset::Handset,
@@ -76,8 +77,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     store: Arc<dyn CarrierStore>,
     authorities: Arc<Authorities>,
-    authenticator: Authenticator,
-    information: AuthorizedChannel,
+    identity: Identity,
+    information: PeerChannel,
     bound: Bound,
 }
 
@@ -107,13 +108,13 @@ impl App {
         bound: impl Future<Output = Result<Bound, ServerError>>,
     ) -> Result<Self, BuildError> {
         config.check()?;
-        let authenticator = config.authenticator()?;
-        let peer = &config.information;
-        let information = client::connect(&peer.endpoint, &peer.token, ClientOptions::default())?;
+        let identity = config.identity()?;
+        let (peer, endpoint) = (Caller::Information, &config.information.endpoint);
+        let information = client::connect(&identity, endpoint, Some(&peer), ClientOptions::default())?;
         let store = open(&config.database).await?;
         let authorities = Arc::new(Authorities::open(&config.carrier, &*store).await?);
         let bound = bound.await?;
-        Ok(Self { config, clock, store, authorities, authenticator, information, bound })
+        Ok(Self { config, clock, store, authorities, identity, information, bound })
     }
 
     /// Where it listens, with the port that it got.
@@ -155,8 +156,7 @@ impl App {
             sweep.await;
             Ok::<_, Infallible>(())
         });
-        let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
-        shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
+        shutdown.spawn("grpc", self.bound.serve(routes, self.identity, authenticator(), shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;
         self.store.close().await;

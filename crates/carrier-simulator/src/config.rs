@@ -1,15 +1,17 @@
 //! What an operator can choose. `config.default.toml` is compiled in, and says what each key means.
 //!
-//! Checked whole before anything is bound. Surprising: tokens and the carrier's name have no default, so a process never runs
-//! with a secret that everybody knows.
+//! Checked whole before anything is bound. Surprising: the certificate has no default, so a process never runs as somebody whom
+//! everybody can be.
 
 use std::{path::Path, time::Duration};
 
-use musubi_domain::{Error, id::CarrierId};
+use musubi_domain::{Error, caller::Caller, id::CarrierId};
+use musubi_proto::callers::CARRIER;
 use musubi_runtime::{
-    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller, check_token},
+    config::{ConfigError, Database, Endpoint, ListenAddress, duration, load},
+    grpc::auth::Authenticator,
     telemetry::TelemetryConfig,
+    tls::{Identity, TlsConfig},
 };
 use serde::Deserialize;
 
@@ -32,8 +34,8 @@ pub struct Config {
     pub drain: Duration,
     /// The information-management server.
     pub information: InformationConfig,
-    /// Who may call.
-    pub callers: CallersConfig,
+    /// Its certificate and whom it believes.
+    pub tls: TlsConfig,
     /// How long messages wait.
     pub messages: MessagesConfig,
     /// What goes wrong on purpose.
@@ -48,18 +50,6 @@ pub struct Config {
 pub struct InformationConfig {
     /// The server.
     pub endpoint: Endpoint,
-    /// What this carrier shows there.
-    pub token: Secret,
-}
-
-/// What callers show.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CallersConfig {
-    /// The information-management server.
-    pub information: Secret,
-    /// Terminals.
-    pub terminal: Secret,
 }
 
 /// How long messages wait.
@@ -83,6 +73,14 @@ impl Config {
         load(DEFAULTS, file, "MUSUBI_CARRIER")
     }
 
+    /// Its certificate and whom it believes, read from the files.
+    ///
+    /// # Errors
+    /// Names the key of `[tls]`, also when the certificate is somebody else's.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        Identity::load(&self.tls)?.of(&Caller::Carrier(self.carrier.clone()))
+    }
+
     /// Checks what no single key can tell.
     ///
     /// # Errors
@@ -98,22 +96,13 @@ impl Config {
                 ));
             }
         }
-        for (key, token) in [
-            ("information.token", &self.information.token),
-            ("callers.information", &self.callers.information),
-            ("callers.terminal", &self.callers.terminal),
-        ] {
-            check_token(token, key)?;
-        }
-        self.authenticator()?;
         self.faults.check()
     }
+}
 
-    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        let CallersConfig { information, terminal } = self.callers.clone();
-        Authenticator::new(vec![(information, Caller::Information), (terminal, Caller::Terminal)])
-            .map_err(|error| error.at("callers"))
-    }
+/// Who may call a carrier.
+pub(crate) fn authenticator() -> Authenticator {
+    Authenticator::new(CARRIER, [Caller::Information, Caller::Terminal])
 }
 
 #[cfg(test)]
@@ -122,14 +111,14 @@ pub(crate) mod tests {
 
     pub(crate) fn example(folder: &Path) -> Config {
         let file = folder.join("carrier.toml");
-        let text = "carrier = 'kumo'\nlisten = '127.0.0.1:0'\ninformation.token = 'carrier-to-information'\n\
-                    callers.information = 'information-to-carrier'\ncallers.terminal = 'terminal-to-carrier'\n";
+        let text = "carrier = 'kumo'\nlisten = '127.0.0.1:0'\n\
+                    tls = { certificate = 'kumo.pem', key = 'kumo.key', authorities = 'authority.pem' }\n";
         std::fs::write(&file, text).unwrap();
         Config { database: Database::File(folder.join("carrier.db")), ..Config::load(Some(&file)).unwrap() }
     }
 
     #[test]
-    fn the_defaults_want_only_names_and_tokens() {
+    fn the_defaults_want_only_a_name_and_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let config = example(folder.path());
         assert_eq!(config.check(), Ok(()));

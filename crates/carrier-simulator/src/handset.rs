@@ -5,7 +5,7 @@ use musubi_proto::carrier::v1::{
     ReceiveMessagesRequest, ReceiveMessagesResponse, SubmitActionsRequest, SubmitActionsResponse,
     handset_service_server::HandsetService,
 };
-use musubi_runtime::grpc::{auth, status::to_status};
+use musubi_runtime::grpc::status::to_status;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -24,7 +24,6 @@ impl HandsetService for Handset {
         &self,
         request: Request<SubmitActionsRequest>,
     ) -> Result<Response<SubmitActionsResponse>, Status> {
-        auth::terminal(&request)?;
         let applied = self.acquisition.submit(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(SubmitActionsResponse { applied }))
     }
@@ -33,7 +32,6 @@ impl HandsetService for Handset {
         &self,
         request: Request<ReceiveMessagesRequest>,
     ) -> Result<Response<Self::ReceiveMessagesStream>, Status> {
-        auth::terminal(&request)?;
         let fleet = request.into_inner().fleet.parse().map_err(to_status)?;
         Ok(Response::new(self.delivery.begin(fleet)))
     }

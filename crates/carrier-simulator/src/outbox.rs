@@ -15,7 +15,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     entropy,
-    grpc::{client::AuthorizedChannel, retry::Backoff},
+    grpc::{client::PeerChannel, retry::Backoff},
 };
 use musubi_storage::carrier::{CarrierStore, OutboxKind};
 use prost::Message as _;
@@ -46,7 +46,7 @@ impl Wake {
 /// Pushes one kind of rows.
 pub(crate) struct Pusher {
     pub(crate) store: Arc<dyn CarrierStore>,
-    pub(crate) client: CarrierEventServiceClient<AuthorizedChannel>,
+    pub(crate) client: CarrierEventServiceClient<PeerChannel>,
     pub(crate) faults: PushFaults,
     pub(crate) wake: Wake,
     pub(crate) stop: CancellationToken,

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use musubi_domain::Error;
+use musubi_domain::{Error, caller::Caller};
 use musubi_proto::{
-    DESCRIPTORS,
     company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
     information::v1::{
         distribution_service_server::DistributionServiceServer,
@@ -24,6 +23,7 @@ use musubi_runtime::{
         server::{Bound, Server, ServerError},
     },
     lifecycle::LifecycleError,
+    tls::Identity,
 };
 use musubi_storage::{
     Migrations, StoreError,
@@ -59,6 +59,7 @@ pub enum BuildError {
 pub struct App {
     bound: Bound,
     routes: Routes,
+    identity: Identity,
     auth: Authenticator,
     custodian: Arc<Custodian>,
     store: Arc<dyn CompanyStore>,
@@ -90,10 +91,11 @@ impl App {
         bound: impl Future<Output = Result<Bound, ServerError>>,
     ) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
-        let auth = config.authenticator().map_err(BuildError::Config)?;
-        let channel =
-            connect(&config.information.endpoint, &config.information.token, ClientOptions::default())
-                .map_err(|error| BuildError::Config(error.at("information.token")))?;
+        let auth = config.authenticator();
+        let identity = config.identity().map_err(BuildError::Config)?;
+        let information = &config.information.endpoint;
+        let channel = connect(&identity, information, Some(&Caller::Information), ClientOptions::default())
+            .map_err(|error| BuildError::Config(error.at("information.endpoint")))?;
         let store = open(&config.database).await?;
 
         // What an import that was killed left staged is people's data, and of no use.
@@ -124,7 +126,7 @@ impl App {
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
         let bound = bound.await?;
-        Ok(Self { bound, routes: routes.routes(), auth, custodian, store })
+        Ok(Self { bound, routes: routes.routes(), identity, auth, custodian, store })
     }
 
     /// Where it is called.
@@ -139,7 +141,8 @@ impl App {
     /// When a task failed or didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let health = self.bound.health();
-        shutdown.spawn("grpc", self.bound.serve(self.routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
+        let serve = self.bound.serve(self.routes, self.identity, self.auth, shutdown.clone());
+        shutdown.spawn("grpc", serve);
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
         shutdown.spawn("rekey", rekey(Arc::clone(&self.store), shutdown.token()));
         health.serving().await;

@@ -1,16 +1,19 @@
 //! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use musubi_domain::{
     Error,
+    caller::Caller,
     id::{CompanyId, OperatorName},
 };
 use musubi_matching::{AccountFormat, Policy};
+use musubi_proto::callers::COMPANY;
 use musubi_runtime::{
-    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller, check_token},
+    config::{ConfigError, Database, Endpoint, ListenAddress, duration, load},
+    grpc::auth::Authenticator,
     telemetry::TelemetryConfig,
+    tls::{Identity, TlsConfig},
 };
 use serde::Deserialize;
 
@@ -38,7 +41,9 @@ pub struct Config {
     pub drain: Duration,
     /// The information-management server.
     pub information: InformationConfig,
-    /// Who may call.
+    /// Its certificate and whom it believes.
+    pub tls: TlsConfig,
+    /// Who may call, beside the information-management server.
     pub callers: CallersConfig,
     /// How long account numbers are.
     pub account: AccountConfig,
@@ -68,18 +73,14 @@ pub enum Matching {
 pub struct InformationConfig {
     /// Where it is called.
     pub endpoint: Endpoint,
-    /// This company's token there.
-    pub token: Secret,
 }
 
 /// `[callers]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallersConfig {
-    /// Tokens of the information-management server.
-    pub information: Vec<Secret>,
-    /// The company's operators: the name that records show, and the token.
-    pub operators: BTreeMap<OperatorName, Secret>,
+    /// The company's operators, by the names that records show.
+    pub operators: Vec<OperatorName>,
 }
 
 /// `[account]`
@@ -122,6 +123,14 @@ impl Config {
         load(DEFAULTS, file, "MUSUBI_COMPANY")
     }
 
+    /// Its certificate and whom it believes, read from the files.
+    ///
+    /// # Errors
+    /// Names the key of `[tls]`, also when the certificate is somebody else's.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        Identity::load(&self.tls)?.of(&Caller::Company(self.company.clone()))
+    }
+
     /// Checks what the types don't, before anything is opened or bound.
     ///
     /// # Errors
@@ -133,7 +142,6 @@ impl Config {
         };
         number("account.account_digits", self.account.account_digits, 4, 20)?;
         number("account.branch_digits", self.account.branch_digits, 0, 5)?;
-        check_token(&self.information.token, "information.token")?;
         for (key, value) in [
             ("import.largest_file_mib", self.import.largest_file_mib),
             ("import.most_rows", self.import.most_rows),
@@ -145,32 +153,18 @@ impl Config {
         if !LEASE.contains(&self.custody.lease) {
             return Err(Error::invalid("custody.lease", "it is too short or too long", "write 1m to 720h"));
         }
-        let CallersConfig { information, operators } = &self.callers;
-        for (key, empty) in
-            [("callers.information", information.is_empty()), ("callers.operators", operators.is_empty())]
-        {
-            if empty {
-                return Err(Error::invalid(
-                    key,
-                    "it is empty, so nobody could call",
-                    "write at least one token",
-                ));
-            }
+        if self.callers.operators.is_empty() {
+            let problem = "it is empty, so nobody could call";
+            return Err(Error::invalid("callers.operators", problem, "write at least one name"));
         }
-        information.iter().try_for_each(|token| check_token(token, "callers.information"))?;
-        for (name, token) in operators {
-            check_token(token, &format!("callers.operators.{name}"))?;
-        }
-        self.authenticator().map(drop)
+        Ok(())
     }
 
-    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        let information = self.callers.information.iter().map(|token| (token.clone(), Caller::Information));
-        let mut tokens: Vec<_> = information.collect();
-        for (name, token) in &self.callers.operators {
-            tokens.push((token.clone(), Caller::Operator(name.clone())));
-        }
-        Authenticator::new(tokens).map_err(|error| error.at("callers"))
+    /// Who may call: the company's operators, and the information-management server.
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        let operators = self.callers.operators.iter();
+        let operators = operators.map(|name| Caller::CompanyOperator(self.company.clone(), name.clone()));
+        Authenticator::new(COMPANY, operators.chain([Caller::Information]))
     }
 }
 

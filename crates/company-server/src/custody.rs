@@ -17,7 +17,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock, entropy,
-    grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel, retry::Backoff},
+    grpc::{MAX_MESSAGE_BYTES, client::PeerChannel, retry::Backoff},
 };
 use musubi_storage::company::{CompanyStore, CustodyEvent, MasterStatus};
 use tokio::sync::{Mutex, Notify};
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Entrusts and takes back.
 pub(crate) struct Custodian {
     store: Arc<dyn CompanyStore>,
-    client: CustodyServiceClient<AuthorizedChannel>,
+    client: CustodyServiceClient<PeerChannel>,
     clock: Arc<dyn Clock>,
     matching: Matching,
     config: CustodyConfig,
@@ -49,7 +49,7 @@ pub(crate) struct Custodian {
 impl Custodian {
     pub(crate) fn new(
         store: Arc<dyn CompanyStore>,
-        channel: &AuthorizedChannel,
+        channel: &PeerChannel,
         clock: Arc<dyn Clock>,
         matching: Matching,
         config: CustodyConfig,

@@ -12,10 +12,7 @@ use musubi_proto::{
     company::v1::{MatchCustomersRequest, MatchCustomersResponse, match_service_server::MatchService},
     convert::company::Inquiry,
 };
-use musubi_runtime::{
-    Clock,
-    grpc::{auth, status::to_status},
-};
+use musubi_runtime::{Clock, grpc::status::to_status};
 use musubi_storage::company::{CompanyStore, DecidedInquiry};
 use tonic::{Request, Response, Status};
 
@@ -70,7 +67,6 @@ impl MatchService for Matches {
         &self,
         request: Request<MatchCustomersRequest>,
     ) -> Result<Response<MatchCustomersResponse>, Status> {
-        auth::information(&request)?;
         let inquiries = parse(request.into_inner()).map_err(to_status)?;
         let decisions = self.decide(inquiries).await.map_err(to_status)?;
         let decisions = decisions.into_iter().map(|decided| decided.decision.into()).collect();

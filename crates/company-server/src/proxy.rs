@@ -23,7 +23,7 @@ use musubi_proto::information::v1::{
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
-    client::AuthorizedChannel,
+    client::PeerChannel,
     status::{from_status, to_status},
 };
 use tonic::{Request, Response, Status, Streaming};
@@ -36,15 +36,15 @@ pub(crate) const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 /// Passes operators' calls on.
 #[derive(Clone)]
 pub(crate) struct Proxy {
-    followers: FollowerServiceClient<AuthorizedChannel>,
-    reviews: ReviewServiceClient<AuthorizedChannel>,
-    distributions: DistributionServiceClient<AuthorizedChannel>,
-    uploads: DistributionServiceClient<AuthorizedChannel>,
+    followers: FollowerServiceClient<PeerChannel>,
+    reviews: ReviewServiceClient<PeerChannel>,
+    distributions: DistributionServiceClient<PeerChannel>,
+    uploads: DistributionServiceClient<PeerChannel>,
 }
 
 impl Proxy {
     /// Over this channel, which calls as the company.
-    pub(crate) fn new(channel: &AuthorizedChannel) -> Self {
+    pub(crate) fn new(channel: &PeerChannel) -> Self {
         let distributions = |channel| {
             DistributionServiceClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -83,10 +83,7 @@ pub(crate) fn upstream(status: &Status) -> Error {
 }
 
 macro_rules! pass_on {
-    ($client:expr, $method:ident, $request:ident) => {{
-        auth::operator(&$request)?;
-        passed($client.clone().$method($request.into_inner())).await
-    }};
+    ($client:expr, $method:ident, $request:ident) => {{ passed($client.clone().$method($request.into_inner())).await }};
 }
 
 /// Passes a call on that tells who makes it.
@@ -95,7 +92,7 @@ macro_rules! pass_on_by_name {
         let operator = auth::operator(&$request)?;
         let mut message = $request.into_inner();
         if !message.operator.is_empty() {
-            let remedy = "leave it empty; this server writes the name that your token stands for";
+            let remedy = "leave it empty; this server writes the name in your certificate";
             return Err(to_status(Error::invalid("operator", "a call does not say whose it is", remedy)));
         }
         message.operator = operator.to_string();
@@ -164,7 +161,6 @@ impl DistributionService for Proxy {
         &self,
         request: Request<Streaming<UploadValuesRequest>>,
     ) -> Result<Response<UploadValuesResponse>, Status> {
-        auth::operator(&request)?;
         let mut client = self.uploads.clone();
         let parts = request.into_inner().map_err(|status| from_status(&status));
         let (parts, failure) = guarded(parts);

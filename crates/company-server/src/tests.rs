@@ -14,10 +14,10 @@ use musubi_proto::company::v1::{
 };
 use musubi_runtime::{
     ManualClock, Shutdown,
-    config::{Endpoint, Secret},
+    config::Endpoint,
     grpc::{
         MAX_MESSAGE_BYTES,
-        client::{AuthorizedChannel, ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
     },
     lifecycle::LifecycleError,
 };
@@ -28,9 +28,10 @@ use tonic::Status;
 use self::peer::Peer;
 use crate::{App, Config};
 
-const OPERATOR: &str = "token-of-an-operator";
-const OTHER_OPERATOR: &str = "token-of-another-operator";
-const INFORMATION: &str = "token-of-information";
+const OPERATOR: &str = "company/tf-bank/operator/sato";
+const OTHER_OPERATOR: &str = "company/tf-bank/operator/kato";
+const INFORMATION: &str = "information";
+const STRANGER: &str = "company/tf-bank/operator/mori";
 
 const HEADER: &str =
     "customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification\n";
@@ -79,11 +80,11 @@ impl Company {
         (&mut self.ended).await.unwrap().unwrap();
     }
 
-    fn channel(&self, token: &str) -> AuthorizedChannel {
-        connect(&self.endpoint, &Secret::new(token), ClientOptions::default()).unwrap()
+    fn channel(&self, party: &str) -> PeerChannel {
+        connect(&self.peer.identity(party), &self.endpoint, None, ClientOptions::default()).unwrap()
     }
 
-    fn customers(&self) -> CustomerServiceClient<AuthorizedChannel> {
+    fn customers(&self) -> CustomerServiceClient<PeerChannel> {
         CustomerServiceClient::new(self.channel(OPERATOR)).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
@@ -128,33 +129,33 @@ async fn run(
     settings: &'static str,
     clock: &Arc<ManualClock>,
 ) -> (Endpoint, Shutdown, JoinHandle<Result<(), LifecycleError>>) {
-    let app = App::build(config(folder, peer.endpoint.as_str(), settings), clock.clone()).await.unwrap();
+    let app = App::build(config(folder, peer, settings), clock.clone()).await.unwrap();
     let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
     let endpoint = app.endpoint();
     let ended = tokio::spawn(app.run(shutdown.clone()));
     (endpoint, shutdown, ended)
 }
 
-fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
+fn config(folder: &TempDir, peer: &Peer, settings: &str) -> Config {
     let path = folder.path().join("company.toml");
     let database = folder.path().join("company.db");
     let file = format!(
-        "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[information]\n\
-         endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\n\
-         operators = {{ sato = '{OPERATOR}', kato = '{OTHER_OPERATOR}' }}\n",
+        "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n\
+         tls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\ncallers.operators = ['sato', 'kato']\n\
+         {settings}\n[information]\nendpoint = '{}'\n",
         database.display(),
-        peer::COMPANY,
+        peer.endpoint,
     );
     std::fs::write(&path, file).unwrap();
-    Config::load(Some(&path)).unwrap()
+    Config { tls: peer.certificate("company/tf-bank"), ..Config::load(Some(&path)).unwrap() }
 }
 
 #[test]
 fn a_name_that_no_record_could_show_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("company.toml");
-    let file = "company = 'tf-bank'\ninformation.token = 'token-of-the-company'\ncallers.information = ['token-of-information']\n\
-                [callers.operators]\n'佐藤 花子' = 'token-of-an-operator'\n";
+    let file = "company = 'tf-bank'\ntls = { certificate = 'a', key = 'a', authorities = 'a' }\n\
+                callers.operators = ['佐藤 花子']\n";
     std::fs::write(&path, file).unwrap();
     let error = Config::load(Some(&path)).unwrap_err().to_string();
     assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");
@@ -169,14 +170,13 @@ async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),
         ("callers.operators", |config| config.callers.operators.clear()),
-        ("callers", |config| {
-            config.callers.information = config.callers.operators.values().cloned().collect()
-        }),
-        ("information.token", |config| config.information.token = Secret::new("short")),
+        ("tls.certificate", |config| config.tls.certificate = "nowhere.pem".into()),
+        ("tls.certificate", |config| config.company = "minato-power".parse().unwrap()),
     ];
+    let peer = Peer::start().await;
     for (field, spoil) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = config(&folder, "http://127.0.0.1:1", "");
+        let mut config = config(&folder, &peer, "");
         spoil(&mut config);
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let error = App::build(config, clock).await.err().unwrap().to_string();

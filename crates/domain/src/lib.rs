@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod caller;
 pub mod content;
 pub mod customer;
 pub mod delivery;

@@ -7,6 +7,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
+    caller::Caller,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
     seal::SealKeyring,
@@ -21,11 +22,11 @@ use musubi_runtime::{
     config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::Authenticator,
         client::{self, ClientOptions},
         server::{Bound, Server, ServerError},
     },
     lifecycle::LifecycleError,
+    tls::Identity,
 };
 use musubi_storage::{
     Migrations, StoreError,
@@ -87,7 +88,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     store: Arc<dyn InformationStore>,
     directory: Arc<Directory>,
-    authenticator: Authenticator,
+    identity: Identity,
     keyring: FollowerKeyring,
     tokens: TokenKey,
     seals: SealKeyring,
@@ -123,12 +124,13 @@ impl App {
         bound: impl Future<Output = Result<Bound, ServerError>>,
     ) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
-        let authenticator = config.authenticator()?;
+        let identity = config.identity()?;
         let (keyring, tokens, seals) = (config.keyring()?, config.token_key()?, config.seals()?);
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
+            let peer = Caller::Carrier(carrier.id.clone());
             let channel =
-                client::connect(&carrier.endpoint, &carrier.endpoint_token, ClientOptions::default())?;
+                client::connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())?;
             gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
         }
         let store = open(&config.database).await?;
@@ -136,8 +138,9 @@ impl App {
         for company in &config.company {
             let matcher: Arc<dyn Matcher> = match company.matching {
                 directory::Matching::Inquiry => {
+                    let peer = Caller::Company(company.id.clone());
                     let options = ClientOptions::default();
-                    Arc::new(ByInquiry(client::connect(&company.endpoint, &company.endpoint_token, options)?))
+                    Arc::new(ByInquiry(client::connect(&identity, &company.endpoint, Some(&peer), options)?))
                 }
                 directory::Matching::Custody => Arc::new(ByCustody {
                     company: company.id.clone(),
@@ -156,7 +159,7 @@ impl App {
             store,
             ephemeral,
             directory,
-            authenticator,
+            identity,
             keyring,
             tokens,
             seals,
@@ -298,8 +301,8 @@ impl App {
             .add_service(limited!(FollowerServiceServer, followers))
             .add_service(limited!(ReviewServiceServer, reviews));
         let health = self.bound.health();
-        let descriptors: &[&[u8]] = &[musubi_proto::DESCRIPTORS];
-        shutdown.spawn("grpc", self.bound.serve(routes, descriptors, self.authenticator, shutdown.clone()));
+        let auth = config.authenticator();
+        shutdown.spawn("grpc", self.bound.serve(routes, self.identity, auth, shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;
         store.close().await;

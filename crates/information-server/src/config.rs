@@ -11,15 +11,18 @@ use std::{collections::HashSet, ops::RangeInclusive, path::Path, time::Duration}
 use jiff::SignedDuration;
 use musubi_domain::{
     Error,
+    caller::Caller,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
     roster::CollapseRules,
     seal::SealKeyring,
 };
+use musubi_proto::callers::INFORMATION;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller, check_token},
+    grpc::auth::Authenticator,
     telemetry::TelemetryConfig,
+    tls::{Identity, TlsConfig},
 };
 use serde::Deserialize;
 
@@ -45,6 +48,8 @@ pub struct Config {
     /// How long calls under way have to end.
     #[serde(with = "duration")]
     pub drain: Duration,
+    /// Its certificate and whom it believes.
+    pub tls: TlsConfig,
     /// Secrets.
     pub keys: KeysConfig,
     /// Subscriber lists.
@@ -114,10 +119,6 @@ pub struct CarrierConfig {
     pub id: CarrierId,
     /// Where it serves.
     pub endpoint: Endpoint,
-    /// What this server shows there.
-    pub endpoint_token: Secret,
-    /// What it shows here.
-    pub token: Secret,
     /// Where its authorities' pages are, with `{method}` in it.
     pub verification_url: String,
     /// Messages of all accounts; 0: any number.
@@ -132,6 +133,14 @@ impl Config {
     /// One sentence that names the key, where it stands and the remedy.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         load(DEFAULTS, file, "MUSUBI_INFORMATION")
+    }
+
+    /// Its certificate and whom it believes, read from the files.
+    ///
+    /// # Errors
+    /// Names the key of `[tls]`, also when the certificate is somebody else's.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        Identity::load(&self.tls)?.of(&Caller::Information)
     }
 
     /// Checks what no single key can tell, and says who is who.
@@ -168,7 +177,6 @@ impl Config {
         self.keyring()?;
         self.token_key()?;
         self.seals()?;
-        self.authenticator()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
             self.official_account.iter().map(|account| account.read(self)).collect::<Result<_, _>>()?;
@@ -192,20 +200,11 @@ impl Config {
         SealKeyring::new(&secrets).map_err(|error| error.at("keys.review"))
     }
 
-    /// Who may call; the tokens that this server shows are checked as well.
-    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        let mut callers = Vec::new();
-        for CompanyConfig { id, token, endpoint_token, .. } in &self.company {
-            check_token(token, &format!("company {id}: token"))?;
-            check_token(endpoint_token, &format!("company {id}: endpoint_token"))?;
-            callers.push((token.clone(), Caller::Company(id.clone())));
-        }
-        for CarrierConfig { id, token, endpoint_token, .. } in &self.carrier {
-            check_token(token, &format!("carrier {id}: token"))?;
-            check_token(endpoint_token, &format!("carrier {id}: endpoint_token"))?;
-            callers.push((token.clone(), Caller::Carrier(id.clone())));
-        }
-        Authenticator::new(callers)
+    /// Who may call: every company and every carrier.
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        let companies = self.company.iter().map(|company| Caller::Company(company.id.clone()));
+        let carriers = self.carrier.iter().map(|carrier| Caller::Carrier(carrier.id.clone()));
+        Authenticator::new(INFORMATION, companies.chain(carriers))
     }
 
     /// When a list that shrinks is believed.
@@ -247,7 +246,8 @@ mod tests {
         let file = folder.path().join("information.toml");
         std::fs::write(
             &file,
-            "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
+            "tls = { certificate = 'a.pem', key = 'a.key', authorities = 'b.pem' }\n\
+             keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
              keys.review = ['sixteen bytes, or more']",
         )
         .unwrap();

@@ -13,6 +13,7 @@ use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
+    caller::Caller,
     dialogue::{Dialogue, Rules, Stage, State},
     eligibility::Tie,
     guess::Limits,
@@ -23,10 +24,7 @@ use musubi_domain::{
     seal::SealKeyring,
 };
 use musubi_matching::{AccountFormat, Policy};
-use musubi_runtime::{
-    Clock, ManualClock,
-    grpc::{auth::Caller, status::from_status},
-};
+use musubi_runtime::{Clock, ManualClock, grpc::status::from_status};
 use musubi_storage::{
     ephemeral::memory::MemoryEphemeral,
     information::{

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, matching, migrate, node, operator};
+use crate::{bench, certs, demo, matching, migrate, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ enum Command {
     Carrier(node::Args),
     /// Run a consumer-terminal simulator: a fleet of phones and scripted people.
     Terminal(node::Args),
+    Certs(certs::Args),
     Migrate(migrate::Args),
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.
     Match(matching::Args),
@@ -52,6 +53,7 @@ impl Program {
             Command::Information(args) => node::information(&args).await,
             Command::Carrier(args) => node::carrier(&args).await,
             Command::Terminal(args) => node::terminal(&args).await,
+            Command::Certs(args) => operator::run(async |out| args.run(out)).await,
             Command::Migrate(args) => migrate::run(&args).await,
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Bench(args) => operator::run(async |out| args.run(out).await).await,

@@ -4,6 +4,7 @@
 //! outsider would, over gRPC. Surprising: the demo keeps its own account of who must get what, and never asks a node for it.
 
 pub mod bench;
+mod certs;
 pub mod cli;
 pub mod cluster;
 pub mod demo;

@@ -1,8 +1,9 @@
-//! The wire: generated code, and every conversion between wire and domain.
+//! The wire: generated code, every conversion between wire and domain, and who may call what.
 //!
 //! Only the conversions see raw strings; past them, types make wrong states unsayable. No rule lives here. Surprising: no
 //! wire message implements `Debug`, because any of them may carry personal data.
 
+pub mod callers;
 pub mod convert;
 
 /// The descriptors of every contract, for reflection.

@@ -1,4 +1,4 @@
-//! What every process needs, once: configuration, telemetry, lifecycle, gRPC, clock.
+//! What every process needs, once: configuration, telemetry, lifecycle, TLS, gRPC, clock.
 //!
 //! Only here is the environment read, the time asked, randomness drawn and a `tonic::Status` made; everywhere else they are
 //! arguments, and `clippy.toml` bans them. Nothing here knows what a follower is. Surprising: a draining server goes on
@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod grpc;
 pub mod lifecycle;
 pub mod telemetry;
+pub mod tls;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use lifecycle::Shutdown;

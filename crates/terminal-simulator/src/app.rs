@@ -5,18 +5,19 @@
 
 use std::{fs::File, io::BufReader, net::SocketAddr, path::Path, sync::Arc};
 
-use musubi_domain::Error;
-use musubi_proto::{DESCRIPTORS, terminal::v1::terminal_service_server::TerminalServiceServer};
+use musubi_domain::{Error, caller::Caller};
+use musubi_proto::terminal::v1::terminal_service_server::TerminalServiceServer;
 use musubi_runtime::{
     Clock, Shutdown,
     config::{Database, Endpoint},
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
-        client::{AuthorizedChannel, ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
         server::{Bound, Server, ServerError},
     },
     lifecycle::LifecycleError,
+    tls::Identity,
 };
 use musubi_storage::{
     Migrations, StoreError,
@@ -30,7 +31,7 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
-    config::Config,
+    config::{CarrierConfig, Config},
     fleet::{BATCH, Fleet, LoadError},
     link::Link,
     service::Terminals,
@@ -63,9 +64,10 @@ pub enum BuildError {
 /// A terminal simulator that has its database and its port, and serves nothing yet.
 pub struct App {
     bound: Bound,
+    identity: Identity,
     auth: Authenticator,
     fleet: Arc<Fleet>,
-    channels: Vec<AuthorizedChannel>,
+    channels: Vec<PeerChannel>,
     store: Arc<dyn TerminalStore>,
     clock: Arc<dyn Clock>,
 }
@@ -96,13 +98,14 @@ impl App {
         bound: impl Future<Output = Result<Bound, ServerError>>,
     ) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
-        let auth = config.authenticator().map_err(BuildError::Config)?;
-        let channels = config
-            .carrier
-            .iter()
-            .map(|carrier| connect(&carrier.endpoint, &carrier.token, ClientOptions::default()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| BuildError::Config(error.at("carrier.token")))?;
+        let auth = config.authenticator();
+        let identity = config.identity().map_err(BuildError::Config)?;
+        let channel = |carrier: &CarrierConfig| {
+            let peer = Caller::Carrier(carrier.id.clone());
+            connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())
+        };
+        let channels = config.carrier.iter().map(channel).collect::<Result<_, _>>();
+        let channels = channels.map_err(|error| BuildError::Config(error.at("carrier.endpoint")))?;
         let store = open(&config.database).await?;
         let carriers = config.carrier.iter().map(|carrier| carrier.id.clone()).collect();
         let fleet =
@@ -111,7 +114,7 @@ impl App {
             play_file(&fleet, path, &*clock).await?;
         }
         let bound = bound.await?;
-        Ok(Self { bound, auth, fleet: Arc::new(fleet), channels, store, clock })
+        Ok(Self { bound, identity, auth, fleet: Arc::new(fleet), channels, store, clock })
     }
 
     /// Where it listens, with the port that it got.
@@ -137,7 +140,7 @@ impl App {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let routes = Routes::new(service);
-        shutdown.spawn("grpc", self.bound.serve(routes, &[DESCRIPTORS], self.auth, shutdown.clone()));
+        shutdown.spawn("grpc", self.bound.serve(routes, self.identity, self.auth, shutdown.clone()));
         for (place, channel) in self.fleet.places().zip(self.channels) {
             let link = Link {
                 fleet: Arc::clone(&self.fleet),

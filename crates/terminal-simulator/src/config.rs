@@ -9,12 +9,15 @@ use std::{
 use jiff::SignedDuration;
 use musubi_domain::{
     Error,
+    caller::Caller,
     id::{CarrierId, OperatorName},
 };
+use musubi_proto::callers::TERMINAL;
 use musubi_runtime::{
-    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::{Authenticator, Caller, check_token},
+    config::{ConfigError, Database, Endpoint, ListenAddress, duration, load},
+    grpc::auth::Authenticator,
     telemetry::TelemetryConfig,
+    tls::{Identity, TlsConfig},
 };
 use serde::Deserialize;
 
@@ -37,6 +40,8 @@ pub struct Config {
     /// The phones' carriers, at least one.
     #[serde(default)]
     pub carrier: Vec<CarrierConfig>,
+    /// Their certificate and whom they believe.
+    pub tls: TlsConfig,
     /// Who may call.
     pub callers: CallersConfig,
     /// How long people think.
@@ -73,16 +78,14 @@ pub struct CarrierConfig {
     pub id: CarrierId,
     /// Where it is called.
     pub endpoint: Endpoint,
-    /// The terminals' token there.
-    pub token: Secret,
 }
 
 /// `[callers]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallersConfig {
-    /// Tokens of those who play stories.
-    pub operators: Vec<Secret>,
+    /// Those who play stories, by name.
+    pub operators: Vec<OperatorName>,
 }
 
 /// `[thinking]`
@@ -117,6 +120,14 @@ impl Config {
         load(DEFAULTS, file, "MUSUBI_TERMINAL")
     }
 
+    /// Its certificate and whom it believes, read from the files.
+    ///
+    /// # Errors
+    /// Names the key of `[tls]`, also when the certificate is somebody else's.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        Identity::load(&self.tls)?.of(&Caller::Terminal)
+    }
+
     /// Checks what the types don't, before anything is opened or bound.
     ///
     /// # Errors
@@ -135,26 +146,20 @@ impl Config {
         if let Some(twice) = self.carrier.iter().find(|carrier| !ids.insert(&carrier.id)) {
             return Err(Error::invalid("carrier.id", format!("{} is there twice", twice.id), "delete one"));
         }
-        for (index, carrier) in self.carrier.iter().enumerate() {
-            check_token(&carrier.token, &format!("carrier[{index}].token"))?;
-        }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";
-            return Err(Error::invalid("callers.operators", problem, "write at least one token"));
+            return Err(Error::invalid("callers.operators", problem, "write at least one name"));
         }
         if self.thinking.min > self.thinking.max || self.thinking.max > LONGEST_THINKING {
             let problem = "it is less than thinking.min, or more than 24h";
             return Err(Error::invalid("thinking.max", problem, "write a time between"));
         }
-        self.authenticator().map(drop)
+        Ok(())
     }
 
-    pub(crate) fn authenticator(&self) -> Result<Authenticator, Error> {
-        // They are not told apart: nothing that they do here is anybody's decision.
-        let name: OperatorName = "operator".parse()?;
-        let operators = self.callers.operators.iter();
-        let tokens = operators.map(|token| (token.clone(), Caller::Operator(name.clone()))).collect();
-        Authenticator::new(tokens).map_err(|error| error.at("callers.operators"))
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        let operators = self.callers.operators.iter().cloned();
+        Authenticator::new(TERMINAL, operators.map(Caller::TerminalOperator))
     }
 }
 
@@ -172,15 +177,16 @@ pub(crate) mod tests {
     /// A fleet of phones of kumo, whose database stands in this folder.
     pub(crate) fn example(folder: &Path) -> Config {
         let file = folder.join("terminal.toml");
-        let text = "server.listen = '127.0.0.1:0'\nfleet.name = 'fleet-1'\ncallers.operators = ['operator-to-terminal']\n\
-                    [[carrier]]\nid = 'kumo'\nendpoint = 'http://127.0.0.1:1'\ntoken = 'terminal-to-carrier'\n";
+        let text = "server.listen = '127.0.0.1:0'\nfleet.name = 'fleet-1'\ncallers.operators = ['operator']\n\
+                    tls = { certificate = 'phones.pem', key = 'phones.key', authorities = 'authority.pem' }\n\
+                    [[carrier]]\nid = 'kumo'\nendpoint = 'https://127.0.0.1:1'\n";
         std::fs::write(&file, text).unwrap();
         let database = Database::File(folder.join("terminal.db"));
         Config { database, ..Config::load(Some(&file)).unwrap() }
     }
 
     #[test]
-    fn the_defaults_want_only_a_name_a_carrier_and_tokens() {
+    fn the_defaults_want_only_names_a_carrier_and_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let config = example(folder.path());
         assert_eq!(config.check(), Ok(()));
@@ -192,12 +198,11 @@ pub(crate) mod tests {
     #[test]
     fn what_can_not_be_is_refused_by_its_key() {
         type Spoil = fn(&mut Config);
-        let spoils: [(&str, Spoil); 7] = [
+        let spoils: [(&str, Spoil); 6] = [
             ("fleet.name", |config| config.fleet.name = "Fleet 1".to_owned()),
             ("carrier", |config| config.carrier.clear()),
             ("carrier.id", |config| config.carrier.push(config.carrier[0].clone())),
             ("callers.operators", |config| config.callers.operators.clear()),
-            ("callers.operators", |config| config.callers.operators = vec![Secret::new("short")]),
             ("thinking.max", |config| config.thinking.min = Duration::from_secs(1)),
             ("thinking.max", |config| config.thinking.max = Duration::from_secs(25 * 3600)),
         ];

@@ -12,7 +12,7 @@ use musubi_proto::carrier::v1::{
 };
 use musubi_runtime::{
     Clock, entropy,
-    grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel, retry::Backoff},
+    grpc::{MAX_MESSAGE_BYTES, client::PeerChannel, retry::Backoff},
 };
 use musubi_storage::{
     StoreError,
@@ -45,7 +45,7 @@ pub(crate) struct Link {
     /// The carrier's place in the configuration.
     pub place: u16,
     /// The way to it.
-    pub channel: AuthorizedChannel,
+    pub channel: PeerChannel,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// When to stop.

@@ -8,7 +8,7 @@ use musubi_domain::{Error, ErrorKind, phone_number::PhoneNumber};
 use musubi_proto::terminal::v1 as wire;
 use musubi_runtime::{
     Clock,
-    grpc::{MAX_MESSAGE_BYTES, auth::operator, status::to_status},
+    grpc::{MAX_MESSAGE_BYTES, status::to_status},
 };
 use musubi_storage::terminal::TalkRoom;
 use prost::Message as _;
@@ -134,7 +134,6 @@ impl wire::terminal_service_server::TerminalService for Terminals {
         &self,
         request: Request<wire::PlayStoriesRequest>,
     ) -> Result<Response<wire::PlayStoriesResponse>, Status> {
-        operator(&request)?;
         let stories = request.into_inner().stories;
         // A caller who goes away does not cut it off half way.
         let (fleet, now) = (Arc::clone(&self.fleet), self.clock.now());
@@ -146,9 +145,8 @@ impl wire::terminal_service_server::TerminalService for Terminals {
 
     async fn get_progress(
         &self,
-        request: Request<wire::GetProgressRequest>,
+        _request: Request<wire::GetProgressRequest>,
     ) -> Result<Response<wire::GetProgressResponse>, Status> {
-        operator(&request)?;
         let progress = self.fleet.progress();
         let steps = Step::WORDS.iter().zip(progress.steps);
         Ok(Response::new(wire::GetProgressResponse {
@@ -169,7 +167,6 @@ impl wire::terminal_service_server::TerminalService for Terminals {
         &self,
         request: Request<wire::ListTalkRoomsRequest>,
     ) -> Result<Response<wire::ListTalkRoomsResponse>, Status> {
-        operator(&request)?;
         self.page(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }

@@ -17,11 +17,11 @@ const FREE: [&str; 1] = ["CreateDistribution: messages_per_second"];
 
 /// A method of a service.
 #[derive(Clone, Debug)]
-pub(super) struct Method {
+pub(crate) struct Method {
     /// For example `musubi.carrier.v1.HandsetService`.
-    pub(super) service: String,
+    pub(crate) service: String,
     /// For example `SubmitActions`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its request's type, for example `.musubi.carrier.v1.SubmitActionsRequest`.
     request: String,
 }
@@ -31,7 +31,7 @@ fn descriptors() -> FileDescriptorSet {
 }
 
 /// Every method of every service.
-pub(super) fn methods() -> Vec<Method> {
+pub(crate) fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     for file in descriptors().file {
         for service in &file.service {

@@ -19,7 +19,7 @@ use musubi_proto::{
     },
     r#type::v1::{Dial, OpenUrl, Suggestion, suggestion},
 };
-use musubi_runtime::grpc::client::AuthorizedChannel;
+use musubi_runtime::grpc::client::PeerChannel;
 use prost_types::Timestamp;
 use uuid::Uuid;
 
@@ -203,7 +203,7 @@ async fn custody(world: &World, probes: &mut Probes) {
     probes.ask(world, "EntrustCustomers", &good, call, &table).await;
 }
 
-async fn followers(world: &World, probes: &mut Probes, channel: AuthorizedChannel) {
+async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel) {
     let client = FollowerServiceClient::new(channel);
     let call = async |request| whole(client.clone().get_funnel(request).await);
     let table: [Wrong<GetFunnelRequest>; 3] = [
@@ -230,7 +230,7 @@ async fn followers(world: &World, probes: &mut Probes, channel: AuthorizedChanne
 }
 
 /// A draft of the bank, from its making to its end; it would start long after the test.
-async fn drafts(world: &World, probes: &mut Probes, channel: AuthorizedChannel, door: usize) {
+async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
     let client = DistributionServiceClient::new(channel);
     let good = draft(Uuid::from_u128(100 + door as u128));
     let call = async |request| whole(client.clone().create_distribution(request).await);

@@ -8,7 +8,7 @@
 mod carrier;
 mod company;
 mod configuration;
-mod contract;
+pub(super) mod contract;
 mod information;
 mod probe;
 mod reviews;
@@ -34,14 +34,4 @@ async fn bad_input_is_refused_by_its_field_and_changes_nothing() {
         let said = process.said();
         assert!(!said.contains("panicked"), "{} said:\n{said}", process.name());
     }
-}
-
-#[tokio::test]
-async fn strangers_and_those_who_may_not_are_refused_everywhere() {
-    let world = World::start().await;
-    let before = world.system.quiet().await;
-    for method in contract::methods() {
-        world.refuses_strangers(&method).await;
-    }
-    assert!(before == world.system.stored(), "a refused call left something behind");
 }

@@ -7,7 +7,7 @@ use musubi_proto::information::v1::{
     ApproveReviewRequest, GetReviewRequest, ListReviewsRequest, RejectReviewRequest,
     review_service_client::ReviewServiceClient,
 };
-use musubi_runtime::grpc::client::AuthorizedChannel;
+use musubi_runtime::grpc::client::PeerChannel;
 use uuid::Uuid;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The bank's two reviews: one is approved, the other rejected. The name stands in the call of a company, and in no operator's.
-pub(super) async fn probe(world: &World, probes: &mut Probes, channel: AuthorizedChannel, door: usize) {
+pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
     let client = ReviewServiceClient::new(channel);
     let call = async |request| whole(client.clone().list_reviews(request).await);
     let table: [Wrong<ListReviewsRequest>; 9] = [

@@ -2,7 +2,6 @@
 //! people whom the bank's operators have to look at, and then silence.
 
 use futures::stream;
-use musubi_domain::ErrorKind;
 use musubi_proto::{
     carrier::v1::{
         Action, Follow, IncomingMessage, ReceiveMessagesRequest, SubmitActionsRequest, action::What,
@@ -14,12 +13,8 @@ use musubi_proto::{
     information::v1::{ListReviewsRequest, review_service_client::ReviewServiceClient},
     terminal::v1::{PlayStoriesRequest, terminal_service_client::TerminalServiceClient},
 };
-use musubi_runtime::grpc::{client::AuthorizedChannel, status::from_status};
 use musubi_terminal_simulator::story::Expected;
 use musubi_tests::processes::{CARRIERS, System};
-use tonic::client::Grpc;
-
-use super::contract::Method;
 
 /// The company that is asked, and the one whose master is entrusted; their official accounts have the same names.
 pub(super) const BANK: &str = "aoba-bank";
@@ -56,59 +51,6 @@ impl World {
     pub(super) fn master(company: &str) -> Vec<u8> {
         std::fs::read(format!("{}/customers-{company}.csv", crate::SAMPLES)).unwrap()
     }
-
-    /// Asserts that a method refuses a caller whom nobody knows, and one who is known and may not call it.
-    pub(super) async fn refuses_strangers(&self, method: &Method) {
-        let path = format!("/{}/{}", method.service, method.name);
-        let channel = |from, node| (node, self.system.channel_of(from, node));
-        // Who is known at a node, and may not call the services of the others there.
-        let (stranger, unwelcome) = match method.service.as_str() {
-            "musubi.company.v1.CustomerService" => {
-                ([channel("nobody", BANK)].to_vec(), Some(channel("information", BANK)))
-            }
-            "musubi.company.v1.MatchService" => {
-                ([channel("nobody", BANK)].to_vec(), Some(channel("operators", BANK)))
-            }
-            "musubi.information.v1.CarrierEventService" => {
-                ([channel("nobody", "information")].to_vec(), Some(channel(BANK, "information")))
-            }
-            "musubi.information.v1.CustodyService" => {
-                ([channel("nobody", "information")].to_vec(), Some(channel(KUMO, "information")))
-            }
-            "musubi.information.v1.DistributionService"
-            | "musubi.information.v1.FollowerService"
-            | "musubi.information.v1.ReviewService" => (
-                [channel("nobody", "information"), channel("nobody", BANK)].to_vec(),
-                Some(channel(KUMO, "information")),
-            ),
-            "musubi.carrier.v1.HandsetService" => {
-                ([channel("nobody", KUMO)].to_vec(), Some(channel("information", KUMO)))
-            }
-            "musubi.carrier.v1.MessageService" | "musubi.carrier.v1.SubscriberListService" => {
-                ([channel("nobody", KUMO)].to_vec(), Some(channel("phones", KUMO)))
-            }
-            "musubi.carrier.v1.VerificationService" => {
-                let other = if method.name == "ListVerificationKeys" { "phones" } else { "information" };
-                ([channel("nobody", KUMO)].to_vec(), Some(channel(other, KUMO)))
-            }
-            "musubi.terminal.v1.TerminalService" => ([channel("nobody", "phones")].to_vec(), None),
-            other => panic!("{other} is new; say who may not call it"),
-        };
-        for (node, channel) in stranger {
-            assert_eq!(refusal(channel, &path).await, ErrorKind::Unauthenticated, "{path} at {node}");
-        }
-        if let Some((node, channel)) = unwelcome {
-            assert_eq!(refusal(channel, &path).await, ErrorKind::PermissionDenied, "{path} at {node}");
-        }
-    }
-}
-
-async fn refusal(channel: AuthorizedChannel, path: &str) -> ErrorKind {
-    let mut client = Grpc::new(channel);
-    client.ready().await.unwrap();
-    let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    let answer = client.unary(tonic::Request::new(()), path.parse().unwrap(), codec).await;
-    from_status(&answer.unwrap_err()).kind
 }
 
 async fn import(system: &System, company: &str) {

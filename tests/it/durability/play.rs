@@ -30,7 +30,7 @@ use musubi_proto::{
 use musubi_runtime::{
     Shutdown,
     grpc::{
-        client::AuthorizedChannel,
+        client::PeerChannel,
         retry::{Backoff, with_retry},
     },
 };
@@ -80,9 +80,9 @@ pub(super) type Distributed = (usize, String);
 struct CompanyDoors {
     id: &'static str,
     in_custody: bool,
-    customers: CustomerServiceClient<AuthorizedChannel>,
-    followers: FollowerServiceClient<AuthorizedChannel>,
-    distributions: DistributionServiceClient<AuthorizedChannel>,
+    customers: CustomerServiceClient<PeerChannel>,
+    followers: FollowerServiceClient<PeerChannel>,
+    distributions: DistributionServiceClient<PeerChannel>,
     /// How many distributions were started.
     started: AtomicUsize,
 }
@@ -91,7 +91,7 @@ struct CompanyDoors {
 pub(super) struct Play {
     population: Population,
     companies: Vec<CompanyDoors>,
-    terminal: TerminalServiceClient<AuthorizedChannel>,
+    terminal: TerminalServiceClient<PeerChannel>,
     is_hurried: bool,
 }
 

@@ -93,7 +93,7 @@ async fn database_of_a_living_node_is_refused_and_not_touched() {
         let elsewhere = configuration.replace(&living.address().to_string(), "127.0.0.1:0");
         let file = folder.path().join(living.config().file_name().unwrap());
         std::fs::write(&file, elsewhere).unwrap();
-        let mut second = Process::new(living.kind(), living.name(), file, living.address());
+        let mut second = living.with_config(file);
         let said = ends_with_one_sentence(&mut second).await;
         assert!(said.contains(".db is in use by another process; stop it"), "{} said {said}", living.name());
         assert_eq!(living.serving().await, Ok(()), "{} was disturbed", living.name());

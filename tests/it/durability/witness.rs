@@ -19,7 +19,7 @@ use musubi_proto::{
     },
     terminal::v1::{ListTalkRoomsRequest, terminal_service_client::TerminalServiceClient},
 };
-use musubi_runtime::grpc::client::AuthorizedChannel;
+use musubi_runtime::grpc::client::PeerChannel;
 use musubi_tests::processes::{CARRIERS, COMPANIES, INFORMATION, System};
 use tokio::{
     task::JoinSet,
@@ -52,7 +52,7 @@ type Answers = BTreeMap<&'static str, Vec<(Instant, Asked)>>;
 /// Asks until it is dropped.
 pub(super) struct Witness {
     answers: Arc<Mutex<Answers>>,
-    drafts: DistributionServiceClient<AuthorizedChannel>,
+    drafts: DistributionServiceClient<PeerChannel>,
     _asking: JoinSet<()>,
 }
 
@@ -153,7 +153,7 @@ impl Witness {
     }
 }
 
-fn draft(client: &DistributionServiceClient<AuthorizedChannel>) -> Ask {
+fn draft(client: &DistributionServiceClient<PeerChannel>) -> Ask {
     let (client, mut count) = (client.clone(), 0);
     Box::new(move || {
         count += 1;
@@ -172,7 +172,7 @@ fn draft(client: &DistributionServiceClient<AuthorizedChannel>) -> Ask {
     })
 }
 
-fn account(channel: AuthorizedChannel) -> Ask {
+fn account(channel: PeerChannel) -> Ask {
     let client = SubscriberListServiceClient::new(channel);
     Box::new(move || {
         let mut client = client.clone();
@@ -182,7 +182,7 @@ fn account(channel: AuthorizedChannel) -> Ask {
     })
 }
 
-fn master(channel: AuthorizedChannel) -> Ask {
+fn master(channel: PeerChannel) -> Ask {
     let client = CustomerServiceClient::new(channel);
     Box::new(move || {
         let mut client = client.clone();
@@ -191,7 +191,7 @@ fn master(channel: AuthorizedChannel) -> Ask {
     })
 }
 
-fn room(channel: AuthorizedChannel) -> Ask {
+fn room(channel: PeerChannel) -> Ask {
     let client = TerminalServiceClient::new(channel);
     Box::new(move || {
         let mut client = client.clone();

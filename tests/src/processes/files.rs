@@ -10,7 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use musubi_runtime::config::Endpoint;
+use musubi_domain::caller::Caller;
+use musubi_runtime::{
+    config::Endpoint,
+    tls::{
+        Identity, TlsConfig,
+        authority::{self, Authority},
+    },
+};
 
 use super::{
     balancer::Balancer,
@@ -51,9 +58,9 @@ pub(super) const NAMES: [&str; 6] =
 /// To a database, at most, for each node.
 const CONNECTIONS: u32 = 20;
 /// Whoever operates a node.
-pub const OPERATORS: &str = "operators";
-/// Another person of a company; whoever shows the token of [`OPERATORS`] is `sato` there, this one is `kato`.
-pub const SECOND_OPERATOR: &str = "second-operator";
+pub const OPERATOR: &str = "sato";
+/// Another person of a company.
+pub const SECOND_OPERATOR: &str = "kato";
 
 /// Where every node's files are and where it listens.
 #[derive(Clone, Debug)]
@@ -139,7 +146,12 @@ impl Layout {
         let process = |(kind, name, configuration): (Kind, &'static str, String)| {
             let file = self.folder.join(format!("{name}.toml"));
             std::fs::write(&file, configuration).unwrap();
-            Process::new(kind, name, file, self.address(name))
+            let watcher = match kind {
+                Kind::Company | Kind::Carrier => Caller::Information,
+                Kind::Information => Self::party(COMPANIES[0].id),
+                Kind::Terminal => Self::operator(OPERATOR, TERMINAL),
+            };
+            Process::new(kind, name, file, self.address(name), self.identity(&watcher))
         };
         companies.chain(carriers).chain(information).chain(terminal).map(process).collect()
     }
@@ -153,10 +165,58 @@ impl Layout {
         Endpoint::local(self.address(name))
     }
 
-    /// What one node, or those who operate it (`operators`), shows another; long enough, and each pair's and direction's own.
+    /// Who a node is, by its name.
+    ///
+    /// # Panics
+    /// When there is no such node.
     #[must_use]
-    pub fn token(from: &str, to: &str) -> String {
-        format!("the-token-of-{from}-at-{to}")
+    pub fn party(name: &str) -> Caller {
+        match name {
+            TERMINAL => Caller::Terminal,
+            _ if name.starts_with(INFORMATION) => Caller::Information,
+            _ if CARRIERS.contains(&name) => Caller::Carrier(name.parse().unwrap()),
+            _ => Caller::Company(name.parse().unwrap()),
+        }
+    }
+
+    /// Who a person is who operates a company server or the terminals.
+    ///
+    /// # Panics
+    /// When nobody operates that node.
+    #[must_use]
+    pub fn operator(person: &str, name: &str) -> Caller {
+        format!("{}/operator/{person}", Self::party(name)).parse().unwrap()
+    }
+
+    /// Certificate, key and authority of a party, made when it has none.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn certificate(&self, party: &Caller) -> TlsConfig {
+        let folder = self.folder.join("tls");
+        let files = authority::files(&folder, party);
+        if !files.certificate.exists() {
+            Authority::of(&folder).unwrap().issue_temporary(party).unwrap();
+        }
+        files
+    }
+
+    /// To call as this party.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn identity(&self, party: &Caller) -> Identity {
+        Identity::load(&self.certificate(party)).unwrap()
+    }
+
+    /// `tls` of a configuration.
+    fn tls(&self, name: &str) -> String {
+        let TlsConfig { certificate, key, authorities, .. } = self.certificate(&Self::party(name));
+        let [certificate, key, authorities] =
+            [certificate, key, authorities].map(|path| path.display().to_string());
+        format!("tls = {{ certificate = '{certificate}', key = '{key}', authorities = '{authorities}' }}\n")
     }
 
     fn information_servers(&self) -> impl Iterator<Item = &'static str> {
@@ -187,30 +247,24 @@ impl Layout {
         let Company { id, matching, account_digits, branch_digits } = company;
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
-             [information]\nendpoint = '{}'\ntoken = '{}'\n\
-             [callers]\ninformation = ['{}']\noperators = {{ sato = '{}', kato = '{}' }}\n\
+             {}callers.operators = ['{OPERATOR}', '{SECOND_OPERATOR}']\n\
+             [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
+            self.tls(id),
             self.information_endpoint(),
-            Self::token(id, INFORMATION),
-            Self::token(INFORMATION, id),
-            Self::token(OPERATORS, id),
-            Self::token(SECOND_OPERATOR, id),
         )
     }
 
     fn carrier(&self, id: &str) -> String {
         format!(
             "carrier = '{id}'\nlisten = '{}'\ndatabase = {}\n\
-             [information]\nendpoint = '{}'\ntoken = '{}'\n\
-             [callers]\ninformation = '{}'\nterminal = '{}'\n",
+             {}information.endpoint = '{}'\n",
             self.address(id),
             self.database(id),
+            self.tls(id),
             self.information_endpoint(),
-            Self::token(id, INFORMATION),
-            Self::token(INFORMATION, id),
-            Self::token(TERMINAL, id),
         )
     }
 
@@ -218,32 +272,29 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.review = ['seals what reviews keep']\n{}",
+             keys.review = ['seals what reviews keep']\n{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,
+            self.tls(INFORMATION),
             self.shared,
         );
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
-                "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\nendpoint_token = '{}'\n\
-                 token = '{}'\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
+                "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),
-                Self::token(INFORMATION, id),
-                Self::token(id, INFORMATION),
                 matching == "custody",
                 self.of_account,
             ));
         }
         for id in CARRIERS {
             text.push_str(&format!(
-                "[[carrier]]\nid = '{id}'\nendpoint = '{}'\nendpoint_token = '{}'\ntoken = '{}'\n\
+                "[[carrier]]\nid = '{id}'\nendpoint = '{}'\n\
                  verification_url = 'https://{{method}}.{id}.musubi.test/verify'\nmessages_per_second = {}\n",
                 self.endpoint(id),
-                Self::token(INFORMATION, id),
-                Self::token(id, INFORMATION),
                 self.over_carrier,
             ));
         }
@@ -252,18 +303,14 @@ impl Layout {
 
     fn terminal(&self) -> String {
         let mut text = format!(
-            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{}']\n\
+            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{OPERATOR}']\n{}\
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),
-            Self::token(OPERATORS, TERMINAL),
+            self.tls(TERMINAL),
         );
         for id in CARRIERS {
-            text.push_str(&format!(
-                "[[carrier]]\nid = '{id}'\nendpoint = '{}'\ntoken = '{}'\n",
-                self.endpoint(id),
-                Self::token(TERMINAL, id),
-            ));
+            text.push_str(&format!("[[carrier]]\nid = '{id}'\nendpoint = '{}'\n", self.endpoint(id)));
         }
         text
     }

@@ -11,6 +11,11 @@ use std::{
     time::Duration,
 };
 
+use musubi_runtime::{
+    config::Endpoint,
+    grpc::client::{ClientOptions, connect},
+    tls::Identity,
+};
 use tokio::time::{Instant, sleep};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -60,15 +65,29 @@ pub struct Process {
     config: PathBuf,
     log: PathBuf,
     address: SocketAddr,
+    watcher: Identity,
     child: Option<Child>,
 }
 
 impl Process {
-    /// Not started yet. `config` is the configuration file; `address` where that has the node listen.
+    /// Not started yet. `config` is the configuration file; `address` where that has the node listen;
+    /// `watcher` somebody whom it knows.
     #[must_use]
-    pub fn new(kind: Kind, name: &'static str, config: PathBuf, address: SocketAddr) -> Self {
+    pub fn new(
+        kind: Kind,
+        name: &'static str,
+        config: PathBuf,
+        address: SocketAddr,
+        watcher: Identity,
+    ) -> Self {
         let log = config.with_extension("log");
-        Self { kind, name, config, log, address, child: None }
+        Self { kind, name, config, log, address, watcher, child: None }
+    }
+
+    /// The same node by another configuration file, not started.
+    #[must_use]
+    pub fn with_config(&self, config: PathBuf) -> Self {
+        Self::new(self.kind, self.name, config, self.address, self.watcher.clone())
     }
 
     /// What it is.
@@ -118,8 +137,9 @@ impl Process {
     /// # Panics
     /// When it does neither for a long time.
     pub async fn serving(&mut self) -> Result<(), ExitStatus> {
-        let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
-        let mut health = HealthClient::new(channel.connect_lazy());
+        let endpoint = Endpoint::local(self.address);
+        let channel = connect(&self.watcher, &endpoint, None, ClientOptions::default()).unwrap();
+        let mut health = HealthClient::new(channel);
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             if let Some(status) = self.ended() {

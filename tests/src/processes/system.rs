@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use musubi_domain::caller::Caller;
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
 use musubi_runtime::{
-    config::{Endpoint, Secret},
-    grpc::client::{AuthorizedChannel, ClientOptions, connect},
+    config::Endpoint,
+    grpc::client::{ClientOptions, PeerChannel, connect},
+    tls::TlsConfig,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -21,7 +23,7 @@ use tokio::{
 
 use super::{
     balancer::Balancer,
-    files::{CARRIERS, COMPANIES, Layout, OPERATORS},
+    files::{CARRIERS, COMPANIES, Layout, OPERATOR},
     postgres::Postgres,
     process::{Kind, Process},
     program::program,
@@ -256,8 +258,8 @@ impl System {
     /// # Panics
     /// When there is no such node.
     #[must_use]
-    pub fn channel(&self, name: &str) -> AuthorizedChannel {
-        self.channel_of(OPERATORS, name)
+    pub fn channel(&self, name: &str) -> PeerChannel {
+        self.channel_as(&Layout::operator(OPERATOR, name), name)
     }
 
     /// The way into a node as another node has it.
@@ -265,10 +267,28 @@ impl System {
     /// # Panics
     /// When there is no such node.
     #[must_use]
-    pub fn channel_of(&self, from: &str, name: &str) -> AuthorizedChannel {
-        let token = Secret::new(Layout::token(from, name));
+    pub fn channel_of(&self, from: &str, name: &str) -> PeerChannel {
+        self.channel_as(&Layout::party(from), name)
+    }
+
+    /// The way into a node as whoever this is.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn channel_as(&self, party: &Caller, name: &str) -> PeerChannel {
         let options = ClientOptions { deadline: Duration::from_secs(20) };
-        connect(&self.layout.endpoint(name), &token, options).unwrap()
+        let node = Layout::party(name);
+        connect(&self.layout.identity(party), &self.layout.endpoint(name), Some(&node), options).unwrap()
+    }
+
+    /// Certificate, key and authority of a party.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn certificate(&self, party: &Caller) -> TlsConfig {
+        self.layout.certificate(party)
     }
 }
 

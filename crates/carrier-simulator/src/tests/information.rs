@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use musubi_proto::{
+    callers::INFORMATION,
     information::v1::{
         CarrierEvent, PushAssertionsRequest, PushAssertionsResponse, PushEventsRequest, PushEventsResponse,
         ReceiptKind,
@@ -22,13 +23,15 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown,
-    config::{Endpoint, Secret},
+    config::Endpoint,
     grpc::{
-        auth::{self, Authenticator, Caller},
+        auth::{self, Authenticator},
         server::Server,
         status::to_status,
     },
+    tls::{TlsConfig, authority::Authority},
 };
+use tempfile::TempDir;
 use tonic::{Request, Response, Status, service::Routes};
 
 use super::eventually;
@@ -38,6 +41,7 @@ use super::eventually;
 pub(super) struct Information {
     pub(super) endpoint: Endpoint,
     told: Arc<Told>,
+    folder: Arc<TempDir>,
 }
 
 #[derive(Default)]
@@ -53,12 +57,19 @@ impl Information {
     pub(super) async fn start() -> Self {
         let bound = Server::bind(([127, 0, 0, 1], 0)).await.unwrap();
         let told = Arc::new(Told::default());
-        let information = Self { endpoint: bound.endpoint(), told: Arc::clone(&told) };
-        let tokens = vec![(Secret::new("carrier-to-information"), Caller::Carrier("kumo".parse().unwrap()))];
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let identity = Authority::of(folder.path()).unwrap().identity(&Caller::Information).unwrap();
+        let information = Self { endpoint: bound.endpoint(), told: Arc::clone(&told), folder };
+        let auth = Authenticator::new(INFORMATION, [Caller::Carrier("kumo".parse().unwrap())]);
         let shutdown = Shutdown::new(Duration::from_secs(1));
         let routes = Routes::new(CarrierEventServiceServer::from_arc(told));
-        tokio::spawn(bound.serve(routes, &[], Authenticator::new(tokens).unwrap(), shutdown));
+        tokio::spawn(bound.serve(routes, identity, auth, shutdown));
         information
+    }
+
+    /// A certificate of the authority that this server believes.
+    pub(super) fn certificate(&self, party: &Caller) -> TlsConfig {
+        Authority::of(self.folder.path()).unwrap().issue_temporary(party).unwrap()
     }
 
     /// Answers UNAVAILABLE from now on, or no longer.

@@ -14,6 +14,7 @@ mod verification;
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use musubi_domain::caller::Caller;
 use musubi_proto::{
     carrier::v1::{
         Action, Follow, IncomingMessage, OutgoingMessage, PutOfficialAccountRequest, ReceiveMessagesRequest,
@@ -27,8 +28,8 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock as _, ManualClock, Shutdown,
-    config::Secret,
-    grpc::client::{AuthorizedChannel, ClientOptions, connect},
+    grpc::client::{ClientOptions, PeerChannel, connect},
+    tls::Identity,
 };
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
@@ -46,12 +47,12 @@ struct Carrier {
     information: Information,
     shutdown: Shutdown,
     run: JoinHandle<()>,
-    lists: SubscriberListServiceClient<AuthorizedChannel>,
-    messages: MessageServiceClient<AuthorizedChannel>,
-    keys: VerificationServiceClient<AuthorizedChannel>,
-    handsets: HandsetServiceClient<AuthorizedChannel>,
-    pages: VerificationServiceClient<AuthorizedChannel>,
-    terminal: AuthorizedChannel,
+    lists: SubscriberListServiceClient<PeerChannel>,
+    messages: MessageServiceClient<PeerChannel>,
+    keys: VerificationServiceClient<PeerChannel>,
+    handsets: HandsetServiceClient<PeerChannel>,
+    pages: VerificationServiceClient<PeerChannel>,
+    terminal: PeerChannel,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -74,11 +75,12 @@ impl Carrier {
     ) -> Self {
         let mut config = configuration(folder.path(), &information);
         change(&mut config);
-        let (as_information, as_terminal) =
-            (config.callers.information.clone(), config.callers.terminal.clone());
         let app = App::build(config, clock.clone()).await.unwrap();
-        let channel = |token: &Secret| connect(&app.endpoint(), token, ClientOptions::default()).unwrap();
-        let (as_information, as_terminal) = (channel(&as_information), channel(&as_terminal));
+        let channel = |caller: &Caller| {
+            let identity = Identity::load(&information.certificate(caller)).unwrap();
+            connect(&identity, &app.endpoint(), None, ClientOptions::default()).unwrap()
+        };
+        let (as_information, as_terminal) = (channel(&Caller::Information), channel(&Caller::Terminal));
         let shutdown = Shutdown::new(Duration::from_secs(10));
         let run = app.run(shutdown.clone());
         Self {
@@ -151,6 +153,7 @@ impl Carrier {
 fn configuration(folder: &Path, information: &Information) -> Config {
     let mut config = example(folder);
     config.information.endpoint = information.endpoint.clone();
+    config.tls = information.certificate(&Caller::Carrier(config.carrier.clone()));
     config.messages.expire_sweep = Duration::from_millis(20);
     config
 }

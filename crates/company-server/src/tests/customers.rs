@@ -167,7 +167,7 @@ async fn only_operators_see_the_master() {
     let mut client = CustomerServiceClient::new(company.channel(INFORMATION));
     let status = client.list_customers(ListCustomersRequest::default()).await.err().unwrap();
     assert_eq!(status.code(), Code::PermissionDenied);
-    let mut client = CustomerServiceClient::new(company.channel("a-token-nobody-knows"));
+    let mut client = CustomerServiceClient::new(company.channel(STRANGER));
     let status = client.list_customers(ListCustomersRequest::default()).await.err().unwrap();
     assert_eq!(status.code(), Code::Unauthenticated);
 }

@@ -122,7 +122,7 @@ async fn matches_are_alike_before_during_and_after_rekeying() {
     company.stop().await;
     let keys = ["0076317", "0091500", "8377835", "5550000"];
     let decide = async |store: SqliteCompanyStore| {
-        let policy = config(&company.folder, "http://127.0.0.1:1", "").policy;
+        let policy = config(&company.folder, &company.peer, "").policy;
         let format = AccountFormat { account_digits: 7, branch_digits: 3 };
         let matches = Matches::new(Arc::new(store), company.clock.clone(), format, policy);
         let decided = matches.decide(batch()).await.unwrap();

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use musubi_proto::{
+    callers::INFORMATION,
     convert::content::timestamp,
     information::v1::{
         custody_service_server::{CustodyService, CustodyServiceServer},
@@ -18,16 +19,16 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown,
-    config::{Endpoint, ListenAddress, Secret},
+    config::{Endpoint, ListenAddress},
     grpc::{
-        auth::{self, Authenticator, Caller},
+        auth::{self, Authenticator},
         server::Server,
         status::to_status,
     },
+    tls::{Identity, TlsConfig, authority::Authority},
 };
+use tempfile::TempDir;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
-
-pub(super) const COMPANY: &str = "token-of-the-company";
 
 /// What the peer was told.
 #[derive(Default)]
@@ -47,6 +48,7 @@ pub(super) struct Told {
 pub(super) struct Peer {
     pub(super) endpoint: Endpoint,
     pub(super) told: Arc<Mutex<Told>>,
+    folder: TempDir,
     _shutdown: Shutdown,
 }
 
@@ -63,11 +65,22 @@ impl Peer {
             .add_service(FollowerServiceServer::new(service.clone()))
             .add_service(ReviewServiceServer::new(service.clone()))
             .add_service(DistributionServiceServer::new(service));
-        let caller = Caller::Company("tf-bank".parse().unwrap());
-        let auth = Authenticator::new(vec![(Secret::new(COMPANY), caller)]).unwrap();
+        let auth = Authenticator::new(INFORMATION, ["company/tf-bank".parse().unwrap()]);
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Authority::of(folder.path()).unwrap().identity(&Caller::Information).unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(1));
-        shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
-        Self { endpoint, told, _shutdown: shutdown }
+        shutdown.spawn("peer", bound.serve(routes.routes(), identity, auth, shutdown.clone()));
+        Self { endpoint, told, folder, _shutdown: shutdown }
+    }
+
+    /// A certificate of the authority that the peer believes.
+    pub(super) fn certificate(&self, party: &str) -> TlsConfig {
+        Authority::of(self.folder.path()).unwrap().issue_temporary(&party.parse().unwrap()).unwrap()
+    }
+
+    /// The same, ready to call.
+    pub(super) fn identity(&self, party: &str) -> Identity {
+        Identity::load(&self.certificate(party)).unwrap()
     }
 }
 

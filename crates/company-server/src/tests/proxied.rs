@@ -37,7 +37,7 @@ async fn a_refusal_comes_back_with_its_field_and_remedy() {
 }
 
 #[tokio::test]
-async fn a_review_is_shown_and_decided_under_the_name_of_the_token_and_no_other() {
+async fn a_review_is_shown_and_decided_under_the_name_of_the_certificate_and_no_other() {
     let company = Company::start("").await;
     let of = |token| ReviewServiceClient::new(company.channel(token));
     of(OPERATOR).list_reviews(ListReviewsRequest::default()).await.unwrap();
@@ -97,19 +97,22 @@ async fn a_peer_that_is_away_or_knows_us_not_is_told_to_the_operator() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let peer = Peer::start().await;
-    for (endpoint, token, code, problem) in [
-        ("http://127.0.0.1:1", peer::COMPANY, Code::Unavailable, "calling the information-management server"),
+    for (endpoint, company, code, problem) in [
+        ("https://127.0.0.1:1", "tf-bank", Code::Unavailable, "calling the information-management server"),
         (
             peer.endpoint.as_str(),
-            "a-token-nobody-knows",
+            "minato-power",
             Code::FailedPrecondition,
             "the information-management server does not accept",
         ),
     ] {
-        let mut config = config(&folder, endpoint, "");
-        config.information.token = Secret::new(token);
+        let mut config = config(&folder, &peer, "");
+        config.information.endpoint = endpoint.parse().unwrap();
+        config.company = company.parse().unwrap();
+        config.tls = peer.certificate(&format!("company/{company}"));
         let app = App::build(config, clock.clone()).await.unwrap();
-        let channel = connect(&app.endpoint(), &Secret::new(OPERATOR), ClientOptions::default()).unwrap();
+        let operator = peer.identity(&format!("company/{company}/operator/sato"));
+        let channel = connect(&operator, &app.endpoint(), None, ClientOptions::default()).unwrap();
         let shutdown = Shutdown::new(std::time::Duration::from_secs(1));
         let run = tokio::spawn(app.run(shutdown.clone()));
         let status =

@@ -13,7 +13,7 @@ use musubi_domain::{
     quiet_hours::QuietHours,
 };
 use musubi_matching::{AccountFormat, Policy};
-use musubi_runtime::config::{Endpoint, Secret, duration};
+use musubi_runtime::config::{Endpoint, duration};
 use serde::Deserialize;
 
 use super::{Config, signed};
@@ -25,15 +25,11 @@ use crate::directory::{Account, Company, Matching, Texts};
 pub struct CompanyConfig {
     /// Its id.
     pub id: CompanyId,
-    /// What it shows here.
-    pub token: Secret,
     /// How its customers are matched.
     #[serde(default = "inquiry")]
     pub matching: Matching,
     /// Its server.
     pub endpoint: Endpoint,
-    /// What this server shows there.
-    pub endpoint_token: Secret,
     /// Digits of an account number.
     #[serde(default = "seven")]
     pub account_digits: u8,

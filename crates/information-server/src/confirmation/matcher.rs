@@ -17,7 +17,7 @@ use musubi_proto::company::v1::{
 };
 use musubi_runtime::{
     Clock, Shutdown,
-    grpc::{client::AuthorizedChannel, status::from_status},
+    grpc::{client::PeerChannel, status::from_status},
 };
 use musubi_storage::{
     StoreError,
@@ -48,7 +48,7 @@ pub trait Matcher: Send + Sync {
 }
 
 /// The company's server decides.
-pub struct ByInquiry(pub AuthorizedChannel);
+pub struct ByInquiry(pub PeerChannel);
 
 #[async_trait]
 impl Matcher for ByInquiry {

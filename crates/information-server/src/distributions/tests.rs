@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::stream;
 use jiff::SignedDuration;
+use musubi_domain::caller::Caller;
 use musubi_domain::{ErrorKind, delivery::Purpose, id::DistributionId};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, distribution_service_server::DistributionService as _},
     r#type::v1 as word,
 };
-use musubi_runtime::grpc::auth::Caller;
 use musubi_storage::information::delivery::{Claim, Source};
 use tonic::Request;
 

@@ -20,7 +20,7 @@ use musubi_proto::{
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES,
-    client::AuthorizedChannel,
+    client::PeerChannel,
     status::{from_status, retry_after},
 };
 
@@ -33,13 +33,13 @@ const THROTTLED: SignedDuration = SignedDuration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct GrpcCarrier {
     carrier: CarrierId,
-    channel: AuthorizedChannel,
+    channel: PeerChannel,
 }
 
 impl GrpcCarrier {
     /// Calls go through this channel, which carries the token and the deadline.
     #[must_use]
-    pub const fn new(carrier: CarrierId, channel: AuthorizedChannel) -> Self {
+    pub const fn new(carrier: CarrierId, channel: PeerChannel) -> Self {
         Self { carrier, channel }
     }
 }

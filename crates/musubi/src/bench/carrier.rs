@@ -14,8 +14,9 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
-use musubi_domain::{Error, ErrorKind, roster::ListDigest};
+use musubi_domain::{Error, ErrorKind, caller::Caller, roster::ListDigest};
 use musubi_proto::{
+    callers::CARRIER,
     carrier::v1::{
         FetchSubscriberListRequest, FetchSubscriberListResponse, OutgoingMessage, PutOfficialAccountRequest,
         PutOfficialAccountResponse, RevokeMessagesRequest, RevokeMessagesResponse, SendDecision,
@@ -36,8 +37,8 @@ use musubi_runtime::{
     config::Endpoint,
     grpc::{
         MAX_MESSAGE_BYTES,
-        auth::{Authenticator, Caller},
-        client::{AuthorizedChannel, ClientOptions, connect},
+        auth::Authenticator,
+        client::PeerChannel,
         server::{Bound, Server},
         status::to_status,
     },
@@ -123,11 +124,11 @@ impl Carrier {
         }
         let routes =
             Routes::new(limited!(SubscriberListServiceServer)).add_service(limited!(MessageServiceServer));
-        let known = vec![(world.tokens.information_at_carrier.clone(), Caller::Information)];
-        let authenticator = Authenticator::new(known)?;
+        let identity = world.identity(&world.carrier_node())?;
+        let auth = Authenticator::new(CARRIER, [Caller::Information]);
         let endpoint = bound.endpoint();
         let shutdown = Shutdown::new(Duration::from_secs(1));
-        shutdown.spawn("grpc", bound.serve(more(routes), &[], authenticator, shutdown.clone()));
+        shutdown.spawn("grpc", bound.serve(more(routes), identity, auth, shutdown.clone()));
         Ok((Self { desk, endpoint, shutdown }, messages))
     }
 
@@ -242,7 +243,7 @@ impl MessageService for Desk {
 /// What the carrier tells the information-management servers, each batch to the next of them.
 #[derive(Clone)]
 pub(super) struct Reports {
-    servers: Arc<Vec<CarrierEventServiceClient<AuthorizedChannel>>>,
+    servers: Arc<Vec<CarrierEventServiceClient<PeerChannel>>>,
     next: Arc<AtomicUsize>,
     numbered: Arc<AtomicU64>,
     account: String,
@@ -251,9 +252,8 @@ pub(super) struct Reports {
 impl Reports {
     /// To these servers.
     pub(super) fn to(world: &World, servers: &[Node]) -> Result<Self, Error> {
-        let options = ClientOptions { deadline: PATIENCE };
         let client = |server: &Node| {
-            let channel = connect(server.endpoint(), &world.tokens.carrier_at_information, options)?;
+            let channel = world.channel(&world.carrier_node(), server.endpoint(), PATIENCE)?;
             let client = CarrierEventServiceClient::new(channel);
             Ok(client
                 .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -284,7 +284,7 @@ impl Reports {
     }
 
     /// The next server.
-    pub(super) fn server(&self) -> CarrierEventServiceClient<AuthorizedChannel> {
+    pub(super) fn server(&self) -> CarrierEventServiceClient<PeerChannel> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         self.servers[next % self.servers.len()].clone()
     }

@@ -28,10 +28,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Clock as _, SystemClock, entropy,
-    grpc::{
-        MAX_MESSAGE_BYTES,
-        client::{AuthorizedChannel, ClientOptions, connect},
-    },
+    grpc::{MAX_MESSAGE_BYTES, client::PeerChannel},
 };
 use musubi_storage::information::{
     FollowerKey, InformationStore,
@@ -84,13 +81,13 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
-    let world = World::new()?;
+    let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
     let seeding = seed(&world, &place, args.size, screen).await?;
     let limit = plain_limit(site, args.size).await?;
 
     let (carrier, messages) = Carrier::start(&world, false, |routes| routes).await?;
-    let configuration = world.information(&place, carrier.endpoint(), "24h");
+    let configuration = world.information(&place, carrier.endpoint(), "24h")?;
     let before = Node::replicas(args, site, "information", &configuration).await?;
     let company = Company::of(&world, &before[0])?;
     let id = company.draft(&world).await?;
@@ -268,12 +265,11 @@ fn record(world: &World, place: u64, now: Timestamp) -> Result<(FollowerKey, Fol
 }
 
 /// The company, at one of the servers.
-struct Company(DistributionServiceClient<AuthorizedChannel>);
+struct Company(DistributionServiceClient<PeerChannel>);
 
 impl Company {
     fn of(world: &World, node: &Node) -> Result<Self, Error> {
-        let options = ClientOptions { deadline: UPLOAD };
-        let channel = connect(node.endpoint(), &world.tokens.company_at_information, options)?;
+        let channel = world.channel(&world.company_server(), node.endpoint(), UPLOAD)?;
         Ok(Self(DistributionServiceClient::new(channel).max_encoding_message_size(MAX_MESSAGE_BYTES)))
     }
 

@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{ToSpan as _, tz::offset};
 use musubi_domain::Error;
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
-use musubi_runtime::{
-    Clock as _, SystemClock,
-    grpc::client::{AuthorizedChannel, ClientOptions, connect},
-};
+use musubi_runtime::{Clock as _, SystemClock, grpc::client::PeerChannel};
 use serde_json::{Value, json};
 
 use super::{
@@ -53,10 +50,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
-    let world = World::new()?;
+    let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
     let (carrier, _messages) = Carrier::start(&world, false, |routes| routes).await?;
-    let mut configuration = world.information(&place, carrier.endpoint(), "1s");
+    let mut configuration = world.information(&place, carrier.endpoint(), "1s")?;
     configuration["official_account"][0]["quiet_hours"] = quiet_now();
     let acquisition = Acquisition { args, site, world: &world, carrier: &carrier, place: &place };
 
@@ -138,8 +135,7 @@ impl Acquisition<'_> {
         let Self { args, site, world, carrier, place } = self;
         let before = Spent::so_far(place, Some(0)).await?;
         let mut nodes = Node::replicas(args, site, "information", configuration).await?;
-        let options = ClientOptions { deadline: DEADLINE };
-        let channel = connect(nodes[0].endpoint(), &world.tokens.company_at_information, options)?;
+        let channel = world.channel(&world.company_server(), nodes[0].endpoint(), DEADLINE)?;
         let company = FollowerServiceClient::new(channel);
         let promoted = self.promoted(&company).await?.0;
         let stage = screen.begin(name, args.size);
@@ -179,10 +175,7 @@ impl Acquisition<'_> {
     }
 
     /// How many lists were promoted, and how many followers there are.
-    async fn promoted(
-        &self,
-        company: &FollowerServiceClient<AuthorizedChannel>,
-    ) -> Result<(u64, u64), Error> {
+    async fn promoted(&self, company: &FollowerServiceClient<PeerChannel>) -> Result<(u64, u64), Error> {
         let request = GetFunnelRequest { official_account: self.world.account.to_string() };
         let answer = company.clone().get_funnel(request).await;
         let funnel = answer.map_err(|status| broken("the list is not told", status.message()))?.into_inner();

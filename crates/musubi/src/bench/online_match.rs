@@ -13,15 +13,12 @@ use std::{
 
 use futures::future::try_join_all;
 use musubi_company_server as company;
-use musubi_domain::{Error, id::InquiryId};
+use musubi_domain::{Error, caller::Caller, id::InquiryId};
 use musubi_proto::{
     company::v1::{Inquiry, MatchCustomersRequest, MatchOutcome, match_service_client::MatchServiceClient},
     r#type::v1::IdentityMethod,
 };
-use musubi_runtime::grpc::{
-    MAX_MESSAGE_BYTES,
-    client::{AuthorizedChannel, ClientOptions, connect},
-};
+use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use musubi_storage::{
     company::CompanyStore, postgres::company::PostgresCompanyStore, sqlite::company::SqliteCompanyStore,
 };
@@ -34,10 +31,7 @@ use super::{
     table::rate,
     world::World,
 };
-use crate::{
-    cluster::secret,
-    demo::screen::{Screen, Stage},
-};
+use crate::demo::screen::{Screen, Stage};
 
 /// Answers at most.
 const ANSWERS: u64 = 400_000;
@@ -72,7 +66,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
-    let world = World::new()?;
+    let world = World::new(site.folder())?;
     let place = site.database("company", company::MIGRATIONS).await?;
     let rows = usize::try_from(args.size).unwrap_or(usize::MAX);
     let asked = (rows / ROWS_PER_ANSWER).min(usize::try_from(ANSWERS).unwrap_or(usize::MAX));
@@ -86,7 +80,7 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     store.close().await;
 
     let before = Spent::so_far(&place, Some(0)).await?;
-    let nodes = Node::replicas(args, site, "company", &configuration(&world, &place)).await?;
+    let nodes = Node::replicas(args, site, "company", &configuration(&world, &place)?).await?;
     let asking = Arc::new(Asking::of(&world, &nodes, answers)?);
     let mut figures = Vec::new();
     for batch in BATCHES {
@@ -125,17 +119,15 @@ async fn open(place: &Place) -> Result<Arc<dyn CompanyStore>, Error> {
     })
 }
 
-fn configuration(world: &World, place: &Place) -> Value {
-    json!({
+fn configuration(world: &World, place: &Place) -> Result<Value, Error> {
+    Ok(json!({
         "company": world.company,
         "database": place.configuration(),
-        "information": { "endpoint": "http://127.0.0.1:9", "token": secret() },
-        "callers": {
-            "information": [world.tokens.information_at_company.expose()],
-            "operators": { "operator": secret() },
-        },
+        "information": { "endpoint": "https://127.0.0.1:9" },
+        "tls": world.tls(&world.company_server())?,
+        "callers": { "operators": ["operator"] },
         "account": { "account_digits": KEY_DIGITS, "branch_digits": 3 },
-    })
+    }))
 }
 
 /// Account numbers a second that the store's rows are read of.
@@ -181,16 +173,15 @@ impl Outcomes {
 
 /// Callers of company servers, each call to the next of them.
 struct Asking {
-    servers: Vec<MatchServiceClient<AuthorizedChannel>>,
+    servers: Vec<MatchServiceClient<PeerChannel>>,
     next: AtomicUsize,
     answers: Vec<Answer>,
 }
 
 impl Asking {
     fn of(world: &World, nodes: &[Node], answers: Vec<Answer>) -> Result<Self, Error> {
-        let options = ClientOptions { deadline: DEADLINE };
         let client = |node: &Node| {
-            let channel = connect(node.endpoint(), &world.tokens.information_at_company, options)?;
+            let channel = world.channel(&Caller::Information, node.endpoint(), DEADLINE)?;
             let client = MatchServiceClient::new(channel);
             Ok(client
                 .max_encoding_message_size(MAX_MESSAGE_BYTES)

@@ -2,51 +2,44 @@
 //!
 //! Surprising: a phone number is nothing but its place, so a list of ten million is kept nowhere.
 
+use std::{path::Path, time::Duration};
+
 use musubi_domain::{
     Error,
+    caller::Caller,
     id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
     phone_number::PhoneNumber,
 };
-use musubi_runtime::config::{Endpoint, Secret};
+use musubi_runtime::{
+    config::Endpoint,
+    grpc::client::{ClientOptions, PeerChannel, connect},
+    tls::{Identity, TlsConfig, authority::Authority},
+};
 use musubi_storage::information::FollowerKey;
 use serde_json::{Value, json};
 
 use super::{crowd::KEY_DIGITS, site::Place};
 use crate::cluster::secret;
 
-/// The tokens between the nodes.
-pub(super) struct Tokens {
-    pub(super) information_at_carrier: Secret,
-    pub(super) carrier_at_information: Secret,
-    pub(super) company_at_information: Secret,
-    pub(super) information_at_company: Secret,
-}
-
 /// The people and what they are called.
 pub(super) struct World {
     pub(super) company: CompanyId,
     pub(super) account: OfficialAccountId,
     pub(super) carrier: CarrierId,
-    pub(super) tokens: Tokens,
+    authority: Authority,
     pub(super) keyring: FollowerKeyring,
     follower_secret: String,
 }
 
 impl World {
-    /// With fresh secrets.
-    pub(super) fn new() -> Result<Self, Error> {
+    /// With fresh secrets, and an authority in this folder.
+    pub(super) fn new(folder: &Path) -> Result<Self, Error> {
         let follower_secret = secret();
-        let token = || Secret::new(secret());
         Ok(Self {
             company: "aoba-bank".parse()?,
             account: "aoba-bank".parse()?,
             carrier: "kumo".parse()?,
-            tokens: Tokens {
-                information_at_carrier: token(),
-                carrier_at_information: token(),
-                company_at_information: token(),
-                information_at_company: token(),
-            },
+            authority: Authority::temporary(&folder.join("tls"))?,
             keyring: FollowerKeyring::new(follower_secret.as_bytes())?,
             follower_secret,
         })
@@ -59,19 +52,53 @@ impl World {
         Ok((FollowerKey { account: self.account.clone(), follower }, number))
     }
 
+    /// The company's server, as others know it.
+    pub(super) fn company_server(&self) -> Caller {
+        Caller::Company(self.company.clone())
+    }
+
+    /// The carrier, as others know it.
+    pub(super) fn carrier_node(&self) -> Caller {
+        Caller::Carrier(self.carrier.clone())
+    }
+
+    /// To be called, or to call, as this party.
+    pub(super) fn identity(&self, party: &Caller) -> Result<Identity, Error> {
+        self.authority.identity(party)
+    }
+
+    /// The way to a node, which this party takes.
+    pub(super) fn channel(
+        &self,
+        from: &Caller,
+        to: &Endpoint,
+        deadline: Duration,
+    ) -> Result<PeerChannel, Error> {
+        connect(&self.identity(from)?, to, None, ClientOptions { deadline })
+    }
+
+    /// `[tls]` of a node's configuration.
+    pub(super) fn tls(&self, party: &Caller) -> Result<Value, Error> {
+        let TlsConfig { certificate, key, authorities, .. } = self.authority.issue_temporary(party)?;
+        Ok(json!({ "certificate": certificate, "key": key, "authorities": authorities }))
+    }
+
     /// The configuration of an information-management server; without what its process adds.
-    pub(super) fn information(&self, place: &Place, carrier: &Endpoint, lists_every: &str) -> Value {
-        let Tokens { information_at_carrier, carrier_at_information, .. } = &self.tokens;
-        json!({
+    pub(super) fn information(
+        &self,
+        place: &Place,
+        carrier: &Endpoint,
+        lists_every: &str,
+    ) -> Result<Value, Error> {
+        Ok(json!({
             "database": place.configuration(),
+            "tls": self.tls(&Caller::Information)?,
             "keys": { "follower": self.follower_secret, "token": secret(), "review": [secret()] },
             "lists": { "every": lists_every },
             "company": [{
                 "id": self.company,
-                "token": self.tokens.company_at_information.expose(),
                 "matching": "custody",
-                "endpoint": "http://127.0.0.1:9",
-                "endpoint_token": self.tokens.information_at_company.expose(),
+                "endpoint": "https://127.0.0.1:9",
                 "account_digits": KEY_DIGITS,
                 "branch_digits": 3,
                 "methods": ["jpki", "carrier"],
@@ -86,11 +113,9 @@ impl World {
             "carrier": [{
                 "id": self.carrier,
                 "endpoint": carrier.as_str(),
-                "endpoint_token": information_at_carrier.expose(),
-                "token": carrier_at_information.expose(),
                 "verification_url": format!("https://{{method}}.{}.musubi.test/verify", self.carrier),
             }],
-        })
+        }))
     }
 }
 

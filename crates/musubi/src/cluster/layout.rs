@@ -1,14 +1,20 @@
-//! Which node listens where, knows whom and shows which token: the configurations of a cluster.
+//! Which node listens where, knows whom and has which certificate: the configurations of a cluster.
 //!
-//! Only what differs from a node's own defaults stands here. Surprising: each pair of nodes has a token of its own in each
-//! direction, as a deployment should, though here one process knows them all.
+//! Only what differs from a node's own defaults stands here. Surprising: each node has a certificate of its own, as a deployment
+//! should, though here one process holds all keys.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use musubi_domain::{guess::Limits, id::CarrierId};
+use musubi_domain::{
+    Error,
+    caller::Caller,
+    guess::Limits,
+    id::{CarrierId, OperatorName},
+};
 use musubi_runtime::{
-    config::{Endpoint, Secret},
+    config::Endpoint,
     entropy,
+    tls::{TlsConfig, authority::Authority},
 };
 use serde_json::{Value, json};
 
@@ -21,6 +27,8 @@ pub(super) const INFORMATION: &str = "information";
 pub(super) const TERMINAL: &str = "terminal";
 /// What carriers know the phones by.
 const FLEET: &str = "fleet-1";
+/// Who operates a node from outside.
+const OPERATOR: &str = "operator";
 
 /// Where everybody listens, in the order of the plan.
 pub(super) struct Addresses {
@@ -30,60 +38,61 @@ pub(super) struct Addresses {
     pub(super) terminal: SocketAddr,
 }
 
-/// A plan with addresses and secrets.
+/// A plan with addresses, and an authority that issues everybody's certificates.
 pub(super) struct Layout<'a> {
     plan: &'a Plan,
     addresses: &'a Addresses,
     /// Those that are no files, by the name of the node's files.
     databases: &'a BTreeMap<String, String>,
-    companies: Vec<Tokens>,
-    carriers: Vec<Tokens>,
-    /// Of whoever plays stories.
-    operator: String,
-}
-
-/// The tokens between a node and those around it.
-struct Tokens {
-    /// Shown to the information-management server.
-    to_information: String,
-    /// Shown by it.
-    from_information: String,
-    /// Shown by those in front: a company's operators, a carrier's terminals.
-    in_front: String,
-}
-
-impl Tokens {
-    fn draw() -> Self {
-        Self { to_information: secret(), from_information: secret(), in_front: secret() }
-    }
+    authority: Authority,
 }
 
 impl<'a> Layout<'a> {
-    /// Draws fresh secrets.
+    /// Makes the authority, in the plan's folder.
+    ///
+    /// # Errors
+    /// When the folder can't be written to, or has one already.
     pub(super) fn new(
         plan: &'a Plan,
         addresses: &'a Addresses,
         databases: &'a BTreeMap<String, String>,
-    ) -> Self {
-        Self {
-            plan,
-            addresses,
-            databases,
-            companies: plan.companies.iter().map(|_| Tokens::draw()).collect(),
-            carriers: plan.carriers.iter().map(|_| Tokens::draw()).collect(),
-            operator: secret(),
-        }
+    ) -> Result<Self, Error> {
+        let authority = Authority::temporary(&plan.folder.join("tls"))?;
+        Ok(Self { plan, addresses, databases, authority })
     }
 
     /// Where the cluster is called from outside.
-    pub(super) fn doors(&self) -> Doors {
-        let door =
-            |address, token: &String| Door { endpoint: Endpoint::local(address), token: Secret::new(token) };
-        let companies = self.addresses.companies.iter().zip(&self.companies);
-        Doors {
-            companies: companies.map(|(address, tokens)| door(*address, &tokens.in_front)).collect(),
-            terminal: door(self.addresses.terminal, &self.operator),
-        }
+    ///
+    /// # Errors
+    /// When a certificate can't be written.
+    pub(super) fn doors(&self) -> Result<Doors, Error> {
+        let operator: OperatorName = OPERATOR.parse()?;
+        let door = |address, node, operator| {
+            Ok::<_, Error>(Door {
+                endpoint: Endpoint::local(address),
+                node,
+                operator: self.authority.identity(&operator)?,
+            })
+        };
+        let companies = self.addresses.companies.iter().zip(&self.plan.companies);
+        let companies = companies.map(|(address, CompanyPlan { company, .. })| {
+            let operator = Caller::CompanyOperator(company.clone(), operator.clone());
+            door(*address, Caller::Company(company.clone()), operator)
+        });
+        Ok(Doors {
+            companies: companies.collect::<Result<_, _>>()?,
+            terminal: door(
+                self.addresses.terminal,
+                Caller::Terminal,
+                Caller::TerminalOperator(operator.clone()),
+            )?,
+        })
+    }
+
+    /// A node's certificate, as its configuration names it.
+    fn tls(&self, party: &Caller) -> Result<Value, Error> {
+        let TlsConfig { certificate, key, authorities, .. } = self.authority.issue_temporary(party)?;
+        Ok(json!({ "certificate": certificate, "key": key, "authorities": authorities }))
     }
 
     /// What the `index`th company's files are called.
@@ -97,47 +106,44 @@ impl<'a> Layout<'a> {
     }
 
     /// The configuration of the `index`th company server.
-    pub(super) fn company(&self, index: usize) -> Value {
-        let (company, tokens) = (&self.plan.companies[index], &self.companies[index]);
-        json!({
+    pub(super) fn company(&self, index: usize) -> Result<Value, Error> {
+        let company = &self.plan.companies[index];
+        Ok(json!({
             "company": company.company,
             "matching": company.matching.as_str(),
             "listen": self.addresses.companies[index],
             "database": self.database(&self.company_name(index)),
-            "information": { "endpoint": self.information_endpoint(), "token": tokens.to_information },
-            "callers": { "information": [tokens.from_information], "operators": { "operator": tokens.in_front } },
+            "information": { "endpoint": self.information_endpoint() },
+            "tls": self.tls(&Caller::Company(company.company.clone()))?,
+            "callers": { "operators": [OPERATOR] },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
             },
             "telemetry": { "filter": "warn" },
-        })
+        }))
     }
 
     /// The configuration of the `index`th carrier.
-    pub(super) fn carrier(&self, index: usize) -> Value {
-        let tokens = &self.carriers[index];
-        json!({
+    pub(super) fn carrier(&self, index: usize) -> Result<Value, Error> {
+        Ok(json!({
             "carrier": self.plan.carriers[index],
             "listen": self.addresses.carriers[index],
             "database": self.database(&self.carrier_name(index)),
-            "information": { "endpoint": self.information_endpoint(), "token": tokens.to_information },
-            "callers": { "information": tokens.from_information, "terminal": tokens.in_front },
+            "information": { "endpoint": self.information_endpoint() },
+            "tls": self.tls(&Caller::Carrier(self.plan.carriers[index].clone()))?,
             "telemetry": { "filter": "warn" },
-        })
+        }))
     }
 
     /// The configuration of the information-management server.
-    pub(super) fn information(&self) -> Value {
+    pub(super) fn information(&self) -> Result<Value, Error> {
         let Plan { companies, carriers, followers, .. } = self.plan;
         let company = |(index, company): (usize, &CompanyPlan)| {
-            let tokens = &self.companies[index];
             json!({
                 "id": company.company,
-                "token": tokens.to_information,
                 "matching": company.matching.as_str(),
                 "endpoint": Endpoint::local(self.addresses.companies[index]).as_str(),
-                "endpoint_token": tokens.from_information,
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
                 // All that fig. 9 offers; documents are too weak for more than a review.
@@ -155,18 +161,16 @@ impl<'a> Layout<'a> {
             })
         };
         let carrier = |(index, id): (usize, &CarrierId)| {
-            let tokens = &self.carriers[index];
             json!({
                 "id": id,
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
-                "endpoint_token": tokens.from_information,
-                "token": tokens.to_information,
                 "verification_url": format!("https://{{method}}.{id}.musubi.test/verify"),
             })
         };
-        json!({
+        Ok(json!({
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
+            "tls": self.tls(&Caller::Information)?,
             "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
@@ -174,26 +178,26 @@ impl<'a> Layout<'a> {
             "official_account": companies.iter().map(account).collect::<Vec<_>>(),
             "carrier": carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
             "telemetry": { "filter": "warn" },
-        })
+        }))
     }
 
     /// The configuration of the terminals.
-    pub(super) fn terminal(&self) -> Value {
+    pub(super) fn terminal(&self) -> Result<Value, Error> {
         let carrier = |(index, id): (usize, &CarrierId)| {
             json!({
                 "id": id,
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
-                "token": self.carriers[index].in_front,
             })
         };
-        json!({
+        Ok(json!({
             "server": { "listen": self.addresses.terminal },
+            "tls": self.tls(&Caller::Terminal)?,
             "database": self.database(TERMINAL),
             "fleet": { "name": FLEET },
-            "callers": { "operators": [self.operator] },
+            "callers": { "operators": [OPERATOR] },
             "carrier": self.plan.carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
             "telemetry": { "filter": "warn" },
-        })
+        }))
     }
 
     fn database(&self, name: &str) -> Value {

@@ -1,5 +1,5 @@
 //! A whole cluster in one process: any number of companies and carriers, one information-management server, one fleet of
-//! terminals, each a node of its own on a loopback port, with its own database and its own secrets.
+//! terminals, each a node of its own on a loopback port, with its own database, secrets and certificate.
 //!
 //! Nodes meet over gRPC as they do between machines; nothing is passed from one to another in memory. Surprising: every node is
 //! configured by a file in the data folder, the same that it would have as a process of its own, so any of them can be started
@@ -22,14 +22,18 @@ use std::{
 use anyhow::Context as _;
 use musubi_carrier_simulator as carrier;
 use musubi_company_server as company;
-use musubi_domain::id::{CarrierId, CompanyId, OfficialAccountId};
+use musubi_domain::{
+    caller::Caller,
+    id::{CarrierId, CompanyId, OfficialAccountId},
+};
 use musubi_information_server as information;
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
     Clock, Shutdown,
-    config::{Endpoint, Secret},
+    config::Endpoint,
     grpc::server::{Bound, Server, ServerError},
     lifecycle::LifecycleError,
+    tls::Identity,
 };
 use musubi_storage::create_database;
 use musubi_terminal_simulator as terminal;
@@ -94,13 +98,15 @@ impl Matching {
     }
 }
 
-/// Where a node is called, and the token of those who operate it.
+/// Where a node is called, and as whom by those who operate it.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// The node.
+    /// Where.
     pub endpoint: Endpoint,
-    /// The token.
-    pub token: Secret,
+    /// Whom its certificate has to name.
+    pub node: Caller,
+    /// Who calls.
+    pub operator: Identity,
 }
 
 /// Where a cluster is called from outside.
@@ -131,7 +137,7 @@ impl Cluster {
         let ports = Ports::take(&plan).await?;
         let addresses = ports.addresses();
         let databases = databases(&plan).await?;
-        let layout = Layout::new(&plan, &addresses, &databases);
+        let layout = Layout::new(&plan, &addresses, &databases)?;
         let shutdown = Shutdown::new(DRAIN);
         let mut nodes = JoinSet::new();
         // All are built before one runs, so that a node that can't be built leaves no other half started.
@@ -148,17 +154,17 @@ impl Cluster {
             }};
         }
         for (index, port) in ports.companies.into_iter().enumerate() {
-            build!(company, layout.company_name(index), port, &layout.company(index));
+            build!(company, layout.company_name(index), port, &layout.company(index)?);
         }
         for (index, port) in ports.carriers.into_iter().enumerate() {
-            build!(carrier, layout.carrier_name(index), port, &layout.carrier(index));
+            build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
         }
-        build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information());
-        build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal());
+        build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information()?);
+        build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal()?);
         for app in apps {
             nodes.spawn(app);
         }
-        Ok(Self { doors: layout.doors(), shutdown, nodes })
+        Ok(Self { doors: layout.doors()?, shutdown, nodes })
     }
 
     /// Where it is called.
@@ -240,7 +246,7 @@ impl Ports {
     }
 }
 
-/// Writes a node's configuration for its owner's eyes only, since it holds tokens.
+/// Writes a node's configuration for its owner's eyes only, since it holds secrets.
 pub(crate) fn write(folder: &Path, name: &str, configuration: &Value) -> anyhow::Result<PathBuf> {
     let path = folder.join(format!("{name}.toml"));
     let failed = |error: &dyn Display| anyhow::anyhow!("{} can not be written: {error}", path.display());

@@ -29,7 +29,7 @@ use musubi_runtime::{
     Shutdown,
     grpc::{
         MAX_MESSAGE_BYTES,
-        client::{AuthorizedChannel, ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
         retry::{Backoff, with_retry},
     },
 };
@@ -72,18 +72,19 @@ macro_rules! ask {
 #[derive(Clone)]
 pub(super) struct CompanyClient {
     shutdown: Shutdown,
-    customers: CustomerServiceClient<AuthorizedChannel>,
-    followers: FollowerServiceClient<AuthorizedChannel>,
-    distributions: DistributionServiceClient<AuthorizedChannel>,
+    customers: CustomerServiceClient<PeerChannel>,
+    followers: FollowerServiceClient<PeerChannel>,
+    distributions: DistributionServiceClient<PeerChannel>,
 }
 
 impl CompanyClient {
     /// Through this door; calls are not repeated any more when `shutdown` has begun.
     ///
     /// # Errors
-    /// When the door's token can't be one.
+    /// When the door's endpoint can't be one.
     pub(super) fn new(door: &Door, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let channel = connect(&door.endpoint, &door.token, ClientOptions { deadline: DEADLINE })?;
+        let channel =
+            connect(&door.operator, &door.endpoint, Some(&door.node), ClientOptions { deadline: DEADLINE })?;
         Ok(Self {
             shutdown: shutdown.clone(),
             customers: CustomerServiceClient::new(channel.clone())
@@ -175,16 +176,17 @@ impl CompanyClient {
 #[derive(Clone)]
 pub(super) struct TerminalClient {
     shutdown: Shutdown,
-    terminals: TerminalServiceClient<AuthorizedChannel>,
+    terminals: TerminalServiceClient<PeerChannel>,
 }
 
 impl TerminalClient {
     /// Through this door; calls are not repeated any more when `shutdown` has begun.
     ///
     /// # Errors
-    /// When the door's token can't be one.
+    /// When the door's endpoint can't be one.
     pub(super) fn new(door: &Door, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let channel = connect(&door.endpoint, &door.token, ClientOptions { deadline: DEADLINE })?;
+        let channel =
+            connect(&door.operator, &door.endpoint, Some(&door.node), ClientOptions { deadline: DEADLINE })?;
         let terminals = TerminalServiceClient::new(channel)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);

@@ -12,7 +12,7 @@ use musubi_proto::company::v1::{
     Customer, EntrustMasterRequest, GetCustomerRequest, ImportCustomersRequest, ImportCustomersResponse,
     ListCustomersRequest, PurgeMasterRequest, customer_service_client::CustomerServiceClient,
 };
-use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel};
+use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use tokio::io::AsyncReadExt as _;
 
 use super::{
@@ -34,7 +34,7 @@ const PART: usize = 128 * 1024;
   musubi customers show B000001
   musubi customers entrust --lease 30d
 
-MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Customers {
     #[command(flatten)]
     connection: Connection,
@@ -80,7 +80,7 @@ enum Command {
     Purge,
 }
 
-type Client = CustomerServiceClient<AuthorizedChannel>;
+type Client = CustomerServiceClient<PeerChannel>;
 
 impl Customers {
     /// Does it, and writes the answer.

@@ -25,7 +25,7 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     entropy,
-    grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel},
+    grpc::{MAX_MESSAGE_BYTES, client::PeerChannel},
 };
 
 use super::{
@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_secs(1);
   musubi distributions watch dst_…        live counts until it ends; ctrl-c leaves it running
 
 A text holds its variables in braces: `{name}様、{points}ポイントです`. The values file is CSV with a column customer_id and one
-for each variable. MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+for each variable. MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Distributions {
     #[command(flatten)]
     connection: Connection,
@@ -126,7 +126,7 @@ struct Create {
     rate: u32,
 }
 
-type Client = DistributionServiceClient<AuthorizedChannel>;
+type Client = DistributionServiceClient<PeerChannel>;
 
 /// Calls a method that takes an id and gives the distribution, and shows it.
 macro_rules! command {

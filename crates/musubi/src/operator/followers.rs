@@ -8,7 +8,7 @@ use musubi_proto::information::v1::{
     self as wire, Follower, Funnel, GetFunnelRequest, GetFunnelResponse, ListFollowersRequest,
     follower_service_client::FollowerServiceClient,
 };
-use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel};
+use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 
 use super::{
     Connection, Ending,
@@ -29,7 +29,7 @@ const BAR: u64 = 30;
   musubi followers list --official-account tf-bank --outcome review
   musubi followers list --official-account tf-bank --format csv
 
-MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Followers {
     #[command(flatten)]
     connection: Connection,
@@ -158,7 +158,7 @@ fn row(follower: Follower) -> [String; 9] {
 }
 
 async fn list(
-    mut client: FollowerServiceClient<AuthorizedChannel>,
+    mut client: FollowerServiceClient<PeerChannel>,
     official_account: String,
     outcome: Option<FollowerOutcome>,
     format: Format,

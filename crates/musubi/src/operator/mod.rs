@@ -25,11 +25,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use musubi_domain::{Error, ErrorKind};
 use musubi_runtime::{
-    config::{Endpoint, Secret},
+    config::Endpoint,
     grpc::{
-        client::{AuthorizedChannel, ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
         status::from_status,
     },
+    tls::{Identity, TlsConfig},
 };
 use tonic::Status;
 
@@ -44,37 +45,45 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
     /// The company server.
-    #[arg(long, global = true, value_name = "http://HOST:PORT", env = "MUSUBI_SERVER")]
+    #[arg(long, global = true, value_name = "https://HOST:PORT", env = "MUSUBI_SERVER")]
     server: Option<Endpoint>,
-    /// A file with the operator's token. Without it MUSUBI_TOKEN is the token.
-    #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    #[arg(long, global = true, hide = true, env = "MUSUBI_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// The operator's certificate, PEM. Its key stands beside it, with `.key` for `.pem`, unless --key names it.
+    #[arg(long, global = true, value_name = "FILE.pem", env = "MUSUBI_CERTIFICATE")]
+    certificate: Option<PathBuf>,
+    /// The key of the certificate.
+    #[arg(long, global = true, value_name = "FILE.key", env = "MUSUBI_KEY")]
+    key: Option<PathBuf>,
+    /// Certificates of the authorities that the server's may come from; without it authority.pem beside the certificate.
+    #[arg(long, global = true, value_name = "FILE.pem", env = "MUSUBI_AUTHORITIES")]
+    authorities: Option<PathBuf>,
 }
 
 impl Connection {
-    fn channel(&self) -> Result<AuthorizedChannel, Error> {
+    fn channel(&self) -> Result<PeerChannel, Error> {
         let server = self.server.as_ref().ok_or_else(|| {
-            Error::invalid(
-                "--server",
-                "no company server is named",
-                "add --server http://HOST:PORT, or set MUSUBI_SERVER",
-            )
+            let remedy = "add --server https://HOST:PORT, or set MUSUBI_SERVER";
+            Error::invalid("--server", "no company server is named", remedy)
         })?;
-        let token = match (&self.token_file, &self.token) {
-            (Some(path), _) => std::fs::read_to_string(path).map_err(|error| {
-                let problem = format!("{} can not be read: {}", path.display(), error.kind());
-                Error::invalid("--token-file", problem, "name a file that can")
-            })?,
-            (None, Some(token)) => token.clone(),
-            (None, None) => {
-                let remedy = "add --token-file FILE, or set MUSUBI_TOKEN";
-                return Err(Error::invalid("--token-file", "no token is given", remedy));
-            }
+        let certificate = self.certificate.as_ref().ok_or_else(|| {
+            let remedy =
+                "add --certificate FILE.pem, or set MUSUBI_CERTIFICATE; `musubi certs issue` makes one";
+            Error::invalid("--certificate", "nothing says who you are", remedy)
+        })?;
+        let files = TlsConfig {
+            certificate: certificate.clone(),
+            key: self.key.clone().unwrap_or_else(|| certificate.with_extension("key")),
+            authorities: self
+                .authorities
+                .clone()
+                .unwrap_or_else(|| certificate.with_file_name("authority.pem")),
+            name: vec![],
         };
-        connect(server, &Secret::new(token.trim_end()), ClientOptions { deadline: DEADLINE })
-            .map_err(|error| error.at("--token-file"))
+        let identity = Identity::load(&files).map_err(|error| {
+            let argument = error.field.replace("tls.", "--");
+            error.at(argument)
+        })?;
+        connect(&identity, server, None, ClientOptions { deadline: DEADLINE })
+            .map_err(|error| error.at("--server"))
     }
 }
 
@@ -118,8 +127,8 @@ fn refused(status: Status) -> Error {
     let error = from_status(&status);
     match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => {
-            Error { remedy: "give an operator's token of this company server".to_owned(), ..error }
-                .at("--token-file")
+            Error { remedy: "give the certificate of an operator of this company server".to_owned(), ..error }
+                .at("--certificate")
         }
         ErrorKind::Unavailable if error.problem.starts_with("the peer does not answer") => {
             let remedy = "start the company server, or name another with --server; then repeat it".to_owned();

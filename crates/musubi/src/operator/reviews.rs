@@ -19,7 +19,7 @@ use musubi_proto::{
         Review, ReviewState, ReviewSubject, review_service_client::ReviewServiceClient,
     },
 };
-use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::AuthorizedChannel, status::from_status};
+use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel, status::from_status};
 
 use super::{
     Connection, Ending,
@@ -43,9 +43,9 @@ const WAITING: [ReviewState; 2] = [ReviewState::Open, ReviewState::ApprovedOnce]
   musubi reviews approve rev_0190…                 ties the customer; the person is told that they are confirmed
   musubi reviews reject rev_0190…                  the person is told that it could not be confirmed, and nothing else
 
-Who looks and who decides is recorded by the name of the token. A review that nobody decides in time is rejected.
+Who looks and who decides is recorded by the name in the certificate. A review that nobody decides in time is rejected.
 
-MUSUBI_SERVER and MUSUBI_TOKEN name the company server and the operator's token.")]
+MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Reviews {
     #[command(flatten)]
     connection: Connection,
@@ -85,7 +85,7 @@ enum Command {
     },
 }
 
-type Client = ReviewServiceClient<AuthorizedChannel>;
+type Client = ReviewServiceClient<PeerChannel>;
 
 impl Reviews {
     /// Does it, and writes the answer.
@@ -176,7 +176,7 @@ async fn list(
 
 async fn show(
     mut client: Client,
-    channel: AuthorizedChannel,
+    channel: PeerChannel,
     review_id: String,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
@@ -197,7 +197,7 @@ async fn show(
 }
 
 /// The proposed customer as the company's own master has them now.
-async fn master_row(channel: AuthorizedChannel, customer_id: &str) -> Result<Option<Customer>, Error> {
+async fn master_row(channel: PeerChannel, customer_id: &str) -> Result<Option<Customer>, Error> {
     if customer_id.is_empty() {
         return Ok(None);
     }

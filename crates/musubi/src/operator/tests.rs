@@ -7,8 +7,9 @@ use std::{
 };
 
 use clap::Parser;
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use musubi_proto::{
+    callers::COMPANY,
     convert::content::timestamp,
     information::v1::{
         distribution_service_server::{DistributionService, DistributionServiceServer},
@@ -19,19 +20,14 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown, SystemClock,
-    config::{Endpoint, ListenAddress, Secret},
-    grpc::{
-        auth::{Authenticator, Caller},
-        server::Server,
-        status::to_status,
-    },
+    config::{Endpoint, ListenAddress},
+    grpc::{auth::Authenticator, server::Server, status::to_status},
+    tls::authority::Authority,
 };
 use tempfile::TempDir;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use super::*;
-
-const TOKEN: &str = "token-of-an-operator";
 
 #[derive(Parser)]
 enum Command {
@@ -43,8 +39,17 @@ enum Command {
 /// Files, and a server to call.
 struct Desk {
     folder: TempDir,
+    authority: Authority,
     server: Endpoint,
     _shutdown: Shutdown,
+}
+
+fn bank() -> Caller {
+    Caller::Company("tf-bank".parse().unwrap())
+}
+
+fn operator(name: &str) -> Caller {
+    Caller::CompanyOperator("tf-bank".parse().unwrap(), name.parse().unwrap())
 }
 
 impl Desk {
@@ -54,16 +59,19 @@ impl Desk {
         let config = folder.path().join("company.toml");
         let database = folder.path().join("company.db");
         let settings = format!(
-            "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n[information]\ntoken = 'token-of-the-company'\n\
-             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = {{ sato = '{TOKEN}' }}\n",
+            "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\ninformation.endpoint = 'https://127.0.0.1:1'\n\
+             callers.operators = ['sato']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n",
             database.display()
         );
         std::fs::write(&config, settings).unwrap();
+        let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
+        let tls = authority.issue_temporary(&bank()).unwrap();
         let config = musubi_company_server::Config::load(Some(&config)).unwrap();
+        let config = musubi_company_server::Config { tls, ..config };
         let app = musubi_company_server::App::build(config, Arc::new(SystemClock)).await.unwrap();
         let (server, shutdown) = (app.endpoint(), Shutdown::new(Duration::from_secs(1)));
         tokio::spawn(app.run(shutdown.clone()));
-        Self { folder, server, _shutdown: shutdown }
+        Self { folder, authority, server, _shutdown: shutdown }
     }
 
     /// At a peer that answers for followers and distributions.
@@ -76,11 +84,13 @@ impl Desk {
         routes
             .add_service(FollowerServiceServer::new(peer.clone()))
             .add_service(DistributionServiceServer::new(peer.clone()));
-        let auth = Authenticator::new(vec![(Secret::new(TOKEN), Caller::Operator("sato".parse().unwrap()))])
-            .unwrap();
+        let auth = Authenticator::new(COMPANY, [operator("sato")]);
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
+        let identity = authority.identity(&bank()).unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(1));
-        shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
-        (Self { folder: tempfile::tempdir().unwrap(), server, _shutdown: shutdown }, peer)
+        shutdown.spawn("peer", bound.serve(routes.routes(), identity, auth, shutdown.clone()));
+        (Self { folder, authority, server, _shutdown: shutdown }, peer)
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {
@@ -89,10 +99,15 @@ impl Desk {
         path.display().to_string()
     }
 
+    /// An operator's certificate; key and authority stand beside it.
+    fn certificate(&self, name: &str) -> String {
+        self.authority.issue_temporary(&operator(name)).unwrap().certificate.display().to_string()
+    }
+
     /// Runs `musubi` with these arguments, and gives what it wrote.
     async fn run(&self, arguments: &[&str]) -> (Result<Ending, Error>, String) {
-        let token = self.file("token", format!("{TOKEN}\n").as_bytes());
-        let connection = ["--server", self.server.as_str(), "--token-file", &token];
+        let certificate = self.certificate("sato");
+        let connection = ["--server", self.server.as_str(), "--certificate", &certificate];
         let command = Command::try_parse_from(["musubi"].iter().chain(arguments).chain(&connection)).unwrap();
         let mut out = Vec::new();
         let ending = match command {
@@ -157,12 +172,14 @@ async fn refusals_are_shown_as_field_problem_and_remedy() {
 }
 
 #[tokio::test]
-async fn a_missing_server_or_token_is_named() {
+async fn a_missing_server_or_certificate_is_named() {
     for (arguments, field) in [
-        (&["musubi", "customers", "purge", "--token-file", "x"][..], "--server"),
+        (&["musubi", "customers", "purge", "--certificate", "x"][..], "--server"),
+        (&["musubi", "customers", "purge", "--server", "https://127.0.0.1:1"][..], "--certificate"),
         (
-            &["musubi", "customers", "purge", "--server", "http://127.0.0.1:1", "--token-file", "/nowhere"][..],
-            "--token-file",
+            &["musubi", "customers", "purge", "--server", "https://127.0.0.1:1", "--certificate", "/nowhere"]
+                [..],
+            "--certificate",
         ),
     ] {
         let Ok(Command::Customers(command)) = Command::try_parse_from(arguments) else { panic!("{field}") };
@@ -171,14 +188,18 @@ async fn a_missing_server_or_token_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_and_a_token_that_is_not_known_have_remedies_for_who_typed_them() {
+async fn a_server_that_is_away_and_an_operator_who_is_not_known_have_remedies_for_who_typed_them() {
     let desk = Desk::at_company().await;
-    let token = desk.file("another", b"token-of-a-stranger");
+    let stranger = desk.certificate("stranger");
     for (server, field, remedy) in [
-        (desk.server.as_str(), "--token-file", "give an operator's token of this company server"),
-        ("http://127.0.0.1:1", "", "start the company server, or name another with --server; then repeat it"),
+        (desk.server.as_str(), "--certificate", "give the certificate of an operator of this company server"),
+        (
+            "https://127.0.0.1:1",
+            "",
+            "start the company server, or name another with --server; then repeat it",
+        ),
     ] {
-        let arguments = ["musubi", "customers", "list", "--server", server, "--token-file", &token];
+        let arguments = ["musubi", "customers", "list", "--server", server, "--certificate", &stranger];
         let Ok(Command::Customers(command)) = Command::try_parse_from(arguments) else { panic!("{server}") };
         let error = command.run(&mut Vec::new()).await.unwrap_err();
         assert_eq!((error.field.as_str(), error.remedy.as_str()), (field, remedy), "{error}");

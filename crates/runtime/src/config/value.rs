@@ -75,7 +75,7 @@ impl<'de> Visitor<'de> for SecretVisitor {
     }
 }
 
-/// Where a peer is called: `http://host:port`.
+/// Where a peer is called: `https://host:port`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(String);
 
@@ -87,7 +87,7 @@ impl Endpoint {
             let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
             address.set_ip(if address.is_ipv4() { v4 } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
         }
-        Self(format!("http://{address}"))
+        Self(format!("https://{address}"))
     }
 
     /// The URL.
@@ -102,7 +102,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let good = text.parse::<Uri>().is_ok_and(|uri| {
-            uri.scheme_str() == Some("http")
+            uri.scheme_str() == Some("https")
                 && uri.host().is_some_and(|host| !host.is_empty())
                 && uri.port_u16().is_some_and(|port| port > 0)
                 && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
@@ -112,7 +112,7 @@ impl FromStr for Endpoint {
             return Ok(Self(text.trim_end_matches('/').to_owned()));
         }
         let problem = format!("{} is no address of a peer", shape(text));
-        Err(Error::new(ErrorKind::InvalidArgument, problem, "write http://host:port"))
+        Err(Error::new(ErrorKind::InvalidArgument, problem, "write https://host:port"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The door of a server: who comes in, how many at once, for how long.
 //!
-//! Every call passes here before any handler. Health passes freely, so that an overloaded or draining server still answers it.
+//! Every call passes here before any handler. Health is for every known caller and takes no place, so that an overloaded or
+//! draining server still answers it.
 //! Surprising: a place is held while the handler works, and not while its response streams, so that long streams don't
 //! starve the rest; the drain waits for both.
 
@@ -14,14 +15,15 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Status, body::Body, service::Routes, transport::server::TcpConnectInfo};
+use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
 use tracing::{Instrument as _, info_span, warn};
 
 use super::{auth::Authenticator, body::EndingBody, status};
+use crate::tls::connection::Peer;
 
 /// A call whose caller gave no deadline ends after this.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -76,22 +78,38 @@ impl Service<Request<Body>> for Admission {
         let mut routes = self.routes.clone();
         let rules = Arc::clone(&self.rules);
         if request.uri().path().starts_with(HEALTH) {
-            return Box::pin(async move { routes.call(request).await });
+            return Box::pin(async move {
+                match rules.caller(&request) {
+                    Ok(_known) => routes.call(request).await,
+                    Err(refused) => Ok(refused.into_http()),
+                }
+            });
         }
         Box::pin(async move { Ok(rules.run(routes, request).await.unwrap_or_else(Status::into_http)) })
     }
 }
 
 impl Rules {
+    /// Who calls, by the certificate of the connection.
+    fn caller(&self, request: &Request<Body>) -> Result<Caller, Status> {
+        let peer = request.extensions().get::<Peer>();
+        let parties = peer.map_or(&[][..], |peer| &peer.parties);
+        self.auth.identify(parties).map_err(|error| {
+            let address = peer.map(|peer| peer.address);
+            warn!(method = request.uri().path(), ?address, "refused: {}", error.problem);
+            status::to_status(error)
+        })
+    }
+
     async fn run(&self, mut routes: Routes, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
             return Err(stopping());
         }
+        let caller = self.caller(&request)?;
         let method = request.uri().path();
-        let caller = self.auth.identify(request.headers()).map_err(|error| {
-            let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-            warn!(method, ?peer, "refused: {}", error.problem);
+        self.auth.permit(&caller, method).map_err(|error| {
+            warn!(method, "denied: {}", error.problem);
             status::to_status(error)
         })?;
         let _place = self.places.try_acquire().map_err(|_full| {

@@ -1,129 +1,58 @@
-//! Who calls: bearer tokens into callers, and what a handler asks about its caller.
+//! Who calls: the parties of a certificate into one caller, what that one may call, and what a handler asks about it.
 //!
-//! A handler never reads a caller out of a message. How a caller is found stands in one place, `Authenticator::identify`.
-//! Surprising: a token is compared with every known one, always, so that the time taken tells nothing.
+//! A handler never reads a caller out of a message, and needn't ask whether its caller may call it: the table of callers is
+//! read at the door. Surprising: a certificate that names two of those who are known is nobody's, because nobody can say which.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
-use http::{HeaderMap, header::AUTHORIZATION};
 use musubi_domain::{
     Error, ErrorKind,
+    caller::{Caller, MayCall},
     id::{CarrierId, CompanyId, OperatorName},
 };
-use sha2::{Digest as _, Sha256};
-use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tonic::{Request, Status};
-use tracing::warn;
 
 use super::status::to_status;
-use crate::config::Secret;
 
-/// The fewest characters of a token.
-const SHORTEST_TOKEN: usize = 16;
-
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Caller {
-    /// A company's server, or its people.
-    Company(CompanyId),
-    /// A carrier.
-    Carrier(CarrierId),
-    /// The information-management server.
-    Information,
-    /// An operator of the called node, by name.
-    Operator(OperatorName),
-    /// A consumer's terminal.
-    Terminal,
+/// Whom a server knows, and who of them may call what. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    known: Arc<HashSet<Caller>>,
+    table: &'static [MayCall],
 }
-
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Company(id) => write!(f, "company {id}"),
-            Self::Carrier(id) => write!(f, "carrier {id}"),
-            Self::Information => f.write_str("information"),
-            Self::Operator(name) => write!(f, "operator {name}"),
-            Self::Terminal => f.write_str("terminal"),
-        }
-    }
-}
-
-/// Finds the caller of a request. Cheap to clone.
-#[derive(Clone)]
-pub struct Authenticator(Arc<[([u8; 32], Caller)]>);
 
 impl Authenticator {
-    /// Knows these tokens. A caller may have several, so that they can be rotated.
-    ///
-    /// # Errors
-    /// When a token is shorter than 16 characters, can't stand in a header, or belongs to two callers; `field` is `token`.
-    pub fn new(tokens: Vec<(Secret, Caller)>) -> Result<Self, Error> {
-        let mut known: Vec<([u8; 32], Caller)> = Vec::with_capacity(tokens.len());
-        for (token, caller) in tokens {
-            check_token(&token, "token")
-                .map_err(|error| Error { problem: format!("{caller}: {}", error.problem), ..error })?;
-            let digest = digest(token.expose().as_bytes());
-            if let Some((_, other)) = known.iter().find(|(known, other)| *known == digest && *other != caller)
-            {
-                let problem = format!("{caller} and {other} have the same token");
-                return Err(Error::invalid("token", problem, "give each its own"));
-            }
-            known.push((digest, caller));
-        }
-        Ok(Self(known.into()))
+    /// Knows these parties, and lets them call what the table says.
+    pub fn new(table: &'static [MayCall], known: impl IntoIterator<Item = Caller>) -> Self {
+        Self { known: Arc::new(known.into_iter().collect()), table }
     }
 
-    /// The caller, by the `authorization` header.
+    /// The caller, by the parties that the certificate names.
     ///
     /// # Errors
-    /// `Unauthenticated` when there is no bearer token, or it isn't known.
-    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller, Error> {
-        let refused = |problem| {
-            Error::new(ErrorKind::Unauthenticated, problem, "send authorization: Bearer and a known token")
+    /// `Unauthenticated` when none of them is known, or more than one is.
+    pub(crate) fn identify(&self, parties: &[Caller]) -> Result<Caller, Error> {
+        let mut known = parties.iter().filter(|party| self.known.contains(party));
+        let problem = match (known.next(), known.next()) {
+            (Some(caller), None) => return Ok(caller.clone()),
+            (None, _) => "the certificate names nobody who is known here",
+            (Some(_), Some(_)) => "the certificate names more than one of those who are known here",
         };
-        let header = headers.get(AUTHORIZATION).ok_or_else(|| refused("no authorization"))?;
-        let token =
-            bearer(header.as_bytes()).ok_or_else(|| refused("the authorization is no bearer token"))?;
-        let digest = digest(token);
-        let mut found = u32::MAX;
-        for (index, (known, _)) in (0_u32..).zip(self.0.iter()) {
-            found.conditional_assign(&index, known.ct_eq(&digest));
-        }
-        let caller = usize::try_from(found).ok().and_then(|found| self.0.get(found));
-        caller.map(|(_, caller)| caller.clone()).ok_or_else(|| refused("the token is not known"))
+        Err(Error::new(
+            ErrorKind::Unauthenticated,
+            problem,
+            "show a certificate that names one party whom the called node's configuration knows",
+        ))
     }
-}
 
-impl fmt::Debug for Authenticator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Authenticator({} tokens)", self.0.len())
+    /// Whether this caller may call the method of this path. What the table doesn't allow is denied.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, alike for what another may call and for what there isn't.
+    pub(crate) fn permit(&self, caller: &Caller, path: &str) -> Result<(), Error> {
+        let may = self.table.iter().any(|row| row.is_about(path) && row.who.contains(&caller.kind()));
+        if may { Ok(()) } else { Err(denied(caller)) }
     }
-}
-
-/// Whether a token is long enough and can stand in a header.
-///
-/// # Errors
-/// `InvalidArgument` at `field` when not.
-pub fn check_token(token: &Secret, field: &str) -> Result<(), Error> {
-    let text = token.expose();
-    if text.len() >= SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    let problem = format!("a token of {}", musubi_domain::error::shape(text));
-    Err(Error::invalid(
-        field,
-        problem,
-        "give at least 16 visible ASCII characters without spaces, best random",
-    ))
-}
-
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
-
-fn bearer(header: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = header.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
 /// Who calls.
@@ -142,9 +71,11 @@ pub fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
 pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
     match caller(request)? {
         Caller::Company(id) => Ok(id.clone()),
-        other @ (Caller::Carrier(_) | Caller::Information | Caller::Operator(_) | Caller::Terminal) => {
-            Err(denied(other, "a company"))
-        }
+        other @ (Caller::Carrier(_)
+        | Caller::Information
+        | Caller::Terminal
+        | Caller::CompanyOperator(..)
+        | Caller::TerminalOperator(_)) => Err(to_status(denied(other))),
     }
 }
 
@@ -155,18 +86,12 @@ pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
 pub fn carrier<T>(request: &Request<T>) -> Result<CarrierId, Status> {
     match caller(request)? {
         Caller::Carrier(id) => Ok(id.clone()),
-        other @ (Caller::Company(_) | Caller::Information | Caller::Operator(_) | Caller::Terminal) => {
-            Err(denied(other, "a carrier"))
-        }
+        other @ (Caller::Company(_)
+        | Caller::Information
+        | Caller::Terminal
+        | Caller::CompanyOperator(..)
+        | Caller::TerminalOperator(_)) => Err(to_status(denied(other))),
     }
-}
-
-/// Only the information-management server calls.
-///
-/// # Errors
-/// PERMISSION_DENIED when another does.
-pub fn information<T>(request: &Request<T>) -> Result<(), Status> {
-    only(request, &Caller::Information, "the information-management server")
 }
 
 /// The operator who calls.
@@ -175,125 +100,90 @@ pub fn information<T>(request: &Request<T>) -> Result<(), Status> {
 /// PERMISSION_DENIED when another does.
 pub fn operator<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match caller(request)? {
-        Caller::Operator(name) => Ok(name.clone()),
+        Caller::CompanyOperator(_, name) | Caller::TerminalOperator(name) => Ok(name.clone()),
         other @ (Caller::Company(_) | Caller::Carrier(_) | Caller::Information | Caller::Terminal) => {
-            Err(denied(other, "an operator"))
+            Err(to_status(denied(other)))
         }
     }
 }
 
-/// Only a terminal calls.
-///
-/// # Errors
-/// PERMISSION_DENIED when another does.
-pub fn terminal<T>(request: &Request<T>) -> Result<(), Status> {
-    only(request, &Caller::Terminal, "a terminal")
-}
-
-fn only<T>(request: &Request<T>, wanted: &Caller, name: &str) -> Result<(), Status> {
-    let caller = caller(request)?;
-    if caller == wanted { Ok(()) } else { Err(denied(caller, name)) }
-}
-
-fn denied(caller: &Caller, wanted: &str) -> Status {
-    let problem = format!("this call is for {wanted} and came from {caller}");
-    warn!("refused: {problem}");
-    to_status(Error::new(ErrorKind::PermissionDenied, problem, "call with the token of one who may"))
+fn denied(caller: &Caller) -> Error {
+    let problem = format!("{caller} may not call this");
+    Error::new(ErrorKind::PermissionDenied, problem, "call as one who may; the table of callers says who")
 }
 
 #[cfg(test)]
 mod tests {
+    use musubi_domain::caller::CallerKind;
+
     use super::*;
 
-    fn operator_sato() -> Caller {
-        Caller::Operator("sato".parse().unwrap())
+    fn party(name: &str) -> Caller {
+        name.parse().unwrap()
     }
 
-    fn known() -> Authenticator {
-        let company = || Caller::Company("tf-bank".parse().unwrap());
-        let callers = [
-            ("token-of-the-bank-old", company()),
-            ("token-of-the-bank-new", company()),
-            ("token-of-operators", operator_sato()),
-        ];
-        Authenticator::new(callers.map(|(token, caller)| (Secret::new(token), caller)).into()).unwrap()
-    }
-
-    fn identify(authorization: &'static str) -> Result<Caller, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, http::HeaderValue::from_static(authorization));
-        known().identify(&headers)
+    fn door() -> Authenticator {
+        const TABLE: &[MayCall] = &[MayCall {
+            service: "a.v1.B",
+            methods: &["Get"],
+            who: &[CallerKind::Company, CallerKind::Operator],
+        }];
+        Authenticator::new(
+            TABLE,
+            ["company/tf-bank", "carrier/kumo", "company/tf-bank/operator/sato"].map(party),
+        )
     }
 
     #[test]
-    fn each_token_of_a_caller_finds_it() {
-        for token in ["Bearer token-of-the-bank-old", "bearer token-of-the-bank-new"] {
-            assert_eq!(identify(token).unwrap(), Caller::Company("tf-bank".parse().unwrap()));
-        }
-        assert_eq!(identify("Bearer token-of-operators").unwrap(), operator_sato());
-        for wrong in
-            ["Bearer token-of-operator", "Bearer token-of-operatorss", "Bearer", "token-of-operators"]
-        {
-            let error = identify(wrong).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Unauthenticated);
-            assert!(!error.to_string().contains("operators"), "{error}");
+    fn a_certificate_is_its_one_known_party_and_otherwise_nobody() {
+        let who = |names: &[&str]| door().identify(&names.iter().map(|name| party(name)).collect::<Vec<_>>());
+        assert_eq!(who(&["company/tf-bank"]), Ok(party("company/tf-bank")));
+        assert_eq!(who(&["company/minato-power", "carrier/kumo"]), Ok(party("carrier/kumo")));
+        for nobody in [
+            &[][..],
+            &["company/minato-power"],
+            &["company/minato-power/operator/sato"],
+            &["information"],
+            &["company/tf-bank", "carrier/kumo"],
+        ] {
+            assert_eq!(who(nobody).unwrap_err().kind, ErrorKind::Unauthenticated, "{nobody:?}");
         }
     }
 
     #[test]
-    fn token_that_is_short_odd_or_shared_is_refused_without_being_shown() {
-        let refused = |tokens: &[(&str, Caller)]| {
-            let tokens = tokens.iter().map(|(token, caller)| (Secret::new(*token), caller.clone())).collect();
-            let error = Authenticator::new(tokens).unwrap_err();
-            assert_eq!(error.field, "token");
-            error.to_string()
-        };
-        for token in ["", "fifteen-letters", "with spaces in it, long", "改行を含むトークンは使えない"]
-        {
-            let sentence = refused(&[(token, operator_sato())]);
-            assert!(
-                sentence.starts_with("token: operator sato: a token of ")
-                    && (token.is_empty() || !sentence.contains(token))
-            );
+    fn what_no_row_allows_is_denied() {
+        let may = |name: &str, path: &str| door().permit(&party(name), path).is_ok();
+        assert!(may("company/tf-bank", "/a.v1.B/Get") && may("company/tf-bank/operator/sato", "/a.v1.B/Get"));
+        assert!(!may("carrier/kumo", "/a.v1.B/Get"));
+        for path in [
+            "/a.v1.B/Put",
+            "/a.v1.C/Get",
+            "/",
+            "",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert!(!may("company/tf-bank", path), "{path}");
         }
-        let shared = "the-same-for-everyone";
-        let sentence = refused(&[(shared, operator_sato()), (shared, Caller::Information)]);
-        assert_eq!(sentence, "token: information and operator sato have the same token; give each its own");
-        let kato = Caller::Operator("kato".parse().unwrap());
-        let sentence = refused(&[(shared, operator_sato()), (shared, kato)]);
-        assert!(
-            sentence.contains("operator kato and operator sato"),
-            "two people are two callers: {sentence}"
-        );
     }
 
     #[test]
     fn each_question_is_answered_only_for_its_caller() {
-        let callers = [
-            Caller::Company("tf-bank".parse().unwrap()),
-            Caller::Carrier("north".parse().unwrap()),
-            Caller::Information,
-            operator_sato(),
-            Caller::Terminal,
-        ];
+        let callers =
+            ["company/tf-bank", "carrier/kumo", "terminal/operator/sato", "information", "terminal"]
+                .map(party);
         type Question = fn(&Request<()>) -> Result<(), Status>;
-        let questions: [Question; 5] = [
+        let questions: [Question; 3] = [
             |request| company(request).map(drop),
             |request| carrier(request).map(drop),
-            information,
             |request| operator(request).map(drop),
-            terminal,
         ];
         for (who, caller) in callers.iter().enumerate() {
             let mut request = Request::new(());
             request.extensions_mut().insert(caller.clone());
             for (question, ask) in questions.iter().enumerate() {
                 let code = ask(&request).map_err(|status| status.code());
-                assert_eq!(
-                    code,
-                    if who == question { Ok(()) } else { Err(tonic::Code::PermissionDenied) },
-                    "{caller}"
-                );
+                let expected = if who == question { Ok(()) } else { Err(tonic::Code::PermissionDenied) };
+                assert_eq!(code, expected, "{caller}");
             }
         }
         assert_eq!(operator(&Request::new(())).unwrap_err().code(), tonic::Code::Unauthenticated);

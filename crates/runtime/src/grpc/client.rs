@@ -1,24 +1,27 @@
-//! The gRPC client of every node: one channel to a peer, with the caller's token and a deadline on every call.
+//! The gRPC client of every node: one channel to a peer, over TLS as the caller, with a deadline on every call.
 //!
 //! A generated client takes the channel as it is: `XServiceClient::new(channel)`. It connects at the first call and again
 //! whenever the connection is lost. Surprising: a call without a deadline doesn't exist, except on a channel that was made
-//! [`AuthorizedChannel::open_ended`], where the response's beginning has the deadline and its stream has none.
+//! [`PeerChannel::open_ended`], where the response's beginning has the deadline and its stream has none.
 
 use std::{
-    future,
+    future, io,
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use musubi_domain::Error;
-use tokio::time::Instant;
+use http::{HeaderValue, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use musubi_domain::{Error, caller::Caller};
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{Status, body::Body, transport::Channel};
-use tower::{Service, ServiceExt as _};
+use tower::{Service, ServiceExt as _, service_fn};
 
-use super::{admission::parse_timeout, auth, body::EndingBody, status};
-use crate::config::{Endpoint, Secret};
+use super::{admission::parse_timeout, body::EndingBody, status};
+use crate::{config::Endpoint, tls::Identity};
 
 const TIMEOUT: &str = "grpc-timeout";
 const CONNECT: Duration = Duration::from_secs(3);
@@ -40,40 +43,63 @@ impl Default for ClientOptions {
 
 /// A connection to a peer, made when it is needed. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
-pub struct AuthorizedChannel {
-    channel: Channel,
-    authorization: HeaderValue,
+pub struct PeerChannel {
+    pub(super) channel: Channel,
     deadline: Duration,
     open_ended: bool,
 }
 
-/// A channel to `endpoint` that calls as the owner of `token`. Nothing is connected before the first call. Needs a tokio
-/// runtime.
+/// A channel to `endpoint` that calls as `identity`. The peer's certificate has to be good for the endpoint's host, and to name
+/// `expected` where that is given. Nothing is connected before the first call. Needs a tokio runtime.
 ///
 /// # Errors
-/// When the token can't be one.
+/// When the endpoint can't be one.
 pub fn connect(
+    identity: &Identity,
     endpoint: &Endpoint,
-    token: &Secret,
+    expected: Option<&Caller>,
     options: ClientOptions,
-) -> Result<AuthorizedChannel, Error> {
-    auth::check_token(token, "token")?;
-    let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-        .map_err(|_| Error::invalid("token", "can not stand in a header", "use visible ASCII"))?;
-    authorization.set_sensitive(true);
+) -> Result<PeerChannel, Error> {
+    let wrong = || Error::invalid("endpoint", "is no URL", "write https://host:port");
+    let (identity, expected) = (identity.clone(), expected.cloned());
+    let dial = move |uri: Uri| {
+        let (identity, expected) = (identity.clone(), expected.clone());
+        async move { dial(&uri, &identity, expected.as_ref()).await.map(TokioIo::new) }
+    };
     let (ping, sign_of_life) = PING;
     let channel = Channel::from_shared(endpoint.as_str().to_owned())
-        .map_err(|_| Error::invalid("endpoint", "is no URL", "write http://host:port"))?
+        .map_err(|_| wrong())?
         .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(ping)
         .keep_alive_timeout(sign_of_life)
         .keep_alive_while_idle(true)
-        .connect_lazy();
-    Ok(AuthorizedChannel { channel, authorization, deadline: options.deadline, open_ended: false })
+        .connect_with_connector_lazy(service_fn(dial));
+    Ok(PeerChannel { channel, deadline: options.deadline, open_ended: false })
 }
 
-impl AuthorizedChannel {
+/// A connection after its handshake.
+pub(super) async fn dial(
+    uri: &Uri,
+    identity: &Identity,
+    expected: Option<&Caller>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let address = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host = ServerName::try_from(host).map_err(io::Error::other)?;
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let stream = TlsConnector::from(identity.client()).connect(host, stream).await?;
+    if let Some(expected) = expected {
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let named = certificate.is_some_and(|certificate| identity.parties(certificate).contains(expected));
+        if !named {
+            return Err(io::Error::other(format!("who answers there has no certificate of {expected}")));
+        }
+    }
+    Ok(stream)
+}
+
+impl PeerChannel {
     /// The same connection, for calls that have this long: uploads, long lists.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
@@ -88,7 +114,7 @@ impl AuthorizedChannel {
     }
 }
 
-impl Service<Request<Body>> for AuthorizedChannel {
+impl Service<Request<Body>> for PeerChannel {
     type Response = Response<Body>;
     type Error = Status;
     type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
@@ -99,7 +125,6 @@ impl Service<Request<Body>> for AuthorizedChannel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
         let asked = headers.get(TIMEOUT).and_then(|value| parse_timeout(value.to_str().ok()?));
         let open_ended = self.open_ended && asked.is_none();
         let deadline = asked.unwrap_or(self.deadline);

@@ -1,20 +1,23 @@
 //! The gRPC server of every node: bind, serve, drain.
 //!
-//! It serves the node's contracts behind [admission](super::auth), and health and reflection beside them, with the limits that
+//! It serves the node's contracts behind [admission](super::auth), and health beside them, over mutual TLS and with the limits that
 //! tonic leaves open. Surprising: the drain goes on accepting connections. Old connections are told to go away and their
 //! calls finish; on new ones health says NOT_SERVING and every other call is refused as UNAVAILABLE, which is safe to repeat.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures::Stream;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{admission::Admission, auth::Authenticator};
-use crate::{config::Endpoint, lifecycle::Shutdown};
+use crate::{
+    config::Endpoint,
+    lifecycle::Shutdown,
+    tls::{Identity, connection::Acceptor},
+};
 
 /// Concurrent streams of a connection; tonic's default is no limit.
 const STREAMS: u32 = 200;
@@ -24,6 +27,8 @@ const ERROR_RESETS: usize = 256;
 const HEADER_BYTES: u32 = 16 * 1024;
 /// How often a silent connection is asked for a sign of life, and how long it has to give one.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// How old a connection gets: after it, whoever calls shows the certificate again. Calls under way end first.
+const AGE: Duration = Duration::from_secs(3600);
 /// From the end of the last call to the closing of its connection: its last bytes are still on their way.
 const FLUSH: Duration = Duration::from_millis(500);
 
@@ -41,9 +46,6 @@ pub enum ServerError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The descriptors of the contracts can't be read.
-    #[error("the descriptors for reflection can not be read: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
     /// The transport gave up.
     #[error("the server stopped: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -120,37 +122,29 @@ impl Bound {
         self.health.clone()
     }
 
-    /// Serves `routes` until the shutdown has drained it. `descriptors` are the encoded descriptor sets, for reflection.
+    /// Serves `routes` until the shutdown has drained it, over TLS as `identity`, to those whom `auth` knows.
     ///
     /// Run it as a task: `shutdown.spawn("grpc", bound.serve(…))`. The drain waits for responses that stream, so a handler
     /// whose stream has no end of its own ends it when [`Shutdown::token`] is cancelled.
     ///
     /// # Errors
-    /// When the descriptors can't be read or the transport gives up.
+    /// When the transport gives up.
     pub async fn serve(
         self,
         routes: Routes,
-        descriptors: &'static [&'static [u8]],
+        identity: Identity,
         auth: Authenticator,
         shutdown: Shutdown,
     ) -> Result<(), ServerError> {
-        let mut reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        for set in descriptors {
-            reflection = reflection.register_encoded_file_descriptor_set(set);
-        }
         let health = tonic_health::server::HealthService::from_health_reporter(self.health.0.clone());
-        let routes = routes
-            .add_service(tonic_health::pb::health_server::HealthServer::new(health))
-            .add_service(reflection.build_v1()?);
+        let routes = routes.add_service(tonic_health::pb::health_server::HealthServer::new(health));
         let (soft, hard, calls) = (shutdown.token(), shutdown.hard_token(), TaskTracker::new());
         let door = Admission::new(routes, auth, soft.clone(), hard.clone(), calls.clone());
         info!("serving gRPC on {}", self.address);
 
-        let serve = |until| {
-            let connections = connections(Arc::clone(&self.listener));
-            transport().serve_with_incoming_shutdown(door.clone(), connections, until)
-        };
+        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone());
+        let serve =
+            |until| transport().serve_with_incoming_shutdown(door.clone(), acceptor.connections(), until);
         let working = serve(soft.clone().cancelled_owned());
         let draining = async {
             soft.cancelled().await;
@@ -167,7 +161,7 @@ impl Bound {
             ended = working => ended?,
             ended = draining => ended?,
             () = drained => {}
-            () = hard.cancelled() => {}
+            () = identity.keep_fresh(hard.clone()) => {}
         }
         info!("stopped serving gRPC on {}", self.address);
         Ok(())
@@ -182,19 +176,5 @@ fn transport() -> tonic::transport::Server {
         .http2_max_header_list_size(Some(HEADER_BYTES))
         .http2_keepalive_interval(Some(ping))
         .http2_keepalive_timeout(Some(sign_of_life))
-}
-
-/// The connections that come, for ever; an error of one (too many open files) is waited out.
-fn connections(listener: Arc<TcpListener>) -> impl Stream<Item = Result<TcpStream, io::Error>> {
-    futures::stream::unfold(listener, |listener| async move {
-        loop {
-            match listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream)) {
-                Ok(stream) => return Some((Ok(stream), listener)),
-                Err(error) => {
-                    warn!("a connection was not accepted: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    })
+        .max_connection_age(AGE)
 }

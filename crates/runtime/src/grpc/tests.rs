@@ -13,14 +13,17 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::uri::PathAndQuery;
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{
+    Error, ErrorKind,
+    caller::{CallerKind, MayCall},
+};
+use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
 use tonic::{
     Code, Request, Response, Status,
     body::Body,
     server::{NamedService, ServerStreamingService, UnaryService},
     service::Routes,
-    transport::Channel,
 };
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -30,19 +33,27 @@ use tower::Service;
 
 use super::{
     MAX_MESSAGE_BYTES,
-    auth::{self, Authenticator, Caller},
-    client::{AuthorizedChannel, ClientOptions, connect},
+    auth::{self, Authenticator},
+    client::{ClientOptions, PeerChannel, connect},
     retry::{Backoff, with_retry},
     server::{Bound, Server, ServerError},
     status::{from_status, to_status},
 };
 use crate::{
-    config::{Endpoint, Secret},
+    config::Endpoint,
     lifecycle::Shutdown,
+    tls::{Identity, authority::Authority},
 };
 
-const COMPANY: &str = "token-of-the-company";
-const CARRIER: &str = "token-of-the-carrier";
+const COMPANY: &str = "company/tf-bank";
+const CARRIER: &str = "carrier/north";
+/// The server's own.
+const INFORMATION: &str = "information";
+const TABLE: &[MayCall] = &[MayCall {
+    service: "test.Echo",
+    methods: &["Say", "Stream"],
+    who: &[CallerKind::Company, CallerKind::Carrier],
+}];
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Answers by the request's text.
@@ -118,10 +129,13 @@ impl ServerStreamingService<String> for Echo {
     }
 }
 
+/// A server, and the authority of whoever calls it.
 struct Node {
     endpoint: Endpoint,
     shutdown: Shutdown,
     echo: Echo,
+    authority: Authority,
+    _folder: TempDir,
 }
 
 async fn start(drain: Duration) -> Node {
@@ -131,30 +145,45 @@ async fn start(drain: Duration) -> Node {
 }
 
 fn serve(bound: Bound, drain: Duration) -> Node {
+    let (folder, authority) = authority();
+    serve_under(bound, drain, folder, authority)
+}
+
+fn serve_under(bound: Bound, drain: Duration, folder: TempDir, authority: Authority) -> Node {
     let echo = Echo { inside: Arc::default(), finish: Arc::new(Semaphore::new(0)) };
     let (endpoint, shutdown) = (bound.endpoint(), Shutdown::new(drain));
-    let callers = vec![
-        (Secret::new(COMPANY), Caller::Company("tf-bank".parse().unwrap())),
-        (Secret::new(CARRIER), Caller::Carrier("north".parse().unwrap())),
-    ];
-    let auth = Authenticator::new(callers).unwrap();
-    shutdown.spawn("grpc", bound.serve(Routes::new(echo.clone()), &[], auth, shutdown.clone()));
-    Node { endpoint, shutdown, echo }
+    let identity = authority.identity(&INFORMATION.parse().unwrap()).unwrap();
+    let auth = Authenticator::new(TABLE, [COMPANY, CARRIER].map(|party| party.parse().unwrap()));
+    shutdown.spawn("grpc", bound.serve(Routes::new(echo.clone()), identity, auth, shutdown.clone()));
+    Node { endpoint, shutdown, echo, authority, _folder: folder }
+}
+
+fn authority() -> (TempDir, Authority) {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::temporary(folder.path()).unwrap();
+    (folder, authority)
+}
+
+fn channel(endpoint: &Endpoint, identity: &Identity) -> PeerChannel {
+    connect(identity, endpoint, None, ClientOptions::default()).unwrap()
 }
 
 impl Node {
-    fn channel(&self, token: &str) -> AuthorizedChannel {
-        connect(&self.endpoint, &Secret::new(token), ClientOptions::default()).unwrap()
+    fn identity(&self, party: &str) -> Identity {
+        self.authority.identity(&party.parse().unwrap()).unwrap()
+    }
+
+    fn channel(&self, party: &str) -> PeerChannel {
+        channel(&self.endpoint, &self.identity(party))
     }
 
     async fn health(&self) -> Result<ServingStatus, Status> {
-        let channel = Channel::from_shared(self.endpoint.to_string()).unwrap().connect_lazy();
-        let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
+        let answer = HealthClient::new(self.channel(CARRIER)).check(HealthCheckRequest::default()).await?;
         Ok(answer.into_inner().status())
     }
 }
 
-async fn say(channel: &AuthorizedChannel, text: &str) -> Result<String, Status> {
+async fn say(channel: &PeerChannel, text: &str) -> Result<String, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
     grpc.ready().await?;
     let path = PathAndQuery::from_static("/test.Echo/Say");
@@ -162,7 +191,7 @@ async fn say(channel: &AuthorizedChannel, text: &str) -> Result<String, Status> 
     Ok(grpc.unary(Request::new(text.to_owned()), path, codec).await?.into_inner())
 }
 
-async fn listen(channel: &AuthorizedChannel) -> Result<tonic::Streaming<String>, Status> {
+async fn listen(channel: &PeerChannel) -> Result<tonic::Streaming<String>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await?;
     let path = PathAndQuery::from_static("/test.Echo/Stream");
@@ -171,52 +200,33 @@ async fn listen(channel: &AuthorizedChannel) -> Result<tonic::Streaming<String>,
 }
 
 #[tokio::test]
-async fn token_decides_who_calls() {
+async fn the_certificate_decides_who_calls() {
     let node = start(SHORT).await;
-    assert_eq!(say(&node.channel(COMPANY), "who").await.unwrap(), "company tf-bank");
-    assert_eq!(say(&node.channel(CARRIER), "who").await.unwrap(), "carrier north");
+    assert_eq!(say(&node.channel(COMPANY), "who").await.unwrap(), COMPANY);
+    assert_eq!(say(&node.channel(CARRIER), "who").await.unwrap(), CARRIER);
     assert_eq!(say(&node.channel(COMPANY), "company").await.unwrap(), "tf-bank");
     assert_eq!(say(&node.channel(CARRIER), "company").await.unwrap_err().code(), Code::PermissionDenied);
-    let wrong = say(&node.channel("token-of-nobody-at-all"), "who").await.unwrap_err();
-    assert_eq!(from_status(&wrong).kind, ErrorKind::Unauthenticated);
-}
-
-#[tokio::test]
-async fn call_without_a_known_bearer_token_is_refused_before_any_handler() {
-    let node = start(SHORT).await;
-    for authorization in
-        [None, Some(""), Some("Bearer "), Some("Bearer"), Some("Basic token-of-the-company"), Some(COMPANY)]
-    {
-        let channel = Channel::from_shared(node.endpoint.to_string()).unwrap().connect_lazy();
-        let mut grpc = tonic::client::Grpc::new(channel);
-        grpc.ready().await.unwrap();
-        let mut request = Request::new("who".to_owned());
-        if let Some(value) = authorization {
-            request.metadata_mut().insert("authorization", value.parse().unwrap());
-        }
-        // A method that doesn't exist is refused alike, so that nobody learns which do.
-        let path = PathAndQuery::from_static("/test.Echo/Nothing");
-        let answer = grpc.unary(request, path, ProstCodec::<String, String>::default()).await;
-        assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated, "{authorization:?}");
+    for stranger in ["company/minato-power", "carrier/south", INFORMATION, "company/tf-bank/operator/sato"] {
+        let refused = say(&node.channel(stranger), "who").await.unwrap_err();
+        assert_eq!(from_status(&refused).kind, ErrorKind::Unauthenticated, "{stranger}");
+        let health = HealthClient::new(node.channel(stranger)).check(HealthCheckRequest::default()).await;
+        assert_eq!(health.unwrap_err().code(), Code::Unauthenticated, "{stranger}");
     }
 }
 
 #[tokio::test]
-async fn health_needs_no_token_and_reflection_does() {
+async fn what_the_table_does_not_allow_is_denied_before_any_handler() {
     let node = start(SHORT).await;
-    assert_eq!(node.health().await.unwrap(), ServingStatus::Serving);
-    let request = || {
-        use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
-        let message_request = Some(MessageRequest::ListServices(String::new()));
-        stream::once(async { ServerReflectionRequest { host: String::new(), message_request } })
-    };
-    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-    let bare = Channel::from_shared(node.endpoint.to_string()).unwrap().connect_lazy();
-    let refused = ServerReflectionClient::new(bare).server_reflection_info(request()).await;
-    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
-    let known = ServerReflectionClient::new(node.channel(CARRIER)).server_reflection_info(request()).await;
-    let answer = known.unwrap().into_inner().next().await.unwrap().unwrap();
-    assert!(format!("{answer:?}").contains("grpc.health.v1.Health"));
+    // A method that doesn't exist is denied alike, so that nobody learns which do.
+    for path in
+        ["/test.Echo/Nothing", "/test.Echo/", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
+    {
+        let mut grpc = tonic::client::Grpc::new(node.channel(COMPANY));
+        grpc.ready().await.unwrap();
+        let codec = ProstCodec::<String, String>::default();
+        let answer = grpc.unary(Request::new("who".to_owned()), PathAndQuery::from_static(path), codec).await;
+        assert_eq!(answer.unwrap_err().code(), Code::PermissionDenied, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -265,11 +275,9 @@ async fn call_ends_at_its_deadline_on_both_sides() {
     assert!((SHORT / 2..SHORT * 25).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 
     // A client that sends the header and doesn't watch the time itself.
-    let channel = Channel::from_shared(node.endpoint.to_string()).unwrap().connect_lazy();
-    let mut grpc = tonic::client::Grpc::new(channel);
+    let mut grpc = tonic::client::Grpc::new(node.channel(COMPANY).channel);
     grpc.ready().await.unwrap();
     let mut request = Request::new("wait".to_owned());
-    request.metadata_mut().insert("authorization", format!("Bearer {COMPANY}").parse().unwrap());
     request.set_timeout(SHORT);
     let path = PathAndQuery::from_static("/test.Echo/Say");
     let answer = grpc.unary(request, path, ProstCodec::<String, String>::default()).await;
@@ -280,7 +288,9 @@ async fn call_ends_at_its_deadline_on_both_sides() {
 async fn call_ends_at_its_deadline_when_the_peer_is_silent() {
     let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = Endpoint::local(silent.local_addr().unwrap());
-    let channel = connect(&endpoint, &Secret::new(COMPANY), ClientOptions { deadline: SHORT }).unwrap();
+    let (_folder, authority) = authority();
+    let company = authority.identity(&COMPANY.parse().unwrap()).unwrap();
+    let channel = connect(&company, &endpoint, None, ClientOptions { deadline: SHORT }).unwrap();
     let begun = Instant::now();
     assert_eq!(say(&channel, "who").await.unwrap_err().code(), Code::DeadlineExceeded);
     assert!((SHORT..SHORT * 25).contains(&begun.elapsed()), "{:?}", begun.elapsed());
@@ -290,7 +300,8 @@ async fn call_ends_at_its_deadline_when_the_peer_is_silent() {
 async fn peer_that_dies_in_the_middle_of_a_call_is_unavailable() {
     let fragile = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = Endpoint::local(fragile.local_addr().unwrap());
-    let channel = connect(&endpoint, &Secret::new(COMPANY), ClientOptions::default()).unwrap();
+    let (_folder, authority) = authority();
+    let channel = channel(&endpoint, &authority.identity(&COMPANY.parse().unwrap()).unwrap());
     let dies = async {
         let (connection, _) = fragile.accept().await.unwrap();
         tokio::time::sleep(SHORT).await;
@@ -306,13 +317,13 @@ async fn stream_whose_connection_breaks_ends_unavailable() {
     let node = start(SHORT).await;
     let between = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = Endpoint::local(between.local_addr().unwrap());
-    let behind = node.endpoint.as_str().trim_start_matches("http://").to_owned();
+    let behind = node.endpoint.as_str().trim_start_matches("https://").to_owned();
     let wire = tokio::spawn(async move {
         let (mut near, _) = between.accept().await.unwrap();
         let mut far = tokio::net::TcpStream::connect(behind).await.unwrap();
         tokio::io::copy_bidirectional(&mut near, &mut far).await.unwrap();
     });
-    let channel = connect(&endpoint, &Secret::new(COMPANY), ClientOptions::default()).unwrap();
+    let channel = channel(&endpoint, &node.identity(COMPANY));
     let mut stream = listen(&channel.open_ended()).await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), "first");
     wire.abort();
@@ -349,7 +360,8 @@ async fn peer_that_is_not_there_is_unavailable_and_may_come_later() {
     let bound = Server::bind(([127, 0, 0, 1], 0)).await.unwrap();
     let (endpoint, address) = (bound.endpoint(), bound.local_address());
     drop(bound);
-    let channel = connect(&endpoint, &Secret::new(COMPANY), ClientOptions::default()).unwrap();
+    let (folder, authority) = authority();
+    let channel = channel(&endpoint, &authority.identity(&COMPANY.parse().unwrap()).unwrap());
     let status = say(&channel, "who").await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 
@@ -358,10 +370,10 @@ async fn peer_that_is_not_there_is_unavailable_and_may_come_later() {
     let retried = with_retry("who", backoff, &shutdown, || say(&channel, "who"));
     let late = async {
         tokio::time::sleep(SHORT).await;
-        serve(Server::bind(address).await.unwrap(), SHORT)
+        serve_under(Server::bind(address).await.unwrap(), SHORT, folder, authority)
     };
     let (answer, _node) = tokio::join!(retried, late);
-    assert_eq!(answer.unwrap(), "company tf-bank");
+    assert_eq!(answer.unwrap(), COMPANY);
 }
 
 #[tokio::test]

@@ -6,28 +6,28 @@ mod peer;
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use musubi_proto::terminal::v1::{
     GetProgressRequest, GetProgressResponse, ListTalkRoomsRequest, PlayStoriesRequest, Story, TalkRoom, line,
     terminal_service_client::TerminalServiceClient,
 };
 use musubi_runtime::{
     Clock, ManualClock, Shutdown, SystemClock,
-    config::Secret,
     grpc::{
-        client::{AuthorizedChannel, ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
         status::from_status,
     },
+    tls::{Identity, authority::Authority},
 };
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use self::peer::{Mood, Peer, TOKEN, message};
+use self::peer::{Mood, Peer, message};
 use crate::{App, BuildError, Config, config::tests::example, intake::tests::confirming};
 
 /// A running simulator.
 struct Phones {
-    client: TerminalServiceClient<AuthorizedChannel>,
+    client: TerminalServiceClient<PeerChannel>,
     shutdown: Shutdown,
     running: JoinHandle<()>,
 }
@@ -35,8 +35,14 @@ struct Phones {
 fn config(folder: &Path, peer: &Peer) -> Config {
     let mut config = example(folder);
     config.carrier[0].endpoint = peer.endpoint.clone();
-    config.carrier[0].token = Secret::new(TOKEN);
+    config.tls = peer.certificate(&Caller::Terminal);
     config
+}
+
+/// Somebody who operates terminals, of the authority that these terminals believe.
+fn as_operator(config: &Config, name: &str) -> Identity {
+    let authority = Authority::of(config.tls.authorities.parent().unwrap()).unwrap();
+    authority.identity(&Caller::TerminalOperator(name.parse().unwrap())).unwrap()
 }
 
 impl Phones {
@@ -45,9 +51,9 @@ impl Phones {
     }
 
     async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Self {
-        let operator = config.callers.operators[0].clone();
+        let operator = as_operator(&config, config.callers.operators[0].as_str());
         let app = App::build(config, clock).await.unwrap();
-        let channel = connect(&app.endpoint(), &operator, ClientOptions::default()).unwrap();
+        let channel = connect(&operator, &app.endpoint(), None, ClientOptions::default()).unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let run = app.run(shutdown.clone());
         let running = tokio::spawn(async move { drop(run.await) });
@@ -473,14 +479,13 @@ async fn a_database_with_phones_of_a_carrier_that_is_not_configured_is_refused()
 #[tokio::test]
 async fn only_operators_come_in() {
     let (peer, folder) = (Peer::start().await, tempfile::tempdir().unwrap());
-    let mut config = config(folder.path(), &peer);
-    config.callers.operators = vec![Secret::new("another-operator-token")];
+    let config = config(folder.path(), &peer);
     let mut phones = Phones::start(config.clone()).await;
     assert_eq!(phones.progress().await.stories, 0);
     phones.kill().await;
+    let stranger = as_operator(&config, "stranger");
     let app = App::build(config, Arc::new(SystemClock)).await.unwrap();
-    let stranger =
-        connect(&app.endpoint(), &Secret::new("operator-to-terminal"), ClientOptions::default()).unwrap();
+    let stranger = connect(&stranger, &app.endpoint(), None, ClientOptions::default()).unwrap();
     let shutdown = Shutdown::new(Duration::from_secs(5));
     let running = tokio::spawn(app.run(shutdown.clone()));
     let error = refused(TerminalServiceClient::new(stranger).get_progress(GetProgressRequest {}).await);

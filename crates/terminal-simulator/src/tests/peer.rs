@@ -9,8 +9,9 @@ use std::{
 };
 
 use futures::{Stream, stream};
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, caller::Caller};
 use musubi_proto::{
+    callers::CARRIER,
     carrier::v1::{
         Action, AuthenticateRequest, AuthenticateResponse, IncomingMessage, ListVerificationKeysRequest,
         ListVerificationKeysResponse, Person, ReceiveMessagesRequest, ReceiveMessagesResponse,
@@ -23,18 +24,14 @@ use musubi_proto::{
 };
 use musubi_runtime::{
     Shutdown,
-    config::{Endpoint, Secret},
-    grpc::{
-        auth::{Authenticator, Caller},
-        server::Server,
-        status::to_status,
-    },
+    config::Endpoint,
+    grpc::{auth::Authenticator, server::Server, status::to_status},
+    tls::{TlsConfig, authority::Authority},
 };
 use prost::Message as _;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, service::Routes};
-
-pub(super) const TOKEN: &str = "terminal-to-carrier";
 
 /// What the peer does with calls.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -75,6 +72,7 @@ pub(super) struct State {
 pub(super) struct Peer {
     state: Arc<Mutex<State>>,
     pub endpoint: Endpoint,
+    folder: Arc<TempDir>,
     shutdown: Shutdown,
 }
 
@@ -95,10 +93,18 @@ impl Peer {
         routes
             .add_service(HandsetServiceServer::new(Carrier(Arc::clone(&state))))
             .add_service(VerificationServiceServer::new(Carrier(Arc::clone(&state))));
-        let auth = Authenticator::new(vec![(Secret::new(TOKEN), Caller::Terminal)]).unwrap();
+        let auth = Authenticator::new(CARRIER, [Caller::Terminal]);
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let own = Caller::Carrier("kumo".parse().unwrap());
+        let identity = Authority::of(folder.path()).unwrap().identity(&own).unwrap();
         let endpoint = bound.endpoint();
-        shutdown.spawn("peer", bound.serve(routes.routes(), &[], auth, shutdown.clone()));
-        Self { state, endpoint, shutdown }
+        shutdown.spawn("peer", bound.serve(routes.routes(), identity, auth, shutdown.clone()));
+        Self { state, endpoint, folder, shutdown }
+    }
+
+    /// A certificate of the authority that the peer believes.
+    pub(super) fn certificate(&self, party: &Caller) -> TlsConfig {
+        Authority::of(self.folder.path()).unwrap().issue_temporary(party).unwrap()
     }
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {

@@ -6,10 +6,7 @@
 use futures::StreamExt as _;
 use musubi_domain::Error;
 use musubi_proto::information::v1::{EntrustCustomersRequest, custody_service_client::CustodyServiceClient};
-use musubi_runtime::grpc::{
-    MAX_MESSAGE_BYTES,
-    client::{ClientOptions, connect},
-};
+use musubi_runtime::grpc::MAX_MESSAGE_BYTES;
 use tokio::sync::mpsc;
 
 use super::super::{
@@ -41,8 +38,7 @@ pub(super) async fn entrust(
     let stage = screen.begin("people", wanted as u64);
     let (chunks, made) = mpsc::channel(AHEAD);
     let making = tokio::task::spawn_blocking(move || make(wanted, &chunks));
-    let channel =
-        connect(node.endpoint(), &world.tokens.company_at_information, ClientOptions { deadline: UPLOAD })?;
+    let channel = world.channel(&world.company_server(), node.endpoint(), UPLOAD)?;
     let chunks = futures::stream::unfold(made, async |mut made| made.recv().await.map(|chunk| (chunk, made)));
     let entrusted = CustodyServiceClient::new(channel)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)

@@ -18,10 +18,7 @@ use musubi_proto::{
     },
     information::v1::{FollowerOutcome, GetFunnelRequest, follower_service_client::FollowerServiceClient},
 };
-use musubi_runtime::grpc::{
-    client::{AuthorizedChannel, ClientOptions, connect},
-    status::to_status,
-};
+use musubi_runtime::grpc::{client::PeerChannel, status::to_status};
 use tonic::{Request, Response, Status};
 
 use self::people::{Pace, People, Played};
@@ -74,14 +71,14 @@ pub(super) async fn measure(
     site: &mut Site,
     screen: &Screen,
 ) -> Result<Report, Error> {
-    let world = World::new()?;
+    let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
     let limit = plain_limit(site, args.size).await? / MESSAGES;
     let authorities = Authorities::generate(&world.carrier);
     let authorities = authorities.map_err(|error| broken("the authorities", error))?;
     let keys = VerificationServiceServer::new(Keys(authorities.public_keys()));
     let (carrier, messages) = Carrier::start(&world, true, |routes| routes.add_service(keys)).await?;
-    let configuration = world.information(&place, carrier.endpoint(), "24h");
+    let configuration = world.information(&place, carrier.endpoint(), "24h")?;
     let before = Node::replicas(args, site, "information", &configuration).await?;
     // Half as many again, for the second pace.
     let wanted = args.size + args.size / 2;
@@ -125,13 +122,12 @@ pub(super) async fn measure(
     ]))
 }
 
-fn followers(world: &World, node: &Node) -> Result<FollowerServiceClient<AuthorizedChannel>, Error> {
-    let options = ClientOptions { deadline: DEADLINE };
-    Ok(FollowerServiceClient::new(connect(node.endpoint(), &world.tokens.company_at_information, options)?))
+fn followers(world: &World, node: &Node) -> Result<FollowerServiceClient<PeerChannel>, Error> {
+    Ok(FollowerServiceClient::new(world.channel(&world.company_server(), node.endpoint(), DEADLINE)?))
 }
 
 /// How many followers are tied.
-async fn confirmed(world: &World, company: &FollowerServiceClient<AuthorizedChannel>) -> Result<u64, Error> {
+async fn confirmed(world: &World, company: &FollowerServiceClient<PeerChannel>) -> Result<u64, Error> {
     let request = GetFunnelRequest { official_account: world.account.to_string() };
     let answer = company.clone().get_funnel(request).await;
     let funnel = answer.map_err(|status| broken("ties are not told", status.message()))?.into_inner();

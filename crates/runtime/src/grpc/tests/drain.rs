@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::*;
+use super::{super::client::dial, *};
 
 #[tokio::test]
 async fn drain_finishes_calls_in_hand_and_refuses_new_ones() {
@@ -46,7 +46,7 @@ async fn idle_clients_do_not_hold_the_drain_up() {
     let node = start(Duration::from_secs(10)).await;
     let channel = node.channel(COMPANY);
     say(&channel, "hello").await.unwrap();
-    let watching = Channel::from_shared(node.endpoint.to_string()).unwrap().connect_lazy();
+    let watching = node.channel(CARRIER).open_ended();
     let mut watch =
         HealthClient::new(watching).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
@@ -89,8 +89,9 @@ async fn flood_of_malformed_streams_closes_the_connection() {
     const GO_AWAY: u8 = 7;
     const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
     let node = start(SHORT).await;
-    let address = node.endpoint.as_str().trim_start_matches("http://");
-    let (mut read, mut write) = tokio::net::TcpStream::connect(address).await.unwrap().into_split();
+    let uri = node.endpoint.as_str().parse().unwrap();
+    let connection = dial(&uri, &node.identity(COMPANY), None).await.unwrap();
+    let (mut read, mut write) = tokio::io::split(connection);
     write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     tokio::spawn(async move {
         for stream in (1_u32..4000).step_by(2) {

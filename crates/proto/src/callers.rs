@@ -1,0 +1,100 @@
+//! Who may call what: one table for each node, and what stands in none is denied.
+//!
+//! The door of each server reads its table before any handler; the tests of the door are made of it. A node adds to it whom it
+//! knows by name: a company server admits the operators of its own configuration, no other company's.
+
+use musubi_domain::caller::{
+    CallerKind::{self, Carrier, Company, Information, Operator, Terminal},
+    MayCall,
+};
+
+const fn row(service: &'static str, methods: &'static [&'static str], who: &'static [CallerKind]) -> MayCall {
+    MayCall { service, methods, who }
+}
+
+#[rustfmt::skip]
+mod tables {
+    use super::*;
+
+    /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
+    pub const COMPANY: &[MayCall] = &[
+        row("musubi.company.v1.CustomerService",
+            &["ImportCustomers", "ListCustomers", "GetCustomer", "EntrustMaster", "PurgeMaster"], &[Operator]),
+        row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
+        row("musubi.information.v1.FollowerService", &["GetFunnel", "ListFollowers"], &[Operator]),
+        row("musubi.information.v1.ReviewService",
+            &["ListReviews", "GetReview", "ApproveReview", "RejectReview"], &[Operator]),
+        row("musubi.information.v1.DistributionService",
+            &["CreateDistribution", "UploadValues", "PreviewDistribution", "StartDistribution", "PauseDistribution",
+              "ResumeDistribution", "CancelDistribution", "GetDistribution", "ListDistributions"], &[Operator]),
+    ];
+
+    /// At the information-management server.
+    pub const INFORMATION: &[MayCall] = &[
+        row("musubi.information.v1.CarrierEventService", &["PushEvents", "PushAssertions"], &[Carrier]),
+        row("musubi.information.v1.CustodyService",
+            &["EntrustCustomers", "PurgeCustomers", "GetCustody"], &[Company]),
+        row("musubi.information.v1.FollowerService", &["GetFunnel", "ListFollowers"], &[Company]),
+        row("musubi.information.v1.ReviewService",
+            &["ListReviews", "GetReview", "ApproveReview", "RejectReview"], &[Company]),
+        row("musubi.information.v1.DistributionService",
+            &["CreateDistribution", "UploadValues", "PreviewDistribution", "StartDistribution", "PauseDistribution",
+              "ResumeDistribution", "CancelDistribution", "GetDistribution", "ListDistributions"], &[Company]),
+    ];
+
+    /// At a carrier.
+    pub const CARRIER: &[MayCall] = &[
+        row("musubi.carrier.v1.SubscriberListService", &["PutOfficialAccount", "FetchSubscriberList"], &[Information]),
+        row("musubi.carrier.v1.MessageService", &["SendMessages", "RevokeMessages"], &[Information]),
+        row("musubi.carrier.v1.VerificationService", &["ListVerificationKeys"], &[Information]),
+        row("musubi.carrier.v1.VerificationService", &["RegisterPersons", "Authenticate"], &[Terminal]),
+        row("musubi.carrier.v1.HandsetService", &["SubmitActions", "ReceiveMessages"], &[Terminal]),
+    ];
+
+    /// At the terminals.
+    pub const TERMINAL: &[MayCall] = &[
+        row("musubi.terminal.v1.TerminalService", &["PlayStories", "GetProgress", "ListTalkRooms"], &[Operator]),
+    ];
+}
+
+pub use tables::{CARRIER, COMPANY, INFORMATION, TERMINAL};
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+    use crate::DESCRIPTORS;
+
+    #[test]
+    fn every_method_stands_once_in_the_table_of_its_node_and_no_row_names_what_is_not_there() {
+        let set = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
+        let mut methods = vec![];
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    methods.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+                }
+            }
+        }
+        let tables = [
+            ("company", COMPANY),
+            ("information", INFORMATION),
+            ("carrier", CARRIER),
+            ("terminal", TERMINAL),
+        ];
+        for (node, table) in tables {
+            let home = format!("/musubi.{node}.v1.");
+            for method in &methods {
+                let rows = table.iter().filter(|row| row.is_about(method)).count();
+                assert!(rows <= 1, "{method} at {node} stands in {rows} rows");
+                assert!(rows == 1 || !method.starts_with(&home), "{method} has no row");
+            }
+            let rows = table.iter().flat_map(|row| {
+                row.methods.iter().map(|method| format!("/{}/{method}", row.service)).collect::<Vec<_>>()
+            });
+            rows.for_each(|row| assert!(methods.contains(&row), "{row} at {node} is no method"));
+        }
+    }
+}
