@@ -13,6 +13,8 @@ mod doors;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
 mod reviews;
 
 /// The folder of the program's samples.

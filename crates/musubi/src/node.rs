@@ -5,7 +5,7 @@
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
-use musubi_runtime::{Clock, Shutdown, SystemClock, telemetry};
+use musubi_runtime::{Clock, Shutdown, SystemClock, lifecycle, telemetry};
 
 /// How to run a node.
 #[derive(Debug, clap::Args)]
@@ -50,6 +50,9 @@ macro_rules! node {
                 return ExitCode::SUCCESS;
             }
             if let Err(error) = telemetry::init(&$config.telemetry) {
+                return fail(2, &error);
+            }
+            if let Err(error) = lifecycle::harden() {
                 return fail(2, &error);
             }
             let shutdown = Shutdown::new($drain);

@@ -14,6 +14,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, error, info, info_span, warn};
@@ -190,6 +191,20 @@ fn reason(error: &(dyn Error + 'static)) -> String {
         error.to_string(),
         |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") },
     )
+}
+
+/// What a process that holds people's data asks of the operating system: no core dump, no look into its memory by another process of
+/// its user, and as many open files as it may have, because every connection is one.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn harden() -> std::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
+    Ok(())
 }
 
 /// The program that runs in this process, for who starts another of it.

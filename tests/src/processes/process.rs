@@ -222,6 +222,15 @@ impl Process {
         assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
     }
 
+    /// Its number, as the operating system counts.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// What it said in all its lives.
     #[must_use]
     pub fn said(&self) -> String {

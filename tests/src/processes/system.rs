@@ -13,7 +13,7 @@ use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::F
 use musubi_runtime::{
     config::Endpoint,
     grpc::client::{ClientOptions, PeerChannel, connect},
-    tls::TlsConfig,
+    tls::{Identity, TlsConfig},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -280,6 +280,15 @@ impl System {
         let options = ClientOptions { deadline: Duration::from_secs(20) };
         let node = Layout::party(name);
         connect(&self.layout.identity(party), &self.layout.endpoint(name), Some(&node), options).unwrap()
+    }
+
+    /// To call as this party.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn identity(&self, party: &Caller) -> Identity {
+        self.layout.identity(party)
     }
 
     /// Certificate, key and authority of a party.

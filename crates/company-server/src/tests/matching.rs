@@ -84,7 +84,7 @@ async fn only_the_information_server_asks() {
     let company = company().await;
     let batch = vec![inquiry(1, "0076317", IdentityMethod::Jpki)];
     assert_eq!(ask(&company, OPERATOR, batch.clone()).await.unwrap_err().code(), Code::PermissionDenied);
-    assert_eq!(ask(&company, "a-token-nobody-knows", batch).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(ask(&company, STRANGER, batch).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -74,12 +74,12 @@ fn defaults_alone_are_a_configuration() {
 
 #[test]
 fn later_layer_wins_key_by_key() {
-    let file = "[server]\nworkers = 5\ndeadline = \"1m 30s\"\npeer = \"http://[::1]:80/\"";
+    let file = "[server]\nworkers = 5\ndeadline = \"1m 30s\"\npeer = \"https://[::1]:80/\"";
     let node =
         read(file, &[("MUSUBI_NODE__SERVER__WORKERS", "6"), ("MUSUBI_NODE__SERVER__MODE", "brisk")]).unwrap();
     assert_eq!((node.server.workers, node.server.mode), (6, Mode::Brisk));
     assert_eq!(node.server.deadline, Duration::from_secs(90));
-    assert_eq!(node.server.peer.unwrap().as_str(), "http://[::1]:80");
+    assert_eq!(node.server.peer.unwrap().as_str(), "https://[::1]:80");
     assert_eq!(SocketAddr::from(node.server.listen), "127.0.0.1:7001".parse().unwrap());
 }
 
@@ -144,7 +144,7 @@ fn wrong_configuration_is_refused_with_key_source_and_remedy() {
         (
             "[server]\npeer = 'https://hunter2'",
             &[],
-            "`server.peer` in node.toml: 15 characters (digits, Latin letters, signs or spaces) is no address of a peer; write http://host:port",
+            "`server.peer` in node.toml: 15 characters (digits, Latin letters, signs or spaces) is no address of a peer; write https://host:port",
         ),
         (
             "[server]\ndeadline = 'hunter2'",
@@ -243,24 +243,24 @@ fn environment_of_the_process_is_read() {
 #[test]
 fn endpoints_are_host_and_port_and_nothing_else() {
     for good in
-        ["http://localhost:1", "http://10.0.0.1:7001", "http://[::1]:7001", "http://info.musubi.svc:443/"]
+        ["https://localhost:1", "https://10.0.0.1:7001", "https://[::1]:7001", "https://info.musubi.svc:443/"]
     {
         assert_eq!(good.parse::<Endpoint>().unwrap().to_string(), good.trim_end_matches('/'));
     }
     let bad = [
         "",
         "localhost:1",
-        "http://a",
-        "http://a:0",
-        "http://u:p@a:1",
-        "http://a:1/x",
-        "http://a:1/?q",
-        "ftp://a:1",
+        "https://a",
+        "https://a:0",
+        "https://u:p@a:1",
+        "https://a:1/x",
+        "https://a:1/?q",
+        "http://a:1",
     ];
     for bad in bad {
         assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
     }
     let local = Endpoint::local("0.0.0.0:7001".parse().unwrap());
-    assert_eq!(local.as_str(), "http://127.0.0.1:7001");
-    assert_eq!(Endpoint::local("[::]:1".parse().unwrap()).as_str(), "http://[::1]:1");
+    assert_eq!(local.as_str(), "https://127.0.0.1:7001");
+    assert_eq!(Endpoint::local("[::]:1".parse().unwrap()).as_str(), "https://[::1]:1");
 }

@@ -6,6 +6,7 @@
 //! starve the rest; the drain waits for both.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -34,6 +35,8 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
 const MARGIN: Duration = Duration::from_millis(20);
 /// How many handlers work at once; further calls are refused at once, which costs less than to let them wait.
 const MOST_AT_ONCE: usize = 1024;
+/// How many of them for one caller, so that none takes the places of all others.
+const MOST_OF_ONE: usize = 256;
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// The door, before `routes`.
@@ -46,6 +49,7 @@ pub(crate) struct Admission {
 struct Rules {
     auth: Authenticator,
     places: Semaphore,
+    of_each: HashMap<Caller, Semaphore>,
     soft: CancellationToken,
     hard: CancellationToken,
     calls: TaskTracker,
@@ -61,7 +65,9 @@ impl Admission {
         calls: TaskTracker,
     ) -> Self {
         let places = Semaphore::new(MOST_AT_ONCE);
-        Self { routes: routes.prepare(), rules: Arc::new(Rules { auth, places, soft, hard, calls }) }
+        let of_each = auth.known().map(|caller| (caller.clone(), Semaphore::new(MOST_OF_ONE))).collect();
+        let rules = Rules { auth, places, of_each, soft, hard, calls };
+        Self { routes: routes.prepare(), rules: Arc::new(rules) }
     }
 }
 
@@ -112,13 +118,13 @@ impl Rules {
             warn!(method, "denied: {}", error.problem);
             status::to_status(error)
         })?;
-        let _place = self.places.try_acquire().map_err(|_full| {
-            status::to_status(Error::new(
-                ErrorKind::ResourceExhausted,
-                "too many calls at once",
-                "slow down and repeat",
-            ))
-        })?;
+        let full = || {
+            let problem = "too many calls at once";
+            status::to_status(Error::new(ErrorKind::ResourceExhausted, problem, "slow down and repeat"))
+        };
+        let own = self.of_each.get(&caller).map(Semaphore::try_acquire);
+        let _own = own.transpose().map_err(|_full| full())?;
+        let _place = self.places.try_acquire().map_err(|_full| full())?;
         let span = info_span!("call", method, %caller);
         let deadline = deadline(request.headers());
         request.extensions_mut().insert(caller);

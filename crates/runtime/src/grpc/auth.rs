@@ -27,6 +27,11 @@ impl Authenticator {
         Self { known: Arc::new(known.into_iter().collect()), table }
     }
 
+    /// Everybody whom it knows.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Caller> {
+        self.known.iter()
+    }
+
     /// The caller, by the parties that the certificate names.
     ///
     /// # Errors

@@ -12,11 +12,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{Error, ErrorKind, caller::Caller};
+use musubi_domain::{Error, ErrorKind, caller::Caller, error::shape};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, SanType, string::Ia5String,
 };
+use rustls::pki_types::DnsName;
 use time::OffsetDateTime;
 
 use super::{Identity, TlsConfig};
@@ -122,11 +123,7 @@ impl Authority {
         for host in hosts {
             wanted.subject_alt_names.push(match host.parse::<IpAddr>() {
                 Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(host.as_str().try_into().map_err(|_| {
-                    let shape = musubi_domain::error::shape(host);
-                    let problem = format!("{shape} is no name of a host");
-                    Error::invalid("--host", problem, "write a DNS name or an IP address")
-                })?),
+                Err(_) => SanType::DnsName(dns_name(host)?),
             });
         }
         wanted.use_authority_key_identifier_extension = true;
@@ -158,6 +155,14 @@ impl Authority {
     pub fn identity(&self, party: &Caller) -> Result<Identity, Error> {
         Identity::load(&self.issue_temporary(party)?)
     }
+}
+
+fn dns_name(host: &str) -> Result<Ia5String, Error> {
+    let name = DnsName::try_from(host).ok().and_then(|_| Ia5String::try_from(host).ok());
+    name.ok_or_else(|| {
+        let problem = format!("{} is no name of a host", shape(host));
+        Error::invalid("--host", problem, "write a DNS name or an IP address")
+    })
 }
 
 /// Where a folder's authority puts what it issues to a party.

@@ -158,7 +158,8 @@ impl Identity {
     }
 
     /// For a handshake as the calling side.
-    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.current().client)
     }
 

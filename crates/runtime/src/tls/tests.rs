@@ -92,21 +92,18 @@ async fn a_certificate_that_is_late_early_strange_or_missing_does_not_come_in() 
     );
     let good = || Validity::days(now(), DAY);
     let ours_files = files(&folder.path().join("ours"), &company);
-    for (authority, validity, word) in
-        [(&ours, before, "expired"), (&ours, after, "bad certificate"), (&theirs, good(), "authority")]
+    for (authority, validity, kind) in
+        [(&ours, before, "expired"), (&ours, after, "early"), (&theirs, good(), "strange")]
     {
         let issued = authority.issue(&company, &[], validity).unwrap();
         let trusting = TlsConfig { authorities: ours_files.authorities.clone(), ..issued };
         let client = Identity::load(&trusting).unwrap();
-        let refused = call(&server, &client.client(), "localhost").await.unwrap_err().to_lowercase();
-        assert!(
-            refused.contains(word) || refused.contains("unknown") || refused.contains("certificate"),
-            "{word}: {refused}"
-        );
+        let refused = call(&server, &client.client(), "localhost").await.unwrap_err();
+        assert!(refused.contains("received fatal alert"), "{kind}: {refused}");
         // And nobody calls a server that has such a certificate.
         let caller = ours.identity(&party("company/caller")).unwrap();
         let refused = call(&client, &caller.client(), "localhost").await.unwrap_err();
-        assert!(refused.contains("invalid peer certificate"), "{word}: {refused}");
+        assert!(refused.contains("invalid peer certificate"), "{kind}: {refused}");
     }
     let mut roots = RootCertStore::empty();
     let pem = std::fs::read(&ours_files.authorities).unwrap();

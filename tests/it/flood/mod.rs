@@ -1,0 +1,188 @@
+//! What a hostile peer can do to a running server before and after its handshake, while honest calls go on: all of them succeed,
+//! about as fast as before, and the server's memory stays.
+//!
+//! Insiders have a good certificate and speak HTTP/2 by hand; outsiders have none. Surprising: most of it is answered by closing the
+//! connection, so an attacker comes again and again.
+
+mod frames;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
+use musubi_tests::processes::{INFORMATION, Kind, Layout, System};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use self::frames::{ATTACKS, Attack, Wire};
+
+/// How long honest calls are looked at, quiet and under attack.
+const LOOK: Duration = Duration::from_secs(8);
+/// Between two honest calls of one caller, and how many callers there are.
+const PACE: Duration = Duration::from_millis(5);
+const HONEST: usize = 4;
+/// Connections that never finish their handshake.
+const IDLE: usize = 1_000;
+/// How long an attacker rests between two connections, and on one at the longest.
+const REST: Duration = Duration::from_millis(20);
+const STAY: Duration = Duration::from_secs(2);
+/// What is too fast to compare: a p99 below this is as good as any.
+const FLOOR: Duration = Duration::from_millis(25);
+const MEMORY: u64 = 64 * 1024 * 1024;
+
+/// How long each honest call took, in order of time taken. Every one has to succeed.
+async fn honest(system: &System) -> Vec<Duration> {
+    let mut callers = JoinSet::new();
+    for _ in 0..HONEST {
+        let mut client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
+        callers.spawn(async move {
+            let (begin, mut took) = (Instant::now(), vec![]);
+            while begin.elapsed() < LOOK {
+                let since = Instant::now();
+                client.get_funnel(GetFunnelRequest::default()).await.unwrap();
+                took.push(since.elapsed());
+                sleep(PACE).await;
+            }
+            took
+        });
+    }
+    let mut took: Vec<Duration> = callers.join_all().await.into_iter().flatten().collect();
+    took.sort();
+    took
+}
+
+fn p99(took: &[Duration]) -> Duration {
+    took[took.len() * 99 / 100]
+}
+
+/// Bytes of memory that a process has now, and had at most.
+fn memory(process: u32) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// Counts of what attackers did.
+#[derive(Default)]
+struct Done {
+    stop: AtomicBool,
+    connections: AtomicUsize,
+    closed: AtomicUsize,
+}
+
+/// Attacks over connections with a good certificate, one after the other, until it is told to stop.
+async fn insider(wire: Wire, attack: Attack, done: Arc<Done>) {
+    while !done.stop.load(Ordering::Relaxed) {
+        if let Ok(mut connection) = wire.connect().await {
+            done.connections.fetch_add(1, Ordering::Relaxed);
+            let attacked = timeout(STAY, async {
+                frames::begin(&mut connection).await?;
+                attack(&mut connection).await
+            });
+            if !matches!(attacked.await, Ok(Ok(()))) {
+                done.closed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        sleep(REST).await;
+    }
+}
+
+/// Connections that say nothing, or a byte of a handshake now and then, or nothing that makes sense.
+async fn outsider(address: String, place: usize, done: Arc<Done>) {
+    while !done.stop.load(Ordering::Relaxed) {
+        if let Ok(mut stream) = TcpStream::connect(&address).await {
+            done.connections.fetch_add(1, Ordering::Relaxed);
+            let hello: &[u8] = match place % 3 {
+                0 => b"",
+                1 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+                _ => b"GET / HTTP/1.1\r\nHost: musubi\r\n\r\n",
+            };
+            let drip = async {
+                for byte in hello {
+                    stream.write_all(&[*byte]).await?;
+                    sleep(if place % 3 == 1 { Duration::from_secs(1) } else { Duration::ZERO }).await;
+                }
+                stream.read_to_end(&mut Vec::new()).await
+            };
+            if timeout(Duration::from_secs(20), drip).await.is_ok() {
+                done.closed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        sleep(REST).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_stop_no_honest_call_and_take_no_memory() {
+    let mut system = System::start_alone(Layout::quiet).await;
+    system.quiet().await;
+    let process = system.of(Kind::Information).next().unwrap().id();
+    let quiet = honest(&system).await;
+    let (before, _) = memory(process);
+
+    let done = Arc::new(Done::default());
+    let wire = Wire::new(system.identity(&Layout::party("nami")), &system.endpoint(INFORMATION));
+    let mut attackers = JoinSet::new();
+    for attack in ATTACKS {
+        attackers.spawn(insider(wire.clone(), attack, Arc::clone(&done)));
+    }
+    let address = system.endpoint(INFORMATION).as_str().trim_start_matches("https://").to_owned();
+    for place in 0..IDLE {
+        attackers.spawn(outsider(address.clone(), place, Arc::clone(&done)));
+    }
+    sleep(Duration::from_secs(1)).await;
+    let beside = honest(&system).await;
+    done.stop.store(true, Ordering::Relaxed);
+    let (_, most) = memory(process);
+    let [connections, closed] = [&done.connections, &done.closed].map(|count| count.load(Ordering::Relaxed));
+    attackers.abort_all();
+
+    let (quiet_p99, p99) = (p99(&quiet), p99(&beside));
+    let said = format!(
+        "{} honest calls, p99 {p99:?}, quiet {quiet_p99:?}; {connections} hostile connections, {closed} closed; \
+         memory {} KiB more",
+        beside.len(),
+        most.saturating_sub(before) / 1024
+    );
+    println!("{said}");
+    assert!(connections > IDLE && closed > IDLE / 2, "the server did not defend itself: {said}");
+    assert!(p99 < (quiet_p99 * 2).max(FLOOR), "honest calls wait: {said}");
+    assert!(most.saturating_sub(before) < MEMORY, "memory grows: {said}");
+}
+
+/// Each attack by itself ends with a closed connection or with a refusal, and the server lives.
+#[tokio::test]
+async fn each_flood_is_ended_by_the_server() {
+    let system = System::start_quiet().await;
+    let wire = Wire::new(system.identity(&Layout::party("nami")), &system.endpoint(INFORMATION));
+    let mut faults = vec![];
+    for (place, attack) in ATTACKS.iter().enumerate() {
+        let mut connection = wire.connect().await.unwrap();
+        frames::begin(&mut connection).await.unwrap();
+        let ended = timeout(Duration::from_secs(20), async {
+            let attacked = attack(&mut connection).await;
+            match attacked {
+                Ok(()) => frames::until_refused(&mut connection).await,
+                Err(_closed) => true,
+            }
+        });
+        if !matches!(ended.await, Ok(true)) {
+            faults.push(place);
+        }
+    }
+    assert!(faults.is_empty(), "attacks that are not ended: {faults:?}");
+    let mut client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
+    client.get_funnel(GetFunnelRequest::default()).await.unwrap();
+}
