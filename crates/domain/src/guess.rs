@@ -1,8 +1,9 @@
 //! Wrong account numbers, counted so that guessing doesn't pay (I13).
 //!
-//! Three axes: the follower, the account number, the company. A try is charged on every axis before it is made and given back
+//! Four axes: the follower, the account number, the company, the verified person. A try is charged on every axis before it is made and given back
 //! when it was no wrong guess, so that tries under way at once can't exceed a limit together. Surprising: an account number
-//! past its limit still lets JPKI identities try, because otherwise a stranger could lock out the owner.
+//! past its limit still lets JPKI identities try, because otherwise a stranger could lock out the owner; a stranger with a card of their
+//! own and many numbers is stopped as a person.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,11 +18,13 @@ pub enum Axis {
     Account,
     /// The company, all together.
     Company,
+    /// The person whose identity was verified, whatever number they use.
+    Person,
 }
 
 impl Axis {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 3] = [Self::Follower, Self::Account, Self::Company];
+    pub const ALL: [Self; 4] = [Self::Follower, Self::Account, Self::Company, Self::Person];
 }
 
 /// The limits of wrong guesses within one window.
@@ -33,22 +36,27 @@ pub struct Limits {
     pub account: u32,
     /// In the whole company.
     pub company: u32,
+    /// By one verified person.
+    pub person: u32,
     /// The window; it begins with its first try. A lock lasts until its end.
     pub window: SignedDuration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { follower: 5, account: 10, company: 10_000, window: SignedDuration::from_hours(24) }
+        Self { follower: 5, account: 10, company: 10_000, person: 5, window: SignedDuration::from_hours(24) }
     }
 }
 
 impl Limits {
-    const fn of(&self, axis: Axis) -> u32 {
+    /// The limit of an axis.
+    #[must_use]
+    pub const fn of(&self, axis: Axis) -> u32 {
         match axis {
             Axis::Follower => self.follower,
             Axis::Account => self.account,
             Axis::Company => self.company,
+            Axis::Person => self.person,
         }
     }
 }
@@ -124,7 +132,9 @@ mod tests {
     fn each_axis_locks_at_its_limit_until_its_window_ends() {
         let limits = Limits::default();
         let end = now() + limits.window;
-        for (axis, limit) in [(Axis::Follower, 5), (Axis::Account, 10), (Axis::Company, 10_000)] {
+        for (axis, limit) in
+            [(Axis::Follower, 5), (Axis::Account, 10), (Axis::Company, 10_000), (Axis::Person, 5)]
+        {
             let try_after = |times| allow(&[(axis, charged(times))], IdentityMethod::Carrier, &limits, now());
             assert_eq!(try_after(limit - 1), Ok(()));
             assert_eq!(try_after(limit), Err(end));

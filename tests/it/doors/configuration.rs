@@ -16,6 +16,7 @@ const WORD: &[&str] = &["", "漏"];
 const TIME: &[&str] = &["", "漏", "5", "-5s", "0s"];
 const WAIT: &[&str] = &["", "漏", "5", "-5s"];
 const COUNT: &[&str] = &["", "漏", "-1", "1.5", "99999999999999999999"];
+const GUESSES: &[&str] = &["", "漏", "-1", "0", "101"];
 const SHARE: &[&str] = &["", "漏", "-0.1", "1.1"];
 const FLAG: &[&str] = &["", "漏", "2"];
 /// No path that one could name in a test is nobody's: a file that isn't there, or is none.
@@ -80,7 +81,7 @@ const COMPANY: [Wrong; 25] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 55] = [
+const INFORMATION: [Wrong; 56] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -110,9 +111,10 @@ const INFORMATION: [Wrong; 55] = [
     ("COMPANY__0__POLICY", WORD),
     ("COMPANY__0__POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
     ("COMPANY__0__METHODS", WORD),
-    ("COMPANY__0__FOLLOWER_LIMIT", COUNT),
-    ("COMPANY__0__ACCOUNT_LIMIT", COUNT),
-    ("COMPANY__0__COMPANY_LIMIT", COUNT),
+    ("COMPANY__0__FOLLOWER_LIMIT", GUESSES),
+    ("COMPANY__0__ACCOUNT_LIMIT", GUESSES),
+    ("COMPANY__0__PERSON_LIMIT", GUESSES),
+    ("COMPANY__0__COMPANY_LIMIT", &["", "漏", "-1", "0", "99999999999999999999"]),
     ("COMPANY__0__MESSAGES_PER_SECOND", COUNT),
     ("OFFICIAL_ACCOUNT__0__ID", &["", "漏", "hinata-gas"]),
     ("OFFICIAL_ACCOUNT__0__COMPANY", &["", "漏", "nobody"]),

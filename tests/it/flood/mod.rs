@@ -32,8 +32,8 @@ const PACE: Duration = Duration::from_millis(5);
 const HONEST: usize = 4;
 /// Connections that never finish their handshake.
 const IDLE: usize = 1_000;
-/// How long an attacker rests between two connections, and on one at the longest.
-const REST: Duration = Duration::from_millis(20);
+/// How long an attacker rests between two connections, and stays on one: attackers share the machine with the server.
+const REST: Duration = Duration::from_millis(250);
 const STAY: Duration = Duration::from_secs(2);
 /// What is too fast to compare: a p99 below this is as good as any.
 const FLOOR: Duration = Duration::from_millis(25);

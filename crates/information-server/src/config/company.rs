@@ -19,6 +19,9 @@ use serde::Deserialize;
 use super::{Config, signed};
 use crate::directory::{Account, Company, Matching, Texts};
 
+/// The most wrong guesses that anybody may have in 24 hours (NIST SP 800-63B-4: 100 one after the other).
+const SAFE_LIMIT: u32 = 100;
+
 /// A company.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +54,9 @@ pub struct CompanyConfig {
     /// In the whole company.
     #[serde(default = "company_limit")]
     pub company_limit: u32,
+    /// By one verified person.
+    #[serde(default = "person_limit")]
+    pub person_limit: u32,
     /// Messages of all its accounts; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
@@ -123,6 +129,17 @@ impl CompanyConfig {
                 return Err(Error::invalid(at(key), format!("{digits} digits"), remedy));
             }
         }
+        let limits = [
+            ("follower_limit", self.follower_limit, SAFE_LIMIT),
+            ("account_limit", self.account_limit, SAFE_LIMIT),
+            ("person_limit", self.person_limit, SAFE_LIMIT),
+            ("company_limit", self.company_limit, u32::MAX),
+        ];
+        for (key, limit, most) in limits {
+            if limit == 0 || limit > most {
+                return Err(Error::invalid(at(key), format!("is {limit}"), format!("write 1 to {most}")));
+            }
+        }
         Ok(Company {
             id: self.id.clone(),
             matching: self.matching,
@@ -136,6 +153,7 @@ impl CompanyConfig {
                 follower: self.follower_limit,
                 account: self.account_limit,
                 company: self.company_limit,
+                person: self.person_limit,
                 ..Limits::default()
             },
             messages_per_second: self.messages_per_second,
@@ -227,6 +245,9 @@ fn follower_limit() -> u32 {
 }
 fn account_limit() -> u32 {
     Limits::default().account
+}
+fn person_limit() -> u32 {
+    Limits::default().person
 }
 fn company_limit() -> u32 {
     Limits::default().company

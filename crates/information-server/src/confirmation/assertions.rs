@@ -117,13 +117,16 @@ impl Assertions {
         self.store
             .work("look_at_dialogues", &scope, now, &mut |work| {
                 guesses.clear();
-                for (key, record) in &work.followers {
-                    let given = record.dialogue.as_ref().and_then(|dialogue| dialogue.given.as_ref());
+                for (key, assertion) in good {
+                    let record = work.followers.get(key);
+                    let dialogue = record.and_then(|record| record.dialogue.as_ref());
+                    let given = dialogue.and_then(|dialogue| dialogue.given.as_ref());
                     if let (Some(given), Some((account, company))) =
                         (given, self.directory.account_and_company(&key.account))
                     {
                         let scene = Scene { account, company, now };
-                        guesses.extend(scene.guess_keys(key, &given.account_number, &self.keyring));
+                        let (number, identity) = (&given.account_number, &assertion.identity);
+                        guesses.extend(scene.guess_keys(key, number, identity, &self.keyring));
                     }
                 }
             })
@@ -151,11 +154,8 @@ impl Assertions {
                     let scene = Scene { account, company, now };
                     let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
                     let verdict = binds(assertion, dialogue).and_then(|given| {
-                        if scene
-                            .guess_keys(key, &given, &self.keyring)
-                            .iter()
-                            .any(|key| !loaded.contains(key))
-                        {
+                        let keys = scene.guess_keys(key, &given, &assertion.identity, &self.keyring);
+                        if keys.iter().any(|key| !loaded.contains(key)) {
                             return Err(Error::new(
                                 ErrorKind::Unavailable,
                                 "the dialogue moved",

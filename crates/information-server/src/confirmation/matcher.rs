@@ -216,7 +216,8 @@ impl Matching {
             scope.customers.extend(decision.customer_id.clone().map(|it| (key.account.clone(), it)));
             if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                 let scene = Scene { account, company, now };
-                scope.guesses.extend(scene.guess_keys(key, &inquiry.account.account_number, &self.keyring));
+                let (number, identity) = (&inquiry.account.account_number, &inquiry.identity);
+                scope.guesses.extend(scene.guess_keys(key, number, identity, &self.keyring));
             }
         }
         self.store

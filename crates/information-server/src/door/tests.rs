@@ -2,6 +2,7 @@
 
 mod assertions;
 mod events;
+mod guessing;
 
 use std::collections::HashMap;
 
@@ -70,7 +71,7 @@ fn pair(method: IdentityMethod, over: &str) -> Pair {
 }
 
 struct Fixture {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     events: Arc<Events>,
     assertions: Arc<Assertions>,
     store: Arc<dyn InformationStore>,
@@ -90,7 +91,30 @@ fn id<T: std::str::FromStr<Err = Error>>(text: &str) -> T {
 
 impl Fixture {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Closes the store and opens it again, as a process does that is started anew: what was in memory is gone.
+    async fn restart(self) -> Self {
+        let Self { folder, store, clock, jpki, document, foreign, count, events, assertions, .. } = self;
+        drop((events, assertions));
+        store.close().await;
+        drop(store);
+        let fresh = Self::with(folder, (jpki, document, foreign)).await;
+        fresh.clock.advance(clock.now().duration_since(fresh.clock.now()));
+        Self { count, ..fresh }
+    }
+
+    async fn of(folder: tempfile::TempDir) -> Self {
+        let keys = (
+            pair(IdentityMethod::Jpki, "kumo"),
+            pair(IdentityMethod::Document, "kumo"),
+            pair(IdentityMethod::Jpki, "nami"),
+        );
+        Self::with(folder, keys).await
+    }
+
+    async fn with(folder: tempfile::TempDir, (jpki, document, foreign): (Pair, Pair, Pair)) -> Self {
         let open = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
         let store: Arc<dyn InformationStore> = Arc::new(open);
         let company = |name: &str| Company {
@@ -118,8 +142,6 @@ impl Fixture {
         ));
         let clock = Arc::new(ManualClock::new("2026-11-23T03:00:00Z".parse().unwrap()));
         let (tokens, keyring) = (TokenKey::new(&[1; 32]).unwrap(), FollowerKeyring::new(&[2; 32]).unwrap());
-        let (jpki, document) = (pair(IdentityMethod::Jpki, "kumo"), pair(IdentityMethod::Document, "kumo"));
-        let foreign = pair(IdentityMethod::Jpki, "nami");
         let gateway = |carrier: &str, keys: Vec<VerificationKey>| {
             let gateway: Arc<dyn CarrierGateway> = Arc::new(Carrier { keys, ..Carrier::new(carrier) });
             (id(carrier), gateway)
@@ -158,7 +180,7 @@ impl Fixture {
             keys: KeyCache::default(),
         });
         Self {
-            _folder: folder,
+            folder,
             events,
             assertions,
             store,

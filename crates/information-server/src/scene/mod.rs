@@ -22,6 +22,7 @@ use musubi_storage::information::{
         Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work,
     },
 };
+use tracing::error;
 
 use crate::directory::{Account, Company};
 
@@ -147,7 +148,7 @@ impl Scene<'_> {
             return false;
         };
         let Some(given) = dialogue.given.clone() else { return false };
-        let axes = self.guess_keys(key, &given.account_number, keyring);
+        let axes = self.guess_keys(key, &given.account_number, identity, keyring);
         let counts: Vec<(Axis, Count)> = axes
             .iter()
             .map(|axis| (axis.axis, work.guesses.get(axis).copied().unwrap_or_default()))
@@ -159,8 +160,16 @@ impl Scene<'_> {
         if self.tell(work, key, &Event::Verified) != Some(Some(Effect::Inquire)) {
             return false;
         }
-        for (axis, (_, count)) in axes.into_iter().zip(counts) {
-            work.guesses.insert(axis, count.charge(&self.company.limits, self.now));
+        for (key, (axis, count)) in axes.into_iter().zip(counts) {
+            let count = count.charge(&self.company.limits, self.now);
+            if axis == Axis::Company && count.charged == self.company.limits.company {
+                // Whoever reads the log in the night is told once, and not by each try that is refused from now on.
+                error!(
+                    company = %self.company.id,
+                    "ALARM: tries at account numbers reached the company's limit; nobody is matched until the window ends"
+                );
+            }
+            work.guesses.insert(key, count);
         }
         if let Some(record) = work.followers.get_mut(key)
             && let Some(dialogue) = &record.dialogue
@@ -208,7 +217,8 @@ impl Scene<'_> {
             self.open_review(work, key, inquiry, &decision, seals);
         }
         if decision.outcome != MatchOutcome::Rejected {
-            for axis in self.guess_keys(key, &inquiry.account.account_number, keyring) {
+            let Inquiry { account, identity, .. } = inquiry;
+            for axis in self.guess_keys(key, &account.account_number, identity, keyring) {
                 if let Some(count) = work.guesses.get_mut(&axis) {
                     *count = count.refund();
                 }
@@ -239,19 +249,21 @@ impl Scene<'_> {
         });
     }
 
-    /// What a try of this follower at this account number is counted by.
+    /// What a try of this follower at this account number, with this identity, is counted by.
     #[must_use]
     pub fn guess_keys(
         &self,
         key: &FollowerKey,
         account_number: &str,
+        identity: &AttestedIdentity,
         keyring: &FollowerKeyring,
-    ) -> [GuessKey; 3] {
+    ) -> [GuessKey; 4] {
         let on = |axis, subject| GuessKey { company: self.company.id.clone(), axis, subject };
         [
             on(Axis::Follower, key.follower.as_bytes().to_vec()),
             on(Axis::Account, keyring.account(&self.company.id, account_number)),
             on(Axis::Company, Vec::new()),
+            on(Axis::Person, keyring.person(&self.company.id, identity)),
         ]
     }
 

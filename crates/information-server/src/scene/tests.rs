@@ -242,7 +242,7 @@ fn guesses_are_charged_before_they_are_made_and_given_back_when_right() {
     stage.tell(&Event::Due);
     stage.give_account();
     assert!(stage.verify());
-    assert!(stage.work.guesses.values().all(|count| count.charged == 1) && stage.work.guesses.len() == 3);
+    assert!(stage.work.guesses.values().all(|count| count.charged == 1) && stage.work.guesses.len() == 4);
     stage.decide(MatchOutcome::Confirmed);
     assert!(stage.work.guesses.values().all(|count| count.charged == 0));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn sign(pair: &Pair, claims: &Value) -> String {
+pub(super) fn sign(pair: &Pair, claims: &Value) -> String {
     let header = Header { kid: Some(pair.published.key_id.clone()), ..Header::new(Algorithm::ES256) };
     jsonwebtoken::encode(&header, claims, &pair.signing).unwrap()
 }
