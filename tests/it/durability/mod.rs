@@ -6,6 +6,7 @@
 mod books;
 mod judge;
 mod killer;
+mod leaks;
 mod neighbours;
 mod play;
 mod replicas;

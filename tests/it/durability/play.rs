@@ -105,21 +105,25 @@ pub(super) struct Sight {
     pub(super) progress: GetProgressResponse,
 }
 
+/// So many stories of the system's companies, the same for the same seed.
+pub(super) fn population_of(seed: u64, stories: usize) -> Population {
+    let account = |company: &musubi_tests::processes::Company| OfficialAccountPlan {
+        id: company.id.to_owned(),
+        account_digits: company.account_digits,
+        branch_digits: company.branch_digits,
+        customer_prefix: company.id[..1].to_uppercase(),
+    };
+    population::generate(&Plan {
+        seed,
+        followers: stories,
+        official_accounts: COMPANIES.iter().map(account).collect(),
+        carriers: CARRIERS.map(str::to_owned).to_vec(),
+    })
+}
+
 impl Play {
     /// So many stories, the same for the same seed.
     pub(super) fn new(system: &System, seed: u64, stories: usize) -> Self {
-        let account = |company: &musubi_tests::processes::Company| OfficialAccountPlan {
-            id: company.id.to_owned(),
-            account_digits: company.account_digits,
-            branch_digits: company.branch_digits,
-            customer_prefix: company.id[..1].to_uppercase(),
-        };
-        let plan = Plan {
-            seed,
-            followers: stories,
-            official_accounts: COMPANIES.iter().map(account).collect(),
-            carriers: CARRIERS.map(str::to_owned).to_vec(),
-        };
         let doors = |company: &musubi_tests::processes::Company| {
             let channel = system.channel(company.id);
             CompanyDoors {
@@ -132,7 +136,7 @@ impl Play {
             }
         };
         Self {
-            population: population::generate(&plan),
+            population: population_of(seed, stories),
             companies: COMPANIES.iter().map(doors).collect(),
             terminal: TerminalServiceClient::new(system.channel("phones")),
             is_hurried: false,
@@ -217,6 +221,11 @@ impl Play {
             ask!(self.terminal, play_stories, PlayStoriesRequest { stories: stories() });
             sleep(pause).await;
         }
+    }
+
+    /// Who takes part.
+    pub(super) const fn population(&self) -> &Population {
+        &self.population
     }
 
     /// The stories of one company's account.

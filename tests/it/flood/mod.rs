@@ -33,7 +33,9 @@ const HONEST: usize = 4;
 /// Connections that never finish their handshake.
 const IDLE: usize = 1_000;
 /// How long an attacker rests between two connections, and stays on one: attackers share the machine with the server.
-const REST: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_secs(1);
+/// The same, of one without a certificate.
+const REST_OUTSIDE: Duration = Duration::from_secs(3);
 const STAY: Duration = Duration::from_secs(2);
 /// What is too fast to compare: a p99 below this is as good as any.
 const FLOOR: Duration = Duration::from_millis(25);
@@ -120,7 +122,7 @@ async fn outsider(address: String, place: usize, done: Arc<Done>) {
                 done.closed.fetch_add(1, Ordering::Relaxed);
             }
         }
-        sleep(REST).await;
+        sleep(REST_OUTSIDE).await;
     }
 }
 

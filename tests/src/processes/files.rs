@@ -76,6 +76,8 @@ pub struct Layout {
     over_carrier: u32,
     /// Whether there are three information-management servers.
     replicated: bool,
+    /// How much every node says, when it is not what is usual.
+    says: &'static str,
 }
 
 impl Layout {
@@ -91,6 +93,7 @@ impl Layout {
             of_account: 0,
             over_carrier: 0,
             replicated: false,
+            says: "",
         }
     }
 
@@ -112,6 +115,12 @@ impl Layout {
     pub fn replicated(self, database: &str, redis: &str) -> Self {
         let databases = BTreeMap::from([(INFORMATION, database.to_owned())]);
         Self { databases, shared: format!("redis.url = '{redis}'\n"), replicated: true, ..self }
+    }
+
+    /// The same, with nodes that say all that they can.
+    #[must_use]
+    pub fn talkative(self) -> Self {
+        Self { says: "telemetry.filter = 'trace'\n", ..self }
     }
 
     /// The same, with so many messages a second over each carrier.
@@ -211,12 +220,15 @@ impl Layout {
         Identity::load(&self.certificate(party)).unwrap()
     }
 
-    /// `tls` of a configuration.
-    fn tls(&self, name: &str) -> String {
+    /// What every configuration has: certificates, and how much is said.
+    fn common(&self, name: &str) -> String {
         let TlsConfig { certificate, key, authorities, .. } = self.certificate(&Self::party(name));
         let [certificate, key, authorities] =
             [certificate, key, authorities].map(|path| path.display().to_string());
-        format!("tls = {{ certificate = '{certificate}', key = '{key}', authorities = '{authorities}' }}\n")
+        format!(
+            "tls = {{ certificate = '{certificate}', key = '{key}', authorities = '{authorities}' }}\n{}",
+            self.says
+        )
     }
 
     fn information_servers(&self) -> impl Iterator<Item = &'static str> {
@@ -252,7 +264,7 @@ impl Layout {
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
-            self.tls(id),
+            self.common(id),
             self.information_endpoint(),
         )
     }
@@ -263,7 +275,7 @@ impl Layout {
              {}information.endpoint = '{}'\n",
             self.address(id),
             self.database(id),
-            self.tls(id),
+            self.common(id),
             self.information_endpoint(),
         )
     }
@@ -276,7 +288,7 @@ impl Layout {
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,
-            self.tls(INFORMATION),
+            self.common(INFORMATION),
             self.shared,
         );
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
@@ -307,7 +319,7 @@ impl Layout {
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),
-            self.tls(TERMINAL),
+            self.common(TERMINAL),
         );
         for id in CARRIERS {
             text.push_str(&format!("[[carrier]]\nid = '{id}'\nendpoint = '{}'\n", self.endpoint(id)));

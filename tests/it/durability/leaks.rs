@@ -1,0 +1,157 @@
+//! A thousand people go through all of it while every node says all that it can, and nothing of them stands in what was said.
+//!
+//! Each value is looked for as it is written by people and by programs. Surprising: a number is found only where no digit or letter
+//! stands beside it, because seven digits are part of many an id.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use musubi::population::Population;
+use musubi_tests::processes::{Layout, System};
+
+use super::{
+    play::{Play, population_of},
+    stop,
+};
+
+const PEOPLE: usize = 1_000;
+/// Shorter ones are words that anybody says.
+const SHORTEST: usize = 6;
+
+/// A value as it may be written: raw, in full width, hyphenated, in hex, base64 and percent encoding, escaped as JSON.
+fn written(value: &str) -> Vec<String> {
+    let full_width =
+        |c: char| char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
+    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+    let hyphenated = match digits.len() {
+        7 => format!("{}-{}", &digits[..3], &digits[3..]),
+        12 if value.starts_with("+81") => format!("0{}-{}-{}", &digits[2..4], &digits[4..8], &digits[8..]),
+        _ => value.to_owned(),
+    };
+    let mut hex = String::new();
+    let mut percent = String::new();
+    let mut escaped = String::new();
+    for byte in value.bytes() {
+        write!(hex, "{byte:02x}").unwrap();
+        write!(percent, "%{byte:02X}").unwrap();
+    }
+    for unit in value.encode_utf16() {
+        write!(escaped, "\\u{unit:04x}").unwrap();
+    }
+    let national = value.strip_prefix("+81").map_or_else(|| value.to_owned(), |rest| format!("0{rest}"));
+    // Without its end, which depends on what follows.
+    let mut base64 = BASE64_STANDARD.encode(value);
+    base64.truncate(value.len() / 3 * 4);
+    vec![
+        value.to_owned(),
+        value.chars().map(full_width).collect(),
+        hyphenated,
+        national,
+        hex.to_uppercase(),
+        hex,
+        base64,
+        percent,
+        escaped,
+    ]
+}
+
+/// What is looked for, with whose it is.
+struct Canaries {
+    finder: AhoCorasick,
+    names: Vec<String>,
+}
+
+impl Canaries {
+    fn of(population: &Population) -> Self {
+        let mut values = BTreeMap::new();
+        for story in &population.stories {
+            values.insert(story.phone_number.clone(), "phone number");
+            if let Some(identity) = &story.identity {
+                values.insert(identity.name.clone(), "name");
+                values.insert(identity.name_kana.clone(), "kana");
+                values.insert(identity.address.clone(), "address");
+            }
+        }
+        for row in population.masters.iter().flat_map(|master| &master.rows) {
+            values.insert(row.name.clone(), "name");
+            values.insert(row.name_kana.clone(), "kana");
+            values.insert(row.address.clone(), "address");
+            values.insert(row.account_number.clone(), "account number");
+        }
+        let mut patterns = BTreeMap::new();
+        for (value, what) in values {
+            for (form, text) in
+                written(&value).into_iter().enumerate().filter(|(_, text)| text.len() >= SHORTEST)
+            {
+                patterns.entry(text).or_insert_with(|| format!("{what}, form {form}"));
+            }
+        }
+        let (patterns, names): (Vec<String>, Vec<String>) = patterns.into_iter().unzip();
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns).unwrap();
+        Self { finder, names }
+    }
+
+    /// What stands in these bytes, by kind and form, never by value; with the line that it was first seen in.
+    fn found(&self, bytes: &[u8]) -> BTreeMap<&str, String> {
+        let mut found = BTreeMap::new();
+        for hit in self.finder.find_iter(bytes) {
+            let beside = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
+            let before = hit.start().checked_sub(1).and_then(|at| bytes.get(at));
+            let matched = &bytes[hit.range()];
+            let plain = matched.iter().all(u8::is_ascii_alphanumeric);
+            if plain && (beside(before) || beside(bytes.get(hit.end()))) {
+                continue;
+            }
+            found.entry(&*self.names[hit.pattern()]).or_insert_with(|| {
+                let begin =
+                    bytes[..hit.start()].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                String::from_utf8_lossy(&bytes[begin..hit.start()]).into_owned()
+            });
+        }
+        found
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_thousand_people_stands_in_what_nodes_say() {
+    let mut system = System::start_as(Layout::talkative).await;
+    let play = Play::new(&system, 61, PEOPLE).hurried();
+    let canaries = Canaries::of(play.population());
+    play.import_masters().await;
+    play.hand_out_stories().await;
+    play.until_dialogues_end().await;
+    let distributions = play.distribute().await;
+    play.until_delivered(&distributions).await;
+    stop(&mut system).await;
+
+    let mut faults = vec![];
+    for process in system.processes() {
+        let said = process.said();
+        assert!(said.contains(" DEBUG "), "{} says too little", process.name());
+        for (what, line) in canaries.found(said.as_bytes()) {
+            faults.push(format!("{}: {what}, after: {line:.300}", process.name()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The search finds what it looks for, in each of its forms.
+#[test]
+fn what_is_planted_is_found_in_every_form() {
+    let population = population_of(61, PEOPLE);
+    let canaries = Canaries::of(&population);
+    let person = population.stories.iter().find(|story| story.identity.is_some()).unwrap();
+    let name = &person.identity.as_ref().unwrap().name;
+    for value in [&person.phone_number, name] {
+        for text in written(value).into_iter().filter(|text| text.len() >= SHORTEST) {
+            let line = format!("2026-11-28T00:00:00Z INFO something \"{text}\" happened\n");
+            assert!(!canaries.found(line.as_bytes()).is_empty(), "{text} is not found");
+        }
+    }
+    assert!(
+        canaries
+            .found(b"2026-11-28T00:00:00.123456Z INFO nothing happened to 0193a1b2-4567-7abc\n")
+            .is_empty()
+    );
+}
