@@ -119,25 +119,19 @@ fn list(folder: &Path, format: Format, out: &mut dyn Write) -> Result<(), Error>
     let mut listing = Listing::new(&["file", "party", "hosts", "from", "until", "state"]);
     let now = SystemClock.now();
     for path in paths {
-        let Certificate { names, from, until } =
-            Certificate::read_pem(&std::fs::read(&path).map_err(unread)?)?;
+        let certificate = Certificate::read_pem(&std::fs::read(&path).map_err(unread)?)?;
+        let stage = certificate.stage(now);
+        let Certificate { names, from, until } = certificate;
         let (parties, hosts): (Vec<_>, Vec<_>) =
             names.iter().map(|name| (Caller::from_uri(name), name)).partition(|(party, _)| party.is_some());
         let parties = parties.iter().filter_map(|(party, _)| party.as_ref().map(ToString::to_string));
-        let state = if now >= until {
-            "expired"
-        } else if now < from {
-            "not yet good"
-        } else {
-            "good"
-        };
         listing.add([
             path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             parties.collect::<Vec<_>>().join(" "),
             hosts.iter().map(|(_, host)| host.as_str()).collect::<Vec<_>>().join(" "),
             from.to_string(),
             until.to_string(),
-            state.to_owned(),
+            stage.as_str().to_owned(),
         ]);
     }
     listing.write(format, out)

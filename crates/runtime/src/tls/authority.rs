@@ -69,6 +69,7 @@ impl Authority {
         }
         let mut wanted = parameters(validity)?;
         wanted.distinguished_name.push(DnType::CommonName, "Musubi private authority");
+        wanted.subject_alt_names.clear();
         wanted.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         wanted.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(|error| unmade(&error))?;

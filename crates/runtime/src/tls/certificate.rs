@@ -16,7 +16,47 @@ pub struct Certificate {
     pub until: Timestamp,
 }
 
+/// How a certificate stands at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not good yet.
+    Early,
+    /// Good for longer.
+    Good,
+    /// Good, and in the last third of its time: to be renewed.
+    Ending,
+    /// Good no more.
+    Expired,
+}
+
+impl Stage {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "not good yet",
+            Self::Good => "good",
+            Self::Ending => "ends soon",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 impl Certificate {
+    /// How it stands now.
+    #[must_use]
+    pub fn stage(&self, now: Timestamp) -> Stage {
+        if now < self.from {
+            Stage::Early
+        } else if now >= self.until {
+            Stage::Expired
+        } else if self.until.duration_since(now) * 3 < self.until.duration_since(self.from) {
+            Stage::Ending
+        } else {
+            Stage::Good
+        }
+    }
+
     /// Reads a certificate's DER.
     ///
     /// # Errors
@@ -26,9 +66,9 @@ impl Certificate {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unread())?;
         let extension = certificate.subject_alternative_name().map_err(|_| unread())?;
         let names = extension.into_iter().flat_map(|extension| &extension.value.general_names);
-        let names = names.filter_map(|name| match name {
-            GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
-            _ => None,
+        let names = names.filter_map(|name| {
+            let (GeneralName::DNSName(name) | GeneralName::URI(name)) = name else { return None };
+            Some((*name).to_owned())
         });
         let names = names.collect();
         let instant = |seconds| Timestamp::from_second(seconds).map_err(|_| unread());
@@ -44,5 +84,28 @@ impl Certificate {
     pub fn read_pem(pem: &[u8]) -> Result<Self, Error> {
         let der = CertificateDer::from_pem_slice(pem);
         Self::read(&der.map_err(|_| Error::invalid("certificate", "is no PEM", "issue it again"))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_third_of_its_time_is_for_renewing_it() {
+        let at = |day: u8| format!("2026-11-{day:02}T00:00:00Z").parse::<Timestamp>().unwrap();
+        let certificate = Certificate { names: vec![], from: at(10), until: at(25) };
+        for (day, stage) in [
+            (9, Stage::Early),
+            (10, Stage::Good),
+            (20, Stage::Good),
+            (21, Stage::Ending),
+            (24, Stage::Ending),
+            (25, Stage::Expired),
+            (30, Stage::Expired),
+        ] {
+            assert_eq!(certificate.stage(at(day)), stage, "on the {day}th");
+        }
+        assert!(Certificate::read(b"no certificate").is_err() && Certificate::read_pem(b"no PEM").is_err());
     }
 }

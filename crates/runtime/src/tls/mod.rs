@@ -32,7 +32,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::certificate::Certificate;
+use self::certificate::{Certificate, Stage};
 use crate::{Clock as _, SystemClock};
 
 /// What a connection is for, said in its handshake: HTTP/2 and nothing else.
@@ -144,11 +144,17 @@ impl Identity {
     }
 
     fn remind(&self, now: Timestamp) {
-        let Certificate { from, until, .. } = self.current().certificate;
-        if now >= until {
-            warn!(%until, "the certificate has expired, nobody believes it any more; renew it");
-        } else if until.duration_since(now) < until.duration_since(from) / 3 {
-            warn!(%until, "the certificate ends soon; renew it, it is taken without a restart");
+        let certificate = &self.current().certificate;
+        let until = certificate.until;
+        match certificate.stage(now) {
+            Stage::Expired => {
+                warn!(%until, "the certificate has expired, nobody believes it any more; renew it")
+            }
+            Stage::Ending => {
+                warn!(%until, "the certificate ends soon; renew it, it is taken without a restart")
+            }
+            Stage::Early => warn!(from = %certificate.from, "the certificate is not good yet; see the clock"),
+            Stage::Good => {}
         }
     }
 
