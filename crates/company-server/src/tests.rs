@@ -32,6 +32,9 @@ const OPERATOR: &str = "token-of-an-operator";
 const OTHER_OPERATOR: &str = "token-of-another-operator";
 const INFORMATION: &str = "token-of-information";
 
+/// Wraps the company's keys.
+const MASTER: &str = "the master key of all these tests";
+
 const HEADER: &str =
     "customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification\n";
 const THREE: &str = "\
@@ -139,7 +142,7 @@ fn config(folder: &TempDir, information: &str, settings: &str) -> Config {
     let path = folder.path().join("company.toml");
     let database = folder.path().join("company.db");
     let file = format!(
-        "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[information]\n\
+        "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n{settings}\n[keys]\nmaster = ['{MASTER}']\n[information]\n\
          endpoint = '{information}'\ntoken = '{}'\n[callers]\ninformation = ['{INFORMATION}']\n\
          operators = {{ sato = '{OPERATOR}', kato = '{OTHER_OPERATOR}' }}\n",
         database.display(),
@@ -164,7 +167,10 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
     type Spoil = fn(&mut Config);
-    let cases: [(&str, Spoil); 6] = [
+    let cases: [(&str, Spoil); 9] = [
+        ("keys.master", |config| config.keys.master.clear()),
+        ("keys.epoch_days", |config| config.keys.epoch_days = 3651),
+        ("keys.keep_days", |config| config.keys.keep_days = 0),
         ("account.account_digits", |config| config.account.account_digits = 0),
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),

@@ -49,7 +49,7 @@ const CARRIER: [Wrong; 24] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 22] = [
+const COMPANY: [Wrong; 25] = [
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
@@ -59,6 +59,9 @@ const COMPANY: [Wrong; 22] = [
     ("CALLERS__INFORMATION__0", TOKEN),
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__SATO", TOKEN),
+    ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
+    ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
+    ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),
@@ -74,12 +77,15 @@ const COMPANY: [Wrong; 22] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 55] = [
+const INFORMATION: [Wrong; 58] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
     ("KEYS__TOKEN", &["", "short"]),
     ("KEYS__REVIEW__0", &["", "short"]),
+    ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
+    ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
+    ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),

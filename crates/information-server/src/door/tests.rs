@@ -45,7 +45,7 @@ use crate::{
     directory::{Account, Company, Directory, Matching, Texts},
     gateway::{CarrierGateway, VerificationKey},
     scene::Scene,
-    tests::{Carrier, signals},
+    tests::{Carrier, signals, vault},
 };
 
 const NUMBER: &str = "+818012345678";
@@ -91,7 +91,7 @@ fn id<T: std::str::FromStr<Err = Error>>(text: &str) -> T {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let open = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+        let open = SqliteInformation::open(&folder.path().join("information.db"), vault()).await.unwrap();
         let store: Arc<dyn InformationStore> = Arc::new(open);
         let company = |name: &str| Company {
             id: id(name),

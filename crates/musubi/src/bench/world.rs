@@ -2,13 +2,23 @@
 //!
 //! Surprising: a phone number is nothing but its place, so a list of ten million is kept nowhere.
 
+use std::sync::Arc;
+
 use musubi_domain::{
     Error,
     id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
     phone_number::PhoneNumber,
+    vault::{MasterKeys, ReviewSeals},
 };
-use musubi_runtime::config::{Endpoint, Secret};
-use musubi_storage::information::FollowerKey;
+use musubi_runtime::{
+    Clock as _, SystemClock,
+    config::{Endpoint, Secret},
+    entropy,
+};
+use musubi_storage::{
+    information::FollowerKey,
+    vault::{Schedule, VaultOptions},
+};
 use serde_json::{Value, json};
 
 use super::{crowd::KEY_DIGITS, site::Place};
@@ -30,6 +40,8 @@ pub(super) struct World {
     pub(super) tokens: Tokens,
     pub(super) keyring: FollowerKeyring,
     follower_secret: String,
+    /// The master keys of the nodes' databases.
+    pub(super) master: Secret,
 }
 
 impl World {
@@ -49,6 +61,7 @@ impl World {
             },
             keyring: FollowerKeyring::new(follower_secret.as_bytes())?,
             follower_secret,
+            master: Secret::new(secret() + &secret()),
         })
     }
 
@@ -59,12 +72,21 @@ impl World {
         Ok((FollowerKey { account: self.account.clone(), follower }, number))
     }
 
+    /// What the nodes seal with, for whoever fills a database before its node starts.
+    pub(super) fn vault(&self) -> Result<VaultOptions, Error> {
+        Ok(VaultOptions {
+            companies: vec![self.company.clone()],
+            accounts: vec![(self.account.clone(), self.company.clone())],
+            ..vault(&self.master)?
+        })
+    }
+
     /// The configuration of an information-management server; without what its process adds.
     pub(super) fn information(&self, place: &Place, carrier: &Endpoint, lists_every: &str) -> Value {
         let Tokens { information_at_carrier, carrier_at_information, .. } = &self.tokens;
         json!({
             "database": place.configuration(),
-            "keys": { "follower": self.follower_secret, "token": secret(), "review": [secret()] },
+            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()] },
             "lists": { "every": lists_every },
             "company": [{
                 "id": self.company,
@@ -92,6 +114,19 @@ impl World {
             }],
         })
     }
+}
+
+/// What seals under this master key, for nobody yet.
+pub(super) fn vault(master: &Secret) -> Result<VaultOptions, Error> {
+    Ok(VaultOptions {
+        service: Arc::new(MasterKeys::new(&[master.expose().as_bytes()])?),
+        random: entropy::bytes::<32>,
+        now: Arc::new(|| SystemClock.now()),
+        schedule: Schedule::of_days(0, 1),
+        companies: Vec::new(),
+        accounts: Vec::new(),
+        reviews_before: ReviewSeals::default(),
+    })
 }
 
 /// The phone number of a place, E.164; numbers ascend with places.

@@ -106,6 +106,7 @@ impl<'a> Layout<'a> {
             "database": self.database(&self.company_name(index)),
             "information": { "endpoint": self.information_endpoint(), "token": tokens.to_information },
             "callers": { "information": [tokens.from_information], "operators": { "operator": tokens.in_front } },
+            "keys": { "master": [master()] },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
@@ -167,7 +168,7 @@ impl<'a> Layout<'a> {
         json!({
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
-            "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
+            "keys": { "follower": secret(), "token": secret(), "master": [master()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),
@@ -221,6 +222,11 @@ fn company_name(company: &CompanyPlan) -> String {
 
 fn carrier_name(carrier: &CarrierId) -> String {
     format!("carrier-{carrier}")
+}
+
+/// A master key.
+fn master() -> String {
+    secret() + &secret()
 }
 
 /// 32 hexadecimal digits that nobody can guess.

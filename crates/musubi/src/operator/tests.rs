@@ -55,7 +55,8 @@ impl Desk {
         let database = folder.path().join("company.db");
         let settings = format!(
             "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n[information]\ntoken = 'token-of-the-company'\n\
-             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = {{ sato = '{TOKEN}' }}\n",
+             endpoint = 'http://127.0.0.1:1'\n[callers]\ninformation = ['token-of-information']\noperators = {{ sato = '{TOKEN}' }}\n\
+             [keys]\nmaster = ['the master key of all these tests']\n",
             database.display()
         );
         std::fs::write(&config, settings).unwrap();
