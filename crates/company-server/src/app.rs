@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use musubi_domain::{Error, caller::Caller};
+use musubi_domain::{Error, caller::Caller, vault::ReviewSeals};
 use musubi_proto::{
     company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
     information::v1::{
@@ -16,6 +16,7 @@ use musubi_proto::{
 use musubi_runtime::{
     Clock, Shutdown,
     config::{Database, Endpoint},
+    entropy,
     grpc::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
@@ -33,12 +34,13 @@ use musubi_storage::{
         company::{self, PostgresCompanyStore},
     },
     sqlite::company::SqliteCompanyStore,
+    vault::VaultOptions,
 };
 use tonic::service::Routes;
 
 use crate::{
-    config::Config, custody::Custodian, customer_service::Customers, match_service::Matches, proxy::Proxy,
-    rekeying::rekey,
+    config::Config, custody::Custodian, customer_service::Customers, keys::keep_keys, match_service::Matches,
+    proxy::Proxy, rekeying::rekey,
 };
 
 /// Why a company server can't be put together.
@@ -96,7 +98,8 @@ impl App {
         let information = &config.information.endpoint;
         let channel = connect(&identity, information, Some(&Caller::Information), ClientOptions::default())
             .map_err(|error| BuildError::Config(error.at("information.endpoint")))?;
-        let store = open(&config.database).await?;
+        let vault = vault(&config, &clock).map_err(BuildError::Config)?;
+        let store = open(&config.database, vault).await?;
 
         // What an import that was killed left staged is people's data, and of no use.
         store.begin_import().await?;
@@ -145,6 +148,7 @@ impl App {
         shutdown.spawn("grpc", serve);
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
         shutdown.spawn("rekey", rekey(Arc::clone(&self.store), shutdown.token()));
+        shutdown.spawn("keys", keep_keys(Arc::clone(&self.store), shutdown.token()));
         health.serving().await;
         let ended = shutdown.drained().await;
         self.store.close().await;
@@ -153,17 +157,27 @@ impl App {
 }
 
 /// The node's store: in a file, or in PostgreSQL.
-async fn open(database: &Database) -> Result<Arc<dyn CompanyStore>, StoreError> {
+async fn open(database: &Database, vault: VaultOptions) -> Result<Arc<dyn CompanyStore>, StoreError> {
     Ok(match database {
-        Database::File(path) => Arc::new(SqliteCompanyStore::open(path).await?),
-        Database::Postgres(it) => Arc::new(
-            PostgresCompanyStore::open(&PostgresOptions::new(
-                it.url.expose(),
-                it.connections,
-                it.may_lose_data,
-            ))
-            .await?,
-        ),
+        Database::File(path) => Arc::new(SqliteCompanyStore::open(path, vault).await?),
+        Database::Postgres(it) => {
+            let options = PostgresOptions::new(it.url.expose(), it.connections, it.may_lose_data);
+            Arc::new(PostgresCompanyStore::open(&options, vault).await?)
+        }
+    })
+}
+
+/// What the store seals with: keys that master keys of the configuration wrap.
+fn vault(config: &Config, clock: &Arc<dyn Clock>) -> Result<VaultOptions, Error> {
+    let clock = Arc::clone(clock);
+    Ok(VaultOptions {
+        service: Arc::new(config.keys.masters()?),
+        random: entropy::bytes::<32>,
+        now: Arc::new(move || clock.now()),
+        schedule: config.keys.schedule(),
+        companies: vec![config.company.clone()],
+        accounts: Vec::new(),
+        reviews_before: ReviewSeals::default(),
     })
 }
 

@@ -6,15 +6,17 @@ use musubi_domain::{
     Error,
     caller::Caller,
     id::{CompanyId, OperatorName},
+    vault::MasterKeys,
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_proto::callers::COMPANY;
 use musubi_runtime::{
-    config::{ConfigError, Database, Endpoint, ListenAddress, duration, load},
+    config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::Authenticator,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
 };
+use musubi_storage::vault::Schedule;
 use serde::Deserialize;
 
 /// The compiled-in defaults, commented: also the documentation.
@@ -23,6 +25,9 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 /// The shortest and the longest time for which a copy may be entrusted.
 pub(crate) const LEASE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+
+/// The longest time that keys have, in days.
+const MOST_DAYS: u16 = 3650;
 
 /// Everything that a company server is told.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +50,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Who may call, beside the information-management server.
     pub callers: CallersConfig,
+    /// What personal data is sealed with.
+    pub keys: KeysConfig,
     /// How long account numbers are.
     pub account: AccountConfig,
     /// What matching demands beyond its rules.
@@ -81,6 +88,18 @@ pub struct InformationConfig {
 pub struct CallersConfig {
     /// The company's operators, by the names that records show.
     pub operators: Vec<OperatorName>,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// Wrap the keys that personal data is sealed with; the first wraps.
+    pub master: Vec<Secret>,
+    /// The company gets a new key when its newest is so old; 0: never.
+    pub epoch_days: u16,
+    /// How long a key stays after the next one took its place.
+    pub keep_days: u16,
 }
 
 /// `[account]`
@@ -142,6 +161,13 @@ impl Config {
         };
         number("account.account_digits", self.account.account_digits, 4, 20)?;
         number("account.branch_digits", self.account.branch_digits, 0, 5)?;
+        self.keys.masters()?;
+        if self.keys.epoch_days > MOST_DAYS {
+            return Err(Error::invalid("keys.epoch_days", "is more than 3650", "write 0 to 3650"));
+        }
+        if !(1..=MOST_DAYS).contains(&self.keys.keep_days) {
+            return Err(Error::invalid("keys.keep_days", "is 0 or more than 3650", "write 1 to 3650"));
+        }
         for (key, value) in [
             ("import.largest_file_mib", self.import.largest_file_mib),
             ("import.most_rows", self.import.most_rows),
@@ -165,6 +191,19 @@ impl Config {
         let operators = self.callers.operators.iter();
         let operators = operators.map(|name| Caller::CompanyOperator(self.company.clone(), name.clone()));
         Authenticator::new(COMPANY, operators.chain([Caller::Information]))
+    }
+}
+
+impl KeysConfig {
+    /// What wraps the company's keys.
+    pub(crate) fn masters(&self) -> Result<MasterKeys, Error> {
+        let secrets: Vec<&[u8]> = self.master.iter().map(|key| key.expose().as_bytes()).collect();
+        MasterKeys::new(&secrets).map_err(|error| error.at("keys.master"))
+    }
+
+    /// When keys turn.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::of_days(self.epoch_days, self.keep_days)
     }
 }
 

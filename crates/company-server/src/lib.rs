@@ -11,6 +11,7 @@ pub mod csv_text;
 mod custody;
 mod customer_service;
 mod import;
+mod keys;
 mod match_service;
 mod proxy;
 mod rekeying;

@@ -33,6 +33,9 @@ const OTHER_OPERATOR: &str = "company/tf-bank/operator/kato";
 const INFORMATION: &str = "information";
 const STRANGER: &str = "company/tf-bank/operator/mori";
 
+/// Wraps the company's keys.
+const MASTER: &str = "the master key of all these tests";
+
 const HEADER: &str =
     "customer_id,name,name_kana,birth_date,address,branch_number,account_number,identity_verification\n";
 const THREE: &str = "\
@@ -142,7 +145,7 @@ fn config(folder: &TempDir, peer: &Peer, settings: &str) -> Config {
     let file = format!(
         "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n\
          tls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\ncallers.operators = ['sato', 'kato']\n\
-         {settings}\n[information]\nendpoint = '{}'\n",
+         {settings}\n[keys]\nmaster = ['{MASTER}']\n[information]\nendpoint = '{}'\n",
         database.display(),
         peer.endpoint,
     );
@@ -165,7 +168,10 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
     type Spoil = fn(&mut Config);
-    let cases: [(&str, Spoil); 6] = [
+    let cases: [(&str, Spoil); 9] = [
+        ("keys.master", |config| config.keys.master.clear()),
+        ("keys.epoch_days", |config| config.keys.epoch_days = 3651),
+        ("keys.keep_days", |config| config.keys.keep_days = 0),
         ("account.account_digits", |config| config.account.account_digits = 0),
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),

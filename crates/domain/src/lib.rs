@@ -23,7 +23,7 @@ pub mod postback;
 pub mod quiet_hours;
 pub mod review;
 pub mod roster;
-pub mod seal;
 pub mod template;
+pub mod vault;
 
 pub use error::{Error, ErrorKind};

@@ -9,9 +9,27 @@
 //!
 //! Every other word is refused. Surprising: expiry and the person's leaving are no words; the dialogue ends the review then.
 
-use jiff::Timestamp;
+use std::fmt;
 
-use crate::{Error, ErrorKind, id::OperatorName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, customer::GivenAccount, id::OperatorName, identity::AttestedIdentity};
+
+/// What a person typed and what was attested of them. Personal: `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewSubject {
+    /// What was typed.
+    pub account: GivenAccount,
+    /// What was attested.
+    pub identity: AttestedIdentity,
+}
+
+impl fmt::Debug for ReviewSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReviewSubject(…)")
+    }
+}
 
 /// Where a review stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,6 @@ use musubi_domain::{
     caller::Caller,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
-    seal::SealKeyring,
 };
 use musubi_proto::information::v1::{
     carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
@@ -20,6 +19,7 @@ use musubi_proto::information::v1::{
 use musubi_runtime::{
     Clock, Shutdown,
     config::{Database, Endpoint},
+    entropy,
     grpc::{
         MAX_MESSAGE_BYTES,
         client::{self, ClientOptions},
@@ -38,6 +38,7 @@ use musubi_storage::{
     information::InformationStore,
     postgres::{PostgresOptions, information::PostgresInformation},
     sqlite::information::SqliteInformation,
+    vault::VaultOptions,
 };
 use tonic::service::Routes;
 
@@ -60,6 +61,7 @@ use crate::{
     door::CarrierDoor,
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier},
+    keys::keep_keys,
     request::{messages::RequestMessages, questions::Questions},
     reviews::Reviews,
     signal::Signals,
@@ -91,7 +93,6 @@ pub struct App {
     identity: Identity,
     keyring: FollowerKeyring,
     tokens: TokenKey,
-    seals: SealKeyring,
     ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
@@ -125,7 +126,7 @@ impl App {
     ) -> Result<Self, BuildError> {
         let directory = Arc::new(config.directory()?);
         let identity = config.identity()?;
-        let (keyring, tokens, seals) = (config.keyring()?, config.token_key()?, config.seals()?);
+        let (keyring, tokens) = (config.keyring()?, config.token_key()?);
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let peer = Caller::Carrier(carrier.id.clone());
@@ -133,7 +134,7 @@ impl App {
                 client::connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())?;
             gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
         }
-        let store = open(&config.database).await?;
+        let store = open(&config.database, vault(&config, &clock)?).await?;
         let mut matchers = Vec::new();
         for company in &config.company {
             let matcher: Arc<dyn Matcher> = match company.matching {
@@ -162,7 +163,6 @@ impl App {
             identity,
             keyring,
             tokens,
-            seals,
             gateways,
             matchers,
             bound: bound.await?,
@@ -186,7 +186,7 @@ impl App {
     /// # Errors
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
-        let Self { config, clock, store, directory, keyring, tokens, seals, ephemeral, gateways, .. } = self;
+        let Self { config, clock, store, directory, keyring, tokens, ephemeral, gateways, .. } = self;
         let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
@@ -242,7 +242,6 @@ impl App {
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
                 keyring: keyring.clone(),
-                seals: seals.clone(),
                 lease: signed(config.leases.inquiry),
             };
             shutdown.spawn("matching", matching.run(shutdown.clone()));
@@ -255,6 +254,7 @@ impl App {
         let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));
         shutdown.spawn("purge", purger.run(shutdown.clone()));
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
+        shutdown.spawn("keys", keep_keys(Arc::clone(&store), shutdown.token()));
 
         let door = CarrierDoor {
             events: Arc::new(Events {
@@ -292,7 +292,7 @@ impl App {
             for_distributions.2,
             signals.clone(),
         );
-        let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone(), seals);
+        let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone());
         let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
         let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
@@ -311,17 +311,28 @@ impl App {
 }
 
 /// The node's store: in a file, or in PostgreSQL.
-async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreError> {
+async fn open(database: &Database, vault: VaultOptions) -> Result<Arc<dyn InformationStore>, StoreError> {
     Ok(match database {
-        Database::File(path) => Arc::new(SqliteInformation::open(path).await?),
-        Database::Postgres(it) => Arc::new(
-            PostgresInformation::open(&PostgresOptions::new(
-                it.url.expose(),
-                it.connections,
-                it.may_lose_data,
-            ))
-            .await?,
-        ),
+        Database::File(path) => Arc::new(SqliteInformation::open(path, vault).await?),
+        Database::Postgres(it) => {
+            let options = PostgresOptions::new(it.url.expose(), it.connections, it.may_lose_data);
+            Arc::new(PostgresInformation::open(&options, vault).await?)
+        }
+    })
+}
+
+/// What the store seals with: keys that master keys of the configuration wrap.
+fn vault(config: &Config, clock: &Arc<dyn Clock>) -> Result<VaultOptions, Error> {
+    let clock = Arc::clone(clock);
+    let accounts = config.official_account.iter();
+    Ok(VaultOptions {
+        service: Arc::new(config.keys.masters()?),
+        random: entropy::bytes::<32>,
+        now: Arc::new(move || clock.now()),
+        schedule: config.keys.schedule(),
+        companies: config.company.iter().map(|company| company.id.clone()).collect(),
+        accounts: accounts.map(|account| (account.id.clone(), account.company.clone())).collect(),
+        reviews_before: config.keys.reviews_before()?,
     })
 }
 

@@ -15,7 +15,7 @@ use musubi_domain::{
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
     roster::CollapseRules,
-    seal::SealKeyring,
+    vault::{MasterKeys, ReviewSeals},
 };
 use musubi_proto::callers::INFORMATION;
 use musubi_runtime::{
@@ -24,6 +24,7 @@ use musubi_runtime::{
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
 };
+use musubi_storage::vault::Schedule;
 use serde::Deserialize;
 
 pub use self::{
@@ -36,6 +37,9 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 
 /// The shortest and the longest lease.
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// The longest time that keys have, in days.
+const MOST_DAYS: u16 = 3650;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,8 +83,46 @@ pub struct KeysConfig {
     pub follower: Secret,
     /// Makes postbacks and nonces.
     pub token: Secret,
-    /// Seal what reviews keep of people; the first seals.
+    /// Wrap the keys that personal data is sealed with; the first wraps.
+    pub master: Vec<Secret>,
+    /// A company gets a new key when its newest is so old; 0: never.
+    pub epoch_days: u16,
+    /// How long a key stays after the next one took its place.
+    pub keep_days: u16,
+    /// Sealed reviews before there were master keys.
+    #[serde(default)]
     pub review: Vec<Secret>,
+}
+
+impl KeysConfig {
+    fn check(&self) -> Result<(), Error> {
+        self.masters()?;
+        self.reviews_before()?;
+        if self.epoch_days > MOST_DAYS {
+            return Err(Error::invalid("keys.epoch_days", "is more than 3650", "write 0 to 3650"));
+        }
+        if !(1..=MOST_DAYS).contains(&self.keep_days) {
+            return Err(Error::invalid("keys.keep_days", "is 0 or more than 3650", "write 1 to 3650"));
+        }
+        Ok(())
+    }
+
+    /// What wraps keys of companies.
+    pub(crate) fn masters(&self) -> Result<MasterKeys, Error> {
+        let secrets: Vec<&[u8]> = self.master.iter().map(|key| key.expose().as_bytes()).collect();
+        MasterKeys::new(&secrets).map_err(|error| error.at("keys.master"))
+    }
+
+    /// When keys turn.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::of_days(self.epoch_days, self.keep_days)
+    }
+
+    /// What sealed reviews before there were master keys.
+    pub(crate) fn reviews_before(&self) -> Result<ReviewSeals, Error> {
+        let secrets: Vec<&[u8]> = self.review.iter().map(|key| key.expose().as_bytes()).collect();
+        ReviewSeals::new(&secrets).map_err(|error| error.at("keys.review"))
+    }
 }
 
 /// Subscriber lists.
@@ -176,7 +218,7 @@ impl Config {
         self.redis.check()?;
         self.keyring()?;
         self.token_key()?;
-        self.seals()?;
+        self.keys.check()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
             self.official_account.iter().map(|account| account.read(self)).collect::<Result<_, _>>()?;
@@ -192,12 +234,6 @@ impl Config {
     /// What makes buttons and links.
     pub(crate) fn token_key(&self) -> Result<TokenKey, Error> {
         TokenKey::new(self.keys.token.expose().as_bytes()).map_err(|error| error.at("keys.token"))
-    }
-
-    /// What seals reviews.
-    pub(crate) fn seals(&self) -> Result<SealKeyring, Error> {
-        let secrets: Vec<&[u8]> = self.keys.review.iter().map(|key| key.expose().as_bytes()).collect();
-        SealKeyring::new(&secrets).map_err(|error| error.at("keys.review"))
     }
 
     /// Who may call: every company and every carrier.
@@ -248,7 +284,7 @@ mod tests {
             &file,
             "tls = { certificate = 'a.pem', key = 'a.key', authorities = 'b.pem' }\n\
              keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
-             keys.review = ['sixteen bytes, or more']",
+             keys.master = ['thirty-two bytes, or even more..']",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();

@@ -17,6 +17,7 @@ pub mod distributions;
 mod door;
 pub mod followers;
 pub mod gateway;
+mod keys;
 pub mod request;
 pub mod reviews;
 pub mod scene;

@@ -21,7 +21,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     roster::ListDigest,
-    seal::SealKeyring,
+    vault::{MasterKeys, ReviewSeals},
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::{Clock, ManualClock, grpc::status::from_status};
@@ -32,6 +32,7 @@ use musubi_storage::{
         flow::{FlowStore as _, FollowerRecord, Matched, Scope, TieRecord, Work},
     },
     sqlite::information::SqliteInformation,
+    vault::{Schedule, VaultOptions},
 };
 use tonic::{Request, Status};
 
@@ -59,7 +60,7 @@ impl World {
     /// With so many messages a second of each company and of each account.
     pub(crate) async fn limited(of_company: u32, of_account: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+        let store = SqliteInformation::open(&folder.path().join("information.db"), vault()).await.unwrap();
         let company = |id: &str, matching| Company {
             id: id.parse().unwrap(),
             matching,
@@ -194,9 +195,18 @@ pub(crate) fn signals() -> Signals {
     Signals::over(Arc::new(MemoryEphemeral::new(Arc::new(start))))
 }
 
-/// What seals reviews.
-pub(crate) fn seals() -> SealKeyring {
-    SealKeyring::new(&[b"seals reviews in tests"]).unwrap()
+/// What seals in tests; each company has an account of its own name.
+pub(crate) fn vault() -> VaultOptions {
+    let names = ["bank", "power"];
+    VaultOptions {
+        service: Arc::new(MasterKeys::new(&[b"the master key of all the tests."]).unwrap()),
+        random: || [7; 32],
+        now: Arc::new(start),
+        schedule: Schedule::of_days(0, 35),
+        companies: names.iter().map(|name| name.parse().unwrap()).collect(),
+        accounts: names.iter().map(|name| (name.parse().unwrap(), name.parse().unwrap())).collect(),
+        reviews_before: ReviewSeals::default(),
+    }
 }
 
 /// When tests begin.

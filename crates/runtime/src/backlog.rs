@@ -3,7 +3,7 @@
 //! What a batch is, and that one which was cut short does no harm, is the caller's care. Surprising: a batch that fails ends
 //! nothing; the work is late then, and whoever needs its result does without.
 
-use std::{convert::Infallible, fmt::Display};
+use std::{convert::Infallible, fmt::Display, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -53,6 +53,40 @@ pub async fn work_off<E: Display, F: Future<Output = Result<u32, E>>>(
     Ok(())
 }
 
+/// Looks after something for as long as the process runs: calls `tend` every so often, and whenever that says that there is work,
+/// `batch` as [`work_off`] does. `what` stands in the log.
+///
+/// # Errors
+/// Never; what fails is tried again.
+pub async fn look_after<E: Display, T, B>(
+    what: &'static str,
+    every: Duration,
+    stop: CancellationToken,
+    mut tend: impl FnMut() -> T,
+    mut batch: impl FnMut() -> B,
+) -> Result<(), Infallible>
+where
+    T: Future<Output = Result<bool, E>>,
+    B: Future<Output = Result<u32, E>>,
+{
+    let mut failed = false;
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        match tend().await {
+            Ok(true) => work_off(what, stop.clone(), &mut batch).await?,
+            Ok(false) => {}
+            // Once, or a database that is away would fill the log.
+            Err(error) if !failed => {
+                warn!(%error, "{what}: could not be looked after; again every {every:?}");
+                failed = true;
+                continue;
+            }
+            Err(_) => continue,
+        }
+        failed = false;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +121,24 @@ mod tests {
         let stopped = CancellationToken::new();
         stopped.cancel();
         assert_eq!(worked(&stopped, &[]).await, []);
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_after_is_worked_off_whenever_there_is_work() {
+        let stop = CancellationToken::new();
+        let (mut tended, mut batches) = (0, 0);
+        let tend = || {
+            tended += 1;
+            if tended == 4 {
+                stop.cancel();
+            }
+            std::future::ready(if tended == 2 { Err("locked") } else { Ok(tended % 2 == 1) })
+        };
+        let batch = || {
+            batches += 1;
+            std::future::ready(Ok(batches % 2))
+        };
+        let Ok(()) = look_after("test", Duration::from_millis(1), stop.clone(), tend, batch).await;
+        assert_eq!((tended, batches), (4, 4));
     }
 }

@@ -7,13 +7,18 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
+    customer::{Customer, KeyedCustomer, MatchDecision, MatchOutcome},
     id::{CustomerId, InquiryId},
+    vault::{CompanyKeys, LOOK_UP_BYTES},
 };
 
 use crate::{
     MakeKeys, Opened, StoreError,
     row::{Columns, Id, Packed, bulk_rows},
+    vault::{
+        Sealing,
+        customer::{SealedCustomer, open_customer, seal_customer},
+    },
 };
 
 /// A customer and when the row came or last changed.
@@ -120,7 +125,7 @@ pub struct DecidedInquiry {
 /// The company server's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
 /// nothing was written.
 #[async_trait]
-pub trait CompanyStore: Opened {
+pub trait CompanyStore: Opened + Sealing {
     /// Begins an import: what an earlier one left staged is gone. One import at a time is the caller's care; where several
     /// processes share the database, the earlier one is refused from then on.
     async fn begin_import(&self) -> Result<(), StoreError>;
@@ -171,70 +176,54 @@ pub trait CompanyStore: Opened {
     async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError>;
 }
 
-/// A customer's columns, in the order of [`CustomerRow`] and [`customer_of`].
-macro_rules! columns {
-    () => {
-        "customer_id, name, name_kana, birth_date, address, branch_number, account_number, account_key, \
-         identity_verification"
-    };
-}
-pub(crate) use columns;
-
 bulk_rows! {
-    /// A customer that is staged; the keys are packed.
-    CustomerRow<'a> {
-        customer_id: &'a str,
-        name: &'a str,
-        name_kana: &'a str,
-        birth_date: &'a str,
-        address: &'a str,
-        branch_number: &'a str,
-        account_number: &'a str,
-        account_key: &'a str,
-        identity_verification: &'a str,
-        rules_version: i64,
-        start: i32,
-        length: i32,
-    }
-    /// Keys that a customer gets; they are packed.
-    KeysRow<'a> { customer_id: &'a str, start: i32, length: i32, }
+    /// A customer that is staged; what is sealed is packed, behind the two hashes.
+    CustomerRow<'a> { customer_id: &'a str, rules_version: i64, start: i32, length: i32, }
+    /// A customer's record with new keys; it is packed.
+    RecordRow<'a> { customer_id: &'a str, start: i32, length: i32, }
     /// A decision.
     DecisionRow<'a> { inquiry_id: Id, outcome: &'static str, customer_id: Option<&'a str>, reasons: String, }
 }
 
-/// Customers as rows, with their keys.
-pub(crate) fn customer_rows(customers: &[KeyedCustomer]) -> (Vec<CustomerRow<'_>>, Packed) {
+/// Customers as rows, sealed with their keys of matching.
+pub(crate) fn customer_rows<'a>(
+    keys: &CompanyKeys,
+    customers: &'a [KeyedCustomer],
+) -> Result<(Vec<CustomerRow<'a>>, Packed), StoreError> {
     let mut packed = Packed::new();
     let mut rows = Vec::with_capacity(customers.len());
-    for KeyedCustomer { customer, keys } in customers {
-        let (start, length) = packed.cut(&keys.bytes);
+    for KeyedCustomer { customer, keys: made } in customers {
+        let SealedCustomer { account_key, fingerprint, record } = seal_customer(keys, customer, &made.bytes)?;
+        let (start, _) = packed.cut(&account_key);
+        packed.cut(&fingerprint);
+        let (_, length) = packed.cut(&record);
         rows.push(CustomerRow {
             customer_id: customer.customer_id.as_str(),
-            name: &customer.name,
-            name_kana: &customer.name_kana,
-            birth_date: &customer.birth_date,
-            address: &customer.address,
-            branch_number: &customer.branch_number,
-            account_number: &customer.account_number,
-            account_key: &customer.account_key,
-            identity_verification: &customer.identity_verification,
-            rules_version: keys.rules_version.into(),
+            rules_version: made.rules_version.into(),
             start,
             length,
         });
     }
-    (rows, packed)
+    Ok((rows, packed))
 }
 
-/// Rows of the keys that are made of these customers, with the keys.
-pub(crate) fn keys_rows<'a>(customers: &'a [Customer], make: &MakeKeys<'_>) -> (Vec<KeysRow<'a>>, Packed) {
+// The statements cut them out by this length.
+const _: () = assert!(LOOK_UP_BYTES == 16);
+
+/// Records of these customers, sealed with the keys that are made of them.
+pub(crate) fn record_rows<'a>(
+    keys: &CompanyKeys,
+    customers: &'a [KeyedCustomer],
+    make: &MakeKeys<'_>,
+) -> Result<(Vec<RecordRow<'a>>, Packed), StoreError> {
     let mut packed = Packed::new();
     let mut rows = Vec::with_capacity(customers.len());
-    for customer in customers {
-        let (start, length) = packed.cut(&make(customer));
-        rows.push(KeysRow { customer_id: customer.customer_id.as_str(), start, length });
+    for KeyedCustomer { customer, .. } in customers {
+        let sealed = seal_customer(keys, customer, &make(customer))?;
+        let (start, length) = packed.cut(&sealed.record);
+        rows.push(RecordRow { customer_id: customer.customer_id.as_str(), start, length });
     }
-    (rows, packed)
+    Ok((rows, packed))
 }
 
 /// Decisions as rows, in the order of their inquiries; of two on one inquiry the first comes first.
@@ -250,30 +239,23 @@ pub(crate) fn decision_rows(decisions: &[DecidedInquiry]) -> Vec<DecisionRow<'_>
     rows
 }
 
-/// Reads a customer from nine columns.
-pub(crate) fn customer_of(row: &impl Columns, first: usize) -> Result<Customer, StoreError> {
-    Ok(Customer {
-        customer_id: row.text(first)?.parse()?,
-        name: row.text(first + 1)?.to_owned(),
-        name_kana: row.text(first + 2)?.to_owned(),
-        birth_date: row.text(first + 3)?.to_owned(),
-        address: row.text(first + 4)?.to_owned(),
-        branch_number: row.text(first + 5)?.to_owned(),
-        account_number: row.text(first + 6)?.to_owned(),
-        account_key: row.text(first + 7)?.to_owned(),
-        identity_verification: row.text(first + 8)?.to_owned(),
-    })
+/// Reads a customer with the keys of matching. Columns: id, version of the rules, record.
+pub(crate) fn keyed_of(
+    keys: &CompanyKeys,
+    row: &impl Columns,
+    first: usize,
+) -> Result<KeyedCustomer, StoreError> {
+    open_customer(keys, row.text(first)?, row.small(first + 1)?, row.bytes(first + 2)?)
 }
 
-/// Reads a customer and when it changed.
-pub(crate) fn stored_of(row: &impl Columns, first: usize) -> Result<StoredCustomer, StoreError> {
-    Ok(StoredCustomer { customer: customer_of(row, first)?, update_time: row.instant(first + 9)? })
-}
-
-/// Reads a customer, the version of the rules and the keys that they made.
-pub(crate) fn keyed_of(row: &impl Columns, first: usize) -> Result<KeyedCustomer, StoreError> {
-    let keys = MatchKeys { rules_version: row.small(first + 9)?, bytes: row.bytes(first + 10)?.to_vec() };
-    Ok(KeyedCustomer { customer: customer_of(row, first)?, keys })
+/// Reads a customer and when it changed. Columns: those of [`keyed_of`], the time.
+pub(crate) fn stored_of(
+    keys: &CompanyKeys,
+    row: &impl Columns,
+    first: usize,
+) -> Result<StoredCustomer, StoreError> {
+    let customer = keyed_of(keys, row, first)?.customer;
+    Ok(StoredCustomer { customer, update_time: row.instant(first + 3)? })
 }
 
 /// Reads a decision. Columns: revision, outcome, customer, reasons.

@@ -17,6 +17,7 @@ pub mod postgres;
 mod row;
 pub mod sqlite;
 pub mod terminal;
+pub mod vault;
 pub mod yardstick;
 
 pub use error::StoreError;

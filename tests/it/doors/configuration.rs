@@ -53,7 +53,7 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 25] = [
+const COMPANY: [Wrong; 28] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -66,6 +66,9 @@ const COMPANY: [Wrong; 25] = [
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__0", WORD),
+    ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
+    ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
+    ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),
@@ -81,7 +84,7 @@ const COMPANY: [Wrong; 25] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 56] = [
+const INFORMATION: [Wrong; 59] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -92,6 +95,9 @@ const INFORMATION: [Wrong; 56] = [
     ("KEYS__FOLLOWER", &["", "short"]),
     ("KEYS__TOKEN", &["", "short"]),
     ("KEYS__REVIEW__0", &["", "short"]),
+    ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
+    ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
+    ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),

@@ -260,6 +260,7 @@ impl Layout {
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}callers.operators = ['{OPERATOR}', '{SECOND_OPERATOR}']\n\
+             keys.master = ['wraps the keys of this company in tests']\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
@@ -284,7 +285,7 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.review = ['seals what reviews keep']\n{}{}",
+             keys.master = ['wraps the keys of companies in tests']\n{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,

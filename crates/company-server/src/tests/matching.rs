@@ -4,6 +4,7 @@ use musubi_domain::{
     customer::{GivenAccount, MatchDecision, MatchOutcome},
     id::InquiryId,
     identity::{AttestedIdentity, IdentityMethod},
+    vault::{MasterKeys, ReviewSeals},
 };
 use musubi_matching::{AccountFormat, RULES_VERSION, keys_of};
 use musubi_proto::{
@@ -11,7 +12,12 @@ use musubi_proto::{
     convert::company::Inquiry,
 };
 use musubi_runtime::grpc::status::from_status;
-use musubi_storage::{Opened as _, company::CompanyStore as _, sqlite::company::SqliteCompanyStore};
+use musubi_storage::{
+    Opened as _,
+    company::CompanyStore as _,
+    sqlite::company::SqliteCompanyStore,
+    vault::{Schedule, VaultOptions},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -73,7 +79,7 @@ async fn a_batch_is_decided_in_order_and_each_decision_is_recorded() {
     assert_eq!(decisions[4].reasons, ["account.none"]);
     assert_eq!(ask(&company, INFORMATION, batch.clone()).await.unwrap(), decisions);
     company.stop().await;
-    let store = SqliteCompanyStore::open(&company.folder.path().join("company.db")).await.unwrap();
+    let store = opened(&company).await;
     for (inquiry, decision) in batch.iter().zip(decisions) {
         assert_eq!(store.find_decision(inquiry.inquiry_id).await.unwrap(), Some((1, decision)));
     }
@@ -101,7 +107,16 @@ async fn a_wrong_inquiry_is_named_by_its_place() {
 
 /// The database of a company that is stopped.
 async fn opened(company: &Company) -> SqliteCompanyStore {
-    SqliteCompanyStore::open(&company.folder.path().join("company.db")).await.unwrap()
+    let vault = VaultOptions {
+        service: Arc::new(MasterKeys::new(&[MASTER.as_bytes()]).unwrap()),
+        random: || [7; 32],
+        now: Arc::new(|| Timestamp::UNIX_EPOCH),
+        schedule: Schedule::of_days(0, 35),
+        companies: vec!["tf-bank".parse().unwrap()],
+        accounts: Vec::new(),
+        reviews_before: ReviewSeals::default(),
+    };
+    SqliteCompanyStore::open(&company.folder.path().join("company.db"), vault).await.unwrap()
 }
 
 /// As a program of other rules left it.

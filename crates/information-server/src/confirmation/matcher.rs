@@ -9,7 +9,6 @@ use musubi_domain::{
     Error, ErrorKind,
     customer::{MatchDecision, MatchOutcome},
     id::{CompanyId, FollowerKeyring},
-    seal::SealKeyring,
 };
 use musubi_matching::{Candidates, Policy};
 use musubi_proto::company::v1::{
@@ -160,8 +159,6 @@ pub struct Matching {
     pub signals: Signals,
     /// What tries are counted by.
     pub keyring: FollowerKeyring,
-    /// What seals reviews.
-    pub seals: SealKeyring,
     /// When an inquiry is tried again whose decision nobody came to record.
     pub lease: SignedDuration,
 }
@@ -225,7 +222,7 @@ impl Matching {
                 for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
                     if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                         let scene = Scene { account, company, now };
-                        scene.decide(work, key, inquiry, decision, &self.keyring, &self.seals);
+                        scene.decide(work, key, inquiry, decision, &self.keyring);
                     }
                 }
             })
@@ -334,7 +331,6 @@ mod tests {
             clock: world.clock(),
             signals: world.signals.clone(),
             keyring: FollowerKeyring::new(&[7; 32]).unwrap(),
-            seals: crate::tests::seals(),
             lease: SignedDuration::from_mins(60),
         }
     }

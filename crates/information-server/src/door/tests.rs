@@ -46,7 +46,7 @@ use crate::{
     directory::{Account, Company, Directory, Matching, Texts},
     gateway::{CarrierGateway, VerificationKey},
     scene::Scene,
-    tests::{Carrier, signals},
+    tests::{Carrier, signals, vault},
 };
 
 const NUMBER: &str = "+818012345678";
@@ -115,7 +115,7 @@ impl Fixture {
     }
 
     async fn with(folder: tempfile::TempDir, (jpki, document, foreign): (Pair, Pair, Pair)) -> Self {
-        let open = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+        let open = SqliteInformation::open(&folder.path().join("information.db"), vault()).await.unwrap();
         let store: Arc<dyn InformationStore> = Arc::new(open);
         let company = |name: &str| Company {
             id: id(name),

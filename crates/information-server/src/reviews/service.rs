@@ -5,8 +5,7 @@ use std::sync::Arc;
 use musubi_domain::{
     Error, ErrorKind,
     id::{CompanyId, FollowerId, OperatorName, ReviewId},
-    review::{Said, Verdict, say},
-    seal::{ReviewSubject, SealKeyring},
+    review::{ReviewSubject, Said, Verdict, say},
 };
 use musubi_proto::{
     convert::{content::timestamp, information as convert},
@@ -38,7 +37,6 @@ pub struct Reviews {
     clock: Arc<dyn Clock>,
     directory: Arc<Directory>,
     signals: Signals,
-    seals: SealKeyring,
 }
 
 impl Reviews {
@@ -49,9 +47,8 @@ impl Reviews {
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
         signals: Signals,
-        seals: SealKeyring,
     ) -> Self {
-        Self { store, clock, directory, signals, seals }
+        Self { store, clock, directory, signals }
     }
 
     fn query(&self, company: CompanyId, request: &wire::ListReviewsRequest) -> Result<ReviewQuery, Error> {
@@ -85,8 +82,7 @@ impl Reviews {
         let (id, operator) = (parse_id(&request.review_id)?, parse_operator(&request.operator)?);
         let ReviewFile { key, review, phone_number, tied_number, former_customer } =
             self.store.show_review(company, id, &operator, self.clock.now()).await?;
-        let sealed = review.sealed.as_ref();
-        let subject = sealed.map(|sealed| self.seals.open(company, id, sealed)).transpose()?;
+        let subject = review.subject.clone();
         let account = self.directory.account(&key.account);
         Ok(wire::GetReviewResponse {
             review: Some(show_review(&key, review)),

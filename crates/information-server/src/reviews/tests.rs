@@ -9,7 +9,6 @@ use musubi_domain::{
     dialogue::State,
     id::{FollowerKeyring, InquiryId},
     identity::{AttestedIdentity, IdentityMethod},
-    seal::SealKeyring,
 };
 use musubi_proto::information::v1::{self as wire, review_service_server::ReviewService as _};
 use musubi_storage::information::{
@@ -22,16 +21,12 @@ use super::Reviews;
 use crate::{
     request::questions::Questions,
     scene::Scene,
-    tests::{World, follower, from, refusal, seals, start},
+    tests::{World, follower, from, refusal, start},
 };
 
 fn service(world: &World) -> Reviews {
-    sealed_by(world, seals())
-}
-
-fn sealed_by(world: &World, seals: SealKeyring) -> Reviews {
     let directory = Arc::clone(&world.directory);
-    Reviews::new(world.store(), world.clock(), directory, world.signals.clone(), seals)
+    Reviews::new(world.store(), world.clock(), directory, world.signals.clone())
 }
 
 fn key(account: &str, last: u8) -> FollowerKey {
@@ -70,7 +65,7 @@ async fn matched(world: &World, account: &str, last: u8, outcome: MatchOutcome) 
         record.inquiry = Some(inquiry.clone());
         let scene = Scene { account: settings, company, now: start() };
         let keyring = FollowerKeyring::new(&[7; 32]).unwrap();
-        scene.decide(work, &key, &inquiry, &decision, &keyring, &seals());
+        scene.decide(work, &key, &inquiry, &decision, &keyring);
     };
     world.store().work("fixture", &scope, start(), &mut edit).await.unwrap();
 }
@@ -224,18 +219,6 @@ async fn a_customer_claimed_from_a_second_number_is_shown_with_the_first_and_mov
     assert_eq!((first.tie, first.dialogue.unwrap().state), (None, State::Declined));
     assert_eq!(second.tie.unwrap().tie.customer_id.as_str(), "C1");
     assert_eq!(first.former_customer.unwrap().as_str(), "C1");
-}
-
-#[tokio::test]
-async fn what_was_sealed_with_a_key_that_is_gone_can_be_rejected_and_not_shown() {
-    let world = World::new().await;
-    in_review(&world, "bank", 1).await;
-    let service = sealed_by(&world, SealKeyring::new(&[b"another key of this server"]).unwrap());
-    let id = only(&service, "bank").await;
-    let error = refusal(get(&service, "bank", &id).await);
-    assert_eq!(error.kind, ErrorKind::FailedPrecondition);
-    assert!(error.remedy.contains("keys.review"));
-    reject(&service, "bank", &id, "sato").await.unwrap();
 }
 
 #[tokio::test]

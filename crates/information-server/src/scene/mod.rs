@@ -14,7 +14,6 @@ use musubi_domain::{
     id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
-    seal::SealKeyring,
 };
 use musubi_storage::information::{
     FollowerKey,
@@ -194,7 +193,6 @@ impl Scene<'_> {
         inquiry: &Inquiry,
         decision: &MatchDecision,
         keyring: &FollowerKeyring,
-        seals: &SealKeyring,
     ) {
         let decision = self.against_rivals(work, key, decision);
         let Some(record) = work.followers.get_mut(key) else { return };
@@ -214,7 +212,7 @@ impl Scene<'_> {
             self.tie(work, key, customer_id, inquiry.identity.method);
         }
         if effect.is_some() && decision.outcome == MatchOutcome::Review {
-            self.open_review(work, key, inquiry, &decision, seals);
+            self.open_review(work, key, inquiry, &decision);
         }
         if decision.outcome != MatchOutcome::Rejected {
             let Inquiry { account, identity, .. } = inquiry;

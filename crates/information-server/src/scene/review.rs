@@ -10,8 +10,7 @@ use musubi_domain::{
     customer::{MatchDecision, MatchOutcome, Rivalry},
     dialogue::{Event, State},
     id::{CustomerId, FollowerId, OperatorName, ReviewId},
-    review::{Decision, ReviewState, Said, Verdict, say},
-    seal::{ReviewSubject, SealKeyring},
+    review::{Decision, ReviewState, ReviewSubject, Said, Verdict, say},
 };
 use musubi_storage::information::{
     FollowerKey,
@@ -66,16 +65,11 @@ impl Scene<'_> {
         key: &FollowerKey,
         inquiry: &Inquiry,
         decision: &MatchDecision,
-        seals: &SealKeyring,
     ) {
         let Some(record) = work.followers.get_mut(key) else { return };
         let Some(dialogue) = &record.dialogue else { return };
         let id = ReviewId::derive(inquiry.id);
         let subject = ReviewSubject { account: inquiry.account.clone(), identity: inquiry.identity.clone() };
-        // It can't fail. If it did, the dialogue would still end in its time, as a review that nobody decides.
-        let Ok(sealed) = seals.seal(&self.company.id, id, &subject) else {
-            return self.audit(work, key, "review not kept", id.to_string());
-        };
         record.review = Some(Review {
             id,
             company: self.company.id.clone(),
@@ -84,7 +78,7 @@ impl Scene<'_> {
             proposed_customer: decision.customer_id.clone(),
             method: inquiry.identity.method,
             reasons: decision.reasons.clone(),
-            sealed: Some(sealed),
+            subject: Some(subject),
             state: ReviewState::Open,
             decisions: Vec::new(),
             open_time: self.now,

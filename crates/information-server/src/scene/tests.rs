@@ -9,10 +9,7 @@ use musubi_domain::{
 use musubi_matching::{AccountFormat, Policy};
 
 use super::*;
-use crate::{
-    directory::{Matching, Texts},
-    tests::seals,
-};
+use crate::directory::{Matching, Texts};
 
 mod reviews;
 
@@ -119,7 +116,7 @@ impl Stage {
             customer_id: customer_id.filter(|_| outcome != MatchOutcome::Rejected),
             reasons: vec![],
         };
-        self.at(0, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring(), &seals()));
+        self.at(0, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring()));
     }
 
     fn tied() -> Self {
@@ -283,7 +280,7 @@ fn a_decision_on_another_inquiry_has_no_effect() {
         customer_id: Some("C2".parse().unwrap()),
         reasons: vec![],
     };
-    stage.at(0, |scene, work, key, _| scene.decide(work, key, &stale, &decision, &keyring(), &seals()));
+    stage.at(0, |scene, work, key, _| scene.decide(work, key, &stale, &decision, &keyring()));
     assert_eq!((stage.state(), stage.record().tie.is_none()), (State::Matching, true));
 }
 
@@ -302,6 +299,6 @@ fn leaving_in_the_middle_of_a_match_makes_no_tie() {
         customer_id: Some("C1".parse().unwrap()),
         reasons: vec![],
     };
-    stage.at(6, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring(), &seals()));
+    stage.at(6, |scene, work, key, _| scene.decide(work, key, &inquiry, &decision, &keyring()));
     assert!(stage.record().tie.is_none());
 }

@@ -187,7 +187,7 @@ fn values(place: u64) -> CustomerValues {
 /// Puts the followers into the store, in the order of their keys, as a first list does; gives how long it took.
 async fn seed(world: &World, place: &Place, size: u64, screen: &Screen) -> Result<Duration, Error> {
     let begun = Instant::now();
-    let store = open_information(place).await?;
+    let store = open_information(place, world.vault()?).await?;
     let mut followers = (0..size).map(|place| Ok((world.follower(place)?.0.follower, place)));
     let mut followers = followers.by_ref().collect::<Result<Vec<_>, Error>>()?;
     followers.sort_unstable();

@@ -21,6 +21,7 @@ use musubi_proto::{
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use musubi_storage::{
     company::CompanyStore, postgres::company::PostgresCompanyStore, sqlite::company::SqliteCompanyStore,
+    vault::VaultOptions,
 };
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     let place = site.database("company", company::MIGRATIONS).await?;
     let rows = usize::try_from(args.size).unwrap_or(usize::MAX);
     let asked = (rows / ROWS_PER_ANSWER).min(usize::try_from(ANSWERS).unwrap_or(usize::MAX));
-    let store = open(&place).await?;
+    let store = open(&place, world.vault()?).await?;
     let stage = screen.begin("customers", args.size);
     let importing = Instant::now();
     let answers = crowd::import(&*store, (rows, asked), |stored| stage.advance(stored.len() as u64)).await?;
@@ -112,10 +113,10 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     ]))
 }
 
-async fn open(place: &Place) -> Result<Arc<dyn CompanyStore>, Error> {
+async fn open(place: &Place, vault: VaultOptions) -> Result<Arc<dyn CompanyStore>, Error> {
     Ok(match place {
-        Place::File(path) => Arc::new(SqliteCompanyStore::open(path).await?),
-        Place::Postgres(url) => Arc::new(PostgresCompanyStore::open(&Place::options(url)).await?),
+        Place::File(path) => Arc::new(SqliteCompanyStore::open(path, vault).await?),
+        Place::Postgres(url) => Arc::new(PostgresCompanyStore::open(&Place::options(url), vault).await?),
     })
 }
 
@@ -126,6 +127,7 @@ fn configuration(world: &World, place: &Place) -> Result<Value, Error> {
         "information": { "endpoint": "https://127.0.0.1:9" },
         "tls": world.tls(&world.company_server())?,
         "callers": { "operators": ["operator"] },
+        "keys": { "master": [world.master.expose()] },
         "account": { "account_digits": KEY_DIGITS, "branch_digits": 3 },
     }))
 }

@@ -2,20 +2,26 @@
 //!
 //! Surprising: a phone number is nothing but its place, so a list of ten million is kept nowhere.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
     caller::Caller,
     id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
     phone_number::PhoneNumber,
+    vault::{MasterKeys, ReviewSeals},
 };
 use musubi_runtime::{
-    config::Endpoint,
+    Clock as _, SystemClock,
+    config::{Endpoint, Secret},
+    entropy,
     grpc::client::{ClientOptions, PeerChannel, connect},
     tls::{Identity, TlsConfig, authority::Authority},
 };
-use musubi_storage::information::FollowerKey;
+use musubi_storage::{
+    information::FollowerKey,
+    vault::{Schedule, VaultOptions},
+};
 use serde_json::{Value, json};
 
 use super::{crowd::KEY_DIGITS, site::Place};
@@ -29,6 +35,8 @@ pub(super) struct World {
     authority: Authority,
     pub(super) keyring: FollowerKeyring,
     follower_secret: String,
+    /// The master keys of the nodes' databases.
+    pub(super) master: Secret,
 }
 
 impl World {
@@ -42,6 +50,7 @@ impl World {
             authority: Authority::temporary(&folder.join("tls"))?,
             keyring: FollowerKeyring::new(follower_secret.as_bytes())?,
             follower_secret,
+            master: Secret::new(secret() + &secret()),
         })
     }
 
@@ -83,6 +92,15 @@ impl World {
         Ok(json!({ "certificate": certificate, "key": key, "authorities": authorities }))
     }
 
+    /// What the nodes seal with, for whoever fills a database before its node starts.
+    pub(super) fn vault(&self) -> Result<VaultOptions, Error> {
+        Ok(VaultOptions {
+            companies: vec![self.company.clone()],
+            accounts: vec![(self.account.clone(), self.company.clone())],
+            ..vault(&self.master)?
+        })
+    }
+
     /// The configuration of an information-management server; without what its process adds.
     pub(super) fn information(
         &self,
@@ -93,7 +111,7 @@ impl World {
         Ok(json!({
             "database": place.configuration(),
             "tls": self.tls(&Caller::Information)?,
-            "keys": { "follower": self.follower_secret, "token": secret(), "review": [secret()] },
+            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()] },
             "lists": { "every": lists_every },
             "company": [{
                 "id": self.company,
@@ -117,6 +135,19 @@ impl World {
             }],
         }))
     }
+}
+
+/// What seals under this master key, for nobody yet.
+pub(super) fn vault(master: &Secret) -> Result<VaultOptions, Error> {
+    Ok(VaultOptions {
+        service: Arc::new(MasterKeys::new(&[master.expose().as_bytes()])?),
+        random: entropy::bytes::<32>,
+        now: Arc::new(|| SystemClock.now()),
+        schedule: Schedule::of_days(0, 1),
+        companies: Vec::new(),
+        accounts: Vec::new(),
+        reviews_before: ReviewSeals::default(),
+    })
 }
 
 /// The phone number of a place, E.164; numbers ascend with places.

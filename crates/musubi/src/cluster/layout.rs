@@ -116,6 +116,7 @@ impl<'a> Layout<'a> {
             "information": { "endpoint": self.information_endpoint() },
             "tls": self.tls(&Caller::Company(company.company.clone()))?,
             "callers": { "operators": [OPERATOR] },
+            "keys": { "master": [master()] },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
@@ -171,7 +172,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
             "tls": self.tls(&Caller::Information)?,
-            "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
+            "keys": { "follower": secret(), "token": secret(), "master": [master()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),
@@ -225,6 +226,11 @@ fn company_name(company: &CompanyPlan) -> String {
 
 fn carrier_name(carrier: &CarrierId) -> String {
     format!("carrier-{carrier}")
+}
+
+/// A master key.
+fn master() -> String {
+    secret() + &secret()
 }
 
 /// 32 hexadecimal digits that nobody can guess.

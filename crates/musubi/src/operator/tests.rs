@@ -60,7 +60,8 @@ impl Desk {
         let database = folder.path().join("company.db");
         let settings = format!(
             "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\ninformation.endpoint = 'https://127.0.0.1:1'\n\
-             callers.operators = ['sato']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n",
+             callers.operators = ['sato']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n\
+             keys.master = ['the master key of all these tests']\n",
             database.display()
         );
         std::fs::write(&config, settings).unwrap();

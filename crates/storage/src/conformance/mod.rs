@@ -7,3 +7,4 @@ pub(crate) mod company;
 pub(crate) mod ephemeral;
 pub(crate) mod information;
 pub(crate) mod terminal;
+pub(crate) mod vault;

@@ -9,7 +9,7 @@ use musubi_domain::{
     dialogue::{Dialogue, Stage, State},
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
-    review::{ReviewState, Verdict},
+    review::{ReviewState, ReviewSubject, Verdict},
 };
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     StoreError,
     row::{Bytes, Id, bulk_rows, list, micros, place},
+    vault::Keys,
 };
 
 bulk_rows! {
@@ -34,7 +35,7 @@ bulk_rows! {
     FollowerRow<'a> {
         account: &'a str,
         follower: Id,
-        phone_number: &'a str,
+        phone_number: Bytes,
         carrier: &'a str,
         following: bool,
         follow_time: i64,
@@ -65,8 +66,7 @@ bulk_rows! {
         reached: i64,
         due_time: Option<i64>,
         state_time: i64,
-        branch_number: Option<&'a str>,
-        account_number: Option<&'a str>,
+        given: Option<Bytes>,
         proposed_customer: Option<&'a str>,
         reasons: String,
     }
@@ -92,9 +92,7 @@ bulk_rows! {
         follower: Id,
         inquiry: Id,
         company: &'a str,
-        branch_number: Option<&'a str>,
-        account_number: &'a str,
-        identity: String,
+        subject: Bytes,
         due_time: i64,
     }
 
@@ -188,13 +186,13 @@ pub(crate) struct Changed<'a> {
 }
 
 impl<'a> Changed<'a> {
-    pub(crate) fn of(before: &'a Before, work: &'a Work) -> Result<Self, StoreError> {
+    pub(crate) fn of(before: &'a Before, work: &'a Work, keys: &Keys) -> Result<Self, StoreError> {
         let mut changed = Self::default();
         // In the order of the tables: neighbours share pages, and locks are taken in one order.
         let mut followers: Vec<_> = work.followers.iter().collect();
         followers.sort_unstable_by_key(|(key, _)| *key);
         for (key, record) in followers {
-            changed.compare(key, before.followers.get(key), record)?;
+            changed.compare(key, before.followers.get(key), record, keys)?;
         }
         for (key, count) in &work.guesses {
             let row = || GuessRow {
@@ -218,6 +216,7 @@ impl<'a> Changed<'a> {
         key: &'a FollowerKey,
         was: Option<&'a FollowerRecord>,
         is: &'a FollowerRecord,
+        keys: &Keys,
     ) -> Result<(), StoreError> {
         self.tally.add(key, is, 1);
         if let Some(was) = was {
@@ -228,11 +227,16 @@ impl<'a> Changed<'a> {
             (&record.carrier, record.following, record.follow_time, &record.former_customer)
         };
         if was.map(head) != Some(head(is)) {
+            // A follower's number never changes, and is not written again.
+            let number = match was {
+                Some(_) => Bytes(Vec::new()),
+                None => keys.seal_number(row.account, key.follower.as_bytes(), &is.phone_number)?,
+            };
             let rows = if was.is_some() { &mut self.followers } else { &mut self.new_followers };
             rows.push(FollowerRow {
                 account: row.account,
                 follower: row.follower,
-                phone_number: is.phone_number.as_str(),
+                phone_number: number,
                 carrier: is.carrier.as_str(),
                 following: is.following,
                 follow_time: micros(is.follow_time),
@@ -255,7 +259,7 @@ impl<'a> Changed<'a> {
             && !was.is_some_and(|was| was.dialogue == is.dialogue && was.matched == is.matched)
         {
             let rows = if was.is_some() { &mut self.dialogues } else { &mut self.new_dialogues };
-            rows.push(dialogue_row(&row, dialogue, &is.matched)?);
+            rows.push(dialogue_row(key, dialogue, &is.matched, keys)?);
         }
         match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
             (Some(now), was) if was != Some(now) => {
@@ -270,14 +274,14 @@ impl<'a> Changed<'a> {
             (Some(_) | None, _) => {}
         }
         match (&is.inquiry, was.and_then(|was| was.inquiry.as_ref())) {
-            (Some(now), was) if was != Some(now) => self.inquiries.push(inquiry_row(&row, now)?),
+            (Some(now), was) if was != Some(now) => self.inquiries.push(inquiry_row(key, now, keys)?),
             (None, Some(_)) => self.ended_inquiries.push(row.clone()),
             (Some(_) | None, _) => {}
         }
         if let Some(review) = &is.review
             && was.and_then(|was| was.review.as_ref()) != Some(review)
         {
-            self.reviews.push(review_row(&row, review)?);
+            self.reviews.push(review_row(key, review, keys)?);
         }
         Ok(())
     }
@@ -303,14 +307,16 @@ pub(crate) fn message_row(key: &FollowerKey, id: MessageId) -> MessageKeyRow<'_>
 }
 
 fn dialogue_row<'a>(
-    key: &KeyRow<'a>,
+    key: &'a FollowerKey,
     dialogue: &'a Dialogue,
     matched: &'a Matched,
+    keys: &Keys,
 ) -> Result<DialogueRow<'a>, StoreError> {
+    let KeyRow { account, follower } = key_row(key);
     let given = dialogue.given.as_ref();
     Ok(DialogueRow {
-        account: key.account,
-        follower: key.follower,
+        account,
+        follower,
         dialogue: Id::of(dialogue.id.as_bytes()),
         turn: i64::from(dialogue.turn),
         state: place(&State::ALL, &dialogue.state),
@@ -322,8 +328,7 @@ fn dialogue_row<'a>(
         reached: place(&Stage::ALL, &dialogue.reached),
         due_time: dialogue.due_time.map(micros),
         state_time: micros(dialogue.state_time),
-        branch_number: given.and_then(|given| given.branch_number.as_deref()),
-        account_number: given.map(|given| given.account_number.as_str()),
+        given: given.map(|given| keys.seal_given(account, key.follower.as_bytes(), given)).transpose()?,
         proposed_customer: matched.proposed_customer.as_ref().map(CustomerId::as_str),
         reasons: list(&matched.reasons)?,
     })
@@ -342,36 +347,47 @@ fn tie_row<'a>(key: &KeyRow<'a>, record: &'a TieRecord) -> TieRow<'a> {
     }
 }
 
-fn inquiry_row<'a>(key: &KeyRow<'a>, inquiry: &'a Inquiry) -> Result<InquiryRow<'a>, StoreError> {
+fn inquiry_row<'a>(
+    key: &'a FollowerKey,
+    inquiry: &'a Inquiry,
+    keys: &Keys,
+) -> Result<InquiryRow<'a>, StoreError> {
+    let (KeyRow { account, follower }, company) = (key_row(key), inquiry.company.as_str());
+    let subject = ReviewSubject { account: inquiry.account.clone(), identity: inquiry.identity.clone() };
     Ok(InquiryRow {
-        account: key.account,
-        follower: key.follower,
+        account,
+        follower,
         inquiry: Id::of(inquiry.id.as_bytes()),
-        company: inquiry.company.as_str(),
-        branch_number: inquiry.account.branch_number.as_deref(),
-        account_number: &inquiry.account.account_number,
-        identity: list(&inquiry.identity)?,
+        company,
+        subject: keys.seal_inquiry(company, (account, key.follower.as_bytes()), &subject)?,
         due_time: micros(inquiry.due_time),
     })
 }
 
-fn review_row<'a>(key: &KeyRow<'a>, review: &'a Review) -> Result<ReviewRow<'a>, StoreError> {
+fn review_row<'a>(
+    key: &'a FollowerKey,
+    review: &'a Review,
+    keys: &Keys,
+) -> Result<ReviewRow<'a>, StoreError> {
+    let (KeyRow { account, follower }, company) = (key_row(key), review.company.as_str());
+    let whose = (account, key.follower.as_bytes(), review.id.as_bytes());
+    let sealed = review.subject.as_ref().map(|subject| keys.seal_review(company, whose, subject));
     let decisions: Vec<_> = review
         .decisions
         .iter()
         .map(|it| (it.operator.as_str(), place(&Verdict::ALL, &it.verdict), micros(it.decide_time)))
         .collect();
     Ok(ReviewRow {
-        account: key.account,
-        follower: key.follower,
+        account,
+        follower,
         review: Id::of(review.id.as_bytes()),
-        company: review.company.as_str(),
+        company,
         dialogue: Id::of(review.dialogue.as_bytes()),
         inquiry: Id::of(review.inquiry.as_bytes()),
         proposed_customer: review.proposed_customer.as_ref().map(CustomerId::as_str),
         method: review.method.as_str(),
         reasons: list(&review.reasons)?,
-        sealed: review.sealed.as_ref().map(|sealed| Bytes(sealed.as_bytes().to_vec())),
+        sealed: sealed.transpose()?,
         state: place(&ReviewState::ALL, &review.state),
         decisions: list(&decisions)?,
         open_time: micros(review.open_time),

@@ -16,12 +16,13 @@ use musubi_domain::{
 use super::{
     FollowerKey,
     delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, Source},
-    record::{Interned, key_of, texts},
+    record::{Interned, key_of},
     tally::{Tally, TallyKey},
 };
 use crate::{
     StoreError,
     row::{Columns, micros, place},
+    vault::Keys,
 };
 
 /// A distribution in a delivery's columns; a dialogue's messages have none.
@@ -70,7 +71,21 @@ impl Due {
     /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
     /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
     /// the customer, throttled. The message stands apart, because one that is being made has no row yet.
-    fn read(row: &impl Columns, accounts: &mut Interned, message_id: MessageId) -> Result<Self, StoreError> {
+    fn read(
+        row: &impl Columns,
+        accounts: &mut Interned,
+        message_id: MessageId,
+        (source, keys): (&Source, &Keys),
+    ) -> Result<Self, StoreError> {
+        let key = key_of(row, accounts)?;
+        let (account, follower) = (key.account.as_str(), key.follower.as_bytes());
+        let number = row.maybe_bytes(11)?.map(|sealed| keys.number(account, follower, sealed));
+        let values = match (row.maybe_bytes(18)?, source) {
+            (Some(sealed), Source::Distribution(id)) => {
+                Some(keys.values(account, (id.as_bytes(), row.text(15)?), sealed)?)
+            }
+            (None, _) | (_, Source::Dialogues(_)) => None,
+        };
         let dialogue = match row.maybe_id(7)? {
             Some(id) => Some((DialogueId::from_bytes(id), row.small(8)?)),
             None => None,
@@ -89,7 +104,7 @@ impl Due {
             None => None,
         };
         Ok(Self {
-            key: key_of(row, accounts)?,
+            key,
             message_id,
             purpose: row.one_of(&Purpose::ALL, 3)?,
             state: row.one_of(&DeliveryState::ALL, 4)?,
@@ -98,13 +113,13 @@ impl Due {
             expire_time: row.instant(6)?,
             dialogue,
             pinned,
-            phone_number: row.maybe_text(11)?.map(str::parse).transpose()?,
+            phone_number: number.transpose()?,
             standing: Standing {
                 following: row.maybe_int(12)?.unwrap_or_default() != 0,
                 tie,
                 dialogue: row.maybe_id(13)?.map(DialogueId::from_bytes),
             },
-            values: row.maybe_text(18)?.map(texts).transpose()?,
+            values,
         })
     }
 
@@ -147,11 +162,12 @@ impl<'a> Started<'a> {
     }
 
     /// Decides about every due delivery of a claim.
-    pub(crate) fn of(claim: &'a Claim, due: &[impl Columns]) -> Result<Self, StoreError> {
+    pub(crate) fn of(claim: &'a Claim, due: &[impl Columns], keys: &Keys) -> Result<Self, StoreError> {
         let mut started = Self::none(claim, false);
         let mut accounts = Interned::default();
         for row in due {
-            started.take(Due::read(row, &mut accounts, MessageId::from_bytes(row.id(2)?))?);
+            let message = MessageId::from_bytes(row.id(2)?);
+            started.take(Due::read(row, &mut accounts, message, (&claim.source, keys))?);
         }
         Ok(started)
     }
@@ -163,11 +179,12 @@ impl<'a> Started<'a> {
         claim: &'a Claim,
         followers: &[R],
         message: impl Fn(&R) -> Result<MessageId, StoreError>,
+        keys: &Keys,
     ) -> Result<Self, StoreError> {
         let mut started = Self::none(claim, true);
         let mut accounts = Interned::default();
         for row in followers {
-            let due = Due::read(row, &mut accounts, message(row)?)?;
+            let due = Due::read(row, &mut accounts, message(row)?, (&claim.source, keys))?;
             match row.text(20)? {
                 own if own == claim.carrier.as_str() => started.take(due),
                 other => started.wait(due, other),

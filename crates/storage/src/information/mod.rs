@@ -20,7 +20,7 @@ pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 
-use crate::Opened;
+use crate::{Opened, vault::Sealing};
 
 /// A follower's key: official account and follower, in front of every key that grows with followers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,7 @@ pub struct FollowerKey {
 /// Everything that the server keeps.
 pub trait InformationStore:
     Opened
+    + Sealing
     + flow::FlowStore
     + delivery::DeliveryStore
     + list::ListStore
@@ -47,6 +48,7 @@ pub trait InformationStore:
 
 impl<T> InformationStore for T where
     T: Opened
+        + Sealing
         + flow::FlowStore
         + delivery::DeliveryStore
         + list::ListStore

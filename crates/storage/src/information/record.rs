@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use musubi_domain::{
-    customer::{Customer, GivenAccount, KeyedCustomer, MatchKeys},
+    customer::KeyedCustomer,
     dialogue::{Dialogue, Stage, State},
     distribution,
     eligibility::Tie,
     id::{CarrierId, DialogueId, DistributionId, FollowerId, InquiryId, OfficialAccountId, ReviewId, TieId},
     outcome::FollowerOutcome,
-    review::{Decision, ReviewState, Verdict},
-    seal::Sealed,
+    review::{Decision, ReviewState, ReviewSubject, Verdict},
 };
 
 use super::{
@@ -27,6 +26,7 @@ use super::{
 use crate::{
     StoreError,
     row::{Columns, at_place, instant},
+    vault::{Keys, customer::open_entrusted},
 };
 
 /// Account names of a result, each allocated once.
@@ -57,36 +57,37 @@ pub(crate) fn keys_of(rows: &[impl Columns]) -> Result<Vec<FollowerKey>, StoreEr
 }
 
 /// Reads a follower. Columns: the key, number, carrier, following, follow time (to 5), the dialogue with what the match decided
-/// (to 20), the tie (to 26), the inquiry (to 32), the former customer, the review (34 to 46), subscriptions.
-pub(crate) fn record_of(row: &impl Columns) -> Result<FollowerRecord, StoreError> {
-    let tie = match row.maybe_id(21)? {
+/// (to 19), the tie (to 25), the inquiry (to 29), the former customer, the review (31 to 43), subscriptions.
+pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecord, StoreError> {
+    let (account, follower) = (row.text(0)?, &row.id(1)?);
+    let tie = match row.maybe_id(20)? {
         Some(id) => Some(TieRecord {
             tie: Tie {
                 id: TieId::from_bytes(id),
-                customer_id: row.text(22)?.parse()?,
-                suspended: row.flag(26)?,
-                expire_time: row.instant(25)?,
+                customer_id: row.text(21)?.parse()?,
+                suspended: row.flag(25)?,
+                expire_time: row.instant(24)?,
             },
-            method: row.text(23)?.parse()?,
-            tie_time: row.instant(24)?,
+            method: row.text(22)?.parse()?,
+            tie_time: row.instant(23)?,
         }),
         None => None,
     };
     Ok(FollowerRecord {
-        phone_number: row.text(2)?.parse()?,
+        phone_number: keys.number(account, follower, row.bytes(2)?)?,
         carrier: row.text(3)?.parse()?,
         following: row.flag(4)?,
         follow_time: row.instant(5)?,
-        subscriptions: subscriptions_of(row.text(47)?)?,
-        dialogue: dialogue_of(row)?,
+        subscriptions: subscriptions_of(row.text(44)?)?,
+        dialogue: dialogue_of(row, keys)?,
         matched: Matched {
-            proposed_customer: row.maybe_text(19)?.map(str::parse).transpose()?,
-            reasons: texts(row.maybe_text(20)?.unwrap_or("[]"))?,
+            proposed_customer: row.maybe_text(18)?.map(str::parse).transpose()?,
+            reasons: texts(row.maybe_text(19)?.unwrap_or("[]"))?,
         },
         tie,
-        former_customer: row.maybe_text(33)?.map(str::parse).transpose()?,
-        inquiry: row.maybe_id(27)?.map(|_| inquiry_of(row, 27)).transpose()?,
-        review: row.maybe_id(34)?.map(|_| review_of(row, 34)).transpose()?,
+        former_customer: row.maybe_text(30)?.map(str::parse).transpose()?,
+        inquiry: row.maybe_id(26)?.map(|_| inquiry_of(row, 26, keys)).transpose()?,
+        review: row.maybe_id(31)?.map(|_| review_of(row, 31, keys)).transpose()?,
     })
 }
 
@@ -121,18 +122,14 @@ pub(crate) fn listed_of(row: &impl Columns) -> Result<Listed, StoreError> {
     })
 }
 
-/// A column that is a JSON array of texts: reasons, values.
+/// A column that is a JSON array of texts: reasons.
 pub(crate) fn texts(json: &str) -> Result<Vec<String>, StoreError> {
-    serde_json::from_str(json)
-        .map_err(|_| StoreError::Corrupt("reasons or values are no JSON array".to_owned()))
+    serde_json::from_str(json).map_err(|_| StoreError::Corrupt("reasons are no JSON array".to_owned()))
 }
 
-fn dialogue_of(row: &impl Columns) -> Result<Option<Dialogue>, StoreError> {
+fn dialogue_of(row: &impl Columns, keys: &Keys) -> Result<Option<Dialogue>, StoreError> {
     let Some(id) = row.maybe_id(6)? else { return Ok(None) };
-    let given = row.maybe_text(18)?.map(|account_number| {
-        let branch_number = row.maybe_text(17)?.map(str::to_owned);
-        Ok::<_, StoreError>(GivenAccount { branch_number, account_number: account_number.to_owned() })
-    });
+    let given = row.maybe_bytes(17)?.map(|sealed| keys.given(row.text(0)?, &row.id(1)?, sealed));
     Ok(Some(Dialogue {
         id: DialogueId::from_bytes(id),
         turn: row.small(7)?,
@@ -149,23 +146,25 @@ fn dialogue_of(row: &impl Columns) -> Result<Option<Dialogue>, StoreError> {
     }))
 }
 
-/// Reads an inquiry from six columns: id, company, branch, account, identity, due time.
-pub(crate) fn inquiry_of(row: &impl Columns, first: usize) -> Result<Inquiry, StoreError> {
+/// Reads an inquiry of a row that begins with the follower's key, from four columns: id, company, subject, due time.
+pub(crate) fn inquiry_of(row: &impl Columns, first: usize, keys: &Keys) -> Result<Inquiry, StoreError> {
+    let company = row.text(first + 1)?;
+    let ReviewSubject { account, identity } =
+        keys.inquiry(company, (row.text(0)?, &row.id(1)?), row.bytes(first + 2)?)?;
     Ok(Inquiry {
         id: InquiryId::from_bytes(row.id(first)?),
-        company: row.text(first + 1)?.parse()?,
-        account: GivenAccount {
-            branch_number: row.maybe_text(first + 2)?.map(str::to_owned),
-            account_number: row.text(first + 3)?.to_owned(),
-        },
-        identity: serde_json::from_str(row.text(first + 4)?)
-            .map_err(|_| StoreError::Corrupt("an identity is no JSON".to_owned()))?,
-        due_time: row.instant(first + 5)?,
+        company: company.parse()?,
+        account,
+        identity,
+        due_time: row.instant(first + 3)?,
     })
 }
 
-/// Reads a review from thirteen columns, which begin with its id.
-pub(crate) fn review_of(row: &impl Columns, first: usize) -> Result<Review, StoreError> {
+/// Reads a review of a row that begins with the follower's key, from thirteen columns, which begin with its id.
+pub(crate) fn review_of(row: &impl Columns, first: usize, keys: &Keys) -> Result<Review, StoreError> {
+    let (id, company) = (row.id(first)?, row.text(first + 1)?);
+    let whose = (row.text(0)?, &row.id(1)?, &id);
+    let subject = row.maybe_bytes(first + 7)?.map(|sealed| keys.review(company, whose, sealed));
     let decisions: Vec<(String, i64, i64)> = serde_json::from_str(row.text(first + 9)?)
         .map_err(|_| StoreError::Corrupt("decisions are no JSON array".to_owned()))?;
     let decisions = decisions.into_iter().map(|(operator, verdict, time)| {
@@ -173,14 +172,14 @@ pub(crate) fn review_of(row: &impl Columns, first: usize) -> Result<Review, Stor
         Ok(Decision { operator: operator.parse()?, verdict, decide_time: instant(time)? })
     });
     Ok(Review {
-        id: ReviewId::from_bytes(row.id(first)?),
-        company: row.text(first + 1)?.parse()?,
+        id: ReviewId::from_bytes(id),
+        company: company.parse()?,
         dialogue: DialogueId::from_bytes(row.id(first + 2)?),
         inquiry: InquiryId::from_bytes(row.id(first + 3)?),
         proposed_customer: row.maybe_text(first + 4)?.map(str::parse).transpose()?,
         method: row.text(first + 5)?.parse()?,
         reasons: texts(row.text(first + 6)?)?,
-        sealed: row.maybe_bytes(first + 7)?.map(|bytes| Sealed::from_bytes(bytes.to_vec())),
+        subject: subject.transpose()?,
         state: row.one_of(&ReviewState::ALL, first + 8)?,
         decisions: decisions.collect::<Result<_, StoreError>>()?,
         open_time: row.instant(first + 10)?,
@@ -189,14 +188,17 @@ pub(crate) fn review_of(row: &impl Columns, first: usize) -> Result<Review, Stor
     })
 }
 
-/// Reads a review with what belongs to it: its key, the review (2 to 14), the number, the tied number, the former customer.
-pub(crate) fn file_of(row: &impl Columns) -> Result<ReviewFile, StoreError> {
+/// Reads a review with what belongs to it: its key, the review (2 to 14), the number, the tied follower and its number, the former
+/// customer.
+pub(crate) fn file_of(row: &impl Columns, keys: &Keys) -> Result<ReviewFile, StoreError> {
+    let account = row.text(0)?;
+    let tied = row.maybe_id(16)?.map(|tied| keys.number(account, &tied, row.bytes(17)?));
     Ok(ReviewFile {
         key: key_of(row, &mut Interned::default())?,
-        review: review_of(row, 2)?,
-        phone_number: row.text(15)?.parse()?,
-        tied_number: row.maybe_text(16)?.map(str::parse).transpose()?,
-        former_customer: row.maybe_text(17)?.map(str::parse).transpose()?,
+        review: review_of(row, 2, keys)?,
+        phone_number: keys.number(account, &row.id(1)?, row.bytes(15)?)?,
+        tied_number: tied.transpose()?,
+        former_customer: row.maybe_text(18)?.map(str::parse).transpose()?,
     })
 }
 
@@ -240,13 +242,13 @@ pub(crate) fn acquisition_of(row: &impl Columns) -> Result<Acquisition, StoreErr
     })
 }
 
-/// Reads a follower as companies see one. Columns: follower, number, carrier, following, follow time, dialogue's state, its time,
+/// Reads a follower of the account as companies see one. Columns: follower, number, carrier, following, follow time, dialogue's state, its time,
 /// customer, reasons, suspended.
-pub(crate) fn view_of(row: &impl Columns) -> Result<FollowerView, StoreError> {
-    let follow_time = row.instant(4)?;
+pub(crate) fn view_of(row: &impl Columns, account: &str, keys: &Keys) -> Result<FollowerView, StoreError> {
+    let (follower, follow_time) = (row.id(0)?, row.instant(4)?);
     Ok(FollowerView {
-        follower: FollowerId::from_bytes(row.id(0)?),
-        phone_number: row.text(1)?.parse()?,
+        follower: FollowerId::from_bytes(follower),
+        phone_number: keys.number(account, &follower, row.bytes(1)?)?,
         carrier: row.text(2)?.parse()?,
         outcome: FollowerOutcome::of(row.flag(3)?, dialogue_state(row.int(5)?)?),
         customer_id: row.maybe_text(7)?.map(str::parse).transpose()?,
@@ -291,26 +293,10 @@ pub(crate) fn custody_of(row: &impl Columns) -> Result<Custody, StoreError> {
     })
 }
 
-/// Reads a customer with the keys of matching. Columns: those of [`customer_of`], the version of the rules, the keys.
-pub(crate) fn keyed_of(row: &impl Columns) -> Result<KeyedCustomer, StoreError> {
-    let keys = MatchKeys { rules_version: row.small(8)?, bytes: row.bytes(9)?.to_vec() };
-    Ok(KeyedCustomer { customer: customer_of(row)?, keys })
-}
-
-/// Reads an entrusted customer. Columns: account key, id, name, kana, birth date, address, branch, account.
-pub(crate) fn customer_of(row: &impl Columns) -> Result<Customer, StoreError> {
-    let text = |column| row.text(column).map(str::to_owned);
-    Ok(Customer {
-        account_key: text(0)?,
-        customer_id: row.text(1)?.parse()?,
-        name: text(2)?,
-        name_kana: text(3)?,
-        birth_date: text(4)?,
-        address: text(5)?,
-        branch_number: text(6)?,
-        account_number: text(7)?,
-        identity_verification: String::new(),
-    })
+/// Reads an entrusted customer with the keys of matching. Columns: company, copy, account key, id, version of the rules, record.
+pub(crate) fn entrusted_of(row: &impl Columns, keys: &Keys) -> Result<KeyedCustomer, StoreError> {
+    let place = (row.int(1)?, row.bytes(2)?, row.text(3)?);
+    open_entrusted(keys.of_company(row.text(0)?)?, place, row.small(4)?, row.bytes(5)?)
 }
 
 /// Tells the audit of a copy that is gone. Columns: company, copy, customers, why.

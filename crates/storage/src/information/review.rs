@@ -1,8 +1,7 @@
 //! Reviews as a company's operators look at them: pages of the queue, and one with all that belongs to it.
 //!
 //! A review begins, is decided and ends with its follower, in a unit of work ([`flow`](super::flow)); nothing here changes one.
-//! What it keeps of a person is sealed by who writes it; the store sees no more than bytes. Surprising: looking at one writes,
-//! because every look at personal data stands in the audit (I15).
+//! Surprising: looking at one writes, because every look at personal data stands in the audit (I15).
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,8 +10,7 @@ use musubi_domain::{
     id::{CompanyId, CustomerId, DialogueId, InquiryId, OfficialAccountId, OperatorName, ReviewId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
-    review::{Decision, ReviewState},
-    seal::Sealed,
+    review::{Decision, ReviewState, ReviewSubject},
 };
 
 use super::FollowerKey;
@@ -36,7 +34,7 @@ pub struct Review {
     /// Why it could not be decided, as codes.
     pub reasons: Vec<String>,
     /// What was typed and attested; there as long as the review waits, and no longer.
-    pub sealed: Option<Sealed>,
+    pub subject: Option<ReviewSubject>,
     /// Where it stands.
     pub state: ReviewState,
     /// Who said what, in order; at most two.
@@ -53,7 +51,7 @@ impl Review {
     /// It waits no more: what it kept of the person is gone.
     pub fn close(&mut self, state: ReviewState, now: Timestamp) {
         self.state = state;
-        self.sealed = None;
+        self.subject = None;
         self.close_time = Some(now);
     }
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
     customer::{KeyedCustomer, MatchDecision},
-    id::{CustomerId, InquiryId},
+    id::{CompanyId, CustomerId, InquiryId},
 };
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
@@ -24,26 +24,20 @@ use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
-        ImportEnding, ImportTally, KeysRow, MasterStatus, StoredCustomer, columns, custody_of, customer_of,
-        customer_rows, decision_of, decision_rows, integer, keyed_of, keys_rows, stored_of,
+        ImportEnding, ImportTally, MasterStatus, RecordRow, StoredCustomer, custody_of, customer_rows,
+        decision_of, decision_rows, integer, keyed_of, record_rows, stored_of,
     },
-    row::{BulkRow as _, Columns as _, Id, micros},
+    row::{BulkRow as _, Bytes, Columns as _, Id, micros},
+    vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
 };
 
 /// The schema of the company store.
 pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres/migrations/company"));
 
-const STAGE: &str = concat!(
-    "INSERT INTO staged_customers (",
-    columns!(),
-    ", rules_version, match_keys) SELECT ",
-    columns!(),
-    ", rules_version, substr($13::bytea, start, length) \
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
-     $9::text[], $10::bigint[], $11::int[], $12::int[]) AS new(",
-    columns!(),
-    ", rules_version, start, length)",
-);
+const STAGE: &str = "
+    INSERT INTO staged_customers (customer_id, account_key, fingerprint, record, rules_version)
+    SELECT customer_id, substr($5::bytea, start, 16), substr($5, start + 16, 16), substr($5, start + 32, length), rules_version
+    FROM unnest($1::text[], $2::bigint[], $3::int[], $4::int[]) AS new(customer_id, rules_version, start, length)";
 
 /// Customers that are no longer staged.
 macro_rules! gone {
@@ -55,31 +49,22 @@ macro_rules! gone {
 /// Whether a customer is not as staged.
 macro_rules! differs {
     () => {
-        "s.customer_id = c.customer_id AND (c.name, c.name_kana, c.birth_date, c.address, c.branch_number, \
-         c.account_number, c.account_key, c.identity_verification) <> (s.name, s.name_kana, s.birth_date, s.address, \
-         s.branch_number, s.account_number, s.account_key, s.identity_verification)"
+        "s.customer_id = c.customer_id AND c.fingerprint <> s.fingerprint"
     };
 }
 
 const REMOVE: &str = concat!("DELETE FROM ", gone!());
 
 const CHANGE: &str = concat!(
-    "UPDATE customers AS c SET name = s.name, name_kana = s.name_kana, birth_date = s.birth_date, \
-     address = s.address, branch_number = s.branch_number, account_number = s.account_number, \
-     account_key = s.account_key, identity_verification = s.identity_verification, \
-     rules_version = s.rules_version, match_keys = s.match_keys, update_time = $1 \
-     FROM staged_customers AS s WHERE ",
+    "UPDATE customers AS c SET account_key = s.account_key, fingerprint = s.fingerprint, record = s.record, \
+     rules_version = s.rules_version, update_time = $1 FROM staged_customers AS s WHERE ",
     differs!(),
 );
 
-const ADD: &str = concat!(
-    "INSERT INTO customers (",
-    columns!(),
-    ", rules_version, match_keys, update_time) SELECT ",
-    columns!(),
-    ", rules_version, match_keys, $1 FROM staged_customers AS s \
-     WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.customer_id = s.customer_id)",
-);
+const ADD: &str = "
+    INSERT INTO customers (customer_id, account_key, fingerprint, record, rules_version, update_time)
+    SELECT customer_id, account_key, fingerprint, record, rules_version, $1 FROM staged_customers AS s
+    WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.customer_id = s.customer_id)";
 
 const COMPARE: &str = concat!(
     "SELECT (SELECT count(*) FROM staged_customers), (SELECT count(*) FROM ",
@@ -89,31 +74,24 @@ const COMPARE: &str = concat!(
     "), customers FROM master",
 );
 
-const FIND: &str = concat!("SELECT ", columns!(), ", update_time FROM customers WHERE customer_id = $1");
+const FIND: &str =
+    "SELECT customer_id, rules_version, record, update_time FROM customers WHERE customer_id = $1";
 
-const PAGE: &str = concat!(
-    "SELECT master.revision, master.customers, page.* FROM master LEFT JOIN LATERAL (SELECT ",
-    columns!(),
-    ", update_time FROM customers WHERE customer_id > $1 ORDER BY customer_id LIMIT $2) AS page ON true \
-     ORDER BY page.customer_id",
-);
+const PAGE: &str = "
+    SELECT master.revision, master.customers, page.* FROM master LEFT JOIN LATERAL (
+        SELECT customer_id, rules_version, record, update_time FROM customers
+        WHERE customer_id > $1 ORDER BY customer_id LIMIT $2) AS page ON true
+    ORDER BY page.customer_id";
 
-const CANDIDATES: &str = concat!(
-    "SELECT master.revision, ",
-    columns!(),
-    ", rules_version, match_keys FROM master LEFT JOIN customers ON account_key = ANY($1)",
-);
+const CANDIDATES: &str = "
+    SELECT master.revision, customer_id, rules_version, record FROM master LEFT JOIN customers ON account_key = ANY($1)";
 
-const OF_OTHER_RULES: &str = concat!(
-    "(SELECT ",
-    columns!(),
-    " FROM customers WHERE rules_version < $1 LIMIT $2) UNION ALL (SELECT ",
-    columns!(),
-    " FROM customers WHERE rules_version > $1 LIMIT $2) LIMIT $2",
-);
+const OF_OTHER_RULES: &str = "
+    (SELECT customer_id, rules_version, record FROM customers WHERE rules_version < $1 LIMIT $2)
+    UNION ALL (SELECT customer_id, rules_version, record FROM customers WHERE rules_version > $1 LIMIT $2) LIMIT $2";
 
 const REKEY: &str = "
-    UPDATE customers SET rules_version = $5, match_keys = substr($4::bytea, start, length)
+    UPDATE customers SET rules_version = $5, record = substr($4::bytea, start, length)
     FROM unnest($1::text[], $2::int[], $3::int[]) AS fresh(customer_id, start, length)
     WHERE customers.customer_id = fresh.customer_id";
 
@@ -136,6 +114,8 @@ const STATUS: &str = "
 #[derive(Clone)]
 pub struct PostgresCompanyStore {
     database: Database,
+    vault: Arc<Vault>,
+    company: CompanyId,
     /// The import that was begun here last.
     import: Arc<AtomicI64>,
 }
@@ -145,9 +125,17 @@ impl PostgresCompanyStore {
     ///
     /// # Errors
     /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
-    pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
+    pub async fn open(options: &PostgresOptions, vault: VaultOptions) -> Result<Self, StoreError> {
+        let company = vault.only_company()?;
         let database = Database::open(options, &MIGRATIONS).await?;
-        Ok(Self { database, import: Arc::default() })
+        let vault = match Vault::open(&database, &Relation::COMPANY, vault).await {
+            Ok(vault) => vault,
+            Err(error) => {
+                database.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { database, vault, company, import: Arc::default() })
     }
 
     /// Refuses when what is staged is another import's.
@@ -164,10 +152,34 @@ impl PostgresCompanyStore {
     }
 }
 
+#[cfg(test)]
+impl PostgresCompanyStore {
+    /// Its database, to look at.
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What it seals with.
+    pub(crate) fn keys(&self) -> Arc<crate::vault::Keys> {
+        self.vault.keys()
+    }
+}
+
 #[async_trait]
 impl Opened for PostgresCompanyStore {
     async fn close(&self) {
         self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl Sealing for PostgresCompanyStore {
+    async fn tend_keys(&self) -> Result<bool, StoreError> {
+        self.vault.tend(&self.database).await
+    }
+
+    async fn reseal(&self, limit: u32) -> Result<u32, StoreError> {
+        self.vault.reseal(&self.database, limit).await
     }
 }
 
@@ -210,12 +222,12 @@ impl CompanyStore for PostgresCompanyStore {
     }
 
     async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError> {
-        let (new, keys) = customer_rows(customers);
+        let (new, sealed) = customer_rows(self.vault.keys().of_company(self.company.as_str())?, customers)?;
         let mut write = self.database.write("stage_customers").await?;
         // No import begins before this one is staged; other imports' batches do no harm, for they are refused.
         let staged = write.fetch_one(sqlx::query("SELECT import FROM master FOR SHARE")).await?.int(0)?;
         self.check_import(staged)?;
-        write.execute(CustomerRow::bind(sqlx::query(STAGE), &new).bind(keys.0)).await?;
+        write.execute(CustomerRow::bind(sqlx::query(STAGE), &new).bind(sealed.0)).await?;
         write.commit().await
     }
 
@@ -258,7 +270,9 @@ impl CompanyStore for PostgresCompanyStore {
             .fetch_optional(self.database.read())
             .await
             .map_err(StoreError::during("find_customer"))?;
-        found.map(|row| stored_of(&row, 0)).transpose()
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        found.map(|row| stored_of(keys, &row, 0)).transpose()
     }
 
     async fn list_customers(
@@ -272,19 +286,25 @@ impl CompanyStore for PostgresCompanyStore {
             .fetch_all(self.database.read())
             .await
             .map_err(StoreError::during("list_customers"))?;
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
         let (mut page, mut customers) = ((0, 0), Vec::with_capacity(found.len()));
         for row in &found {
             page = (row.small(0)?, row.small(1)?);
             if row.maybe_text(2)?.is_some() {
-                customers.push(stored_of(row, 2)?);
+                customers.push(stored_of(keys, row, 2)?);
             }
         }
         Ok(CustomerPage { revision: page.0, total: page.1, customers })
     }
 
     async fn find_by_account_keys(&self, account_keys: &[&str]) -> Result<Candidates, StoreError> {
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        let hashes: Vec<_> =
+            account_keys.iter().map(|account| Bytes(account_key(keys, account).to_vec())).collect();
         let found = sqlx::query(CANDIDATES)
-            .bind(account_keys)
+            .bind(hashes)
             .fetch_all(self.database.read())
             .await
             .map_err(StoreError::during("find_by_account_keys"))?;
@@ -292,7 +312,7 @@ impl CompanyStore for PostgresCompanyStore {
         for row in &found {
             revision = row.small(0)?;
             if row.maybe_text(1)?.is_some() {
-                customers.push(keyed_of(row, 1)?);
+                customers.push(keyed_of(keys, row, 1)?);
             }
         }
         Ok(Candidates { revision, customers })
@@ -306,9 +326,11 @@ impl CompanyStore for PostgresCompanyStore {
         if found.is_empty() {
             return Ok(0);
         }
-        let customers = found.iter().map(|row| customer_of(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let (fresh, keys) = keys_rows(&customers, make);
-        let rekey = KeysRow::bind(sqlx::query(REKEY), &fresh).bind(keys.0).bind(i64::from(rules_version));
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        let customers = found.iter().map(|row| keyed_of(keys, row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let (fresh, sealed) = record_rows(keys, &customers, make)?;
+        let rekey = RecordRow::bind(sqlx::query(REKEY), &fresh).bind(sealed.0).bind(i64::from(rules_version));
         let rekeyed = write.execute(rekey).await?;
         write.commit().await?;
         Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
@@ -363,13 +385,16 @@ impl CompanyStore for PostgresCompanyStore {
 mod tests {
     use super::*;
     use crate::{
-        conformance::company::{company_store_suite, keyed},
+        conformance::{
+            company::{company_store_suite, keyed},
+            vault::vault,
+        },
         postgres::testing::{Fresh, fresh, goes_by},
     };
 
     async fn open() -> (PostgresCompanyStore, Fresh) {
         let (options, fresh) = fresh("company", &MIGRATIONS).await;
-        (PostgresCompanyStore::open(&options).await.unwrap(), fresh)
+        (PostgresCompanyStore::open(&options, vault("bank")).await.unwrap(), fresh)
     }
 
     company_store_suite!(open());
@@ -394,8 +419,8 @@ mod tests {
     async fn no_master_is_made_of_two_files() {
         let (options, _fresh) = fresh("company", &MIGRATIONS).await;
         let [first, second] = [
-            PostgresCompanyStore::open(&options).await.unwrap(),
-            PostgresCompanyStore::open(&options).await.unwrap(),
+            PostgresCompanyStore::open(&options, vault("bank")).await.unwrap(),
+            PostgresCompanyStore::open(&options, vault("bank")).await.unwrap(),
         ];
         first.begin_import().await.unwrap();
         first.stage_customers(&[keyed("C1", "0000001", "東")]).await.unwrap();

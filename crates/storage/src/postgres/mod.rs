@@ -19,6 +19,7 @@ mod proxy;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+mod vault;
 pub mod yardstick;
 
 use std::{io, time::Duration};

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         Opened as _,
-        conformance::information::follow,
+        conformance::{information::follow, vault::vault},
         postgres::{information::PostgresInformation, testing::fresh},
         yardstick::tests::what_was_dumped_is_loaded,
     };
@@ -189,7 +189,7 @@ mod tests {
     async fn what_a_node_wrote_is_loaded_into_the_same_tables() {
         let (filled, _filled) = fresh("information", PostgresInformation::MIGRATIONS).await;
         let (empty, _empty) = fresh("information", PostgresInformation::MIGRATIONS).await;
-        let store = PostgresInformation::open(&filled).await.unwrap();
+        let store = PostgresInformation::open(&filled, vault("")).await.unwrap();
         follow(&store, "bank", 1..=100).await;
         store.close().await;
         let filled = PostgresYardstick::open(&filled.url).await.unwrap();

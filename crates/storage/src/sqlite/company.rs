@@ -4,13 +4,13 @@
 //! first equal to the second. Nothing is decided here. Surprising: a dry run is that same transaction, rolled back, so what
 //! it tells can't differ from what an import does.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     customer::{KeyedCustomer, MatchDecision},
-    id::{CustomerId, InquiryId},
+    id::{CompanyId, CustomerId, InquiryId},
 };
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
@@ -19,15 +19,19 @@ use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
-        MasterStatus, StoredCustomer, columns, custody_of, customer_of, customer_rows, decision_of,
-        decision_rows, integer, keyed_of, keys_rows, stored_of,
+        MasterStatus, StoredCustomer, custody_of, customer_rows, decision_of, decision_rows, integer,
+        keyed_of, record_rows, stored_of,
     },
+    row::Bytes,
+    vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
 };
 
 /// The company store in one SQLite file.
 #[derive(Clone)]
 pub struct SqliteCompanyStore {
     database: Database,
+    vault: Arc<Vault>,
+    company: CompanyId,
 }
 
 impl SqliteCompanyStore {
@@ -35,14 +39,30 @@ impl SqliteCompanyStore {
     ///
     /// # Errors
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, vault: VaultOptions) -> Result<Self, StoreError> {
+        let company = vault.only_company()?;
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/company")).await?;
-        Ok(Self { database })
+        let vault = match Vault::open(&database, &Relation::COMPANY, vault).await {
+            Ok(vault) => vault,
+            Err(error) => {
+                database.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { database, vault, company })
     }
 
     /// A transaction that reads one state of the database.
     async fn read(&self, transaction: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.database.read().begin().await.map_err(StoreError::during(transaction))
+    }
+}
+
+#[cfg(test)]
+impl SqliteCompanyStore {
+    /// Its database, to look at.
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -53,47 +73,44 @@ impl Opened for SqliteCompanyStore {
     }
 }
 
-const STAGE: &str = concat!(
-    "INSERT INTO staged_customers (",
-    columns!(),
-    ", rules_version, match_keys) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-     value ->> 6, value ->> 7, value ->> 8, value ->> 9, substr(?2, value ->> 10, value ->> 11) FROM jsonb_each(?1)",
-);
+#[async_trait]
+impl Sealing for SqliteCompanyStore {
+    async fn tend_keys(&self) -> Result<bool, StoreError> {
+        self.vault.tend(&self.database).await
+    }
 
-const MERGE: &str = concat!(
-    "INSERT INTO customers (",
-    columns!(),
-    ", rules_version, match_keys, update_time) SELECT ",
-    columns!(),
-    ", rules_version, match_keys, ?1 FROM staged_customers WHERE TRUE ORDER BY customer_id \
-     ON CONFLICT (customer_id) DO UPDATE SET name = excluded.name, name_kana = excluded.name_kana, \
-     birth_date = excluded.birth_date, address = excluded.address, branch_number = excluded.branch_number, \
-     account_number = excluded.account_number, account_key = excluded.account_key, \
-     identity_verification = excluded.identity_verification, rules_version = excluded.rules_version, \
-     match_keys = excluded.match_keys, update_time = excluded.update_time \
-     WHERE (name, name_kana, birth_date, address, branch_number, account_number, account_key, \
-     identity_verification) <> (excluded.name, excluded.name_kana, excluded.birth_date, excluded.address, \
-     excluded.branch_number, excluded.account_number, excluded.account_key, excluded.identity_verification)",
-);
+    async fn reseal(&self, limit: u32) -> Result<u32, StoreError> {
+        self.vault.reseal(&self.database, limit).await
+    }
+}
 
-const FIND: &str = concat!("SELECT ", columns!(), ", update_time FROM customers WHERE customer_id = ?1");
+const STAGE: &str = "
+    INSERT INTO staged_customers (customer_id, account_key, fingerprint, record, rules_version)
+    SELECT value ->> 0, substr(?2, value ->> 2, 16), substr(?2, (value ->> 2) + 16, 16), substr(?2, (value ->> 2) + 32, value ->> 3),
+        value ->> 1
+    FROM jsonb_each(?1)";
 
-const PAGE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", update_time FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2"
-);
+const MERGE: &str = "
+    INSERT INTO customers (customer_id, account_key, fingerprint, record, rules_version, update_time)
+    SELECT customer_id, account_key, fingerprint, record, rules_version, ?1 FROM staged_customers WHERE TRUE ORDER BY customer_id
+    ON CONFLICT (customer_id) DO UPDATE SET account_key = excluded.account_key, fingerprint = excluded.fingerprint,
+        record = excluded.record, rules_version = excluded.rules_version, update_time = excluded.update_time
+    WHERE fingerprint <> excluded.fingerprint";
 
-const CANDIDATES: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", rules_version, match_keys FROM customers WHERE account_key IN (SELECT value FROM jsonb_each(?1))"
-);
+const FIND: &str =
+    "SELECT customer_id, rules_version, record, update_time FROM customers WHERE customer_id = ?1";
 
-const OF_OTHER_RULES: &str =
-    concat!("SELECT ", columns!(), " FROM customers WHERE rules_version < ?1 OR rules_version > ?1 LIMIT ?2");
+const PAGE: &str = "
+    SELECT customer_id, rules_version, record, update_time FROM customers WHERE customer_id > ?1 ORDER BY customer_id LIMIT ?2";
 
-const REKEY: &str = "UPDATE customers SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2) \
+const CANDIDATES: &str = "
+    SELECT customer_id, rules_version, record FROM customers WHERE account_key IN (SELECT unhex(value) FROM jsonb_each(?1))";
+
+const OF_OTHER_RULES: &str = "
+    SELECT customer_id, rules_version, record FROM customers WHERE rules_version < ?1 OR rules_version > ?1 LIMIT ?2";
+
+const REKEY: &str = "
+    UPDATE customers SET rules_version = ?1, record = substr(?3, k.value ->> 1, k.value ->> 2)
     FROM jsonb_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
 
 /// Revision and number of customers.
@@ -132,11 +149,11 @@ impl CompanyStore for SqliteCompanyStore {
 
     async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError> {
         let failed = StoreError::during("stage_customers");
-        let (new, keys) = customer_rows(customers);
+        let (new, sealed) = customer_rows(self.vault.keys().of_company(self.company.as_str())?, customers)?;
         let mut transaction = self.database.write("stage_customers").await?;
         sqlx::query(STAGE)
             .bind(rows(&new)?)
-            .bind(keys.0)
+            .bind(sealed.0)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
@@ -183,7 +200,9 @@ impl CompanyStore for SqliteCompanyStore {
             .fetch_optional(self.database.read())
             .await
             .map_err(StoreError::during("find_customer"))?;
-        found.map(|row| stored_of(&row, 0)).transpose()
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        found.map(|row| stored_of(keys, &row, 0)).transpose()
     }
 
     async fn list_customers(
@@ -200,18 +219,24 @@ impl CompanyStore for SqliteCompanyStore {
             .fetch_all(&mut *transaction)
             .await
             .map_err(&failed)?;
-        let customers = found.iter().map(|row| stored_of(row, 0)).collect::<Result<_, _>>()?;
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        let customers = found.iter().map(|row| stored_of(keys, row, 0)).collect::<Result<_, _>>()?;
         Ok(CustomerPage { revision, total, customers })
     }
 
     async fn find_by_account_keys(&self, account_keys: &[&str]) -> Result<Candidates, StoreError> {
         let failed = StoreError::during("find_by_account_keys");
-        let parameter = rows(account_keys)?;
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        let hashes: Vec<_> =
+            account_keys.iter().map(|account| Bytes(account_key(keys, account).to_vec())).collect();
+        let parameter = rows(&hashes)?;
         let mut transaction = self.read("find_by_account_keys").await?;
         let (revision, _) = master(&mut transaction).await.map_err(&failed)?;
         let found =
             sqlx::query(CANDIDATES).bind(parameter).fetch_all(&mut *transaction).await.map_err(&failed)?;
-        let customers = found.iter().map(|row| keyed_of(row, 0)).collect::<Result<_, _>>()?;
+        let customers = found.iter().map(|row| keyed_of(keys, row, 0)).collect::<Result<_, _>>()?;
         Ok(Candidates { revision, customers })
     }
 
@@ -227,12 +252,14 @@ impl CompanyStore for SqliteCompanyStore {
         if found.is_empty() {
             return Ok(0);
         }
-        let customers = found.iter().map(|row| customer_of(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let (fresh, keys) = keys_rows(&customers, make);
+        let keys = self.vault.keys();
+        let keys = keys.of_company(self.company.as_str())?;
+        let customers = found.iter().map(|row| keyed_of(keys, row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let (fresh, sealed) = record_rows(keys, &customers, make)?;
         let rekeyed = sqlx::query(REKEY)
             .bind(rules_version)
             .bind(rows(&fresh)?)
-            .bind(keys.0)
+            .bind(sealed.0)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?
@@ -313,10 +340,12 @@ mod tests {
     use sqlx::AssertSqlSafe;
 
     use super::*;
+    use crate::conformance::vault::vault;
 
     async fn open() -> (SqliteCompanyStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteCompanyStore::open(&folder.path().join("company.db")).await.unwrap();
+        let path = folder.path().join("company.db");
+        let store = SqliteCompanyStore::open(&path, vault("bank")).await.unwrap();
         (store, folder)
     }
 
@@ -355,7 +384,8 @@ mod tests {
         store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }).await.unwrap();
         store.stage_customers(&[customer("C2")]).await.unwrap();
         drop(store);
-        let store = SqliteCompanyStore::open(&folder.path().join("company.db")).await.unwrap();
+        let path = folder.path().join("company.db");
+        let store = SqliteCompanyStore::open(&path, vault("bank")).await.unwrap();
         let page = store.list_customers(None, 10).await.unwrap();
         assert_eq!((page.revision, page.total), (1, 1));
         assert_eq!(page.customers[0].customer, customer("C1").customer);

@@ -10,6 +10,7 @@ pub mod carrier;
 pub mod company;
 pub mod information;
 pub mod terminal;
+mod vault;
 pub mod yardstick;
 
 use std::{

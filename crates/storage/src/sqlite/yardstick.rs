@@ -174,7 +174,10 @@ impl Yardstick for SqliteYardstick {
 mod tests {
     use super::*;
     use crate::{
-        Opened as _, conformance::information::follow, sqlite::information::SqliteInformation,
+        Opened as _,
+        conformance::{information::follow, vault::vault},
+        sqlite::information::SqliteInformation,
+        vault::VaultOptions,
         yardstick::tests::what_was_dumped_is_loaded,
     };
 
@@ -182,10 +185,12 @@ mod tests {
     async fn what_a_node_wrote_is_loaded_into_the_same_tables() {
         let folder = tempfile::tempdir().unwrap();
         let [filled, empty] = ["filled.db", "empty.db"].map(|name| folder.path().join(name));
-        let store = SqliteInformation::open(&filled).await.unwrap();
+        let store = SqliteInformation::open(&filled, vault("")).await.unwrap();
         follow(&store, "bank", 1..=100).await;
         store.close().await;
-        SqliteInformation::open(&empty).await.unwrap().close().await;
+        // Its keys are those of the rows that it will have.
+        let nobody = VaultOptions { companies: Vec::new(), accounts: Vec::new(), ..vault("") };
+        SqliteInformation::open(&empty, nobody).await.unwrap().close().await;
         let filled = SqliteYardstick::new(&filled);
         assert!(filled.written().await.unwrap().rows > 200);
         what_was_dumped_is_loaded(&filled, &SqliteYardstick::new(&empty)).await;

@@ -14,7 +14,6 @@ use musubi_domain::{
 use musubi_storage::information::flow::Work;
 
 use super::*;
-use crate::tests::seals;
 
 const BOTS: usize = 1_000;
 const GUESSES: usize = 100;
@@ -143,7 +142,7 @@ impl Bots {
                 ]);
                 let decision =
                     MatchDecision { outcome: MatchOutcome::Rejected, customer_id: None, reasons: vec![] };
-                scene.decide(work, key, &inquiry, &decision, &keyring, &seals());
+                scene.decide(work, key, &inquiry, &decision, &keyring);
             }
         })
         .await;

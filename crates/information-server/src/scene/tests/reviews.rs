@@ -59,11 +59,11 @@ impl Stage {
 }
 
 #[test]
-fn what_people_decide_is_kept_sealed_for_as_long_as_the_dialogue_waits() {
+fn what_people_decide_is_kept_for_as_long_as_the_dialogue_waits() {
     let stage = Stage::in_review();
     let review = stage.review();
     assert_eq!(stage.stands(), (None, State::Review, ReviewState::Open));
-    let subject = seals().open(&stage.company.id, review.id, review.sealed.as_ref().unwrap()).unwrap();
+    let subject = review.subject.as_ref().unwrap();
     assert_eq!(
         (subject.account.account_number.as_str(), subject.identity.name.as_str()),
         ("1234567", "山田")
@@ -106,7 +106,7 @@ fn however_a_review_ends_nothing_of_the_person_is_kept() {
     for (end, state) in ends {
         let mut stage = Stage::in_review();
         end(&mut stage);
-        assert_eq!((stage.review().state, &stage.review().sealed), (state, &None));
+        assert_eq!((stage.review().state, &stage.review().subject), (state, &None));
         assert!(stage.review().close_time.is_some() && stage.audited("review ended") == 1);
         let error = stage.say(Verdict::Approved, "kato").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable, "another call has to look at what it has become");
@@ -119,7 +119,7 @@ fn a_second_person_has_to_approve_where_the_account_wants_it() {
     stage.account.rules.review_second_person = true;
     stage.say(Verdict::Approved, "sato").unwrap();
     assert_eq!(stage.stands(), (None, State::Review, ReviewState::ApprovedOnce));
-    assert!(stage.review().sealed.is_some(), "the second person has to see it, too");
+    assert!(stage.review().subject.is_some(), "the second person has to see it, too");
     let before = stage.review().clone();
     assert_eq!(stage.say(Verdict::Approved, "sato").unwrap_err().kind, ErrorKind::FailedPrecondition);
     assert_eq!(*stage.review(), before);

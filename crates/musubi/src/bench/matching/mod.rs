@@ -25,6 +25,7 @@ use super::{
     crowd::{self, Answer, MOST_ROWS, ROWS_PER_ANSWER},
     site::peak_memory,
     table::{Measure, write_json, write_table},
+    world::World,
 };
 use crate::{
     bench::matching::join::{Number, number},
@@ -152,7 +153,8 @@ impl Report {
 async fn prepare(rows: usize, answers: usize, database: &std::path::Path) -> Result<Bench, Error> {
     let bar = progress(rows as u64, "{msg:20} {bar:28} {human_pos}/{human_len} {elapsed}");
     bar.set_message("customers imported");
-    let store = SqliteCompanyStore::open(database).await?;
+    let folder = database.parent().unwrap_or(database);
+    let store = SqliteCompanyStore::open(database, World::new(folder)?.vault()?).await?;
     let mut master = Columns::for_rows(rows);
     let mut sample = Vec::new();
     let answers = crowd::import(&store, (rows, answers), |customers| {

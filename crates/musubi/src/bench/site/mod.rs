@@ -17,7 +17,7 @@ use std::{
 use clap::ValueEnum;
 use musubi_domain::{Error, ErrorKind};
 use musubi_information_server as information;
-use musubi_runtime::entropy;
+use musubi_runtime::{config::Secret, entropy};
 use musubi_servers::{
     Server,
     postgres::{self, Settings},
@@ -27,11 +27,14 @@ use musubi_storage::{
     information::InformationStore,
     postgres::{PostgresOptions, information::PostgresInformation, yardstick::PostgresYardstick},
     sqlite::{information::SqliteInformation, yardstick::SqliteYardstick},
+    vault::VaultOptions,
     yardstick::Yardstick,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::world;
 
 pub(super) use self::{
     memory::{ProcessMemory, peak_memory},
@@ -204,7 +207,8 @@ impl Site {
     /// An empty database of an information-management server, with its schema.
     pub(super) async fn information_database(&mut self, name: &str) -> Result<Place, Error> {
         let place = self.database(name, information::MIGRATIONS).await?;
-        open_information(&place).await?.close().await;
+        // Without a company, and so without keys: the limit loads another's rows into such a one.
+        open_information(&place, world::vault(&Secret::new("0".repeat(32)))?).await?.close().await;
         Ok(place)
     }
 
@@ -231,10 +235,13 @@ impl Site {
 }
 
 /// A node's store, to be filled before the node starts.
-pub(super) async fn open_information(place: &Place) -> Result<Arc<dyn InformationStore>, Error> {
+pub(super) async fn open_information(
+    place: &Place,
+    vault: VaultOptions,
+) -> Result<Arc<dyn InformationStore>, Error> {
     Ok(match place {
-        Place::File(path) => Arc::new(SqliteInformation::open(path).await?),
-        Place::Postgres(url) => Arc::new(PostgresInformation::open(&Place::options(url)).await?),
+        Place::File(path) => Arc::new(SqliteInformation::open(path, vault).await?),
+        Place::Postgres(url) => Arc::new(PostgresInformation::open(&Place::options(url), vault).await?),
     })
 }
 

@@ -12,8 +12,7 @@ use musubi_domain::{
     eligibility::Tie,
     id::{DialogueId, InquiryId, ReviewId, TieId},
     identity::{AttestedIdentity, IdentityMethod},
-    review::{Decision, ReviewState, Verdict},
-    seal::Sealed,
+    review::{Decision, ReviewState, ReviewSubject, Verdict},
 };
 
 use super::{Bench, Dice, at, follow, follower, key, keys, load, named, of, put, request, states, tie, unit};
@@ -100,7 +99,7 @@ impl Dice {
             proposed_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),
             method: inquiry.identity.method,
             reasons: (0..self.roll(3)).map(|_| self.text()).collect(),
-            sealed: Some(Sealed::from_bytes(self.text().into_bytes())),
+            subject: Some(ReviewSubject { account: inquiry.account, identity: inquiry.identity.clone() }),
             state: self.pick(&[ReviewState::Open, ReviewState::ApprovedOnce]),
             decisions: (0..self.roll(2))
                 .map(|_| Decision {

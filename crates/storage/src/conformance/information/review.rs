@@ -2,11 +2,11 @@
 
 use musubi_domain::{
     ErrorKind,
+    customer::GivenAccount,
     dialogue::State,
     id::{DialogueId, InquiryId, ReviewId},
-    identity::IdentityMethod,
-    review::{Decision, ReviewState as S, Verdict},
-    seal::Sealed,
+    identity::{AttestedIdentity, IdentityMethod},
+    review::{Decision, ReviewState as S, ReviewSubject, Verdict},
 };
 
 use super::{Bench, at, change, follow, key, load, named, number, of, tie, tied, unit};
@@ -20,7 +20,9 @@ use crate::{
 
 /// A review of the bank's follower that began then; a company has the name of its account here.
 pub(crate) fn review(account: &str, last: u8, second: i64) -> Review {
-    let inquiry = InquiryId::derive(DialogueId::from_bytes([last; 16]), 0, at(second));
+    let mut dialogue = [last; 16];
+    dialogue[0] = account.as_bytes()[0];
+    let inquiry = InquiryId::derive(DialogueId::from_bytes(dialogue), 0, at(second));
     Review {
         id: ReviewId::derive(inquiry),
         company: named(account),
@@ -29,7 +31,16 @@ pub(crate) fn review(account: &str, last: u8, second: i64) -> Review {
         proposed_customer: Some(named("C1")),
         method: IdentityMethod::Jpki,
         reasons: vec!["name.other_family_name".to_owned()],
-        sealed: Some(Sealed::from_bytes(vec![0, 255, last])),
+        subject: Some(ReviewSubject {
+            account: GivenAccount { branch_number: None, account_number: format!("{last:07}") },
+            identity: AttestedIdentity {
+                method: IdentityMethod::Jpki,
+                name: "山田 太郎".to_owned(),
+                name_kana: None,
+                birth_date: "1980-02-03".to_owned(),
+                address: "東京都".to_owned(),
+            },
+        }),
         state: S::Open,
         decisions: Vec::new(),
         open_time: at(second),
@@ -141,9 +152,9 @@ pub(crate) async fn a_review_that_waits_no_more_keeps_nothing_of_the_person(stor
     follow(store, "bank", 1..5).await;
     for (last, state) in (1..).zip([S::Approved, S::Rejected, S::Expired, S::Withdrawn]) {
         let id = open(store, "bank", last, 0).await.id;
-        assert!(store.get_review(&named("bank"), id).await.unwrap().review.sealed.is_some());
+        assert!(store.get_review(&named("bank"), id).await.unwrap().review.subject.is_some());
         close(store, "bank", last, state).await;
-        assert_eq!(store.get_review(&named("bank"), id).await.unwrap().review.sealed, None);
+        assert_eq!(store.get_review(&named("bank"), id).await.unwrap().review.subject, None);
     }
     follow(store, "bank", [9]).await;
     open(store, "bank", 9, 0).await;

@@ -15,10 +15,11 @@ use crate::{
     information::{
         custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
         flow::Audit,
-        record::{custody_of, customer_of, keyed_of, purged_line},
+        record::{custody_of, entrusted_of, purged_line},
     },
     postgres::{Tx, again},
     row::{BulkRow as _, Bytes, Columns as _, bulk_rows, micros},
+    vault::customer::{account_key, seal_entrusted},
 };
 
 /// Rows that one transaction of a purge destroys.
@@ -32,14 +33,10 @@ const BEGIN: &str = "
 const TOUCH: &str = "UPDATE custody SET chunk_time = $3 WHERE company = $1 AND copy = $2 AND state = 0";
 
 const ADD: &str = "
-    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
-        branch_number, account_number, rules_version, match_keys)
-    SELECT $1, $2, k.* FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-        $10::text[], $11::bigint[], $12::bytea[]) AS k
+    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, rules_version, record)
+    SELECT $1, $2, k.* FROM unnest($3::bytea[], $4::text[], $5::bigint[], $6::bytea[]) AS k
     ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
-        name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
-        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number,
-        rules_version = excluded.rules_version, match_keys = excluded.match_keys";
+        record = excluded.record, rules_version = excluded.rules_version";
 
 const END: &str = "UPDATE custody SET state = 2, purge_reason = $2 WHERE company = $1 AND state = 1";
 
@@ -81,17 +78,17 @@ const LIST: &str = "
 
 const IN_EFFECT: &str = "SELECT copy FROM custody WHERE company = $1 AND state = 1 AND lease_end_time > $2";
 
-/// The columns of [`customer_of`].
+/// The columns of [`entrusted_of`].
 macro_rules! columns {
     () => {
-        "e.account_key, e.customer_id, e.name, e.name_kana, e.birth_date, e.address, e.branch_number, e.account_number"
+        "e.company, e.copy, e.account_key, e.customer_id, e.rules_version, e.record"
     };
 }
 
 pub(super) const CANDIDATES: &str = concat!(
     "SELECT ",
     columns!(),
-    ", e.rules_version, e.match_keys FROM unnest($3::text[]) AS k (account)
+    " FROM unnest($3::bytea[]) AS k (account)
     CROSS JOIN LATERAL (SELECT * FROM entrusted_customer AS e
         WHERE e.company = $1 AND e.copy = $2 AND e.account_key = k.account OFFSET 0) AS e"
 );
@@ -100,43 +97,37 @@ pub(super) const CANDIDATES: &str = concat!(
 pub(super) const OF_OTHER_RULES: &str = concat!(
     "SELECT * FROM (SELECT ",
     columns!(),
-    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version < $1 LIMIT $2
+    " FROM entrusted_customer AS e WHERE e.rules_version < $1 LIMIT $2
         FOR NO KEY UPDATE SKIP LOCKED) AS older
     UNION ALL SELECT * FROM (SELECT ",
     columns!(),
-    ", e.company, e.copy FROM entrusted_customer AS e WHERE e.rules_version > $1 LIMIT $2
+    " FROM entrusted_customer AS e WHERE e.rules_version > $1 LIMIT $2
         FOR NO KEY UPDATE SKIP LOCKED) AS newer
     LIMIT $2"
 );
 
 pub(super) const REKEY: &str = "
-    UPDATE entrusted_customer AS e SET rules_version = $1, match_keys = k.keys
-    FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bytea[])
-        AS k (company, copy, account, customer, keys)
+    UPDATE entrusted_customer AS e SET rules_version = $1, record = k.record
+    FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::bytea[])
+        AS k (company, copy, account, customer, record)
     WHERE e.company = k.company AND e.copy = k.copy AND e.account_key = k.account AND e.customer_id = k.customer";
 
 bulk_rows! {
     /// An entrusted customer.
     EntrustedRow<'a> {
-        account_key: &'a str,
+        account_key: Bytes,
         customer_id: &'a str,
-        name: &'a str,
-        name_kana: &'a str,
-        birth_date: &'a str,
-        address: &'a str,
-        branch_number: &'a str,
-        account_number: &'a str,
         rules_version: i64,
-        keys: Bytes,
+        record: Bytes,
     }
 
-    /// A customer's new keys.
+    /// A customer with new keys.
     RekeyedRow<'a> {
         company: &'a str,
         copy: i64,
-        account_key: &'a str,
-        customer_id: String,
-        keys: Bytes,
+        account_key: Bytes,
+        customer_id: &'a str,
+        record: Bytes,
     }
 }
 
@@ -158,21 +149,21 @@ impl CustodyStore for PostgresInformation {
             .iter()
             .map(|it| ((it.customer.account_key.as_str(), it.customer.customer_id.as_str()), it))
             .collect();
-        let rows: Vec<_> = customers
-            .into_iter()
-            .map(|((account_key, customer_id), KeyedCustomer { customer, keys })| EntrustedRow {
-                account_key,
+        let keys = self.vault.keys();
+        let keys = keys.of_company(company.as_str())?;
+        let mut rows = Vec::with_capacity(customers.len());
+        for ((_, customer_id), KeyedCustomer { customer, keys: made }) in customers {
+            let sealed = seal_entrusted(keys, copy.0.into(), customer, &made.bytes)?;
+            rows.push(EntrustedRow {
+                account_key: Bytes(sealed.account_key.to_vec()),
                 customer_id,
-                name: &customer.name,
-                name_kana: &customer.name_kana,
-                birth_date: &customer.birth_date,
-                address: &customer.address,
-                branch_number: &customer.branch_number,
-                account_number: &customer.account_number,
-                rules_version: i64::from(keys.rules_version),
-                keys: Bytes(keys.bytes.clone()),
-            })
-            .collect();
+                rules_version: i64::from(made.rules_version),
+                record: Bytes(sealed.record),
+            });
+        }
+        rows.sort_unstable_by(|one, other| {
+            (&one.account_key, one.customer_id).cmp(&(&other.account_key, other.customer_id))
+        });
         let mut tx = self.database.write("add_customers").await?;
         let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
         if tx.execute(touch).await? == 0 {
@@ -257,8 +248,13 @@ impl CustodyStore for PostgresInformation {
         let mut tx = self.database.snapshot("list_candidates").await?;
         let in_effect = sqlx::query(IN_EFFECT).bind(company.as_str()).bind(micros(now));
         let Some(copy) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
-        let candidates = sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(account_keys);
-        tx.fetch(candidates).await?.iter().map(keyed_of).collect::<Result<_, _>>().map(Some)
+        let keys = self.vault.keys();
+        let of_company = keys.of_company(company.as_str())?;
+        let hashes: Vec<_> =
+            account_keys.iter().map(|account| Bytes(account_key(of_company, account).to_vec())).collect();
+        let candidates = sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(hashes);
+        let found = tx.fetch(candidates).await?;
+        found.iter().map(|row| entrusted_of(row, &keys)).collect::<Result<_, _>>().map(Some)
     }
 
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
@@ -268,15 +264,17 @@ impl CustodyStore for PostgresInformation {
         if found.is_empty() {
             return Ok(0);
         }
-        let mut rows = Vec::with_capacity(found.len());
+        let (mut rows, keys) = (Vec::with_capacity(found.len()), self.vault.keys());
         for row in &found {
-            let customer = customer_of(row)?;
+            let customer = entrusted_of(row, &keys)?.customer;
+            let (company, copy) = (row.text(0)?, row.int(1)?);
+            let sealed = seal_entrusted(keys.of_company(company)?, copy, &customer, &make(&customer))?;
             rows.push(RekeyedRow {
-                company: row.text(8)?,
-                copy: row.int(9)?,
-                account_key: row.text(0)?,
-                customer_id: customer.customer_id.to_string(),
-                keys: Bytes(make(&customer)),
+                company,
+                copy,
+                account_key: Bytes(row.bytes(2)?.to_vec()),
+                customer_id: row.text(3)?,
+                record: Bytes(sealed.record),
             });
         }
         let rekey = sqlx::query(REKEY).bind(i64::from(rules_version));

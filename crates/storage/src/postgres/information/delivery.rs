@@ -30,6 +30,7 @@ use crate::{
     },
     postgres::{Tx, again},
     row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
+    vault::Keys,
 };
 
 pub(super) const DUE_DIALOGUES: &str = "
@@ -270,11 +271,12 @@ impl PostgresInformation {
         let locked = tx.fetch(lock).await?;
         // Stored when nothing is waited for any more: others wait for counts while they have the distribution.
         let mut tally = Tally::default();
-        let mut claimed = start(&mut tx, claim, distribution, &locked, &mut tally).await?;
+        let keys = self.vault.keys();
+        let mut claimed = start(&mut tx, (claim, &keys), distribution, &locked, &mut tally).await?;
         if let Source::Distribution(id) = &claim.source
             && let Some(rest) = claim.after(claimed.seen)
         {
-            claimed.append(walk(&mut tx, &rest, *id, &mut tally).await?);
+            claimed.append(walk(&mut tx, (&rest, &keys), *id, &mut tally).await?);
         }
         tally::store(&tally, &mut tx).await?;
         tx.commit().await?;
@@ -340,7 +342,7 @@ fn learnt_row(it: &Learnt) -> LearntRow<'_> {
 /// Starts attempts at due deliveries whose follower is free. Their rows are locked.
 async fn start(
     tx: &mut Tx,
-    claim: &Claim,
+    (claim, sealing): (&Claim, &Keys),
     distribution: Id,
     locked: &[PgRow],
     tally: &mut Tally,
@@ -357,7 +359,7 @@ async fn start(
         return Ok(Claimed { more, ..Claimed::default() });
     }
     let due = tx.fetch(LockedRow::bind(sqlx::query(DUE).bind(distribution), &keys)).await?;
-    let started = Started::of(claim, &due)?;
+    let started = Started::of(claim, &due, sealing)?;
     let moves: Vec<_> = started
         .moves
         .iter()
@@ -385,7 +387,7 @@ async fn start(
 /// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
 async fn walk(
     tx: &mut Tx,
-    claim: &Claim,
+    (claim, keys): (&Claim, &Keys),
     id: DistributionId,
     tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
@@ -410,8 +412,8 @@ async fn walk(
         .bind(expire_time)
         .bind(&followers);
     let standing = tx.fetch(standing).await?;
-    let started =
-        Started::walked(claim, &standing, |row| Ok(message(id, FollowerId::from_bytes(row.id(1)?))))?;
+    let message_of = |row: &PgRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?)));
+    let started = Started::walked(claim, &standing, message_of, keys)?;
     let mut made = Vec::with_capacity(standing.len());
     for (row, it) in standing.iter().zip(&started.moves) {
         let (tie, customer) =

@@ -18,11 +18,11 @@ use crate::{
             Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
             takes_no_values, used,
         },
-        record::{distribution_of, texts},
+        record::distribution_of,
         template,
     },
     postgres::{Tx, again},
-    row::{BulkRow as _, Columns as _, Id, bulk_rows, list, micros, place},
+    row::{BulkRow as _, Bytes, Columns as _, Id, bulk_rows, micros, place},
 };
 
 pub(super) const SAME_REQUEST: &str = "
@@ -67,7 +67,7 @@ pub(super) const KNOWN_VALUES: &str = "
 
 pub(super) const PUT_VALUES: &str = "
     INSERT INTO distribution_value (distribution, customer_id, variables)
-    SELECT $1, k.* FROM unnest($2::text[], $3::text[]) AS k
+    SELECT $1, k.* FROM unnest($2::text[], $3::bytea[]) AS k
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
 pub(super) const ADD_CUSTOMERS: &str = "
@@ -95,7 +95,7 @@ const AUDIENCE: &str = "
     WHERE f.official_account = $1 AND f.following";
 
 const SAMPLES: &str = "
-    SELECT v.variables FROM follower AS f
+    SELECT v.customer_id, v.variables FROM follower AS f
     CROSS JOIN LATERAL (SELECT * FROM customer_information AS t
         WHERE t.official_account = $1 AND t.follower = f.follower AND NOT t.suspended AND t.expire_time > $3 OFFSET 0) AS t
     CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
@@ -105,7 +105,7 @@ const SAMPLES: &str = "
 
 bulk_rows! {
     /// The values for a customer.
-    ValueRow<'a> { customer: &'a str, variables: String, }
+    ValueRow<'a> { customer: &'a str, variables: Bytes, }
 }
 
 #[async_trait]
@@ -127,9 +127,13 @@ impl DistributionStore for PostgresInformation {
         // A customer that stands twice counts once; the last values stand.
         let values: BTreeMap<_, _> =
             values.iter().map(|(customer, values)| (customer.as_str(), values)).collect();
+        let keys = self.vault.keys();
         let rows = values
             .iter()
-            .map(|(customer, values)| Ok(ValueRow { customer, variables: list(*values)? }))
+            .map(|(customer, values)| {
+                let variables = keys.seal_values(company.as_str(), (id.as_bytes(), customer), values)?;
+                Ok(ValueRow { customer, variables })
+            })
             .collect::<Result<Vec<_>, StoreError>>()?;
         let customers: Vec<&str> = values.into_keys().collect();
         let distribution = Id::of(id.as_bytes());
@@ -225,6 +229,10 @@ impl DistributionStore for PostgresInformation {
         tx.allow_whole_tables().await?;
         let counts = tx.fetch_one(of_audience(AUDIENCE)).await?;
         drop(tx);
+        let keys = self.vault.keys();
+        let samples = samples
+            .iter()
+            .map(|row| keys.values(found.account.as_str(), (id.as_bytes(), row.text(0)?), row.bytes(1)?));
         let (following, individual): (u64, u64) = (counts.small(0)?, counts.small(1)?);
         let matched: u64 = counts.small(3)?;
         let preview = Preview {
@@ -232,7 +240,7 @@ impl DistributionStore for PostgresInformation {
             uniform: following.saturating_sub(individual),
             confirmed_without_values: counts.small(2)?,
             values_without_follower: found.values.saturating_sub(matched),
-            samples: samples.iter().map(|row| texts(row.text(0)?)).collect::<Result<_, _>>()?,
+            samples: samples.collect::<Result<_, _>>()?,
         };
         let mut tx = self.database.write("preview_distribution").await?;
         audit(&mut tx, &[line(company, "distribution_previewed", id)], now).await?;

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal},
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
-    phone_number::PhoneNumber,
 };
 use sqlx::postgres::PgRow;
 
@@ -226,10 +225,10 @@ impl ExpansionStore for PostgresInformation {
             .bind(Id::of(&open.id(2)?))
             .bind(Id::of(&open.id(3)?))
             .bind(i64::from(limit));
-        let mut page = Vec::new();
+        let (mut page, keys) = (Vec::new(), self.vault.keys());
         for row in &tx.fetch(numbers).await? {
             let follower = FollowerId::from_bytes(row.id(0)?);
-            let phone_number: PhoneNumber = row.text(1)?.parse()?;
+            let phone_number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
             page.push(RevocableMessage {
                 follower,
                 message_id: message(distribution, follower),

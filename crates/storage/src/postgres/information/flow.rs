@@ -15,6 +15,7 @@ use crate::{
     },
     postgres::{Tx, again},
     row::{Columns as _, micros},
+    vault::Keys,
 };
 
 // The dialogue, too, or one that another has moved since would be taken for due still. Everybody else locks the follower first; this
@@ -34,7 +35,7 @@ pub(super) const CLAIM_INQUIRIES: &str = "
         WHERE d.company = $1 AND d.due_time <= $2 ORDER BY d.due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE inquiry AS i SET due_time = $3 FROM due
     WHERE i.official_account = due.official_account AND i.follower = due.follower
-    RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time";
+    RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.subject, i.due_time";
 
 pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < $1";
 
@@ -69,8 +70,8 @@ impl FlowStore for PostgresInformation {
             .bind(i64::from(limit));
         let claimed = tx.fetch(claim).await?;
         tx.commit().await?;
-        let mut accounts = Interned::default();
-        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2)?))).collect()
+        let (mut accounts, keys) = (Interned::default(), self.vault.keys());
+        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2, &keys)?))).collect()
     }
 
     async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -90,7 +91,7 @@ impl PostgresInformation {
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.database.write(transaction).await?;
-        unit(&mut tx, scope, now, edit).await?;
+        unit(&mut tx, (scope, &self.vault.keys()), now, edit).await?;
         tx.commit().await
     }
 
@@ -105,14 +106,15 @@ impl PostgresInformation {
             }
         }
         if !followers.is_empty() {
-            unit(&mut tx, &Scope { followers, ..Scope::default() }, now, edit).await?;
+            let scope = Scope { followers, ..Scope::default() };
+            unit(&mut tx, (&scope, &self.vault.keys()), now, edit).await?;
         }
         tx.commit().await?;
         Ok(count)
     }
 }
 
-async fn unit(tx: &mut Tx, scope: &Scope, now: Timestamp, edit: Edit<'_>) -> Result<(), StoreError> {
+async fn unit(tx: &mut Tx, scope: (&Scope, &Keys), now: Timestamp, edit: Edit<'_>) -> Result<(), StoreError> {
     let mut work = load(tx, scope).await?;
     let before = Before::of(&work);
     edit(&mut work);

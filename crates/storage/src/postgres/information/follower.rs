@@ -89,7 +89,9 @@ impl FollowerStore for PostgresInformation {
             .bind(states)
             .bind(i64::from(query.limit));
         let mut tx = self.database.write("list_followers").await?;
-        let page = tx.fetch(page).await?.iter().map(view_of).collect::<Result<Vec<_>, StoreError>>()?;
+        let (found, keys) = (tx.fetch(page).await?, self.vault.keys());
+        let page = found.iter().map(|row| view_of(row, query.account.as_str(), &keys));
+        let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());
         let line = Audit { company: query.company.clone(), key: None, action: "followers_listed", detail };

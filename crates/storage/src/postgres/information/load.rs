@@ -11,6 +11,7 @@ use crate::{
     },
     postgres::Tx,
     row::{BulkRow as _, Bytes, Columns as _, bulk_rows, place},
+    vault::Keys,
 };
 
 pub(super) const LOCK: &str = "
@@ -22,9 +23,9 @@ pub(super) const LOCK: &str = "
 pub(super) const FOLLOWERS: &str = "
     SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
-           d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
+           d.due_time, d.state_time, d.given, d.proposed_customer, d.reasons,
            t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
-           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time, f.former_customer,
+           i.inquiry_id, i.company, i.subject, i.due_time, f.former_customer,
            r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
            r.decisions, r.open_time, r.expire_time, r.close_time, s.subscriptions
     FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
@@ -67,7 +68,7 @@ bulk_rows! {
 }
 
 /// Loads a scope. Locks are taken in the order of the keys, followers first.
-pub(super) async fn load(tx: &mut Tx, scope: &Scope) -> Result<Work, StoreError> {
+pub(super) async fn load(tx: &mut Tx, (scope, sealing): (&Scope, &Keys)) -> Result<Work, StoreError> {
     let mut work = Work::default();
     let mut concerned = scope.followers.clone();
     if !scope.customers.is_empty() {
@@ -97,7 +98,7 @@ pub(super) async fn load(tx: &mut Tx, scope: &Scope) -> Result<Work, StoreError>
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
         for row in &loaded {
-            work.followers.insert(key_of(row, &mut accounts)?, record_of(row)?);
+            work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }
     }
     if let Some((carrier, events)) = &scope.events {

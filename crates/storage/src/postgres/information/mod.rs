@@ -19,14 +19,21 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use super::{Database, Migrations, PostgresOptions};
-use crate::{Opened, StoreError};
+use std::sync::Arc;
+
 use async_trait::async_trait;
+
+use super::{Database, Migrations, PostgresOptions};
+use crate::{
+    Opened, StoreError,
+    vault::{Relation, Sealing, Vault, VaultOptions},
+};
 
 /// The information-management server's store in one PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresInformation {
     database: Database,
+    vault: Arc<Vault>,
 }
 
 impl PostgresInformation {
@@ -38,8 +45,29 @@ impl PostgresInformation {
     ///
     /// # Errors
     /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
-    pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(options, Self::MIGRATIONS).await? })
+    pub async fn open(options: &PostgresOptions, vault: VaultOptions) -> Result<Self, StoreError> {
+        let database = Database::open(options, Self::MIGRATIONS).await?;
+        let vault = match Vault::open(&database, &Relation::INFORMATION, vault).await {
+            Ok(vault) => vault,
+            Err(error) => {
+                database.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { database, vault })
+    }
+}
+
+#[cfg(test)]
+impl PostgresInformation {
+    /// Its database, to look at.
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What it seals with.
+    pub(crate) fn keys(&self) -> Arc<crate::vault::Keys> {
+        self.vault.keys()
     }
 }
 
@@ -47,5 +75,16 @@ impl PostgresInformation {
 impl Opened for PostgresInformation {
     async fn close(&self) {
         self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl Sealing for PostgresInformation {
+    async fn tend_keys(&self) -> Result<bool, StoreError> {
+        self.vault.tend(&self.database).await
+    }
+
+    async fn reseal(&self, limit: u32) -> Result<u32, StoreError> {
+        self.vault.reseal(&self.database, limit).await
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     },
     postgres::Tx,
     row::{Columns as _, Id, place},
+    vault::Keys,
 };
 
 pub(super) const SAVE: &str = "
@@ -39,7 +40,7 @@ macro_rules! reviews {
 }
 
 pub(super) const GET: &str = reviews!(
-    ", f.phone_number, other.phone_number, f.former_customer
+    ", f.phone_number, other.follower, other.phone_number, f.former_customer
     FROM review AS r
     JOIN follower AS f ON f.official_account = r.official_account AND f.follower = r.follower
     LEFT JOIN tied_customer AS t
@@ -86,12 +87,12 @@ impl ReviewStore for PostgresInformation {
             None => page,
         };
         let found = tx.fetch(page).await?;
-        let mut accounts = Interned::default();
-        found.iter().map(|row| Ok((key_of(row, &mut accounts)?, review_of(row, 2)?))).collect()
+        let (mut accounts, keys) = (Interned::default(), self.vault.keys());
+        found.iter().map(|row| Ok((key_of(row, &mut accounts)?, review_of(row, 2, &keys)?))).collect()
     }
 
     async fn get_review(&self, company: &CompanyId, id: ReviewId) -> Result<ReviewFile, StoreError> {
-        find(&mut self.database.snapshot("get_review").await?, company, id).await
+        find(&mut self.database.snapshot("get_review").await?, company, id, &self.vault.keys()).await
     }
 
     async fn show_review(
@@ -102,7 +103,7 @@ impl ReviewStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<ReviewFile, StoreError> {
         let mut tx = self.database.write("show_review").await?;
-        let file = find(&mut tx, company, id).await?;
+        let file = find(&mut tx, company, id, &self.vault.keys()).await?;
         let line = Audit {
             company: company.clone(),
             key: Some(file.key.clone()),
@@ -115,7 +116,7 @@ impl ReviewStore for PostgresInformation {
     }
 }
 
-async fn find(tx: &mut Tx, company: &CompanyId, id: ReviewId) -> Result<ReviewFile, StoreError> {
+async fn find(tx: &mut Tx, company: &CompanyId, id: ReviewId, keys: &Keys) -> Result<ReviewFile, StoreError> {
     let found = sqlx::query(GET).bind(company.as_str()).bind(Id::of(id.as_bytes()));
-    file_of(&tx.fetch_optional(found).await?.ok_or_else(no_review)?)
+    file_of(&tx.fetch_optional(found).await?.ok_or_else(no_review)?, keys)
 }

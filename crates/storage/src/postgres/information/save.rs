@@ -23,16 +23,17 @@ use crate::{
     },
     postgres::Tx,
     row::{BulkRow as _, Columns as _, micros, place},
+    vault::Keys,
 };
 
 const FOLLOW: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])";
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])";
 
 pub(super) const FOLLOWERS: &str = "
     UPDATE follower AS f SET carrier = k.carrier, following = k.following, follow_time = k.follow_time,
         former_customer = k.former
-    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])
+    FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])
         AS k (account, follower, number, carrier, following, follow_time, former)
     WHERE f.official_account = k.account AND f.follower = k.follower";
 
@@ -49,23 +50,22 @@ const SUBSCRIPTIONS: &str = "
 
 const NEW_DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
-        $16::text[], $17::text[])";
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::text[],
+        $16::text[])";
 
 const DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
-        $16::text[], $17::text[])
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::text[],
+        $16::text[])
     ON CONFLICT (official_account, follower) DO UPDATE SET
         dialogue_id = excluded.dialogue_id, turn = excluded.turn, state = excluded.state, step = excluded.step,
         messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
         tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
-        state_time = excluded.state_time, branch_number = excluded.branch_number,
-        account_number = excluded.account_number, proposed_customer = excluded.proposed_customer,
+        state_time = excluded.state_time, given = excluded.given, proposed_customer = excluded.proposed_customer,
         reasons = excluded.reasons";
 
 pub(super) const FREE_CUSTOMERS: &str = "
@@ -88,11 +88,11 @@ const TIES: &str = "
         tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
 
 const INQUIRIES: &str = "
-    INSERT INTO inquiry (official_account, follower, inquiry_id, company, branch_number, account_number, identity, due_time)
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+    INSERT INTO inquiry (official_account, follower, inquiry_id, company, subject, due_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::bigint[])
     ON CONFLICT (official_account, follower) DO UPDATE SET
-        inquiry_id = excluded.inquiry_id, company = excluded.company, branch_number = excluded.branch_number,
-        account_number = excluded.account_number, identity = excluded.identity, due_time = excluded.due_time";
+        inquiry_id = excluded.inquiry_id, company = excluded.company, subject = excluded.subject,
+        due_time = excluded.due_time";
 
 pub(super) const END_TIES: &str = "
     DELETE FROM customer_information AS t USING unnest($1::text[], $2::uuid[]) AS k (account, follower)
@@ -141,12 +141,12 @@ const ADDED: &str = "
 /// Stores the difference between what was loaded and what it became.
 pub(super) async fn save(
     tx: &mut Tx,
-    scope: &Scope,
+    (scope, keys): (&Scope, &Keys),
     before: &Before,
     work: &Work,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let changed = Changed::of(before, work)?;
+    let changed = Changed::of(before, work, keys)?;
     tx.write(FOLLOW, &changed.new_followers).await?;
     tx.write(FOLLOWERS, &changed.followers).await?;
     tx.write(NEW_SUBSCRIPTIONS, &changed.new_subscriptions).await?;

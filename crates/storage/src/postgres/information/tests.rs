@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{PostgresInformation, expansion};
 use crate::{
-    conformance::information as facts,
+    conformance::{information as facts, vault::vault},
     information::{
         FollowerKey,
         delivery::{Claim, DeliveryStore as _},
@@ -100,7 +100,7 @@ impl facts::Bench for PostgresInformation {
 
 async fn open() -> (PostgresInformation, Fresh) {
     let (options, fresh) = testing::fresh("information", PostgresInformation::MIGRATIONS).await;
-    (PostgresInformation::open(&options).await.unwrap(), fresh)
+    (PostgresInformation::open(&options, vault("")).await.unwrap(), fresh)
 }
 
 facts::information_store_suite!(open());

@@ -1,6 +1,6 @@
 -- A master of a million customers, with as many decisions.
 INSERT INTO customers
-SELECT 'Z' || lpad(n::text, 9, '0'), 'a', 'a', '1980-02-03', 'a', '1', n::text, n::text, 'passport:2018-11', 1, '\x00', 0 FROM crowd;
+SELECT 'Z' || lpad(n::text, 9, '0'), convert_to(n::text, 'UTF8'), 2, 0, '\x02', '\x02' FROM crowd;
 
 UPDATE master SET revision = 1, customers = 1000000;
 

@@ -1,12 +1,12 @@
 -- A million followers of one account beside those of the facts, with all that belongs to them. What has a time has one that never
 -- comes, so that whoever looks for what is due has to pass all of it by.
 INSERT INTO follower
-SELECT 'zz', id, '+819' || lpad(n::text, 9, '0'), 'alpha', true, 0, NULL FROM crowd;
+SELECT 'zz', id, '\x02', 'alpha', true, 0, NULL FROM crowd;
 
 INSERT INTO subscription SELECT 'zz', id, 'alpha', true, 0 FROM crowd;
 
 INSERT INTO dialogue
-SELECT 'zz', id, id, 0, 1, 1, 1, 0, 0, 0, 0, 4102444800000000, 0, NULL, NULL, NULL, '[]' FROM crowd;
+SELECT 'zz', id, id, 0, 1, 1, 1, 0, 0, 0, 0, 4102444800000000, 0, NULL, '[]', NULL FROM crowd;
 
 INSERT INTO customer_information
 SELECT 'zz', id, id, 'C' || n, 'jpki', 0, 4102444800000000, false FROM crowd WHERE n % 2 = 0;
@@ -14,7 +14,7 @@ SELECT 'zz', id, id, 'C' || n, 'jpki', 0, 4102444800000000, false FROM crowd WHE
 INSERT INTO tied_customer SELECT 'zz', 'C' || n, id FROM crowd WHERE n % 2 = 0;
 
 INSERT INTO inquiry
-SELECT 'zz', id, id, 'zz', NULL, n::text, '{}', 4102444800000000 FROM crowd WHERE n % 20 = 0;
+SELECT 'zz', id, id, 'zz', 4102444800000000, '\x02' FROM crowd WHERE n % 20 = 0;
 
 INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts, due_time, expire_time,
     change_time)
@@ -40,11 +40,11 @@ FROM generate_series(0, 20000) AS n,
     LATERAL (SELECT ('ffffffff-ffff-ffff-ffff-' || lpad(to_hex(281474976710655 - n), 12, '0'))::uuid AS uuid) AS named;
 
 INSERT INTO distribution_value
-SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'C' || n, '["a"]' FROM crowd WHERE n % 2 = 0;
+SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'C' || n, '\x02' FROM crowd WHERE n % 2 = 0;
 
 INSERT INTO delivery_tally VALUES ('zz', 'alpha', decode(repeat('ff', 16), 'hex'), 0, 0, 0, 1000000);
 
 INSERT INTO entrusted_customer
-SELECT 'zz', 1, n::text, 'C' || n, 'a', 'a', '1980-02-03', 'a', '1', n::text, 1, '\x00' FROM crowd;
+SELECT 'zz', 1, convert_to(n::text, 'UTF8'), 'C' || n, 2, '\x02' FROM crowd;
 
 INSERT INTO custody VALUES ('zz', 1, 1, 1000000, 0, 0, 4102444800000000, NULL, NULL);

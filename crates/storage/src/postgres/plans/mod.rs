@@ -20,6 +20,7 @@ use super::{
     proxy::Proxy,
     testing::{self, Fresh},
 };
+use crate::vault::customer::SealedCustomer;
 
 /// Everybody's number and id, in the same order.
 const CROWD: &str = "
@@ -108,6 +109,13 @@ impl Million {
     /// Runs something that is nobody's statement.
     async fn run(&mut self, sql: &'static str) {
         self.own.execute(sql).await.unwrap();
+    }
+
+    /// Seals one of the crowd.
+    async fn seal(&mut self, sql: &'static str, number: u32, sealed: &SealedCustomer) {
+        let seal =
+            sqlx::query(sql).bind(i64::from(number)).bind(&sealed.account_key[..]).bind(&sealed.record);
+        assert_eq!(seal.execute(&mut self.own).await.unwrap().rows_affected(), 1);
     }
 
     /// Looks at what the server has told since the last look.

@@ -15,7 +15,7 @@ use crate::{
     Opened as _,
     carrier::{MessageStore as _, SubscriberListStore as _},
     company::{CompanyStore as _, CustodyEvent, DecidedInquiry},
-    conformance::{carrier, company, information},
+    conformance::{carrier, company, information, vault::vault},
     information::custody::CustodyStore as _,
     postgres::{
         carrier::PostgresCarrierStore, company::PostgresCompanyStore, information::PostgresInformation,
@@ -25,6 +25,7 @@ use crate::{
         Advance, Bytes, Line, NewBatch, NewLine, Outbox, Reception, Sender, TalkRoom, Tally,
         TerminalStore as _,
     },
+    vault::customer::{seal_customer, seal_entrusted},
 };
 
 /// Deletes what stands before the crowd in the order of the keys.
@@ -58,6 +59,17 @@ const EMPTY_CARRIER: &str = "
     DELETE FROM authority_keys;
     DELETE FROM persons WHERE credential_id < 'zz'";
 
+/// Those of the crowd that are read and so have to be sealed; their keys are of rules before the crowd's.
+const SEALED: std::ops::RangeInclusive<u32> = 500_001..=500_012;
+/// How many of them get new keys, ten at a time.
+const REKEYED: [u32; 3] = [10, 2, 0];
+const SEAL_CUSTOMER: &str = "
+    UPDATE customers SET account_key = $2, record = $3, rules_version = 1
+    WHERE customer_id = 'Z' || lpad($1::bigint::text, 9, '0')";
+const SEAL_ENTRUSTED: &str = "
+    UPDATE entrusted_customer SET account_key = $2, record = $3, rules_version = 1
+    WHERE company = 'zz' AND copy = 1 AND account_key = convert_to($1::bigint::text, 'UTF8')";
+
 /// What counts a distribution's whole audience.
 const OF_PREVIEWS: [&str; 1] = ["SELECT count(*), count(*) FILTER"];
 /// What compares a whole master.
@@ -72,7 +84,7 @@ fn now() -> Timestamp {
 async fn no_statement_of_the_information_store_grows_with_its_followers() {
     let sql = include_str!("information.sql");
     let (mut million, options) = Million::fill("information", PostgresInformation::MIGRATIONS, sql).await;
-    let store = PostgresInformation::open(&options).await.unwrap();
+    let store = PostgresInformation::open(&options, vault("")).await.unwrap();
     {
         let million = Mutex::new(&mut million);
         let before = async |fact: &str| {
@@ -85,8 +97,15 @@ async fn no_statement_of_the_information_store_grows_with_its_followers() {
         information::information_store_suite!(in_turn store, before);
     }
     million.run(EMPTY_INFORMATION).await;
-    assert_eq!(store.rekey(1, 10, &|_| vec![1]).await.unwrap(), 0);
-    assert_eq!(store.rekey(2, 10, &|_| vec![2]).await.unwrap(), 10);
+    let keys = store.keys();
+    for number in SEALED {
+        let customer = company::customer(&format!("C{number}"), &number.to_string(), "a");
+        let sealed = seal_entrusted(keys.of_company("zz").unwrap(), 1, &customer, &[1]).unwrap();
+        million.seal(SEAL_ENTRUSTED, number, &sealed).await;
+    }
+    for rekeyed in REKEYED {
+        assert_eq!(store.rekey(2, 10, &|_| vec![2]).await.unwrap(), rekeyed);
+    }
     store.close().await;
     million.assert_right(100, &OF_PREVIEWS);
 }
@@ -119,18 +138,25 @@ async fn no_statement_of_the_carriers_store_grows_with_its_phones() {
 #[tokio::test]
 async fn no_statement_of_the_company_store_grows_with_its_customers() {
     let sql = include_str!("company.sql");
-    let (million, options) = Million::fill("company", &crate::postgres::company::MIGRATIONS, sql).await;
-    let store = PostgresCompanyStore::open(&options).await.unwrap();
+    let (mut million, options) = Million::fill("company", &crate::postgres::company::MIGRATIONS, sql).await;
+    let store = PostgresCompanyStore::open(&options, vault("bank")).await.unwrap();
+    let keys = store.keys();
+    for number in SEALED {
+        let customer = company::customer(&format!("Z{number:09}"), &number.to_string(), "a");
+        let sealed = seal_customer(keys.of_company("bank").unwrap(), &customer, &[1]).unwrap();
+        million.seal(SEAL_CUSTOMER, number, &sealed).await;
+    }
     store.begin_import().await.unwrap();
     store.stage_customers(&[company::keyed("C1", "1", "a")]).await.unwrap();
     store.finish_import(crate::company::ImportEnding::Compare).await.unwrap();
     let middle = "Z000500000".parse().unwrap();
-    assert!(store.find_customer(&middle).await.unwrap().is_some());
+    assert!(store.find_customer(&"Z000500001".parse().unwrap()).await.unwrap().is_some());
     let page = store.list_customers(Some(&middle), 10).await.unwrap();
     assert_eq!((page.customers.len(), page.total), (10, 1_000_000));
-    assert_eq!(store.find_by_account_keys(&["1", "700000"]).await.unwrap().customers.len(), 2);
-    assert_eq!(store.rekey(1, 10, &|_| vec![1]).await.unwrap(), 0);
-    assert_eq!(store.rekey(2, 10, &|_| vec![2]).await.unwrap(), 10);
+    assert_eq!(store.find_by_account_keys(&["500001", "500012"]).await.unwrap().customers.len(), 2);
+    for rekeyed in REKEYED {
+        assert_eq!(store.rekey(2, 10, &|_| vec![2]).await.unwrap(), rekeyed);
+    }
     let decision = MatchDecision { outcome: MatchOutcome::Rejected, customer_id: None, reasons: Vec::new() };
     let inquiry_id = InquiryId::from_bytes([7; 16]);
     store.record_decisions(1, &[DecidedInquiry { inquiry_id, decision }], now()).await.unwrap();

@@ -15,10 +15,11 @@ use crate::{
     information::{
         custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
         flow::Audit,
-        record::{custody_of, customer_of, keyed_of, purged_line},
+        record::{custody_of, entrusted_of, purged_line},
     },
-    row::{Columns as _, micros},
+    row::{Bytes, Columns as _, micros},
     sqlite::{Packed, rows},
+    vault::customer::{account_key, seal_entrusted},
 };
 
 /// Rows that one transaction of a purge destroys.
@@ -33,15 +34,11 @@ pub(super) const TOUCH: &str =
     "UPDATE custody SET chunk_time = ?3 WHERE company = ?1 AND copy = ?2 AND state = 0";
 
 pub(super) const ADD: &str = "
-    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, name, name_kana, birth_date, address,
-        branch_number, account_number, rules_version, match_keys)
-    SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-        value ->> 8, substr(?4, value ->> 9, value ->> 10)
+    INSERT INTO entrusted_customer (company, copy, account_key, customer_id, record, rules_version)
+    SELECT ?1, ?2, substr(?4, value ->> 2, 16), value ->> 0, substr(?4, (value ->> 2) + 16, value ->> 3), value ->> 1
     FROM jsonb_each(?3) WHERE true
     ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
-        name = excluded.name, name_kana = excluded.name_kana, birth_date = excluded.birth_date,
-        address = excluded.address, branch_number = excluded.branch_number, account_number = excluded.account_number,
-        rules_version = excluded.rules_version, match_keys = excluded.match_keys";
+        record = excluded.record, rules_version = excluded.rules_version";
 
 pub(super) const END: &str = "
     UPDATE custody SET state = 2, purge_reason = ?2 WHERE company = ?1 AND state = 1";
@@ -82,18 +79,18 @@ pub(super) const LIST: &str = "
 pub(super) const IN_EFFECT: &str = "
     SELECT copy FROM custody WHERE company = ?1 AND state = 1 AND lease_end_time > ?2";
 
-/// The columns of [`customer_of`].
+/// The columns of [`entrusted_of`].
 macro_rules! columns {
     () => {
-        "account_key, customer_id, name, name_kana, birth_date, address, branch_number, account_number"
+        "company, copy, account_key, customer_id, rules_version, record"
     };
 }
 
 pub(super) const CANDIDATES: &str = concat!(
     "SELECT ",
     columns!(),
-    ", rules_version, match_keys FROM entrusted_customer
-    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT value FROM jsonb_each(?3))"
+    " FROM entrusted_customer
+    WHERE company = ?1 AND copy = ?2 AND account_key IN (SELECT unhex(value) FROM jsonb_each(?3))"
 );
 
 pub(super) const OF_OTHER_RULES: &str = concat!(
@@ -103,7 +100,7 @@ pub(super) const OF_OTHER_RULES: &str = concat!(
 );
 
 pub(super) const REKEY: &str = "
-    UPDATE entrusted_customer SET rules_version = ?1, match_keys = substr(?3, k.value ->> 1, k.value ->> 2)
+    UPDATE entrusted_customer SET rules_version = ?1, record = substr(?3, k.value ->> 1, k.value ->> 2)
     FROM jsonb_each(?2) AS k WHERE entrusted_customer.rowid = k.value ->> 0";
 
 #[async_trait]
@@ -132,25 +129,15 @@ impl CustodyStore for SqliteInformation {
         const TRANSACTION: &str = "add_customers";
         let failed = StoreError::during(TRANSACTION);
         let mut packed = Packed::new();
-        let values: Vec<_> = customers
-            .iter()
-            .map(|KeyedCustomer { customer, keys }| {
-                let (start, length) = packed.put(&keys.bytes);
-                (
-                    &customer.account_key,
-                    customer.customer_id.as_str(),
-                    &customer.name,
-                    &customer.name_kana,
-                    &customer.birth_date,
-                    &customer.address,
-                    &customer.branch_number,
-                    &customer.account_number,
-                    keys.rules_version,
-                    start,
-                    length,
-                )
-            })
-            .collect();
+        let keys = self.vault.keys();
+        let keys = keys.of_company(company.as_str())?;
+        let mut values = Vec::with_capacity(customers.len());
+        for KeyedCustomer { customer, keys: made } in customers {
+            let sealed = seal_entrusted(keys, copy.0.into(), customer, &made.bytes)?;
+            let (start, _) = packed.put(&sealed.account_key);
+            let (_, length) = packed.put(&sealed.record);
+            values.push((customer.customer_id.as_str(), made.rules_version, start, length));
+        }
         let values = rows(&values)?;
         let mut tx = self.database.write(TRANSACTION).await?;
         let touched = sqlx::query(TOUCH)
@@ -275,14 +262,18 @@ impl CustodyStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         let Some(copy) = copy else { return Ok(None) };
+        let keys = self.vault.keys();
+        let of_company = keys.of_company(company.as_str())?;
+        let hashes: Vec<_> =
+            account_keys.iter().map(|account| Bytes(account_key(of_company, account).to_vec())).collect();
         let found = sqlx::query(CANDIDATES)
             .bind(company.as_str())
             .bind(copy)
-            .bind(rows(account_keys)?)
+            .bind(rows(&hashes)?)
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        found.iter().map(keyed_of).collect::<Result<_, _>>().map(Some)
+        found.iter().map(|row| entrusted_of(row, &keys)).collect::<Result<_, _>>().map(Some)
     }
 
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
@@ -298,11 +289,14 @@ impl CustodyStore for SqliteInformation {
         if found.is_empty() {
             return Ok(0);
         }
-        let mut packed = Packed::new();
+        let (mut packed, keys) = (Packed::new(), self.vault.keys());
         let mut fresh: Vec<(i64, usize, usize)> = Vec::with_capacity(found.len());
         for row in &found {
-            let (start, length) = packed.put(&make(&customer_of(row)?));
-            fresh.push((row.int(8)?, start, length));
+            let customer = entrusted_of(row, &keys)?.customer;
+            let of_company = keys.of_company(row.text(0)?)?;
+            let sealed = seal_entrusted(of_company, row.int(1)?, &customer, &make(&customer))?;
+            let (start, length) = packed.put(&sealed.record);
+            fresh.push((row.int(6)?, start, length));
         }
         overwriting(&mut tx, TRANSACTION, true).await?;
         let rekeyed = sqlx::query(REKEY)

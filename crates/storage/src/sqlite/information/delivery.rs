@@ -27,6 +27,7 @@ use crate::{
     },
     row::{Columns as _, Id, micros, place},
     sqlite::rows,
+    vault::Keys,
 };
 
 pub(super) const DUE_DIALOGUES: &str = "
@@ -163,11 +164,12 @@ impl DeliveryStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         let mut tally = Tally::default();
-        let mut claimed = start(&mut tx, TRANSACTION, claim, &due, &mut tally).await?;
+        let keys = self.vault.keys();
+        let mut claimed = start(&mut tx, TRANSACTION, (claim, &keys), &due, &mut tally).await?;
         if let Source::Distribution(id) = &claim.source
             && let Some(rest) = claim.after(claimed.seen)
         {
-            claimed.append(walk(&mut tx, TRANSACTION, &rest, *id, &mut tally).await?);
+            claimed.append(walk(&mut tx, TRANSACTION, (&rest, &keys), *id, &mut tally).await?);
         }
         tally::store(&tally, &mut tx, TRANSACTION).await?;
         tx.commit().await.map_err(&failed)?;
@@ -231,14 +233,14 @@ impl DeliveryStore for SqliteInformation {
 async fn start(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    claim: &Claim,
+    (claim, keys): (&Claim, &Keys),
     due: &[SqliteRow],
     tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
     if due.is_empty() {
         return Ok(Claimed::default());
     }
-    let started = Started::of(claim, due)?;
+    let started = Started::of(claim, due, keys)?;
     let moves: Vec<_> = started
         .moves
         .iter()
@@ -259,7 +261,7 @@ async fn start(
 async fn walk(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    claim: &Claim,
+    (claim, keys): (&Claim, &Keys),
     id: DistributionId,
     tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
@@ -288,7 +290,7 @@ async fn walk(
         after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(21))?;
     }
     let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(21)?));
-    let started = Started::walked(claim, &standing, message_of)?;
+    let started = Started::walked(claim, &standing, message_of, keys)?;
     let mut made = Vec::with_capacity(standing.len());
     for (row, it) in standing.iter().zip(&started.moves) {
         let (tie, customer) =

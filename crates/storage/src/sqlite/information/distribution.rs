@@ -19,10 +19,10 @@ use crate::{
             Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
             takes_no_values, used,
         },
-        record::{distribution_of, texts},
+        record::distribution_of,
         template,
     },
-    row::{Columns as _, Id, list, micros, place},
+    row::{Columns as _, Id, micros, place},
     sqlite::rows,
 };
 
@@ -55,7 +55,7 @@ pub(super) const KNOWN_VALUES: &str = "
 
 pub(super) const PUT_VALUES: &str = "
     INSERT INTO distribution_value (distribution, customer_id, variables)
-    SELECT ?1, value ->> 0, value ->> 1 FROM jsonb_each(?2) WHERE true
+    SELECT ?1, value ->> 0, unhex(value ->> 1) FROM jsonb_each(?2) WHERE true
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
 pub(super) const ADD_CUSTOMERS: &str = "
@@ -82,7 +82,7 @@ pub(super) const AUDIENCE: &str = "
     WHERE f.official_account = ?1 AND f.following = 1";
 
 pub(super) const SAMPLES: &str = "
-    SELECT v.variables FROM follower AS f
+    SELECT v.customer_id, v.variables FROM follower AS f
     CROSS JOIN customer_information AS t ON t.number = f.number
     CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
     WHERE f.official_account = ?1 AND f.following = 1 AND t.suspended = 0 AND t.expire_time > ?3
@@ -145,7 +145,10 @@ impl DistributionStore for SqliteInformation {
         // A customer that stands twice counts once; the last values stand.
         let values: HashMap<_, _> =
             values.iter().map(|(customer, values)| (customer.as_str(), values)).collect();
-        let parameter = values.iter().map(|(customer, values)| Ok((*customer, list(*values)?)));
+        let keys = self.vault.keys();
+        let parameter = values.iter().map(|(customer, values)| {
+            Ok((*customer, keys.seal_values(company.as_str(), (id.as_bytes(), customer), values)?))
+        });
         let parameter = rows(&parameter.collect::<Result<Vec<_>, StoreError>>()?)?;
         let mut tx = self.database.write(TRANSACTION).await?;
         let state = read_one(&mut tx, TRANSACTION, company, id).await?.state;
@@ -268,7 +271,10 @@ impl DistributionStore for SqliteInformation {
         drop(tx);
         let (following, individual): (u64, u64) = (counts.small(0)?, counts.small(1)?);
         let matched: u64 = counts.small(3)?;
-        let samples = samples.iter().map(|row| texts(row.text(0)?));
+        let keys = self.vault.keys();
+        let samples = samples
+            .iter()
+            .map(|row| keys.values(found.account.as_str(), (id.as_bytes(), row.text(0)?), row.bytes(1)?));
         let preview = Preview {
             individual,
             uniform: following.saturating_sub(individual),

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal},
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
-    phone_number::PhoneNumber,
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -232,10 +231,10 @@ impl ExpansionStore for SqliteInformation {
             .fetch_all(&mut *tx)
             .await
             .map_err(&failed)?;
-        let mut page = Vec::with_capacity(numbers.len());
+        let (mut page, keys) = (Vec::with_capacity(numbers.len()), self.vault.keys());
         for row in &numbers {
             let follower = FollowerId::from_bytes(row.id(0)?);
-            let phone_number: PhoneNumber = row.text(1)?.parse()?;
+            let phone_number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
             let message_id = message(distribution, follower, row.int(2)?);
             page.push(RevocableMessage { follower, message_id, phone_number });
         }

@@ -15,6 +15,7 @@ use crate::{
         record::{Interned, inquiry_of, key_of, keys_of},
     },
     row::micros,
+    vault::Keys,
 };
 
 pub(super) const DUE: &str = "
@@ -25,7 +26,7 @@ pub(super) const CLAIM_INQUIRIES: &str = "
     UPDATE inquiry SET due_time = ?3 WHERE number IN
         (SELECT number FROM inquiry WHERE company = ?1 AND due_time <= ?2 ORDER BY due_time LIMIT ?4)
     RETURNING (SELECT official_account FROM follower AS f WHERE f.number = inquiry.number),
-        (SELECT follower FROM follower AS f WHERE f.number = inquiry.number), inquiry_id, company, branch_number, account_number, identity, due_time";
+        (SELECT follower FROM follower AS f WHERE f.number = inquiry.number), inquiry_id, company, subject, due_time";
 
 pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
 
@@ -39,7 +40,7 @@ impl FlowStore for SqliteInformation {
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.database.write(transaction).await?;
-        unit(&mut tx, transaction, scope, now, edit).await?;
+        unit(&mut tx, transaction, (scope, &self.vault.keys()), now, edit).await?;
         tx.commit().await.map_err(StoreError::during(transaction))
     }
 
@@ -55,7 +56,8 @@ impl FlowStore for SqliteInformation {
         let followers = keys_of(&due)?;
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
         if count > 0 {
-            unit(&mut tx, TRANSACTION, &Scope { followers, ..Scope::default() }, now, edit).await?;
+            let scope = Scope { followers, ..Scope::default() };
+            unit(&mut tx, TRANSACTION, (&scope, &self.vault.keys()), now, edit).await?;
         }
         tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
         Ok(count)
@@ -79,8 +81,8 @@ impl FlowStore for SqliteInformation {
             .await
             .map_err(StoreError::during(TRANSACTION))?;
         tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
-        let mut accounts = Interned::default();
-        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2)?))).collect()
+        let (mut accounts, keys) = (Interned::default(), self.vault.keys());
+        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2, &keys)?))).collect()
     }
 
     async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -100,7 +102,7 @@ impl FlowStore for SqliteInformation {
 async fn unit(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    scope: &Scope,
+    scope: (&Scope, &Keys),
     now: Timestamp,
     edit: Edit<'_>,
 ) -> Result<(), StoreError> {

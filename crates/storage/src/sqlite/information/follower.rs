@@ -97,7 +97,9 @@ impl FollowerStore for SqliteInformation {
             .fetch_all(self.database.read())
             .await
             .map_err(&failed)?;
-        let page = found.iter().map(view_of).collect::<Result<Vec<_>, StoreError>>()?;
+        let keys = self.vault.keys();
+        let page = found.iter().map(|row| view_of(row, query.account.as_str(), &keys));
+        let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());
         let line = Audit { company: query.company.clone(), key: None, action: "followers_listed", detail };

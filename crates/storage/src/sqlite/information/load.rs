@@ -12,14 +12,15 @@ use crate::{
     },
     row::{Bytes, Columns as _, place},
     sqlite::rows,
+    vault::Keys,
 };
 
 pub(super) const FOLLOWERS: &str = "
     SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
-           d.due_time, d.state_time, d.branch_number, d.account_number, d.proposed_customer, d.reasons,
+           d.due_time, d.state_time, d.given, d.proposed_customer, d.reasons,
            t.tie_id, t.customer_id, t.method, t.tie_time, t.expire_time, t.suspended,
-           i.inquiry_id, i.company, i.branch_number, i.account_number, i.identity, i.due_time, f.former_customer,
+           i.inquiry_id, i.company, i.subject, i.due_time, f.former_customer,
            r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
            r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
@@ -47,7 +48,7 @@ pub(super) const GUESSES: &str = "
 pub(super) async fn load(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    scope: &Scope,
+    (scope, sealing): (&Scope, &Keys),
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
     let failed = StoreError::during(transaction);
@@ -69,7 +70,7 @@ pub(super) async fn load(
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
         for row in &loaded {
-            work.followers.insert(key_of(row, &mut accounts)?, record_of(row)?);
+            work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }
     }
     if let Some((carrier, events)) = &scope.events {

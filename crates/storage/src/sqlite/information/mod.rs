@@ -19,15 +19,19 @@ mod tally;
 mod tests;
 
 use async_trait::async_trait;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::Database;
-use crate::{Opened, StoreError};
+use crate::{
+    Opened, StoreError,
+    vault::{Relation, Sealing, Vault, VaultOptions},
+};
 
 /// The information-management server's store in one SQLite file.
 #[derive(Clone)]
 pub struct SqliteInformation {
     database: Database,
+    vault: Arc<Vault>,
 }
 
 impl SqliteInformation {
@@ -35,9 +39,24 @@ impl SqliteInformation {
     ///
     /// # Errors
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, vault: VaultOptions) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/information")).await?;
-        Ok(Self { database })
+        let vault = match Vault::open(&database, &Relation::INFORMATION, vault).await {
+            Ok(vault) => vault,
+            Err(error) => {
+                database.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { database, vault })
+    }
+}
+
+#[cfg(test)]
+impl SqliteInformation {
+    /// Its database, to look at.
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -45,5 +64,16 @@ impl SqliteInformation {
 impl Opened for SqliteInformation {
     async fn close(&self) {
         self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl Sealing for SqliteInformation {
+    async fn tend_keys(&self) -> Result<bool, StoreError> {
+        self.vault.tend(&self.database).await
+    }
+
+    async fn reseal(&self, limit: u32) -> Result<u32, StoreError> {
+        self.vault.reseal(&self.database, limit).await
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         review::{Review, ReviewFile, ReviewQuery, ReviewStore, no_page, no_review},
     },
     row::place,
+    vault::Keys,
 };
 
 pub(super) const SAVE: &str = "
@@ -41,7 +42,7 @@ macro_rules! reviews {
 }
 
 pub(super) const GET: &str = reviews!(
-    ", f.phone_number, other.phone_number, f.former_customer
+    ", f.phone_number, other.follower, other.phone_number, f.former_customer
     FROM review AS r
     JOIN follower AS f ON f.official_account = r.official_account AND f.follower = r.follower
     LEFT JOIN customer_information AS t
@@ -90,14 +91,14 @@ impl ReviewStore for SqliteInformation {
             .bind(query.limit)
             .bind(query.state.map(|state| place(&ReviewState::ALL, &state)));
         let found = page.fetch_all(&mut *tx).await.map_err(&failed)?;
-        let mut accounts = Interned::default();
-        found.iter().map(|row| Ok((key_of(row, &mut accounts)?, review_of(row, 2)?))).collect()
+        let (mut accounts, keys) = (Interned::default(), self.vault.keys());
+        found.iter().map(|row| Ok((key_of(row, &mut accounts)?, review_of(row, 2, &keys)?))).collect()
     }
 
     async fn get_review(&self, company: &CompanyId, id: ReviewId) -> Result<ReviewFile, StoreError> {
         const TRANSACTION: &str = "get_review";
         let mut tx = self.database.read().begin().await.map_err(StoreError::during(TRANSACTION))?;
-        find(&mut tx, TRANSACTION, company, id).await
+        find(&mut tx, TRANSACTION, company, id, &self.vault.keys()).await
     }
 
     async fn show_review(
@@ -109,7 +110,7 @@ impl ReviewStore for SqliteInformation {
     ) -> Result<ReviewFile, StoreError> {
         const TRANSACTION: &str = "show_review";
         let mut tx = self.database.write(TRANSACTION).await?;
-        let file = find(&mut tx, TRANSACTION, company, id).await?;
+        let file = find(&mut tx, TRANSACTION, company, id, &self.vault.keys()).await?;
         let line = Audit {
             company: company.clone(),
             key: Some(file.key.clone()),
@@ -127,6 +128,7 @@ async fn find(
     transaction: &'static str,
     company: &CompanyId,
     id: ReviewId,
+    keys: &Keys,
 ) -> Result<ReviewFile, StoreError> {
     let found = sqlx::query(GET)
         .bind(company.as_str())
@@ -134,5 +136,5 @@ async fn find(
         .fetch_optional(&mut **tx)
         .await
         .map_err(StoreError::during(transaction))?;
-    file_of(&found.ok_or_else(no_review)?)
+    file_of(&found.ok_or_else(no_review)?, keys)
 }

@@ -20,11 +20,12 @@ use crate::{
     },
     row::{Columns as _, micros},
     sqlite::rows,
+    vault::Keys,
 };
 
 pub(super) const FOLLOWERS: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
-    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6
     FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
         carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time,
@@ -41,10 +42,10 @@ pub(super) const SUBSCRIPTIONS: &str = "
 
 pub(super) const DIALOGUES: &str = "
     INSERT INTO dialogue (number, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, branch_number, account_number, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons)
     SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7,
-        k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12, k.value ->> 13, k.value ->> 14,
-        k.value ->> 15, k.value ->> 16
+        k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12, unhex(k.value ->> 13), k.value ->> 14,
+        k.value ->> 15
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
@@ -52,8 +53,7 @@ pub(super) const DIALOGUES: &str = "
         dialogue_id = excluded.dialogue_id, turn = excluded.turn, state = excluded.state, step = excluded.step,
         messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
         tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
-        state_time = excluded.state_time, branch_number = excluded.branch_number,
-        account_number = excluded.account_number, proposed_customer = excluded.proposed_customer,
+        state_time = excluded.state_time, given = excluded.given, proposed_customer = excluded.proposed_customer,
         reasons = excluded.reasons";
 
 pub(super) const TIES: &str = "
@@ -69,14 +69,14 @@ pub(super) const TIES: &str = "
         tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
 
 pub(super) const INQUIRIES: &str = "
-    INSERT INTO inquiry (number, inquiry_id, company, branch_number, account_number, identity, due_time)
-    SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7
+    INSERT INTO inquiry (number, inquiry_id, company, subject, due_time)
+    SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, unhex(k.value ->> 4), k.value ->> 5
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number) DO UPDATE SET
-        inquiry_id = excluded.inquiry_id, company = excluded.company, branch_number = excluded.branch_number,
-        account_number = excluded.account_number, identity = excluded.identity, due_time = excluded.due_time";
+        inquiry_id = excluded.inquiry_id, company = excluded.company, subject = excluded.subject,
+        due_time = excluded.due_time";
 
 pub(super) const END_TIES: &str = "
     DELETE FROM customer_information WHERE number IN
@@ -125,13 +125,13 @@ pub(super) const ADDED: &str = "
 pub(super) async fn save(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    scope: &Scope,
+    (scope, keys): (&Scope, &Keys),
     before: &Before,
     work: &Work,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut run = Run { tx, transaction };
-    let changed = Changed::of(before, work)?;
+    let changed = Changed::of(before, work, keys)?;
     run.write(FOLLOWERS, &changed.new_followers).await?;
     run.write(FOLLOWERS, &changed.followers).await?;
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;

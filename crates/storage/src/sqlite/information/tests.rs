@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Opened as _, StoreError,
-    conformance::information::{self as facts, Bench as _},
+    conformance::{
+        information::{self as facts, Bench as _},
+        vault::vault,
+    },
     information::{
         FollowerKey,
         custody::CustodyStore as _,
@@ -90,7 +93,7 @@ impl facts::Bench for SqliteInformation {
 
 async fn open() -> (SqliteInformation, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+    let store = SqliteInformation::open(&folder.path().join("information.db"), vault("")).await.unwrap();
     (store, folder)
 }
 
@@ -101,7 +104,7 @@ async fn everything_outlives_the_process() {
     let (store, folder) = open().await;
     facts::fill(&store).await;
     store.close().await;
-    let store = SqliteInformation::open(&folder.path().join("information.db")).await.unwrap();
+    let store = SqliteInformation::open(&folder.path().join("information.db"), vault("")).await.unwrap();
     facts::everything_is_there(&store).await;
 }
 
@@ -129,7 +132,7 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
     sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
 
-    let store = SqliteInformation::open(&path).await.unwrap();
+    let store = SqliteInformation::open(&path, vault("")).await.unwrap();
     facts::balanced(&store).await;
     let [kept, _] = store.tallies().await;
     assert_eq!(kept.len(), 3, "one delivery, one follower asked, one gone without a dialogue: {kept:?}");
@@ -170,7 +173,7 @@ async fn of_a_customers_ties_the_newest_stays_when_the_schema_allows_one() {
     sqlx::raw_sql(ROWS).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
 
-    let store = SqliteInformation::open(&path).await.unwrap();
+    let store = SqliteInformation::open(&path, vault("")).await.unwrap();
     facts::balanced(&store).await;
     const STAND: &str = "
         SELECT concat_ws(' ', hex(f.follower), d.state, d.due_time IS NOT NULL, coalesce(t.customer_id, '-'), coalesce(f.former_customer, '-'))
@@ -189,7 +192,7 @@ async fn everything_outlives_a_crash() {
     for name in ["information.db", "information.db-wal"] {
         std::fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
     }
-    let reopened = SqliteInformation::open(&left.path().join("information.db")).await.unwrap();
+    let reopened = SqliteInformation::open(&left.path().join("information.db"), vault("")).await.unwrap();
     facts::everything_is_there(&reopened).await;
 }
 
