@@ -192,7 +192,7 @@ fn keys(defaults: &str) -> BTreeSet<String> {
         let plain =
             |text: &str| !text.is_empty() && text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
         if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_matches(['[', ']']).to_uppercase() + "__";
+            section = name.trim_matches(['[', ']']).to_uppercase().replace('.', "__") + "__";
         } else if let Some((name, _)) = line.split_once(" = ").filter(|(name, _)| plain(name)) {
             keys.insert(format!("{section}{}", name.to_uppercase()));
         }
