@@ -17,6 +17,7 @@ mod proto;
 mod requirements;
 mod servers;
 mod steps;
+mod supply;
 mod tidy;
 
 use steps::Step;
@@ -60,6 +61,10 @@ enum Command {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// The dependencies keep deny.toml: licences, sources, bans, advisories. Installs cargo-deny below target/ when needed.
+    Deny,
+    /// Write what the program is made of to target/sbom/musubi.cdx.json (CycloneDX), checked against what it links.
+    Sbom,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +89,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Doc => Step::Doc,
         Command::Tests => Step::Tests,
         Command::Servers { command } => return servers::serve(&command),
+        Command::Deny => return supply::deny::check(root),
+        Command::Sbom => return supply::sbom::write(root).map(drop),
     };
     requirements::check(&[step])?;
     step.run(root)
