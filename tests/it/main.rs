@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod decoders;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod doors;

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 mod finding;
+mod fuzz;
 mod proto;
 mod requirements;
 mod servers;
@@ -65,6 +66,14 @@ enum Command {
     Deny,
     /// Write what the program is made of to target/sbom/musubi.cdx.json (CycloneDX), checked against what it links.
     Sbom,
+    /// Any bytes into every decoder of outside bytes, for some time each; fails on a finding.
+    Fuzz {
+        /// How long each decoder is tried.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only these decoders, by their folders in tests/fuzz/corpus.
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -91,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Servers { command } => return servers::serve(&command),
         Command::Deny => return supply::deny::check(root),
         Command::Sbom => return supply::sbom::write(root).map(drop),
+        Command::Fuzz { seconds, only } => return fuzz::run(root, seconds, &only),
     };
     requirements::check(&[step])?;
     step.run(root)
