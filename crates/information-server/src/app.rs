@@ -7,6 +7,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
+    audit::AuditKeyring,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
     seal::SealKeyring,
@@ -46,6 +47,7 @@ use crate::{
         events::Events,
         lists::{AT_ONCE, Lists},
     },
+    audit::Sealer,
     config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
@@ -91,6 +93,7 @@ pub struct App {
     keyring: FollowerKeyring,
     tokens: TokenKey,
     seals: SealKeyring,
+    audit_keys: AuditKeyring,
     ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
@@ -125,6 +128,7 @@ impl App {
         let directory = Arc::new(config.directory()?);
         let authenticator = config.authenticator()?;
         let (keyring, tokens, seals) = (config.keyring()?, config.token_key()?, config.seals()?);
+        let audit_keys = config.audit_keys()?;
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let channel =
@@ -160,6 +164,7 @@ impl App {
             keyring,
             tokens,
             seals,
+            audit_keys,
             gateways,
             matchers,
             bound: bound.await?,
@@ -184,6 +189,8 @@ impl App {
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let Self { config, clock, store, directory, keyring, tokens, seals, ephemeral, gateways, .. } = self;
+        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys);
+        shutdown.spawn("seal", sealer.run(shutdown.clone()));
         let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
@@ -320,6 +327,14 @@ async fn open(database: &Database) -> Result<Arc<dyn InformationStore>, StoreErr
             .await?,
         ),
     })
+}
+
+/// The audit of a node's store, for `musubi audit`. An SQLite file has one process, so that its node has to be stopped meanwhile.
+///
+/// # Errors
+/// As the node's own opening.
+pub async fn open_audit(database: &Database) -> Result<Arc<dyn InformationStore>, StoreError> {
+    open(database).await
 }
 
 /// The schema of its PostgreSQL database, for `musubi migrate`.

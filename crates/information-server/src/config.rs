@@ -11,6 +11,7 @@ use std::{collections::HashSet, ops::RangeInclusive, path::Path, time::Duration}
 use jiff::SignedDuration;
 use musubi_domain::{
     Error,
+    audit::AuditKeyring,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
     roster::CollapseRules,
@@ -76,6 +77,8 @@ pub struct KeysConfig {
     pub token: Secret,
     /// Seal what reviews keep of people; the first seals.
     pub review: Vec<Secret>,
+    /// Sign the seals of the audit; the first signs.
+    pub audit: Vec<Secret>,
 }
 
 /// Subscriber lists.
@@ -168,6 +171,7 @@ impl Config {
         self.keyring()?;
         self.token_key()?;
         self.seals()?;
+        self.audit_keys()?;
         self.authenticator()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
@@ -190,6 +194,15 @@ impl Config {
     pub(crate) fn seals(&self) -> Result<SealKeyring, Error> {
         let secrets: Vec<&[u8]> = self.keys.review.iter().map(|key| key.expose().as_bytes()).collect();
         SealKeyring::new(&secrets).map_err(|error| error.at("keys.review"))
+    }
+
+    /// What signs the seals of the audit.
+    ///
+    /// # Errors
+    /// `keys.audit`, when there is none or one is short.
+    pub fn audit_keys(&self) -> Result<AuditKeyring, Error> {
+        let secrets: Vec<&[u8]> = self.keys.audit.iter().map(|key| key.expose().as_bytes()).collect();
+        AuditKeyring::new(&secrets).map_err(|error| error.at("keys.audit"))
     }
 
     /// Who may call; the tokens that this server shows are checked as well.
@@ -248,7 +261,7 @@ mod tests {
         std::fs::write(
             &file,
             "keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
-             keys.review = ['sixteen bytes, or more']",
+             keys.review = ['sixteen bytes, or more']\nkeys.audit = ['sixteen bytes, or more']",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();

@@ -74,12 +74,13 @@ const COMPANY: [Wrong; 22] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 55] = [
+const INFORMATION: [Wrong; 56] = [
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
     ("KEYS__FOLLOWER", &["", "short"]),
     ("KEYS__TOKEN", &["", "short"]),
     ("KEYS__REVIEW__0", &["", "short"]),
+    ("KEYS__AUDIT__0", &["", "short"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),

@@ -218,7 +218,7 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.review = ['seals what reviews keep']\n{}",
+             keys.review = ['seals what reviews keep']\nkeys.audit = ['signs seals of the audit']\n{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,

@@ -64,7 +64,7 @@ impl World {
         let Tokens { information_at_carrier, carrier_at_information, .. } = &self.tokens;
         json!({
             "database": place.configuration(),
-            "keys": { "follower": self.follower_secret, "token": secret(), "review": [secret()] },
+            "keys": { "follower": self.follower_secret, "token": secret(), "review": [secret()], "audit": [secret()] },
             "lists": { "every": lists_every },
             "company": [{
                 "id": self.company,

@@ -167,7 +167,7 @@ impl<'a> Layout<'a> {
         json!({
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
-            "keys": { "follower": secret(), "token": secret(), "review": [secret()] },
+            "keys": { "follower": secret(), "token": secret(), "review": [secret()], "audit": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),
