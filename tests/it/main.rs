@@ -7,6 +7,8 @@ mod bench;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod decoders;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod doors;

@@ -109,7 +109,7 @@ impl<F: Read> CsvRows<F> {
     }
 
     /// Reads a record and gives the line where it begins. The text ends every line with one line feed, so the lines behind
-    /// are the record's own and its ending.
+    /// are the record's own and its ending; but a quote that is open at the end of the file has swallowed that one, too.
     fn read(&mut self) -> Result<Option<u64>, Error> {
         self.budget.store(LONGEST_ROW, Relaxed);
         let before = self.reader.position().line();
@@ -123,7 +123,8 @@ impl<F: Read> CsvRows<F> {
             | _ => Error::new(ErrorKind::Internal, "decoded rows of any length were refused as CSV", ""),
         })?;
         let inside = self.record.as_slice().bytes().filter(|byte| *byte == b'\n').count() as u64;
-        Ok(found.then(|| self.reader.position().line() - inside - 1))
+        let ending = u64::from(!self.reader.get_ref().read_past_end);
+        Ok(found.then(|| self.reader.position().line() - inside - ending))
     }
 }
 
@@ -269,6 +270,8 @@ struct Text<F> {
     line: u64,
     after_return: bool,
     ended: bool,
+    /// More was asked for when everything had been given.
+    read_past_end: bool,
     budget: Arc<AtomicUsize>,
 }
 
@@ -285,6 +288,7 @@ impl<F: Read> Text<F> {
             line: 1,
             after_return: false,
             ended: false,
+            read_past_end: false,
             budget,
         }
     }
@@ -326,6 +330,7 @@ impl<F: Read> Read for Text<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.given == self.ready.len() {
             if self.ended {
+                self.read_past_end = true;
                 return Ok(0);
             }
             self.fill()?;
@@ -384,6 +389,13 @@ mod tests {
             [unix.to_owned(), unix.replace('\n', "\r\n"), unix.replace('\n', "\r"), format!("{unix}\n\n")]
         {
             check(file.as_bytes(), Encoding::Utf8, &[(3, ["1", "x\n\ny"]), (6, ["2", "z"])]);
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_begins_where_it_stands() {
+        for (file, row) in [("a,b\n1,2\n\n3,\"x\ny", (4, "x\ny")), ("a,b\n1,2\n3,\"", (3, ""))] {
+            check(file.as_bytes(), Encoding::Utf8, &[(2, ["1", "2"]), (row.0, ["3", row.1])]);
         }
     }
 

@@ -10,7 +10,7 @@ mod config;
 pub mod csv_text;
 mod custody;
 mod customer_service;
-mod import;
+pub mod import;
 mod keys;
 mod match_service;
 mod proxy;

@@ -7,6 +7,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use musubi_domain::{
     Error,
+    audit::AuditKeyring,
     caller::Caller,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
@@ -48,6 +49,7 @@ use crate::{
         events::Events,
         lists::{AT_ONCE, Lists},
     },
+    audit::Sealer,
     config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
@@ -93,6 +95,7 @@ pub struct App {
     identity: Identity,
     keyring: FollowerKeyring,
     tokens: TokenKey,
+    audit_keys: AuditKeyring,
     ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
@@ -127,6 +130,7 @@ impl App {
         let directory = Arc::new(config.directory()?);
         let identity = config.identity()?;
         let (keyring, tokens) = (config.keyring()?, config.token_key()?);
+        let audit_keys = config.audit_keys()?;
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         for carrier in &config.carrier {
             let peer = Caller::Carrier(carrier.id.clone());
@@ -163,6 +167,7 @@ impl App {
             identity,
             keyring,
             tokens,
+            audit_keys,
             gateways,
             matchers,
             bound: bound.await?,
@@ -187,6 +192,8 @@ impl App {
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let Self { config, clock, store, directory, keyring, tokens, ephemeral, gateways, .. } = self;
+        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys);
+        shutdown.spawn("seal", sealer.run(shutdown.clone()));
         let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
             config
@@ -334,6 +341,17 @@ fn vault(config: &Config, clock: &Arc<dyn Clock>) -> Result<VaultOptions, Error>
         accounts: accounts.map(|account| (account.id.clone(), account.company.clone())).collect(),
         reviews_before: config.keys.reviews_before()?,
     })
+}
+
+/// The audit of a node's store, for `musubi audit`. An SQLite file has one process, so that its node has to be stopped meanwhile.
+///
+/// # Errors
+/// As the node's own opening.
+pub async fn open_audit(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn InformationStore>, BuildError> {
+    Ok(open(&config.database, vault(config, clock)?).await?)
 }
 
 /// The schema of its PostgreSQL database, for `musubi migrate`.

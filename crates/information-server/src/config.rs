@@ -11,6 +11,7 @@ use std::{collections::HashSet, ops::RangeInclusive, path::Path, time::Duration}
 use jiff::SignedDuration;
 use musubi_domain::{
     Error,
+    audit::AuditKeyring,
     caller::Caller,
     id::{CarrierId, FollowerKeyring},
     postback::TokenKey,
@@ -92,6 +93,8 @@ pub struct KeysConfig {
     /// Sealed reviews before there were master keys.
     #[serde(default)]
     pub review: Vec<Secret>,
+    /// Sign the seals of the audit; the first signs.
+    pub audit: Vec<Secret>,
 }
 
 impl KeysConfig {
@@ -219,6 +222,7 @@ impl Config {
         self.keyring()?;
         self.token_key()?;
         self.keys.check()?;
+        self.audit_keys()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
             self.official_account.iter().map(|account| account.read(self)).collect::<Result<_, _>>()?;
@@ -234,6 +238,15 @@ impl Config {
     /// What makes buttons and links.
     pub(crate) fn token_key(&self) -> Result<TokenKey, Error> {
         TokenKey::new(self.keys.token.expose().as_bytes()).map_err(|error| error.at("keys.token"))
+    }
+
+    /// What signs the seals of the audit.
+    ///
+    /// # Errors
+    /// `keys.audit`, when there is none or one is short.
+    pub fn audit_keys(&self) -> Result<AuditKeyring, Error> {
+        let secrets: Vec<&[u8]> = self.keys.audit.iter().map(|key| key.expose().as_bytes()).collect();
+        AuditKeyring::new(&secrets).map_err(|error| error.at("keys.audit"))
     }
 
     /// Who may call: every company and every carrier.
@@ -284,7 +297,7 @@ mod tests {
             &file,
             "tls = { certificate = 'a.pem', key = 'a.key', authorities = 'b.pem' }\n\
              keys.follower = 'sixteen bytes, or more'\nkeys.token = 'sixteen bytes, or more'\n\
-             keys.master = ['thirty-two bytes, or even more..']",
+             keys.master = ['thirty-two bytes, or even more..']\nkeys.audit = ['sixteen bytes, or more']",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();

@@ -2,12 +2,13 @@
 //! customer \[232\], and distributes messages.
 //!
 //! The patent's units keep their names: [`acquisition`], [`request`], [`confirmation`]. What happens to a follower stands in
-//! [`scene`], pure; [`dispatch`] sends; [`distributions`], [`custody`], [`followers`] and [`reviews`] are what companies ask for.
+//! [`scene`], pure; [`dispatch`] sends; [`audit`] seals what tells of all that; [`distributions`], [`custody`], [`followers`] and [`reviews`] are what companies ask for.
 //! Carriers are reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
 //! [`signal`] only says that looking may be worth it.
 
 pub mod acquisition;
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod confirmation;
 pub mod custody;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, certs, demo, matching, migrate, node, operator};
+use crate::{audit, bench, certs, demo, matching, migrate, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ enum Command {
     Terminal(node::Args),
     Certs(certs::Args),
     Migrate(migrate::Args),
+    /// Verify the audit of an information-management server, or write it out.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.
     Match(matching::Args),
     Bench(bench::Args),
@@ -55,6 +58,7 @@ impl Program {
             Command::Terminal(args) => node::terminal(&args).await,
             Command::Certs(args) => operator::run(async |out| args.run(out)).await,
             Command::Migrate(args) => migrate::run(&args).await,
+            Command::Audit(audit) => operator::run(async |out| audit.run(out).await).await,
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Bench(args) => operator::run(async |out| args.run(out).await).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,

@@ -3,6 +3,7 @@
 //! Nodes are put together here and nowhere else; what a node does stays in its crate, and the demo speaks with nodes only as an
 //! outsider would, over gRPC. Surprising: the demo keeps its own account of who must get what, and never asks a node for it.
 
+mod audit;
 pub mod bench;
 mod certs;
 pub mod cli;

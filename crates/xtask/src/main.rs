@@ -13,10 +13,12 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 mod finding;
+mod fuzz;
 mod proto;
 mod requirements;
 mod servers;
 mod steps;
+mod supply;
 mod tidy;
 
 use steps::Step;
@@ -60,6 +62,18 @@ enum Command {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// The dependencies keep deny.toml: licences, sources, bans, advisories. Installs cargo-deny below target/ when needed.
+    Deny,
+    /// Write what the program is made of to target/sbom/musubi.cdx.json (CycloneDX), checked against what it links.
+    Sbom,
+    /// Any bytes into every decoder of outside bytes, for some time each; fails on a finding.
+    Fuzz {
+        /// How long each decoder is tried.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only these decoders, by their folders in tests/fuzz/corpus.
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -84,6 +98,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Doc => Step::Doc,
         Command::Tests => Step::Tests,
         Command::Servers { command } => return servers::serve(&command),
+        Command::Deny => return supply::deny::check(root),
+        Command::Sbom => return supply::sbom::write(root).map(drop),
+        Command::Fuzz { seconds, only } => return fuzz::run(root, seconds, &only),
     };
     requirements::check(&[step])?;
     step.run(root)

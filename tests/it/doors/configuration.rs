@@ -84,7 +84,7 @@ const COMPANY: [Wrong; 28] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 59] = [
+const INFORMATION: [Wrong; 60] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -98,6 +98,7 @@ const INFORMATION: [Wrong; 59] = [
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
+    ("KEYS__AUDIT__0", &["", "short"]),
     ("LISTS__EVERY", TIME),
     ("LISTS__COLLAPSE_PERCENT", &["", "漏", "-1", "101"]),
     ("LISTS__COLLAPSE_AT_LEAST", COUNT),

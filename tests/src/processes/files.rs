@@ -285,7 +285,7 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.master = ['wraps the keys of companies in tests']\n{}{}",
+             keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,

@@ -5,7 +5,7 @@
 //! which are kept to find the ones that come twice. Surprising: once a row is bad nothing is staged any more, but the file is
 //! read to its end, so that all faults are counted.
 
-mod row;
+pub mod row;
 
 use std::{
     collections::{HashMap, hash_map::Entry},

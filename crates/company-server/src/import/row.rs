@@ -8,7 +8,7 @@ use musubi_domain::{Error, customer::Customer, error::shape, id::CustomerId};
 use musubi_matching::{AccountFormat, account_key, parse_birth_date};
 
 /// The columns, as a file's header names them.
-pub(crate) const COLUMNS: [&str; 8] = [
+pub const COLUMNS: [&str; 8] = [
     "customer_id",
     "name",
     "name_kana",
@@ -28,18 +28,18 @@ const VERIFICATION_LIMIT: usize = 100;
 
 /// What a company's rows are held to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RowRules {
+pub struct RowRules {
     /// How long its numbers are.
-    pub(crate) format: AccountFormat,
+    pub format: AccountFormat,
     /// The day on which nobody is born later.
-    pub(crate) today: Date,
+    pub today: Date,
 }
 
 /// Reads the values of [`COLUMNS`], in that order.
 ///
 /// # Errors
 /// Every fault, each at its column.
-pub(crate) fn parse<'a>(
+pub fn parse<'a>(
     values: impl IntoIterator<Item = &'a str>,
     rules: &RowRules,
 ) -> Result<Customer, Vec<Error>> {

@@ -111,7 +111,7 @@ impl World {
         Ok(json!({
             "database": place.configuration(),
             "tls": self.tls(&Caller::Information)?,
-            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()] },
+            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()], "audit": [secret()] },
             "lists": { "every": lists_every },
             "company": [{
                 "id": self.company,

@@ -172,7 +172,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
             "tls": self.tls(&Caller::Information)?,
-            "keys": { "follower": secret(), "token": secret(), "master": [master()] },
+            "keys": { "follower": secret(), "token": secret(), "master": [master()], "audit": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),

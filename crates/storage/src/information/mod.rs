@@ -2,8 +2,9 @@
 //!
 //! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
-//! for, and [`expansion`] how distributions end.
+//! for, and [`expansion`] how distributions end. What was done, and that nobody changed what tells of it, is in [`audit`].
 
+pub mod audit;
 pub(crate) mod changed;
 pub(crate) mod claiming;
 pub mod custody;
@@ -43,6 +44,7 @@ pub trait InformationStore:
     + custody::CustodyStore
     + follower::FollowerStore
     + review::ReviewStore
+    + audit::AuditStore
 {
 }
 
@@ -57,5 +59,6 @@ impl<T> InformationStore for T where
         + custody::CustodyStore
         + follower::FollowerStore
         + review::ReviewStore
+        + audit::AuditStore
 {
 }

@@ -94,8 +94,18 @@ impl Database {
 
     /// Begins a transaction that may write. The name stands in errors.
     pub(crate) async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
+        self.begin(name, "BEGIN").await
+    }
+
+    /// Begins a transaction that may write, sees everything as it was at one moment, has its number from after that moment, and fails
+    /// ([`met_another`]) on a row that was changed since.
+    pub(crate) async fn write_of_one_moment(&self, name: &'static str) -> Result<Tx, StoreError> {
+        self.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ").await
+    }
+
+    async fn begin(&self, name: &'static str, begin: &'static str) -> Result<Tx, StoreError> {
         let failed = StoreError::during(name);
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
+        let mut tx = self.pool.begin_with(begin).await.map_err(&failed)?;
         let (id, since) = sqlx::query_as(BEGUN).fetch_one(&mut *tx).await.map_err(&failed)?;
         Ok(Tx { tx, name, commit: Some(Begun { id, since, pool: self.pool.clone() }) })
     }

@@ -42,9 +42,11 @@ const EMPTY: &str = "
     DECLARE
         name TEXT;
     BEGIN
+        -- Lines of the audit can't be deleted.
+        SET LOCAL session_replication_role = replica;
         FOR name IN SELECT relname FROM pg_class
             WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
-                AND relname NOT IN ('_sqlx_migrations', 'schema_floor')
+                AND relname NOT IN ('_sqlx_migrations', 'schema_floor', 'audit_mark')
         LOOP
             EXECUTE format('DELETE FROM %I', name);
         END LOOP;

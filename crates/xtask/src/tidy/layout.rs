@@ -20,7 +20,8 @@ const CRATES: [&str; 12] = [
     "xtask",
 ];
 const FOLDERS: [&str; 7] = [".cargo", ".ci", "crates", "deploy", "docs", "proto", "tests"];
-const DOCUMENTS: [&str; 5] = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"];
+const DOCUMENTS: [&str; 6] =
+    ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"];
 pub(super) const SAYS_NOTHING: [&str; 8] =
     ["common", "core", "helper", "helpers", "type", "types", "util", "utils"];
 const STORES: [&str; 2] = ["crates/storage/src/sqlite", "crates/storage/src/postgres"];

@@ -3,6 +3,7 @@
 //! A file for each room; here are the suite and what its facts are told with. Surprising: whatever a fact does by [`unit`],
 //! [`claimed`] or [`learn`] is followed by a count of all deliveries, which must be what the tally says.
 
+mod audit;
 mod custody;
 mod delivery;
 mod distribution;
@@ -33,7 +34,7 @@ use musubi_domain::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*, list::*,
+    audit::*, custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*, list::*,
     records::*, restart::*, review::*, walk::*,
 };
 use crate::information::{
@@ -54,6 +55,10 @@ pub(crate) trait Bench: InformationStore {
     fn rows_of_a_tie(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
     async fn audits(&self) -> Vec<String>;
+    /// Does to the audit what nobody may, as somebody who owns the database could.
+    async fn tamper(&self, sql: &str);
+    /// Tries the same without taking anything away that forbids it; gives what the database says.
+    async fn tamper_openly(&self, sql: &str) -> String;
     /// Where a delivery stands.
     async fn delivery_state(&self, key: &FollowerKey, message: MessageId) -> Option<DeliveryState>;
     /// The distribution's message to this follower.
@@ -169,6 +174,12 @@ macro_rules! information_store_suite {
             a_review_is_told_with_what_an_approval_would_end,
             another_companys_review_is_out_of_reach,
             a_look_at_a_review_is_in_the_audit,
+            lines_are_sealed_in_batches_and_verified,
+            whatever_is_done_to_sealed_lines_is_found,
+            whatever_is_done_to_seals_is_found,
+            a_tail_that_was_cut_is_found_by_the_head_that_was_kept,
+            nothing_is_skipped_beside_writers,
+            nobody_changes_the_audit_openly,
         );
     };
     (@tests {$open:expr}; $($fact:ident,)+) => {

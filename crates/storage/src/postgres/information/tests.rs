@@ -80,6 +80,19 @@ impl facts::Bench for PostgresInformation {
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
     }
 
+    async fn tamper(&self, sql: &str) {
+        let mut tx = self.database.write("fact").await.unwrap();
+        tx.execute(sqlx::query("SET LOCAL session_replication_role = replica")).await.unwrap();
+        tx.execute(sqlx::query(AssertSqlSafe(sql.to_owned()))).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn tamper_openly(&self, sql: &str) -> String {
+        let mut tx = self.database.write("fact").await.unwrap();
+        let refused = tx.execute(sqlx::query(AssertSqlSafe(sql.to_owned()))).await.unwrap_err();
+        std::error::Error::source(&refused).unwrap().to_string()
+    }
+
     async fn delivery_state(&self, key: &FollowerKey, message: MessageId) -> Option<DeliveryState> {
         const STATE: &str = "
             SELECT state FROM delivery WHERE official_account = $1 AND follower = $2 AND message_id = $3";

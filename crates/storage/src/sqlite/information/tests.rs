@@ -70,6 +70,27 @@ impl facts::Bench for SqliteInformation {
         sqlx::query_scalar(AUDITS).fetch_all(self.database.read()).await.unwrap()
     }
 
+    async fn tamper(&self, sql: &str) {
+        const TRIGGERS: &str =
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name LIKE 'audit%'";
+        let mut tx = self.database.write("fact").await.unwrap();
+        let triggers: Vec<(String, String)> = sqlx::query_as(TRIGGERS).fetch_all(&mut *tx).await.unwrap();
+        for (name, _) in &triggers {
+            sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {name}"))).execute(&mut *tx).await.unwrap();
+        }
+        let sql = sql.replace(" OVERRIDING SYSTEM VALUE", "");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+        for (_, made) in triggers {
+            sqlx::query(AssertSqlSafe(made)).execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    async fn tamper_openly(&self, sql: &str) -> String {
+        let mut tx = self.database.write("fact").await.unwrap();
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap_err().to_string()
+    }
+
     async fn delivery_state(&self, _: &FollowerKey, message: MessageId) -> Option<DeliveryState> {
         let row = sqlx::query("SELECT state FROM delivery WHERE message_id = ?1")
             .bind(&message.as_bytes()[..])

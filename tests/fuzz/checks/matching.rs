@@ -1,6 +1,6 @@
-//! What must hold of any bytes. The fuzz target and the replay of its corpus (`tests/corpus.rs`) both call this.
+//! Names, readings, addresses, dates and account numbers, and the bytes of their forms.
 //!
-//! The surprising thing: the bytes are two texts divided by a zero byte; what is not UTF-8 becomes U+FFFD, as a reader of
+//! Surprising: the bytes are two texts divided by a zero byte; what is not UTF-8 becomes U+FFFD, as a reader of
 //! files would make it.
 
 use musubi_matching::{

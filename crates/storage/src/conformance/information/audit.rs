@@ -1,0 +1,194 @@
+//! Facts about the audit's seals: nothing is skipped, and whatever is done to a sealed line is found.
+
+use std::time::Duration;
+
+use musubi_domain::audit::{AuditKeyring, AuditLine, Fault, Head};
+
+use super::{Bench, at, named};
+use crate::information::{
+    audit::{Verdict, verify},
+    flow::{Audit, Scope},
+};
+
+/// How long a store may take to seal what was committed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn keys() -> AuditKeyring {
+    AuditKeyring::new(&[b"signs seals of the facts"]).unwrap()
+}
+
+/// Writes a line for each word, in one unit.
+async fn write(store: &dyn Bench, words: &[&str]) {
+    let line =
+        |word: &&str| Audit { company: named("bank"), key: None, action: "told", detail: (*word).to_owned() };
+    let mut edit = |work: &mut crate::information::flow::Work| work.audits = words.iter().map(line).collect();
+    store.work("fact", &Scope::default(), at(0), &mut edit).await.unwrap();
+}
+
+async fn verified(store: &dyn Bench, kept: Option<Head>) -> Verdict {
+    verify(store, &keys(), kept).await.unwrap()
+}
+
+/// Seals at most so many lines at once, until none is unsealed.
+async fn seal(store: &dyn Bench, limit: u32) {
+    let sealing = async {
+        while verified(store, None).await.unsealed > 0 {
+            store.seal_audit(&keys(), at(1), limit).await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, sealing).await.unwrap();
+}
+
+/// Three seals: of *a* and *b*, *c* and *d*, *e*. Gives their lines.
+async fn sealed(store: &dyn Bench) -> Vec<AuditLine> {
+    write(store, &["a", "b", "c", "d", "e"]).await;
+    seal(store, 2).await;
+    let verdict = verified(store, None).await;
+    assert_eq!((verdict.seals, verdict.lines, verdict.broken), (3, 5, None));
+    store.audit_lines(0, 10).await.unwrap()
+}
+
+async fn fault(store: &dyn Bench) -> Option<(i64, Fault)> {
+    verified(store, None).await.broken.map(|broken| (broken.number, broken.fault))
+}
+
+pub(crate) async fn lines_are_sealed_in_batches_and_verified(store: &dyn Bench) {
+    assert_eq!(verified(store, None).await, Verdict::default());
+    let lines = sealed(store).await;
+    let told: Vec<_> = lines.iter().map(|line| line.detail.as_str()).collect();
+    assert_eq!(told, ["a", "b", "c", "d", "e"]);
+    assert_eq!((lines[0].company.as_str(), lines[0].action.as_str(), lines[0].time), ("bank", "told", at(0)));
+    let seals = store.audit_seals(0, 10).await.unwrap();
+    assert_eq!(seals.iter().map(|seal| seal.count).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!((seals[0].first_id, seals[1].last_id), (lines[0].audit_id, lines[3].audit_id));
+    assert_eq!((seals[2].time, store.audit_seals(2, 10).await.unwrap()), (at(1), vec![seals[2].clone()]));
+    write(store, &["f"]).await;
+    let verdict = verified(store, Some(seals[1].head())).await;
+    assert_eq!((verdict.head, verdict.unsealed), (Some(seals[2].head()), 1));
+    assert!(!verdict.is_late(at(60)) && verdict.is_late(at(61)));
+    let other = AuditKeyring::new(&[b"another key, of others"]).unwrap();
+    let broken = verify(store, &other, None).await.unwrap().broken.unwrap();
+    assert_eq!((broken.number, broken.fault), (1, Fault::UnknownKey));
+}
+
+pub(crate) async fn whatever_is_done_to_sealed_lines_is_found(store: &dyn Bench) {
+    let lines = sealed(store).await;
+    let third = lines[2].audit_id;
+    let undo =
+        format!("UPDATE audit SET detail = 'c', time = {} WHERE audit_id = {third}", at(0).as_microsecond());
+    for column in [
+        "detail = 'x'",
+        "time = time + 1",
+        "company = 'power'",
+        "official_account = 'bank'",
+        "action = 'tied'",
+    ] {
+        store.tamper(&format!("UPDATE audit SET {column} WHERE audit_id = {third}")).await;
+        assert_eq!(fault(store).await, Some((2, Fault::Lines)), "{column}");
+        store.tamper("UPDATE audit SET company = 'bank', official_account = NULL, action = 'told'").await;
+        store.tamper(&undo).await;
+        assert_eq!(fault(store).await, None);
+    }
+    // Moved: within a seal, and from one into another.
+    for (one, other, broken) in [("c", "d", 2), ("b", "c", 1)] {
+        let swap = format!(
+            "UPDATE audit SET detail = CASE detail WHEN '{one}' THEN '{other}' WHEN '{other}' THEN '{one}' ELSE detail END"
+        );
+        store.tamper(&swap).await;
+        assert_eq!(fault(store).await, Some((broken, Fault::Lines)));
+        store.tamper(&swap).await;
+    }
+    // Removed, and put back as it was; then one more, before all others and behind a seal's last.
+    store.tamper(&format!("DELETE FROM audit WHERE audit_id = {third}")).await;
+    assert_eq!(fault(store).await, Some((2, Fault::Count { found: 1 })));
+    let insert = |id: i64| {
+        format!(
+            "INSERT INTO audit (audit_id, time, company, official_account, follower, action, detail)
+             OVERRIDING SYSTEM VALUE VALUES ({id}, {}, 'bank', NULL, NULL, 'told', 'c')",
+            at(0).as_microsecond()
+        )
+    };
+    store.tamper(&insert(third)).await;
+    assert_eq!(fault(store).await, None);
+    store.tamper(&insert(lines[0].audit_id - 1)).await;
+    assert_eq!(fault(store).await.map(|(number, _)| number), Some(1));
+}
+
+pub(crate) async fn whatever_is_done_to_seals_is_found(store: &dyn Bench) {
+    sealed(store).await;
+    for (column, fault_of_it) in [
+        ("last_id = last_id + 1", Fault::Signature),
+        ("count = 1", Fault::Signature),
+        ("time = 0", Fault::Signature),
+        ("digest = previous", Fault::Signature),
+    ] {
+        store.tamper("CREATE TABLE kept AS SELECT * FROM audit_seal").await;
+        store.tamper(&format!("UPDATE audit_seal SET {column} WHERE number = 2")).await;
+        assert_eq!(fault(store).await, Some((2, fault_of_it)), "{column}");
+        store.tamper("DELETE FROM audit_seal").await;
+        store.tamper("INSERT INTO audit_seal SELECT * FROM kept").await;
+        store.tamper("DROP TABLE kept").await;
+        assert_eq!(fault(store).await, None);
+    }
+    store.tamper("DELETE FROM audit_seal WHERE number = 2").await;
+    assert_eq!(fault(store).await, Some((3, Fault::Missing)));
+    store.tamper("UPDATE audit_seal SET number = 2 WHERE number = 3").await;
+    assert_eq!(fault(store).await, Some((2, Fault::Signature)));
+    store.tamper("DELETE FROM audit_seal WHERE number = 1").await;
+    assert_eq!(fault(store).await, Some((2, Fault::Missing)));
+}
+
+pub(crate) async fn a_tail_that_was_cut_is_found_by_the_head_that_was_kept(store: &dyn Bench) {
+    let lines = sealed(store).await;
+    let kept = verified(store, None).await.head;
+    assert_eq!(verified(store, kept).await.broken, None);
+    store.tamper(&format!("DELETE FROM audit WHERE audit_id = {}", lines[4].audit_id)).await;
+    assert_eq!(fault(store).await, Some((3, Fault::Count { found: 0 })));
+    store.tamper("DELETE FROM audit_seal WHERE number = 3").await;
+    assert_eq!(fault(store).await, None, "what is left is whole");
+    let broken = verified(store, kept).await.broken.unwrap();
+    assert_eq!((broken.number, broken.fault), (3, Fault::Head));
+    write(store, &["e"]).await;
+    seal(store, 2).await;
+    assert_eq!(verified(store, kept).await.broken.map(|broken| broken.fault), Some(Fault::Head), "made anew");
+}
+
+pub(crate) async fn nothing_is_skipped_beside_writers(store: &dyn Bench) {
+    const WRITERS: usize = 4;
+    const UNITS: usize = 25;
+    let writer = async |writer: usize| {
+        for unit in 0..UNITS {
+            let words = [format!("{writer} {unit} a"), format!("{writer} {unit} b")];
+            write(store, &words.each_ref().map(String::as_str)).await;
+        }
+    };
+    let writing = futures::future::join_all((0..WRITERS).map(writer));
+    let sealing = async {
+        loop {
+            store.seal_audit(&keys(), at(1), 7).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = writing => {}
+        () = sealing => {}
+    }
+    seal(store, 50).await;
+    let verdict = verified(store, None).await;
+    assert_eq!((verdict.lines, verdict.unsealed), ((2 * WRITERS * UNITS) as u64, 0));
+    assert_eq!(verdict.broken, None);
+}
+
+pub(crate) async fn nobody_changes_the_audit_openly(store: &dyn Bench) {
+    sealed(store).await;
+    for sql in [
+        "UPDATE audit SET detail = 'x'",
+        "DELETE FROM audit",
+        "UPDATE audit_seal SET count = 9",
+        "DELETE FROM audit_seal",
+    ] {
+        let said = store.tamper_openly(sql).await;
+        assert!(said.contains("the audit is only added to"), "{said}");
+    }
+    assert_eq!(fault(store).await, None);
+}

@@ -1,0 +1,17 @@
+-- Seals over the audit's lines, each bound to the one before; and nobody changes or removes a line or a seal.
+CREATE TABLE audit_seal (
+    number INTEGER PRIMARY KEY,
+    first_id INTEGER NOT NULL,
+    last_id INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    previous BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    key_id BLOB NOT NULL,
+    signature BLOB NOT NULL
+);
+
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_seal_is_not_changed BEFORE UPDATE ON audit_seal BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_seal_is_not_removed BEFORE DELETE ON audit_seal BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;

@@ -1,0 +1,42 @@
+//! Short words from outside: postbacks, nonces, phone numbers, ids.
+
+use std::{fmt::Display, str::FromStr};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use musubi_domain::{
+    id::{CarrierId, CustomerId, DialogueId, FollowerId, MessageId, OfficialAccountId, ReviewId},
+    phone_number::PhoneNumber,
+    postback::TokenKey,
+};
+
+pub(super) fn hold(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let key = TokenKey::new(&[7; 32]).unwrap();
+    for token in [text.to_string(), BASE64_URL_SAFE_NO_PAD.encode(data)] {
+        if let Some(postback) = key.open_postback(&token) {
+            assert_eq!(key.seal_postback(&postback), token, "a token has one spelling");
+        }
+        if let Some(nonce) = key.open_nonce(&token) {
+            assert_eq!(key.seal_nonce(&nonce), token, "a token has one spelling");
+        }
+    }
+    if let Ok(number) = text.parse::<PhoneNumber>() {
+        assert_eq!(number.as_str(), text);
+    }
+    same::<CustomerId>(&text);
+    same::<OfficialAccountId>(&text);
+    same::<CarrierId>(&text);
+    for lower in [text.to_ascii_lowercase(), format!("flw_{}", text.to_ascii_lowercase())] {
+        same::<FollowerId>(&lower);
+        same::<DialogueId>(&lower);
+        same::<MessageId>(&lower);
+        same::<ReviewId>(&lower);
+    }
+}
+
+/// What is read is written as it was.
+fn same<T: FromStr + Display>(text: &str) {
+    if let Ok(read) = text.parse::<T>() {
+        assert_eq!(read.to_string(), text);
+    }
+}
