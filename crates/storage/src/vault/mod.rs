@@ -1,7 +1,7 @@
 //! Personal data at rest: keys of companies in a node's database, and the rows that they seal.
 //!
 //! The keys stand in `company_key`, each wrapped by a master key that a [`KeyService`] has; a store reads them when it is opened and
-//! from then on seals what it binds and opens what it reads, without a question more. A new epoch is used [`LEAD`] after it was made, when
+//! from then on seals what it binds and opens what it reads, without a question more. A new epoch is used ten minutes after it was made, when
 //! every replica knows it, so no reader meets a key that it hasn't got. Rows of older epochs are sealed anew in the background, a walk
 //! through each table. Surprising: an epoch is destroyed by the second walk that finds no row of it, long after the first; whoever
 //! slept through the first may have written a row since.
