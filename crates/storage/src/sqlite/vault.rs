@@ -318,6 +318,8 @@ mod tests {
         facts::nobody_is_found(&files(&path));
         store.close().await;
         facts::nobody_is_found(&files(&path));
+        let refused = facts::refusal(SqliteCompanyStore::open(&path, vault("power")).await);
+        assert!(refused.starts_with("company: the database is that of company bank"), "{refused}");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Personal data at rest: keys of companies in a node's database, and the rows that they seal.
 //!
 //! The keys stand in `company_key`, each wrapped by a master key that a [`KeyService`] has; a store reads them when it is opened and
-//! from then on seals what it binds and opens what it reads, without a question more. A new epoch is used [`LEAD`] after it was made, when
+//! from then on seals what it binds and opens what it reads, without a question more. A new epoch is used ten minutes after it was made, when
 //! every replica knows it, so no reader meets a key that it hasn't got. Rows of older epochs are sealed anew in the background, a walk
 //! through each table. Surprising: an epoch is destroyed by the second walk that finds no row of it, long after the first; whoever
 //! slept through the first may have written a row since.
@@ -266,6 +266,7 @@ impl Vault {
     /// The first keys of companies that have none, and accounts that are new.
     async fn make_first(&self, backend: &dyn Backend) -> Result<(), StoreError> {
         let (rows, accounts) = backend.keys().await?;
+        self.check_companies(&rows)?;
         let has: BTreeSet<(&str, bool)> =
             rows.iter().map(|row| (row.company.as_str(), row.epoch == LOOK_UPS)).collect();
         let mut new = Vec::new();
@@ -330,6 +331,20 @@ impl Vault {
         drop(known);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(accounts)
+    }
+
+    /// A company server's database is its company's for good.
+    fn check_companies(&self, rows: &[KeyRow]) -> Result<(), Error> {
+        let others =
+            rows.iter().find(|row| !self.options.companies.iter().any(|it| it.as_str() == row.company));
+        match others.filter(|_| self.relations == Relation::COMPANY) {
+            None => Ok(()),
+            Some(KeyRow { company, .. }) => {
+                let problem = format!("the database is that of company {company}, whose keys seal its rows");
+                let remedy = "name that company, or another database";
+                Err(Error::new(ErrorKind::FailedPrecondition, problem, remedy).at("company"))
+            }
+        }
     }
 
     /// An account's rows are sealed with its company's keys: it stays that company's.

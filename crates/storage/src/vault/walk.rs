@@ -114,9 +114,13 @@ pub(super) async fn seal_what_is_clear(vault: &Vault, backend: &dyn Backend) -> 
             }
         }
         tracing::info!(table = relation.table(), rows, "what stood in the clear is sealed");
+    }
+    // Noted last: whoever is killed before begins again, and finds most of it done.
+    backend.wipe().await?;
+    for relation in vault.relations {
         backend.is_sealed(relation.table()).await?;
     }
-    backend.wipe().await
+    Ok(())
 }
 
 /// What a page came to.
