@@ -4,7 +4,7 @@
 //! The tables start the servers, so this holds the doors to the tables; whether a table says what it should is for its reader.
 //! Surprising: a call that is allowed here asks for nothing, and what it is answered with doesn't matter.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use musubi_domain::caller::{Caller, MayCall};
 use musubi_proto::callers;
@@ -16,7 +16,10 @@ use musubi_runtime::{
         authority::{Authority, Validity},
     },
 };
-use musubi_tests::processes::{INFORMATION, Layout, OPERATOR, SECOND_OPERATOR, System};
+use musubi_tests::processes::{
+    INFORMATION, Kind, Layout, OPERATOR, SECOND_OPERATOR, Stored, System, program,
+};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -75,10 +78,32 @@ async fn call(channel: &PeerChannel, path: &str) -> Code {
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
+/// The lines of the information-management server's audit; it is stopped meanwhile.
+async fn audit(system: &mut System) -> Vec<Value> {
+    let process = system.of(Kind::Information).next().unwrap();
+    assert!(process.stop().await.success());
+    let config = process.config().display().to_string();
+    let exported =
+        Command::new(program()).args(["audit", "export", "--config", &config]).env_clear().output().unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    process.start();
+    process.serving().await.unwrap();
+    String::from_utf8(exported.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn only_what_the_tables_allow_passes() {
-    let system = System::start_quiet().await;
-    let before = system.quiet().await;
+    let mut system = System::start_quiet().await;
+    let elsewhere = |mut stored: Stored| {
+        stored.retain(|(node, ..)| *node != INFORMATION);
+        stored
+    };
+    let before = elsewhere(system.quiet().await);
+    let lines_before = audit(&mut system).await.len();
     let (mut faults, mut passed) = (vec![], BTreeSet::new());
     for (node, table, known) in nodes() {
         for caller in everybody() {
@@ -105,7 +130,12 @@ async fn only_what_the_tables_allow_passes() {
             }
         }
     }
-    assert!(before == system.stored(), "a refused call left something behind");
+    // The information-management server keeps an audit, and that is all that has changed there.
+    assert!(before == elsewhere(system.quiet().await), "a refused call left something behind");
+    let lines = audit(&mut system).await.split_off(lines_before);
+    let told = |action: &str| lines.iter().filter(|line| line["action"] == action).count();
+    assert!(told("denied") > 20 && told("refused") > 0, "the audit says too little: {lines:?}");
+    assert_eq!(told("denied") + told("refused"), lines.len(), "something else happened: {lines:?}");
     assert!(passed.len() > 60, "{} cells of the tables are open", passed.len());
     for (node, caller, path) in passed {
         let code = call(&system.channel_as(&caller, node), &path).await;

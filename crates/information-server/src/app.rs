@@ -192,7 +192,8 @@ impl App {
     /// The first failure of a task, or that some didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let Self { config, clock, store, directory, keyring, tokens, ephemeral, gateways, .. } = self;
-        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys);
+        let auth = config.authenticator();
+        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys, auth.denials());
         shutdown.spawn("seal", sealer.run(shutdown.clone()));
         let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
@@ -308,7 +309,6 @@ impl App {
             .add_service(limited!(FollowerServiceServer, followers))
             .add_service(limited!(ReviewServiceServer, reviews));
         let health = self.bound.health();
-        let auth = config.authenticator();
         shutdown.spawn("grpc", self.bound.serve(routes, self.identity, auth, shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;

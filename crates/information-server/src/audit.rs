@@ -1,12 +1,22 @@
-//! Seals the audit: a chain of signed seals over its lines, made behind those who write them. One replica at a time does it.
+//! Seals the audit: a chain of signed seals over its lines, made behind those who write them. One replica at a time does it. Each
+//! writes down whom it refused at its door.
 //!
 //! Surprising: at its end a node doesn't wait for the last lines; whoever works next seals them.
 
 use std::{sync::Arc, time::Duration};
 
-use musubi_domain::audit::AuditKeyring;
-use musubi_runtime::{Clock, Shutdown};
-use musubi_storage::{StoreError, information::InformationStore};
+use musubi_domain::{audit::AuditKeyring, caller::Caller};
+use musubi_runtime::{
+    Clock, Shutdown,
+    grpc::denials::{Denial, Denials},
+};
+use musubi_storage::{
+    StoreError,
+    information::{
+        InformationStore,
+        flow::{Audit, Scope, Work},
+    },
+};
 use tracing::warn;
 
 /// How many lines one seal covers at most.
@@ -19,13 +29,19 @@ pub struct Sealer {
     store: Arc<dyn InformationStore>,
     clock: Arc<dyn Clock>,
     keys: AuditKeyring,
+    denials: Denials,
 }
 
 impl Sealer {
-    /// Works on this store, by this clock, with these keys.
+    /// Works on this store, by this clock, with these keys, and writes down what was refused.
     #[must_use]
-    pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, keys: AuditKeyring) -> Self {
-        Self { store, clock, keys }
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        clock: Arc<dyn Clock>,
+        keys: AuditKeyring,
+        denials: Denials,
+    ) -> Self {
+        Self { store, clock, keys, denials }
     }
 
     /// Works until the shutdown begins.
@@ -35,6 +51,7 @@ impl Sealer {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
         while !token.is_cancelled() {
+            self.write_denials().await;
             match self.store.seal_audit(&self.keys, self.clock.now(), BATCH).await {
                 Ok(BATCH) => continue,
                 Ok(_) => {}
@@ -45,6 +62,43 @@ impl Sealer {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
+        self.write_denials().await;
         Ok(())
     }
+
+    /// A line for each kind of call that was refused since the last time.
+    async fn write_denials(&self) {
+        let counts = self.denials.take();
+        if counts.is_empty() {
+            return;
+        }
+        let mut write = |work: &mut Work| work.audits.extend(counts.iter().map(line));
+        if let Err(error) = self.store.work("denials", &Scope::default(), self.clock.now(), &mut write).await
+        {
+            warn!(%error, "calls that were refused could not be written down");
+            self.denials.give_back(counts);
+        }
+    }
+}
+
+fn line((denial, count): (&Denial, &u64)) -> Audit {
+    let (company, action, what) = match denial {
+        Denial::NotAllowed { caller, method } => {
+            let company = match caller {
+                Caller::Company(id) => Some(id.clone()),
+                Caller::Carrier(_)
+                | Caller::Information
+                | Caller::Terminal
+                | Caller::CompanyOperator(..)
+                | Caller::TerminalOperator(_) => None,
+            };
+            (company, "denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
+        }
+        Denial::NotKnown { address } => {
+            let from = address.map_or_else(|| "somewhere".to_owned(), |address| address.to_string());
+            (None, "refused", format!("a certificate that names nobody known, from {from}"))
+        }
+        Denial::Others => (None, "refused", "others".to_owned()),
+    };
+    Audit { company, key: None, action, detail: format!("{what}, {count} times") }
 }

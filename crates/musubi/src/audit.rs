@@ -155,7 +155,7 @@ mod tests {
         let (config, store) = open(config).await.unwrap();
         for (company, second) in [("tf-bank", 1), ("hinata-gas", 2)] {
             let line = Line {
-                company: company.parse().unwrap(),
+                company: Some(company.parse().unwrap()),
                 key: None,
                 action: "told",
                 detail: "a\nb".to_owned(),

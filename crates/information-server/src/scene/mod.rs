@@ -333,7 +333,12 @@ impl Scene<'_> {
     }
 
     fn audit(&self, work: &mut Work, key: &FollowerKey, action: &'static str, detail: String) {
-        work.audits.push(Audit { company: self.company.id.clone(), key: Some(key.clone()), action, detail });
+        work.audits.push(Audit {
+            company: Some(self.company.id.clone()),
+            key: Some(key.clone()),
+            action,
+            detail,
+        });
     }
 }
 

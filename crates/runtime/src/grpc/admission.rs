@@ -100,8 +100,8 @@ impl Rules {
     fn caller(&self, request: &Request<Body>) -> Result<Caller, Status> {
         let peer = request.extensions().get::<Peer>();
         let parties = peer.map_or(&[][..], |peer| &peer.parties);
-        self.auth.identify(parties).map_err(|error| {
-            let address = peer.map(|peer| peer.address);
+        let address = peer.map(|peer| peer.address);
+        self.auth.identify(parties, address.map(|address| address.ip())).map_err(|error| {
             warn!(method = request.uri().path(), ?address, "refused: {}", error.problem);
             status::to_status(error)
         })

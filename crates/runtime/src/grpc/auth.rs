@@ -3,7 +3,7 @@
 //! A handler never reads a caller out of a message, and needn't ask whether its caller may call it: the table of callers is
 //! read at the door. Surprising: a certificate that names two of those who are known is nobody's, because nobody can say which.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use musubi_domain::{
     Error, ErrorKind,
@@ -12,19 +12,29 @@ use musubi_domain::{
 };
 use tonic::{Request, Status};
 
-use super::status::to_status;
+use super::{
+    denials::{Denial, Denials},
+    status::to_status,
+};
 
 /// Whom a server knows, and who of them may call what. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     known: Arc<HashSet<Caller>>,
     table: &'static [MayCall],
+    denials: Denials,
 }
 
 impl Authenticator {
     /// Knows these parties, and lets them call what the table says.
     pub fn new(table: &'static [MayCall], known: impl IntoIterator<Item = Caller>) -> Self {
-        Self { known: Arc::new(known.into_iter().collect()), table }
+        Self { known: Arc::new(known.into_iter().collect()), table, denials: Denials::default() }
+    }
+
+    /// Whom it refused.
+    #[must_use]
+    pub fn denials(&self) -> Denials {
+        self.denials.clone()
     }
 
     /// Everybody whom it knows.
@@ -36,13 +46,14 @@ impl Authenticator {
     ///
     /// # Errors
     /// `Unauthenticated` when none of them is known, or more than one is.
-    pub(crate) fn identify(&self, parties: &[Caller]) -> Result<Caller, Error> {
+    pub(crate) fn identify(&self, parties: &[Caller], address: Option<IpAddr>) -> Result<Caller, Error> {
         let mut known = parties.iter().filter(|party| self.known.contains(party));
         let problem = match (known.next(), known.next()) {
             (Some(caller), None) => return Ok(caller.clone()),
             (None, _) => "the certificate names nobody who is known here",
             (Some(_), Some(_)) => "the certificate names more than one of those who are known here",
         };
+        self.denials.count(Denial::NotKnown { address });
         Err(Error::new(
             ErrorKind::Unauthenticated,
             problem,
@@ -56,7 +67,14 @@ impl Authenticator {
     /// `PermissionDenied`, alike for what another may call and for what there isn't.
     pub(crate) fn permit(&self, caller: &Caller, path: &str) -> Result<(), Error> {
         let may = self.table.iter().any(|row| row.is_about(path) && row.who.contains(&caller.kind()));
-        if may { Ok(()) } else { Err(denied(caller)) }
+        if may {
+            return Ok(());
+        }
+        let row = self.table.iter().find(|row| row.is_about(path));
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let method = row.and_then(|row| row.methods.iter().copied().find(|method| *method == name));
+        self.denials.count(Denial::NotAllowed { caller: caller.clone(), method });
+        Err(denied(caller))
     }
 }
 
@@ -141,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_certificate_is_its_one_known_party_and_otherwise_nobody() {
-        let who = |names: &[&str]| door().identify(&names.iter().map(|name| party(name)).collect::<Vec<_>>());
+        let who =
+            |names: &[&str]| door().identify(&names.iter().map(|name| party(name)).collect::<Vec<_>>(), None);
         assert_eq!(who(&["company/tf-bank"]), Ok(party("company/tf-bank")));
         assert_eq!(who(&["company/minato-power", "carrier/kumo"]), Ok(party("carrier/kumo")));
         for nobody in [

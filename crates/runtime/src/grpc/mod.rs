@@ -1,12 +1,13 @@
 //! gRPC as every node speaks it: one server, one client, one table of errors.
 //!
-//! [`server`] binds and drains, `admission` decides who comes in and for how long, [`auth`] knows callers, [`client`] calls,
+//! [`server`] binds and drains, `admission` decides who comes in and for how long, [`auth`] knows callers, [`denials`] counts whom it refused, [`client`] calls,
 //! [`retry`] calls again, [`status`] turns our errors into the wire's and back. No contract of ours is named here.
 
 mod admission;
 pub mod auth;
 mod body;
 pub mod client;
+pub mod denials;
 pub mod retry;
 pub mod server;
 pub mod status;

@@ -441,7 +441,7 @@ pub(crate) fn added_rows(added: &[(FollowerKey, CarrierId, Origin)]) -> Vec<Adde
 /// Lines of the audit.
 pub(crate) fn audit_rows(audits: &[Audit]) -> Vec<AuditRow<'_>> {
     let rows = audits.iter().map(|audit| AuditRow {
-        company: audit.company.as_str(),
+        company: audit.company.as_ref().map_or("", |company| company.as_str()),
         account: audit.key.as_ref().map(|key| key.account.as_str()),
         follower: audit.key.as_ref().map(|key| Id::of(key.follower.as_bytes())),
         action: audit.action,

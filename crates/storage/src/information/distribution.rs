@@ -184,7 +184,7 @@ pub trait DistributionStore: Send + Sync {
 
 /// The line of the audit that tells what was done to a distribution.
 pub(crate) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
-    Audit { company: company.clone(), key: None, action, detail: id.to_string() }
+    Audit { company: Some(company.clone()), key: None, action, detail: id.to_string() }
 }
 
 /// The id of a request that asked for something else.

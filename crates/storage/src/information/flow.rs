@@ -175,8 +175,8 @@ pub struct NewDelivery {
 /// One line of the audit. No personal value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// Whose.
-    pub company: CompanyId,
+    /// Whose, if anybody's: who is refused at the door may be nobody.
+    pub company: Option<CompanyId>,
     /// About whom, if about one.
     pub key: Option<FollowerKey>,
     /// What was done: a word like `tied`.

@@ -302,7 +302,7 @@ pub(crate) fn entrusted_of(row: &impl Columns, keys: &Keys) -> Result<KeyedCusto
 /// Tells the audit of a copy that is gone. Columns: company, copy, customers, why.
 pub(crate) fn purged_line(row: &impl Columns) -> Result<Audit, StoreError> {
     let detail = format!("copy {}, {} customers, {}", row.int(1)?, row.int(2)?, row.text(3)?);
-    Ok(Audit { company: row.text(0)?.parse()?, key: None, action: "customers_purged", detail })
+    Ok(Audit { company: Some(row.text(0)?.parse()?), key: None, action: "customers_purged", detail })
 }
 
 /// Reads a source with deliveries that are due. Columns: account, distribution or no bytes, messages a second, count.

@@ -19,8 +19,12 @@ fn keys() -> AuditKeyring {
 
 /// Writes a line for each word, in one unit.
 async fn write(store: &dyn Bench, words: &[&str]) {
-    let line =
-        |word: &&str| Audit { company: named("bank"), key: None, action: "told", detail: (*word).to_owned() };
+    let line = |word: &&str| Audit {
+        company: Some(named("bank")),
+        key: None,
+        action: "told",
+        detail: (*word).to_owned(),
+    };
     let mut edit = |work: &mut crate::information::flow::Work| work.audits = words.iter().map(line).collect();
     store.work("fact", &Scope::default(), at(0), &mut edit).await.unwrap();
 }

@@ -335,7 +335,7 @@ pub(crate) async fn inquiries_go_to_their_own_company(store: &dyn Bench) {
 
 pub(crate) async fn a_unit_tells_the_audit_and_the_acquisition(store: &dyn Bench) {
     let line = |key: Option<FollowerKey>, action, detail: &str| Audit {
-        company: named("bank"),
+        company: Some(named("bank")),
         key,
         action,
         detail: detail.to_owned(),

@@ -144,7 +144,7 @@ pub(crate) async fn plant(store: &dyn Bench) {
     store.add_customers(&named("bank"), copy, &[person("")], at(0)).await.unwrap();
     store.take_effect(&named("bank"), copy, at(1_000_000), at(0)).await.unwrap();
     let detail = CONTROL.to_owned();
-    let control = Audit { company: named("bank"), key: None, action: "control", detail };
+    let control = Audit { company: Some(named("bank")), key: None, action: "control", detail };
     unit(store, &Scope::default(), |work| work.audits = vec![control.clone()]).await;
 }
 

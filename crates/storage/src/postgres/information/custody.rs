@@ -190,7 +190,7 @@ impl CustodyStore for PostgresInformation {
             .bind(micros(lease_end));
         let custody = custody_of(&tx.fetch_optional(take).await?.ok_or_else(given_up)?)?;
         let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
-        let line = Audit { company: company.clone(), key: None, action: "customers_entrusted", detail };
+        let line = Audit { company: Some(company.clone()), key: None, action: "customers_entrusted", detail };
         audit(&mut tx, &[line], now).await?;
         tx.commit().await?;
         Ok(custody)

@@ -94,7 +94,8 @@ impl FollowerStore for PostgresInformation {
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());
-        let line = Audit { company: query.company.clone(), key: None, action: "followers_listed", detail };
+        let line =
+            Audit { company: Some(query.company.clone()), key: None, action: "followers_listed", detail };
         audit(&mut tx, &[line], now).await?;
         tx.commit().await?;
         Ok(page)

@@ -105,7 +105,7 @@ impl ReviewStore for PostgresInformation {
         let mut tx = self.database.write("show_review").await?;
         let file = find(&mut tx, company, id, &self.vault.keys()).await?;
         let line = Audit {
-            company: company.clone(),
+            company: Some(company.clone()),
             key: Some(file.key.clone()),
             action: "review_shown",
             detail: format!("{id} to {operator}"),

@@ -185,7 +185,7 @@ impl CustodyStore for SqliteInformation {
             .ok_or_else(given_up)?;
         let custody = custody_of(&taken)?;
         let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
-        let line = Audit { company: company.clone(), key: None, action: "customers_entrusted", detail };
+        let line = Audit { company: Some(company.clone()), key: None, action: "customers_entrusted", detail };
         audit(&mut tx, TRANSACTION, &[line], now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(custody)

@@ -102,7 +102,8 @@ impl FollowerStore for SqliteInformation {
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());
-        let line = Audit { company: query.company.clone(), key: None, action: "followers_listed", detail };
+        let line =
+            Audit { company: Some(query.company.clone()), key: None, action: "followers_listed", detail };
         let mut tx = self.database.write(TRANSACTION).await?;
         audit(&mut tx, TRANSACTION, &[line], now).await?;
         tx.commit().await.map_err(&failed)?;

@@ -112,7 +112,7 @@ impl ReviewStore for SqliteInformation {
         let mut tx = self.database.write(TRANSACTION).await?;
         let file = find(&mut tx, TRANSACTION, company, id, &self.vault.keys()).await?;
         let line = Audit {
-            company: company.clone(),
+            company: Some(company.clone()),
             key: Some(file.key.clone()),
             action: "review_shown",
             detail: format!("{id} to {operator}"),

@@ -234,7 +234,7 @@ async fn a_unit_whose_last_statement_fails_leaves_nothing() {
         work.deliveries = vec![facts::request(&key, 7)];
         work.withdrawn = vec![key.clone()];
         work.audits = vec![Audit {
-            company: facts::named("bank"),
+            company: Some(facts::named("bank")),
             key: Some(key),
             action: "untied",
             detail: String::new(),
