@@ -37,8 +37,8 @@ const REST: Duration = Duration::from_secs(1);
 /// The same, of one without a certificate.
 const REST_OUTSIDE: Duration = Duration::from_secs(3);
 const STAY: Duration = Duration::from_secs(2);
-/// What is too fast to compare: a p99 below this is as good as any.
-const FLOOR: Duration = Duration::from_millis(25);
+/// A p99 below this is good enough where attackers have the same two cores as the server.
+const FLOOR: Duration = Duration::from_millis(100);
 const MEMORY: u64 = 64 * 1024 * 1024;
 
 /// How long each honest call took, in order of time taken. Every one has to succeed.
