@@ -158,7 +158,7 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("company.toml");
     let file = "company = 'tf-bank'\ntls = { certificate = 'a', key = 'a', authorities = 'a' }\n\
-                callers.operators = ['佐藤 花子']\n";
+                keys.master = ['the master key of all these tests']\ncallers.operators = ['佐藤 花子']\n";
     std::fs::write(&path, file).unwrap();
     let error = Config::load(Some(&path)).unwrap_err().to_string();
     assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");

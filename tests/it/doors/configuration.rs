@@ -28,7 +28,7 @@ const CARRIER: [Wrong; 26] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
-    ("TLS__NAME__0__CERTIFICATE", WORD),
+    ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("CARRIER", &["", "漏", "Kumo", "-kumo"]),
     ("LISTEN", ADDRESS),
@@ -57,7 +57,7 @@ const COMPANY: [Wrong; 28] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
-    ("TLS__NAME__0__CERTIFICATE", WORD),
+    ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("COMPANY", WORD),
     ("MATCHING", &["", "漏", "Inquiry"]),
@@ -88,7 +88,7 @@ const INFORMATION: [Wrong; 60] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
-    ("TLS__NAME__0__CERTIFICATE", WORD),
+    ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
@@ -151,7 +151,7 @@ const TERMINAL: [Wrong; 17] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
-    ("TLS__NAME__0__CERTIFICATE", WORD),
+    ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),
     ("FLEET__NAME", WORD),
@@ -182,8 +182,9 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
     }
 }
 
-/// Keys whose every value is taken by the check; a file that isn't there is found out at the start.
-const FREE: [&str; 3] = ["DATABASE", "DATABASE__PATH", "FLEET__STORIES"];
+/// Keys whose every value is taken by the check: a file that isn't there is found out at the start, and a certificate says whatever
+/// its authority likes.
+const FREE: [&str; 4] = ["DATABASE", "DATABASE__PATH", "FLEET__STORIES", "TLS__NAME__CERTIFICATE"];
 
 /// The keys that a node's defaults tell of, as the environment names them, without places.
 fn keys(defaults: &str) -> BTreeSet<String> {

@@ -68,9 +68,9 @@ async fn key_that_nobody_knows_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn token_that_can_not_be_one_is_refused_without_being_told() {
-    refused(Address::Free, |_, configuration| configuration.replace("the-token-of-", "合言葉-"), &["token"])
-        .await;
+async fn certificate_that_is_not_there_is_refused() {
+    let elsewhere = |_, configuration: String| configuration.replace("/tls/", "/nowhere/");
+    refused(Address::Free, elsewhere, &["tls.certificate", "can not be read"]).await;
 }
 
 #[tokio::test]

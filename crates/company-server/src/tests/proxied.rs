@@ -94,7 +94,6 @@ async fn only_operators_are_let_through() {
 
 #[tokio::test]
 async fn a_peer_that_is_away_or_knows_us_not_is_told_to_the_operator() {
-    let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let peer = Peer::start().await;
     for (endpoint, company, code, problem) in [
@@ -106,6 +105,7 @@ async fn a_peer_that_is_away_or_knows_us_not_is_told_to_the_operator() {
             "the information-management server does not accept",
         ),
     ] {
+        let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder, &peer, "");
         config.information.endpoint = endpoint.parse().unwrap();
         config.company = company.parse().unwrap();

@@ -27,6 +27,8 @@ const RESTART: usize = 25;
 struct Bots {
     server: Fixture,
     keys: Vec<FollowerKey>,
+    /// Those who are not locked, as far as was seen.
+    awake: Vec<usize>,
     /// Tries that reached the master, by follower, by number and by person.
     reached: [HashMap<String, u32>; 3],
 }
@@ -49,46 +51,44 @@ impl Bots {
         }
     }
 
-    /// A unit of work with all bots.
-    async fn unit(&self, mut edit: impl FnMut(&mut Work, &Scene<'_>) + Send) {
-        let scope = Scope { followers: self.keys.clone(), ..Scope::default() };
+    /// A unit of work with these bots.
+    async fn unit(&self, bots: &[usize], mut edit: impl FnMut(&mut Work, &Scene<'_>) + Send) {
+        let followers = bots.iter().map(|bot| self.keys[*bot].clone()).collect();
+        let scope = Scope { followers, ..Scope::default() };
         let (account, company) = self.server.directory.account_and_company(&id("bank")).unwrap();
         let now = self.server.clock.now();
         let scene = Scene { account, company, now };
         self.server.store.work("bots", &scope, now, &mut |work| edit(work, &scene)).await.unwrap();
     }
 
-    /// Where each stands.
-    async fn stand(&self) -> Vec<Option<(State, String)>> {
-        let mut stand = Vec::new();
+    /// Where those who are awake stand, and what they have to show next.
+    async fn stand(&self) -> HashMap<usize, (State, String)> {
+        let mut stand = HashMap::new();
         let tokens = self.server.tokens.clone();
-        self.unit(|work, _| {
-            stand = self
-                .keys
-                .iter()
-                .map(|key| {
-                    let dialogue = work.followers.get(key)?.dialogue.as_ref()?;
-                    let (id, step) = (dialogue.id, dialogue.step);
-                    let token = match dialogue.state {
-                        State::IdentityAsked => {
-                            tokens.seal_nonce(&Nonce { dialogue: id, step, method: IdentityMethod::Jpki })
-                        }
-                        _ => tokens.seal_postback(&Postback { dialogue: id, step, choice: Choice::Confirm }),
-                    };
-                    Some((dialogue.state, token))
-                })
-                .collect();
+        self.unit(&self.awake, |work, _| {
+            for bot in &self.awake {
+                let record = work.followers.get(&self.keys[*bot]);
+                let Some(dialogue) = record.and_then(|record| record.dialogue.as_ref()) else { continue };
+                let (id, step) = (dialogue.id, dialogue.step);
+                let token = if dialogue.state == State::IdentityAsked {
+                    tokens.seal_nonce(&Nonce { dialogue: id, step, method: IdentityMethod::Jpki })
+                } else {
+                    tokens.seal_postback(&Postback { dialogue: id, step, choice: Choice::Confirm })
+                };
+                stand.insert(*bot, (dialogue.state, token));
+            }
         })
         .await;
         stand
     }
 
-    async fn follow_anew(&self) {
+    async fn follow_anew(&mut self) {
+        self.awake = (0..BOTS).collect();
         self.server.clock.advance(SignedDuration::from_secs(1));
         self.all(|_| Some(What::Unfollowed(Unfollowed {}))).await;
         self.server.clock.advance(SignedDuration::from_secs(1));
         self.all(|_| Some(What::Followed(Followed {}))).await;
-        self.unit(|work, scene| {
+        self.unit(&self.awake, |work, scene| {
             for key in &self.keys {
                 scene.tell(work, key, &Event::Due);
             }
@@ -96,7 +96,7 @@ impl Bots {
         .await;
         let stand = self.stand().await;
         self.all(|bot| {
-            let (_, token) = stand[bot].clone()?;
+            let (_, token) = stand.get(&bot)?.clone();
             Some(What::Responded(Responded { how: Some(How::Postback(token)) }))
         })
         .await;
@@ -110,8 +110,13 @@ impl Bots {
         let stand = self.stand().await;
         let now = self.server.clock.now().as_second();
         let mut assertions = Vec::new();
-        for (bot, stands) in stand.into_iter().enumerate() {
-            let Some((State::IdentityAsked, nonce)) = stands else { continue };
+        self.awake.retain(|bot| stand.get(bot).is_some_and(|(state, _)| *state != State::Locked));
+        let mut tries = Vec::new();
+        for (bot, (state, nonce)) in stand {
+            if state != State::IdentityAsked {
+                continue;
+            }
+            tries.push(bot);
             let claims = json!({
                 "iss": self.server.jpki.published.issuer, "aud": "bank", "nonce": nonce, "phone_number": number(bot),
                 "method": "jpki", "name": card(bot + round), "birth_date": "1990-01-02", "address": "東京都港区一丁目1-1",
@@ -122,15 +127,15 @@ impl Bots {
         for batch in assertions.chunks(1_000) {
             self.server.assertions.take(&id("kumo"), batch.to_vec()).await.unwrap();
         }
-        self.reject().await;
+        self.reject(&tries).await;
     }
 
-    async fn reject(&mut self) {
+    async fn reject(&mut self, tries: &[usize]) {
         let mut reached = Vec::new();
         let keyring = self.server.keyring.clone();
-        self.unit(|work, scene| {
+        self.unit(tries, |work, scene| {
             reached.clear();
-            for key in &self.keys {
+            for key in tries.iter().map(|bot| &self.keys[*bot]) {
                 let Some(inquiry) = work.followers.get(key).and_then(|record| record.inquiry.clone()) else {
                     continue;
                 };
@@ -163,7 +168,7 @@ async fn a_thousand_bots_pass_no_limit_over_restarts() {
         follower: server.keyring.follower(&account, &id::<PhoneNumber>(&number(bot))),
     };
     let keys = (0..BOTS).map(key).collect();
-    let mut bots = Bots { server, keys, reached: Default::default() };
+    let mut bots = Bots { server, keys, awake: vec![], reached: Default::default() };
     for round in 0..GUESSES {
         if round % ANEW == 0 {
             bots.follow_anew().await;
