@@ -41,11 +41,11 @@ async fn time(what: impl Future<Output = ()>) -> Duration {
     begin.elapsed()
 }
 
-/// Asserts that work took no more than twice what it takes when it is quiet. Less than a second is the machine's chance.
-fn assert_unhurt(what: &str, quiet: Duration, beside: Duration) {
-    let times = format!("{what}: {quiet:?} when it is quiet, {beside:?} beside the others");
-    eprintln!("{times}");
-    assert!(beside <= quiet.max(Duration::from_secs(1)) * 2, "{times}");
+/// Asserts that work took no more than so many times what it takes when it is quiet. Less than a second is the machine's chance.
+fn assert_unhurt(what: &str, times: u32, quiet: Duration, beside: Duration) {
+    let said = format!("{what}: {quiet:?} when it is quiet, {beside:?} beside the others");
+    eprintln!("{said}");
+    assert!(beside <= quiet.max(Duration::from_secs(1)) * times, "{said}");
 }
 
 /// Plays stories of the neighbour's to their end.
@@ -84,8 +84,10 @@ async fn thirty_thousand_messages_of_one_company_delay_another_by_no_more_than_i
     let quiet_distribution = distribute(play).await;
     let large = join_all(drafts.into_iter().map(|draft| play.start(draft))).await;
     sleep(BEFORE).await;
-    assert_unhurt("a distribution to a thousand", quiet_distribution, distribute(play).await);
-    assert_unhurt("thirty dialogues", quiet_dialogues, time(talk(play, talks)).await);
+    assert_unhurt("a distribution to a thousand", 2, quiet_distribution, distribute(play).await);
+    // No limit decides how fast a dialogue goes, and processes that are not optimised leave no core idle here: what waits behind
+    // messages waits for ten times as long.
+    assert_unhurt("thirty dialogues", 4, quiet_dialogues, time(talk(play, talks)).await);
 
     let before = sum_of_sent(play, &large).await;
     let took = time(sleep(A_WHILE)).await;
@@ -135,12 +137,12 @@ async fn a_company_that_hangs_and_a_dead_carrier_slow_nobody_else() {
     named(&mut stage.system, COMPANIES[LARGE].id).freeze();
     named(&mut stage.system, hangs).freeze();
     let beside = living.go_on(&stage.play).await;
-    assert_unhurt("dialogues beside what hangs", quiet[0], beside[0]);
-    assert_unhurt("a distribution beside what hangs", quiet[1], beside[1]);
+    assert_unhurt("dialogues beside what hangs", 2, quiet[0], beside[0]);
+    assert_unhurt("a distribution beside what hangs", 2, quiet[1], beside[1]);
     named(&mut stage.system, hangs).kill();
     let beside = living.go_on(&stage.play).await;
-    assert_unhurt("dialogues beside a dead carrier", quiet[0], beside[0]);
-    assert_unhurt("a distribution beside a dead carrier", quiet[1], beside[1]);
+    assert_unhurt("dialogues beside a dead carrier", 2, quiet[0], beside[0]);
+    assert_unhurt("a distribution beside a dead carrier", 2, quiet[1], beside[1]);
 
     // What was stuck goes on by itself.
     named(&mut stage.system, hangs).start();

@@ -26,7 +26,7 @@ use tokio::{
 use self::frames::{ATTACKS, Attack, Wire};
 
 /// How long honest calls are looked at, quiet and under attack.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(4);
 /// Between two honest calls of one caller, and how many callers there are.
 const PACE: Duration = Duration::from_millis(5);
 const HONEST: usize = 4;
