@@ -1,6 +1,4 @@
-//! Keys of companies looked after in the background: turned when they are old, and rows sealed anew with the new ones.
-//!
-//! Nothing waits for it: old keys open what they sealed until no row needs them. Surprising: every replica walks through all rows,
+//! Keys of companies looked after in the background, as a company server does it. Surprising: every replica walks through all rows,
 //! which none of them has to be told; whoever comes second finds them sealed.
 
 use std::{convert::Infallible, sync::Arc};

@@ -14,7 +14,7 @@ use crate::node::fail;
 /// Bring the databases of nodes up to date, as the configurations name them.
 ///
 /// Run it before the nodes of a new version start: a node refuses a PostgreSQL database that lacks something it needs. What a
-/// version adds, nodes of the version before don't mind, so both may run meanwhile. Of several that migrate one database at once
+/// version adds, nodes of the version before don't mind, so both may run meanwhile, unless the changelog says to stop them first. Of several that migrate one database at once
 /// one does the work. SQLite files are brought up to date by the node that opens them.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -1,5 +1,5 @@
 //! What a hostile peer can do to a running server before and after its handshake, while honest calls go on: all of them succeed,
-//! about as fast as before, and the server's memory stays.
+//! none waits for long, and the server's memory stays.
 //!
 //! Insiders have a good certificate and speak HTTP/2 by hand; outsiders have none. Surprising: most of it is answered by closing the
 //! connection, so an attacker comes again and again.

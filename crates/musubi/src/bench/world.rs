@@ -87,9 +87,8 @@ impl World {
     }
 
     /// `[tls]` of a node's configuration.
-    pub(super) fn tls(&self, party: &Caller) -> Result<Value, Error> {
-        let TlsConfig { certificate, key, authorities, .. } = self.authority.issue_temporary(party)?;
-        Ok(json!({ "certificate": certificate, "key": key, "authorities": authorities }))
+    pub(super) fn tls(&self, party: &Caller) -> Result<TlsConfig, Error> {
+        self.authority.issue_temporary(party)
     }
 
     /// What the nodes seal with, for whoever fills a database before its node starts.

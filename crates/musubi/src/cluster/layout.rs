@@ -11,11 +11,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, OperatorName},
 };
-use musubi_runtime::{
-    config::Endpoint,
-    entropy,
-    tls::{TlsConfig, authority::Authority},
-};
+use musubi_runtime::{config::Endpoint, entropy, tls::authority::Authority};
 use serde_json::{Value, json};
 
 use super::{CompanyPlan, Door, Doors, Plan};
@@ -89,12 +85,6 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// A node's certificate, as its configuration names it.
-    fn tls(&self, party: &Caller) -> Result<Value, Error> {
-        let TlsConfig { certificate, key, authorities, .. } = self.authority.issue_temporary(party)?;
-        Ok(json!({ "certificate": certificate, "key": key, "authorities": authorities }))
-    }
-
     /// What the `index`th company's files are called.
     pub(super) fn company_name(&self, index: usize) -> String {
         company_name(&self.plan.companies[index])
@@ -114,7 +104,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.companies[index],
             "database": self.database(&self.company_name(index)),
             "information": { "endpoint": self.information_endpoint() },
-            "tls": self.tls(&Caller::Company(company.company.clone()))?,
+            "tls": self.authority.issue_temporary(&Caller::Company(company.company.clone()))?,
             "callers": { "operators": [OPERATOR] },
             "keys": { "master": [master()] },
             "account": {
@@ -132,7 +122,7 @@ impl<'a> Layout<'a> {
             "listen": self.addresses.carriers[index],
             "database": self.database(&self.carrier_name(index)),
             "information": { "endpoint": self.information_endpoint() },
-            "tls": self.tls(&Caller::Carrier(self.plan.carriers[index].clone()))?,
+            "tls": self.authority.issue_temporary(&Caller::Carrier(self.plan.carriers[index].clone()))?,
             "telemetry": { "filter": "warn" },
         }))
     }
@@ -171,7 +161,7 @@ impl<'a> Layout<'a> {
         Ok(json!({
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
-            "tls": self.tls(&Caller::Information)?,
+            "tls": self.authority.issue_temporary(&Caller::Information)?,
             "keys": { "follower": secret(), "token": secret(), "master": [master()], "audit": [secret()] },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
@@ -192,7 +182,7 @@ impl<'a> Layout<'a> {
         };
         Ok(json!({
             "server": { "listen": self.addresses.terminal },
-            "tls": self.tls(&Caller::Terminal)?,
+            "tls": self.authority.issue_temporary(&Caller::Terminal)?,
             "database": self.database(TERMINAL),
             "fleet": { "name": FLEET },
             "callers": { "operators": [OPERATOR] },

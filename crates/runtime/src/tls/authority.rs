@@ -138,9 +138,7 @@ impl Authority {
         write(&files.certificate, &certificate.pem())?;
         Ok(files)
     }
-}
 
-impl Authority {
     /// Issues a certificate for this machine, good as long as a [temporary](Self::temporary) authority.
     ///
     /// # Errors

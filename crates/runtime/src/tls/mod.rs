@@ -28,7 +28,7 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const REMIND: SignedDuration = SignedDuration::from_hours(12);
 
 /// `[tls]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// The process's certificate, and those between it and its authority: PEM.
@@ -53,12 +53,12 @@ pub struct TlsConfig {
     /// Whom it believes: certificates of authorities, PEM.
     pub authorities: PathBuf,
     /// Names that stand in certificates of an authority which doesn't write ours.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub name: Vec<Alias>,
 }
 
 /// Another name of a party.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alias {
     /// As its certificate says it: a DNS name or a URI among the alternative names.
