@@ -47,7 +47,14 @@ const DRAFTS: u64 = 0x6472_6166_7473_0000;
 
 type Asked = Result<String, Status>;
 type Ask = Box<dyn FnMut() -> BoxFuture<'static, Asked> + Send>;
-type Answers = BTreeMap<&'static str, Vec<(Instant, Asked)>>;
+type Answers = BTreeMap<&'static str, Vec<Answer>>;
+
+/// What was said to a question, and when.
+struct Answer {
+    asked: Instant,
+    answered: Instant,
+    said: Asked,
+}
 
 /// Asks until it is dropped.
 pub(super) struct Witness {
@@ -70,9 +77,10 @@ impl Witness {
             let answers = Arc::clone(&answers);
             asking.spawn(async move {
                 loop {
-                    let since = Instant::now();
-                    let answer = ask().await;
-                    answers.lock().unwrap().entry(what).or_default().push((since, answer));
+                    let asked = Instant::now();
+                    let said = ask().await;
+                    let answer = Answer { asked, answered: Instant::now(), said };
+                    answers.lock().unwrap().entry(what).or_default().push(answer);
                     sleep(PAUSE).await;
                 }
             });
@@ -80,11 +88,11 @@ impl Witness {
         Self { answers, drafts, _asking: asking }
     }
 
-    /// Waits until all that was asked after `back` is answered again, and asserts that it doesn't take long, and that of what was
-    /// asked between `gone` and `back` these were refused.
+    /// Waits until all that was asked after `back` is answered again, and asserts that it doesn't take long, and that
+    /// between `gone` and `back` these were refused.
     pub(super) async fn goes_on(&self, gone: Instant, back: Instant, refused: &[&str]) {
         loop {
-            let waits = self.never(|asked, answer| asked > back && answer.is_ok());
+            let waits = self.never(|answer| answer.asked > back && answer.said.is_ok());
             if waits.is_empty() {
                 break;
             }
@@ -92,7 +100,9 @@ impl Witness {
             sleep(LOOK).await;
         }
         eprintln!("away {:?}, all answer {:?} after it is back", back - gone, back.elapsed());
-        let answered = self.never(|asked, answer| asked > gone && asked < back && answer.is_err());
+        // Also what was asked just before: it waits for the store as long as what is asked then, and nothing else is asked meanwhile.
+        let while_away = |answer: &Answer| answer.answered > gone && answer.asked < back;
+        let answered = self.never(|answer| while_away(answer) && answer.said.is_err());
         let answered: Vec<_> = answered.into_iter().filter(|what| refused.contains(what)).collect();
         assert!(answered.is_empty(), "{answered:?} answered while the store was away");
     }
@@ -101,7 +111,7 @@ impl Witness {
     pub(super) async fn refused(&self, since: Instant, refused: &[&str]) {
         let begun = Instant::now();
         loop {
-            let answered = self.never(|asked, answer| asked > since && answer.is_err());
+            let answered = self.never(|answer| answer.answered > since && answer.said.is_err());
             let answered: Vec<_> = answered.into_iter().filter(|what| refused.contains(what)).collect();
             if answered.is_empty() {
                 return;
@@ -122,8 +132,8 @@ impl Witness {
         let there: HashSet<_> = there.into_iter().map(|draft| draft.distribution_id).collect();
         let (mut acknowledged, mut refused) = (0, 0);
         for (what, all) in &answers {
-            for (_, answer) in all {
-                match answer {
+            for answer in all {
+                match &answer.said {
                     Ok(id) if *what == WRITERS[0] => {
                         acknowledged += 1;
                         assert!(there.contains(id), "{id} was acknowledged and is not there");
@@ -144,10 +154,10 @@ impl Witness {
     }
 
     /// What never was answered so.
-    fn never(&self, so: impl Fn(Instant, &Asked) -> bool) -> Vec<&'static str> {
+    fn never(&self, so: impl Fn(&Answer) -> bool) -> Vec<&'static str> {
         let answers = self.answers.lock().unwrap();
         let never = |what: &&'static str| {
-            !answers.get(what).is_some_and(|all| all.iter().any(|(asked, answer)| so(*asked, answer)))
+            !answers.get(what).is_some_and(|all| all.iter().any(&so))
         };
         WRITERS.into_iter().chain(READERS).filter(never).collect()
     }
