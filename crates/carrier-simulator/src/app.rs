@@ -14,6 +14,7 @@ use musubi_domain::{Error, caller::Caller};
 use musubi_proto::{
     carrier::v1::{
         handset_service_server::HandsetServiceServer, message_service_server::MessageServiceServer,
+        number_service_server::NumberServiceServer,
         subscriber_list_service_server::SubscriberListServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -50,6 +51,7 @@ use crate::{
     faults::{PushFaults, SendFaults},
     handset::Handset,
     list_generation::ListGeneration,
+    numbers::Numbers,
     outbox::{Pusher, Wake},
     wire,
 };
@@ -193,6 +195,7 @@ impl App {
             },
             delivery: Delivery { store: store(), clock: clock(), fleets, stop },
         };
+        let numbers = Numbers { store: store(), clock: clock() };
         let verification = Verification {
             store: store(),
             clock: clock(),
@@ -209,6 +212,7 @@ impl App {
         Routes::new(limited!(SubscriberListServiceServer, lists))
             .add_service(limited!(MessageServiceServer, sending))
             .add_service(limited!(HandsetServiceServer, handset))
+            .add_service(limited!(NumberServiceServer, numbers))
             .add_service(limited!(VerificationServiceServer, verification))
     }
 }

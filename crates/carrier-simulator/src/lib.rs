@@ -1,7 +1,8 @@
 //! The carrier RCS simulator \[30\]: official accounts, subscriber lists, messages in flight.
 //!
 //! The patent's units keep their names: `acquisition` \[330\] takes in what people do, `list_generation` \[331\] offers
-//! subscriber lists, `distribution` \[332\] carries messages to terminals. Beside them `authority` verifies identities,
+//! subscriber lists, `distribution` \[332\] carries messages to terminals. Beside them `authority` verifies identities, `numbers` says
+//! which changed hands,
 //! `outbox` tells the information server, and [`faults`] lets things go wrong on purpose. No rule about companies or
 //! customers lives here. Surprising: nothing is kept in memory but who listens; a restart begins from the database alone.
 
@@ -13,6 +14,7 @@ mod distribution;
 pub mod faults;
 mod handset;
 mod list_generation;
+mod numbers;
 mod outbox;
 #[cfg(test)]
 mod tests;

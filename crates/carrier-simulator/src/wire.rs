@@ -19,7 +19,7 @@ use musubi_proto::{
 };
 use musubi_storage::carrier::{
     Action, ActionBatch, ActionKind, BATCH, Event, EventKind, NewMessage, Person, ReceiptKind, Response,
-    RoomAction,
+    RoomAction, TenureChange,
 };
 use prost::Message as _;
 use uuid::Uuid;
@@ -79,8 +79,12 @@ fn action(wire: wire::Action) -> Result<Action, Error> {
         error.at(field)
     };
     let message_id = |text: &str, part| text.parse::<MessageId>().map_err(|error| within(error, part));
+    let tenure = |change| Ok(Action { number, kind: ActionKind::Tenure(change) });
     let in_room = match wire.what.ok_or_else(|| absent("what"))? {
         What::Surrendered(_) => return Ok(Action { number, kind: ActionKind::Surrendered }),
+        What::Released(_) => return tenure(TenureChange::Released),
+        What::Assigned(_) => return tenure(TenureChange::Assigned),
+        What::PortedIn(_) => return tenure(TenureChange::PortedIn),
         What::Follow(_) => RoomAction::Follow,
         What::Unfollow(_) => RoomAction::Unfollow,
         What::Delivered(it) => RoomAction::Delivered(message_id(&it.message_id, "delivered")?),

@@ -117,11 +117,13 @@ pub enum Purpose {
     NotConfirmed,
     /// A review ended without a tie.
     ReviewRejected,
+    /// The tie ends soon: prove the identity again.
+    Renewal,
 }
 
 impl Purpose {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Undecided,
         Self::Individual,
         Self::Uniform,
@@ -132,6 +134,7 @@ impl Purpose {
         Self::Confirmed,
         Self::NotConfirmed,
         Self::ReviewRejected,
+        Self::Renewal,
     ];
 
     /// The word for it on the wire and in tables.
@@ -148,6 +151,7 @@ impl Purpose {
             Self::Confirmed => "confirmed",
             Self::NotConfirmed => "not_confirmed",
             Self::ReviewRejected => "review_rejected",
+            Self::Renewal => "renewal",
         }
     }
 }
@@ -163,6 +167,7 @@ impl From<crate::dialogue::RequestMessage> for Purpose {
             M::Confirmed => Self::Confirmed,
             M::NotConfirmed => Self::NotConfirmed,
             M::ReviewRejected => Self::ReviewRejected,
+            M::Renewal => Self::Renewal,
         }
     }
 }

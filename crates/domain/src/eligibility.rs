@@ -5,7 +5,10 @@
 
 use jiff::Timestamp;
 
-use crate::id::{CustomerId, DialogueId, TieId};
+use crate::{
+    id::{CustomerId, DialogueId, TieId},
+    silence::{Doubt, Holder},
+};
 
 /// What the store knows of a follower at this moment, read in the transaction that starts the attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Tie {
     pub suspended: bool,
     /// When it is too old to be trusted.
     pub expire_time: Timestamp,
+    /// Whether the number is still that person's.
+    pub holder: Holder,
 }
 
 /// What is about to leave.
@@ -57,6 +62,46 @@ pub enum Closed {
     Suspended,
     /// The tie is too old.
     TieExpired,
+    /// Nobody has said of late that the number is still the customer's.
+    Silent,
+}
+
+/// Why a follower that has a tie gets nothing individual, in the words of the wire and of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// The number is missing from a quarantined list.
+    Quarantined,
+    /// The tie is too old.
+    Expired,
+    /// Nobody has said of late that the number is still the customer's; and what was said instead.
+    Silent(Option<Doubt>),
+}
+
+impl Held {
+    /// What the gate has against a tie, whoever it is to.
+    #[must_use]
+    pub fn of(tie: &Tie, now: Timestamp) -> Option<Self> {
+        let standing = Standing { following: true, tie: Some(tie.clone()), dialogue: None };
+        match gate(&Outgoing::Individual(tie.id, tie.customer_id.clone()), &standing, now) {
+            Err(Closed::Suspended) => Some(Self::Quarantined),
+            Err(Closed::TieExpired) => Some(Self::Expired),
+            Err(Closed::Silent) => Some(Self::Silent(tie.holder.doubt)),
+            Ok(()) | Err(Closed::NotFollowing | Closed::OtherDialogue | Closed::NoTie | Closed::OtherTie) => {
+                None
+            }
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quarantined => "list_quarantined",
+            Self::Expired => "tie_expired",
+            Self::Silent(None) => "number_silent",
+            Self::Silent(Some(doubt)) => doubt.as_str(),
+        }
+    }
 }
 
 /// Whether it may leave now.
@@ -76,6 +121,7 @@ pub fn gate(outgoing: &Outgoing, standing: &Standing, now: Timestamp) -> Result<
             Some(tie) if tie.id != *id || tie.customer_id != *customer_id => Err(Closed::OtherTie),
             Some(tie) if tie.suspended => Err(Closed::Suspended),
             Some(tie) if tie.expire_time <= now => Err(Closed::TieExpired),
+            Some(tie) if tie.holder.is_silent(now) => Err(Closed::Silent),
             Some(_) => Ok(()),
         },
     }
@@ -97,7 +143,7 @@ pub fn choose(standing: &Standing, values_for: impl Fn(&CustomerId) -> bool, now
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::FollowerId;
+    use crate::{id::FollowerId, silence::Silence};
 
     fn now() -> Timestamp {
         "2026-11-23T00:00:00Z".parse().unwrap()
@@ -113,6 +159,7 @@ mod tests {
             customer_id: "C1".parse().unwrap(),
             suspended: false,
             expire_time: "2027-01-01T00:00:00Z".parse().unwrap(),
+            holder: Silence::of_days(30).proved("2026-11-20T00:00:00Z".parse().unwrap()),
         };
         Standing { following: true, tie: Some(tie), dialogue: Some(dialogue(0)) }
     }
@@ -139,8 +186,24 @@ mod tests {
             (with_tie(|tie| tie.customer_id = other_customer.clone()), Err(Closed::OtherTie)),
             (with_tie(|tie| tie.suspended = true), Err(Closed::Suspended)),
             (with_tie(|tie| tie.expire_time = now()), Err(Closed::TieExpired)),
+            (with_tie(|tie| tie.holder.silent_time = now()), Err(Closed::Silent)),
         ] {
             assert_eq!(gate(&individual(), &standing, now()), expected, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn a_tie_that_is_held_says_why() {
+        let doubted = |tie: &mut Tie| tie.holder = tie.holder.doubted(Doubt::NotFound, now());
+        for (standing, word) in [
+            (standing(), None),
+            (with_tie(|tie| tie.suspended = true), Some("list_quarantined")),
+            (with_tie(|tie| tie.expire_time = now()), Some("tie_expired")),
+            (with_tie(|tie| tie.holder.silent_time = now()), Some("number_silent")),
+            (with_tie(doubted), Some("number_not_found")),
+        ] {
+            let held = standing.tie.as_ref().and_then(|tie| Held::of(tie, now()));
+            assert_eq!(held.map(Held::as_str), word);
         }
     }
 
@@ -168,6 +231,7 @@ mod tests {
             Standing { tie: None, ..standing() },
             with_tie(|tie| tie.suspended = true),
             with_tie(|tie| tie.expire_time = now()),
+            with_tie(|tie| tie.holder.silent_time = now()),
         ] {
             assert_eq!(choose(&doubtful, |_| true, now()), Outgoing::Uniform, "{doubtful:?}");
         }

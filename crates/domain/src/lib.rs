@@ -24,6 +24,7 @@ pub mod postback;
 pub mod quiet_hours;
 pub mod review;
 pub mod roster;
+pub mod silence;
 pub mod template;
 pub mod vault;
 

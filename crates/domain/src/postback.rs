@@ -1,7 +1,7 @@
 //! Tokens that come back from outside and must be ours: postbacks of buttons, and nonces of verifications.
 //!
 //! Each names a dialogue and a step and carries a keyed hash, so that a forged, late, repeated or foreign one is known for what
-//! it is. Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for
+//! it is. "This is not me" names the tie instead, because it is good for as long as the tie is, whatever was said since. Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for
 //! ever.
 
 use std::fmt;
@@ -11,7 +11,12 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::{Error, dialogue::Choice, id::DialogueId, id::keyed, identity::IdentityMethod};
+use crate::{
+    Error,
+    dialogue::Choice,
+    id::{DialogueId, TieId, keyed},
+    identity::IdentityMethod,
+};
 
 const TAG_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 1 + 16 + 2 + 1 + TAG_BYTES;
@@ -21,6 +26,7 @@ const TOKEN_BYTES: usize = 1 + 16 + 2 + 1 + TAG_BYTES;
 enum Sort {
     Postback = 1,
     Nonce = 2,
+    NotMe = 3,
 }
 
 /// The key that makes and checks tokens.
@@ -42,6 +48,15 @@ pub struct Postback {
     pub step: u16,
     /// What it means.
     pub choice: Choice,
+}
+
+/// What a tap says: an answer, or that the tie's customer is somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tapped {
+    /// An answer within a step.
+    Postback(Postback),
+    /// "This is not me."
+    NotMe(TieId),
 }
 
 /// What an assertion must be bound to.
@@ -76,20 +91,41 @@ impl TokenKey {
         self.seal(Sort::Nonce, nonce.dialogue, nonce.step, choice_code(Choice::Method(nonce.method)))
     }
 
-    /// What a button's token says. `None`: it is not ours.
+    /// The token of "this is not me", below what is sent for a tie.
+    #[must_use]
+    pub fn seal_not_me(&self, tie: TieId) -> String {
+        self.seal(Sort::NotMe, DialogueId::from_bytes(*tie.as_bytes()), 0, 0)
+    }
+
+    /// What a button's token says, of either sort. `None`: it is not ours.
+    #[must_use]
+    pub fn open(&self, token: &str) -> Option<Tapped> {
+        let not_me = || {
+            let (tie, ..) = self.open_sort(Sort::NotMe, token)?;
+            Some(Tapped::NotMe(TieId::from_bytes(*tie.as_bytes())))
+        };
+        self.open_postback(token).map(Tapped::Postback).or_else(not_me)
+    }
+
+    /// What the token of an answer says. `None`: it is not ours.
     #[must_use]
     pub fn open_postback(&self, token: &str) -> Option<Postback> {
-        let (dialogue, step, code) = self.open(Sort::Postback, token)?;
+        let (dialogue, step, code) = self.open_sort(Sort::Postback, token)?;
         Some(Postback { dialogue, step, choice: choice_of(code)? })
     }
 
     /// What a nonce says. `None`: it is not ours.
     #[must_use]
     pub fn open_nonce(&self, token: &str) -> Option<Nonce> {
-        let (dialogue, step, code) = self.open(Sort::Nonce, token)?;
+        let (dialogue, step, code) = self.open_sort(Sort::Nonce, token)?;
         match choice_of(code)? {
             Choice::Method(method) => Some(Nonce { dialogue, step, method }),
-            Choice::Confirm | Choice::NoAccount | Choice::Decline | Choice::TryAgain | Choice::Untie => None,
+            Choice::Confirm
+            | Choice::NoAccount
+            | Choice::Decline
+            | Choice::TryAgain
+            | Choice::Untie
+            | Choice::Renew => None,
         }
     }
 
@@ -104,7 +140,7 @@ impl TokenKey {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn open(&self, sort: Sort, token: &str) -> Option<(DialogueId, u16, u8)> {
+    fn open_sort(&self, sort: Sort, token: &str) -> Option<(DialogueId, u16, u8)> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == TOKEN_BYTES)?;
         let (body, tag) = bytes.split_at(TOKEN_BYTES - TAG_BYTES);
         let ours = bool::from(self.tag(body).ct_eq(tag)) && body[0] == sort as u8;
@@ -122,7 +158,7 @@ impl TokenKey {
     }
 }
 
-const CHOICES: [Choice; 8] = [
+const CHOICES: [Choice; 9] = [
     Choice::Confirm,
     Choice::NoAccount,
     Choice::Decline,
@@ -131,6 +167,7 @@ const CHOICES: [Choice; 8] = [
     Choice::Method(IdentityMethod::Document),
     Choice::TryAgain,
     Choice::Untie,
+    Choice::Renew,
 ];
 
 fn choice_code(choice: Choice) -> u8 {
@@ -174,6 +211,18 @@ mod tests {
         assert_eq!(key(1).open_nonce(&key(1).seal_postback(&postback)), None);
         assert_eq!(key(1).open_postback(&key(1).seal_nonce(&nonce)), None);
         assert_eq!(key(1).open_nonce(&key(1).seal_nonce(&nonce)), Some(nonce));
+        assert_eq!(key(1).open(&key(1).seal_nonce(&nonce)), None);
+    }
+
+    #[test]
+    fn not_me_reads_back_and_is_no_answer_in_any_step() {
+        let postback = postback(0, Choice::Confirm);
+        let tie = TieId::derive(postback.dialogue);
+        let not_me = key(1).seal_not_me(tie);
+        assert_eq!(key(1).open(&not_me), Some(Tapped::NotMe(tie)));
+        assert_eq!((key(1).open_postback(&not_me), key(1).open_nonce(&not_me)), (None, None));
+        assert_eq!(key(2).open(&not_me), None);
+        assert_eq!(key(1).open(&key(1).seal_postback(&postback)), Some(Tapped::Postback(postback)));
     }
 
     proptest! {

@@ -62,8 +62,9 @@ use crate::{
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
     followers::Followers,
-    gateway::{CarrierGateway, GrpcCarrier},
+    gateway::{CarrierGateway, GrpcCarrier, NumberStatus},
     keys::keep_keys,
+    numbers::Numbers,
     request::{messages::RequestMessages, questions::Questions},
     reviews::Reviews,
     signal::Signals,
@@ -98,6 +99,7 @@ pub struct App {
     audit_keys: AuditKeyring,
     ephemeral: Arc<dyn Ephemeral>,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
+    numbers: HashMap<CarrierId, Arc<dyn NumberStatus>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
     bound: Bound,
 }
@@ -132,11 +134,14 @@ impl App {
         let (keyring, tokens) = (config.keyring()?, config.token_key()?);
         let audit_keys = config.audit_keys()?;
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
+        let mut numbers: HashMap<CarrierId, Arc<dyn NumberStatus>> = HashMap::new();
         for carrier in &config.carrier {
             let peer = Caller::Carrier(carrier.id.clone());
             let channel =
                 client::connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())?;
-            gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
+            let gateway = Arc::new(GrpcCarrier::new(carrier.id.clone(), channel));
+            gateways.insert(carrier.id.clone(), Arc::clone(&gateway) as _);
+            numbers.insert(carrier.id.clone(), gateway);
         }
         let store = open(&config.database, vault(&config, &clock)?).await?;
         let mut matchers = Vec::new();
@@ -169,6 +174,7 @@ impl App {
             tokens,
             audit_keys,
             gateways,
+            numbers,
             matchers,
             bound: bound.await?,
         })
@@ -257,6 +263,14 @@ impl App {
         let questions =
             Questions::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock), signals.clone());
         shutdown.spawn("questions", questions.run(shutdown.clone()));
+        let numbers = Numbers::new(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            Arc::clone(&clock),
+            signals.clone(),
+            self.numbers,
+        );
+        shutdown.spawn("numbers", numbers.run(shutdown.clone()));
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());
         shutdown.spawn("expand", expander.run(shutdown.clone()));
         let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));

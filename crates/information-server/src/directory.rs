@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
+    silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
 
@@ -66,6 +67,8 @@ pub struct Account {
     pub texts: Texts,
     /// How long a tie is trusted.
     pub tie_days: u32,
+    /// How long a number may be silent.
+    pub silence: Silence,
     /// At most so many messages a second; 0: any number.
     pub messages_per_second: u32,
 }
@@ -100,6 +103,12 @@ pub struct Texts {
     pub confirmed: String,
     /// The button that undoes it.
     pub untie: String,
+    /// The button of whoever has the number and is not that customer; also below each individual message.
+    pub not_me: String,
+    /// The tie ends soon.
+    pub renewal: String,
+    /// The button to prove the identity again.
+    pub renew: String,
     /// It could not be confirmed, for whatever reason.
     pub not_confirmed: String,
     /// It could not be confirmed, after a review.
@@ -129,6 +138,11 @@ impl Default for Texts {
                 "ご本人さまの確認が完了しました。これからは、お客さま専用のお知らせをお届けします。",
             ),
             untie: text("連携を解除する"),
+            not_me: text("本人ではありません"),
+            renewal: text(
+                "ご本人さまの確認の期限が近づいています。お客さま専用のお知らせを続けるには、もう一度ご確認ください。",
+            ),
+            renew: text("もう一度確認する"),
             not_confirmed: text(
                 "ご入力の内容を受け付けました。確認できなかった場合は、共通のお知らせをお届けします。",
             ),

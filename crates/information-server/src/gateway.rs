@@ -5,13 +5,14 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use musubi_domain::{
     Error,
     content::Content,
     id::{CarrierId, MessageId, OfficialAccountId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
+    silence::Recycling,
 };
 
 mod grpc;
@@ -51,6 +52,8 @@ pub enum Verdict {
     Accepted,
     /// It never will.
     Refused,
+    /// It reaches nobody there: the number is nobody's, has no RCS, or follows no more.
+    Unreachable,
     /// Not now; try again after so long.
     Throttled(SignedDuration),
 }
@@ -92,6 +95,25 @@ pub struct VerificationKey {
     pub method: IdentityMethod,
     /// P-256, PEM.
     pub public_key_pem: String,
+}
+
+/// A number, and since when it may not have changed hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberCheck {
+    /// Which.
+    pub number: PhoneNumber,
+    /// Since the beginning of this day, in UTC.
+    pub since: Date,
+}
+
+/// Who knows whether numbers changed hands: their carrier. Has the shape of CAMARA's Number Recycling API (r1.3), in batches.
+#[async_trait]
+pub trait NumberStatus: Send + Sync {
+    /// What is known of up to 1,000 numbers, one answer for each, in order. Repeatable.
+    ///
+    /// # Errors
+    /// When nothing is said, or something that can't be believed.
+    async fn check(&self, checks: &[NumberCheck]) -> Result<Vec<Recycling>, Error>;
 }
 
 /// A carrier.

@@ -2,7 +2,7 @@
 //! customer \[232\], and distributes messages.
 //!
 //! The patent's units keep their names: [`acquisition`], [`request`], [`confirmation`]. What happens to a follower stands in
-//! [`scene`], pure; [`dispatch`] sends; [`audit`] seals what tells of all that; [`distributions`], [`custody`], [`followers`] and [`reviews`] are what companies ask for.
+//! [`scene`], pure; [`dispatch`] sends; [`numbers`] asks carriers whose numbers are still the same person's; [`audit`] seals what tells of all that; [`distributions`], [`custody`], [`followers`] and [`reviews`] are what companies ask for.
 //! Carriers are reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
 //! [`signal`] only says that looking may be worth it.
 
@@ -19,6 +19,7 @@ mod door;
 pub mod followers;
 pub mod gateway;
 mod keys;
+pub mod numbers;
 pub mod request;
 pub mod reviews;
 pub mod scene;

@@ -21,6 +21,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     roster::ListDigest,
+    silence::{DEFAULT_SILENT_DAYS, Silence},
     vault::{MasterKeys, ReviewSeals},
 };
 use musubi_matching::{AccountFormat, Policy};
@@ -59,6 +60,15 @@ impl World {
 
     /// With so many messages a second of each company and of each account.
     pub(crate) async fn limited(of_company: u32, of_account: u32) -> Self {
+        Self::of(of_company, of_account, DEFAULT_SILENT_DAYS).await
+    }
+
+    /// Whose numbers may be silent for so many days.
+    pub(crate) async fn silent(days: u16) -> Self {
+        Self::of(0, 0, days).await
+    }
+
+    async fn of(of_company: u32, of_account: u32, silent_days: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteInformation::open(&folder.path().join("information.db"), vault()).await.unwrap();
         let company = |id: &str, matching| Company {
@@ -78,6 +88,7 @@ impl World {
             rules: Rules { review_second_person: id == "power", ..Rules::default() },
             texts: Texts::default(),
             tie_days: 180,
+            silence: Silence::of_days(silent_days),
             messages_per_second: of_account,
         };
         let companies = vec![company("bank", Matching::Custody), company("power", Matching::Inquiry)];
@@ -235,6 +246,7 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
             customer_id: customer.parse().unwrap(),
             suspended: false,
             expire_time: Timestamp::MAX,
+            holder: Silence::of_days(30).proved(start()),
         },
         method: IdentityMethod::Jpki,
         tie_time: start(),

@@ -46,6 +46,7 @@ mod tables {
     pub const CARRIER: &[MayCall] = &[
         row("musubi.carrier.v1.SubscriberListService", &["PutOfficialAccount", "FetchSubscriberList"], &[Information]),
         row("musubi.carrier.v1.MessageService", &["SendMessages", "RevokeMessages"], &[Information]),
+        row("musubi.carrier.v1.NumberService", &["CheckNumbers"], &[Information]),
         row("musubi.carrier.v1.VerificationService", &["ListVerificationKeys"], &[Information]),
         row("musubi.carrier.v1.VerificationService", &["RegisterPersons", "Authenticate"], &[Terminal]),
         row("musubi.carrier.v1.HandsetService", &["SubmitActions", "ReceiveMessages"], &[Terminal]),

@@ -213,7 +213,7 @@ fn recognise(message: &ShownMessage) -> String {
         (TrafficType::ServiceRequest, 3, 1) => "question",
         (TrafficType::ServiceRequest, 0, 0) => "account",
         (TrafficType::ServiceRequest, 2, 2) => "identity",
-        (TrafficType::ServiceRequest, 1, 0) => "result",
+        (TrafficType::ServiceRequest, 1 | 2, 0) => "result",
         (
             TrafficType::Transaction
             | TrafficType::Promotion

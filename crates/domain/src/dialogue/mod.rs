@@ -46,7 +46,7 @@ pub enum State {
     Abandoned,
     /// Too many wrong answers.
     Locked,
-    /// The person unfollowed, or the number went to another.
+    /// The person unfollowed, or the number is another's.
     Ended,
 }
 
@@ -164,6 +164,8 @@ pub enum Choice {
     TryAgain,
     /// After a confirmation: undo the tie.
     Untie,
+    /// Before a tie ends: prove the identity again.
+    Renew,
 }
 
 /// What happens to a dialogue.
@@ -190,7 +192,7 @@ pub enum Event {
         /// When the lock ends.
         until: Timestamp,
     },
-    /// The follower left, or the number went to another person.
+    /// The follower left, or the number is another person's: its carrier said so, or who has it now did.
     Left,
 }
 
@@ -211,6 +213,8 @@ pub enum RequestMessage {
     NotConfirmed,
     /// A review ended without a tie: it could not be confirmed, and nothing else.
     ReviewRejected,
+    /// The tie ends soon; it goes on with a new proof of identity.
+    Renewal,
 }
 
 /// What a company may set for its dialogues.
@@ -232,6 +236,8 @@ pub struct Rules {
     pub review_for: SignedDuration,
     /// Whether two of them have to approve.
     pub review_second_person: bool,
+    /// How long after a confirmation to ask for a new proof of identity; none: never.
+    pub renew_after: Option<SignedDuration>,
     /// When nobody is asked or reminded.
     pub quiet_hours: QuietHours,
 }
@@ -247,6 +253,7 @@ impl Default for Rules {
             declined_for: SignedDuration::from_hours(24 * 365),
             review_for: SignedDuration::from_hours(24 * 14),
             review_second_person: false,
+            renew_after: Some(SignedDuration::from_hours(24 * (180 - 14))),
             quiet_hours: QuietHours::none(),
         }
     }

@@ -14,7 +14,7 @@ use musubi_domain::{
     error::shape,
     id::{CarrierId, FollowerKeyring, MessageId},
     phone_number::PhoneNumber,
-    postback::{Postback, TokenKey},
+    postback::{Tapped, TokenKey},
 };
 use musubi_proto::{
     convert::content::instant,
@@ -29,7 +29,7 @@ use musubi_storage::information::{
 
 use crate::{
     directory::Directory,
-    request::reading::{Tap, read_tap, read_text},
+    request::reading::{Tap, read_not_me, read_tap, read_text},
     scene::Scene,
     signal::Signals,
 };
@@ -78,7 +78,7 @@ enum Reported {
     Followed,
     Unfollowed,
     Reassigned,
-    Tapped(Postback),
+    Tapped(Tapped),
     Typed(String),
     Receipt(MessageId, Signal),
 }
@@ -142,7 +142,7 @@ impl Events {
                         Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
                     });
                 }
-                dialogues = !work.added.is_empty();
+                dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
                 deliveries = !work.deliveries.is_empty();
             })
             .await?;
@@ -190,7 +190,7 @@ impl Events {
             Some(What::NumberReassigned(_)) => Ok(Reported::Reassigned),
             Some(What::Responded(responded)) => match responded.how {
                 Some(How::Postback(token)) => {
-                    let ours = (token.len() <= POSTBACK_LIMIT).then(|| self.tokens.open_postback(&token));
+                    let ours = (token.len() <= POSTBACK_LIMIT).then(|| self.tokens.open(&token));
                     ours.flatten().map(Reported::Tapped).ok_or_else(|| {
                         let problem = format!("{} is no postback of ours", shape(&token));
                         let remedy = "send back what stood in the suggestion, unchanged";
@@ -257,7 +257,7 @@ impl Events {
                 scene.reassign(work, key, number, carrier, at);
                 Ok(())
             }
-            Reported::Tapped(postback) => tapped(scene, work, key, postback),
+            Reported::Tapped(tap) => tapped(scene, work, key, tap),
             Reported::Typed(text) => typed(scene, work, key, text),
             Reported::Receipt(..) => Ok(()),
         };
@@ -284,12 +284,21 @@ fn stranger() -> Error {
     Error::invalid("msisdn", "the number does not follow this account", "report the follow first")
 }
 
-fn tapped(scene: Scene<'_>, work: &mut Work, key: &FollowerKey, postback: &Postback) -> Result<(), Error> {
-    let dialogue =
-        work.followers.get(key).and_then(|record| record.dialogue.as_ref()).ok_or_else(stranger)?;
-    match read_tap(key, dialogue, postback) {
+fn tapped(scene: Scene<'_>, work: &mut Work, key: &FollowerKey, tap: &Tapped) -> Result<(), Error> {
+    let record = work.followers.get(key).ok_or_else(stranger)?;
+    let dialogue = record.dialogue.as_ref().ok_or_else(stranger)?;
+    let live = record.tie.as_ref().map(|tie| tie.tie.id);
+    let read = match tap {
+        Tapped::Postback(postback) => read_tap(key, dialogue, postback),
+        Tapped::NotMe(named) => read_not_me(key, dialogue, live, *named),
+    };
+    match read {
         Tap::Now(event) => {
             scene.tell(work, key, &event);
+            Ok(())
+        }
+        Tap::NotMe => {
+            scene.not_me(work, key);
             Ok(())
         }
         Tap::Late => Ok(()),

@@ -13,6 +13,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     roster::CollapseRules,
+    silence::Silence,
 };
 use musubi_runtime::Clock as _;
 use musubi_storage::information::{
@@ -110,6 +111,7 @@ impl Stage {
                         customer_id: format!("C{n}").parse().unwrap(),
                         suspended: false,
                         expire_time: Timestamp::MAX,
+                        holder: Silence::of_days(30).proved(start()),
                     },
                     method: IdentityMethod::Jpki,
                     tie_time: start(),

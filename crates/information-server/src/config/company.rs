@@ -1,6 +1,6 @@
 //! Companies and their official accounts: what each chooses, and what is left out.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use jiff::SignedDuration;
 use musubi_domain::{
@@ -11,6 +11,7 @@ use musubi_domain::{
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
     quiet_hours::QuietHours,
+    silence::{DEFAULT_SILENT_DAYS, Silence},
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_runtime::config::{Endpoint, duration};
@@ -21,6 +22,11 @@ use crate::directory::{Account, Company, Matching, Texts};
 
 /// The most wrong guesses that anybody may have in 24 hours (NIST SP 800-63B-4: 100 one after the other).
 const SAFE_LIMIT: u32 = 100;
+
+/// How long a number may be silent, in days.
+const SILENT_DAYS: RangeInclusive<u16> = 1..=365;
+/// How many days before a tie ends its person is asked for a new proof, when nobody says and it lasts longer than that.
+const RENEW_DAYS: u32 = 14;
 
 /// A company.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,6 +83,12 @@ pub struct AccountConfig {
     /// How long a tie is trusted.
     #[serde(default = "half_a_year")]
     pub tie_days: u32,
+    /// How long a number may be silent before its carrier is asked.
+    #[serde(default = "silent_days")]
+    pub silent_days: u16,
+    /// How long before a tie ends its person is asked for a new proof.
+    #[serde(default)]
+    pub renew_days: Option<u32>,
     /// Messages over all carriers; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
@@ -182,6 +194,15 @@ impl AccountConfig {
         if self.review_days == 0 {
             return Err(Error::invalid(at("review_days"), "is 0", "write 1 or more"));
         }
+        if !SILENT_DAYS.contains(&self.silent_days) {
+            let problem = format!("is {}", self.silent_days);
+            return Err(Error::invalid(at("silent_days"), problem, "write 1 to 365"));
+        }
+        let renew_days = self.renew_days.unwrap_or(if self.tie_days > RENEW_DAYS { RENEW_DAYS } else { 0 });
+        if renew_days > 0 && renew_days >= self.tie_days {
+            let problem = format!("is {renew_days}, and a tie lasts {} days", self.tie_days);
+            return Err(Error::invalid(at("renew_days"), problem, "write less than tie_days, or 0"));
+        }
         self.check_texts()?;
         let quiet_hours = QuietHours::parse(&self.quiet_hours, &self.time_zone).map_err(|error| {
             let field = at(&error.field);
@@ -201,10 +222,13 @@ impl AccountConfig {
                 declined_for: signed(self.declined_for),
                 review_for: SignedDuration::from_hours(24 * i64::from(self.review_days)),
                 review_second_person: self.review_second_person,
+                renew_after: (renew_days > 0)
+                    .then(|| SignedDuration::from_hours(24 * i64::from(self.tie_days - renew_days))),
                 quiet_hours,
             },
             texts: self.texts.clone(),
             tie_days: self.tie_days,
+            silence: Silence::of_days(self.silent_days),
             messages_per_second: self.messages_per_second,
         })
     }
@@ -228,7 +252,8 @@ impl AccountConfig {
         check("account", &texts.account, &[], None)?;
         check("account_again", &texts.account_again, &[], None)?;
         check("identity", &texts.identity, &[&texts.jpki, &texts.carrier, &texts.document], None)?;
-        check("confirmed", &texts.confirmed, &[&texts.untie], None)?;
+        check("confirmed", &texts.confirmed, &[&texts.untie, &texts.not_me], None)?;
+        check("renewal", &texts.renewal, &[&texts.renew, &texts.untie, &texts.not_me], None)?;
         check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)?;
         check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)
     }
@@ -266,6 +291,9 @@ const fn one() -> u8 {
 }
 const fn half_a_year() -> u32 {
     180
+}
+const fn silent_days() -> u16 {
+    DEFAULT_SILENT_DAYS
 }
 const fn a_fortnight() -> u32 {
     14

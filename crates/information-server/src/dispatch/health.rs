@@ -29,12 +29,12 @@ impl Default for Health {
 
 impl Health {
     /// What may be sent.
-    pub(super) fn permit(&self, now: Timestamp) -> Permit {
+    pub(crate) fn permit(&self, now: Timestamp) -> Permit {
         self.breaker().permit(now)
     }
 
     /// The carrier took a batch, or said why not.
-    pub(super) fn answered(&self, carrier: &CarrierId) {
+    pub(crate) fn answered(&self, carrier: &CarrierId) {
         let mut breaker = self.breaker();
         if *breaker != Breaker::new(RULES) {
             info!(%carrier, "carrier {carrier} answers");
@@ -43,7 +43,7 @@ impl Health {
     }
 
     /// A batch failed in this way.
-    pub(super) fn failed(&self, carrier: &CarrierId, kind: ErrorKind, now: Timestamp) {
+    pub(crate) fn failed(&self, carrier: &CarrierId, kind: ErrorKind, now: Timestamp) {
         match kind {
             ErrorKind::Unavailable
             | ErrorKind::Internal

@@ -301,6 +301,7 @@ impl Dispatcher {
                     let outcome = match verdict {
                         Verdict::Accepted => AttemptOutcome::Known(Signal::Accepted),
                         Verdict::Refused => AttemptOutcome::Known(Signal::Rejected),
+                        Verdict::Unreachable => AttemptOutcome::Unreachable,
                         Verdict::Throttled(wait) => AttemptOutcome::Throttled(later(now, wait)),
                     };
                     result(attempt, outcome)
@@ -326,7 +327,7 @@ impl Dispatcher {
     async fn pause(&self, account: &OfficialAccountId, verdicts: &[Verdict]) {
         let waits = verdicts.iter().filter_map(|verdict| match verdict {
             Verdict::Throttled(wait) => Some(*wait),
-            Verdict::Accepted | Verdict::Refused => None,
+            Verdict::Accepted | Verdict::Refused | Verdict::Unreachable => None,
         });
         if let Some(wait) = waits.max() {
             self.allowance.pause(account, wait.unsigned_abs()).await;
@@ -335,7 +336,11 @@ impl Dispatcher {
 
     async fn content(&self, source: &Source, attempt: &Attempt) -> Result<Content, Error> {
         if let Source::Distribution(id) = source {
-            return self.renderer.content(*id, attempt.purpose, &attempt.values).await;
+            let mut content = self.renderer.content(*id, attempt.purpose, &attempt.values).await?;
+            if let (Some(tie), Some(account)) = (attempt.tie, self.directory.account(&attempt.key.account)) {
+                self.messages.offer_not_me(&mut content, account, tie);
+            }
+            return Ok(content);
         }
         let lost = || Error::new(ErrorKind::Internal, "a dialogue's message without its dialogue", "");
         let (account, company) = self.directory.account_and_company(&attempt.key.account).ok_or_else(lost)?;
@@ -408,7 +413,8 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::Identity
         | Purpose::Confirmed
         | Purpose::NotConfirmed
-        | Purpose::ReviewRejected => Traffic::ServiceRequest,
+        | Purpose::ReviewRejected
+        | Purpose::Renewal => Traffic::ServiceRequest,
     }
 }
 

@@ -46,7 +46,8 @@ impl Renderer {
             | Purpose::Identity
             | Purpose::Confirmed
             | Purpose::NotConfirmed
-            | Purpose::ReviewRejected => None,
+            | Purpose::ReviewRejected
+            | Purpose::Renewal => None,
         };
         let internal = |problem: String| Error::new(ErrorKind::Internal, problem, "");
         template

@@ -21,6 +21,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     postback::{Nonce, Postback, TokenKey},
+    silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
 use musubi_proto::{
@@ -134,6 +135,7 @@ impl Fixture {
             rules: Rules::default(),
             texts: Texts::default(),
             tie_days: 180,
+            silence: Silence::of_days(30),
             messages_per_second: 0,
         };
         let directory = Arc::new(Directory::new(

@@ -156,7 +156,8 @@ fn show_follower(view: FollowerView) -> wire::Follower {
         reasons: view.reasons,
         follow_time: Some(timestamp(view.follow_time)),
         outcome_time: Some(timestamp(view.outcome_time)),
-        suspended: view.suspended,
+        suspended: view.held.is_some(),
+        held_reason: view.held.map_or_else(String::new, |held| held.as_str().to_owned()),
     }
 }
 

@@ -6,16 +6,21 @@ use jiff::SignedDuration;
 use musubi_domain::{
     Error, ErrorKind,
     id::{CarrierId, MessageId, OfficialAccountId},
+    silence::Recycling,
 };
 use musubi_proto::{
     carrier::v1::{
-        self as wire, FetchSubscriberListRequest, ListVerificationKeysRequest, PutOfficialAccountRequest,
-        RevokeMessagesRequest, SendDecision, SendMessagesRequest, fetch_subscriber_list_response::Part,
-        message_service_client::MessageServiceClient,
+        self as wire, CheckNumbersRequest, FetchSubscriberListRequest, ListVerificationKeysRequest,
+        PutOfficialAccountRequest, RevokeMessagesRequest, SendDecision, SendMessagesRequest,
+        fetch_subscriber_list_response::Part, message_service_client::MessageServiceClient,
+        number_service_client::NumberServiceClient,
         subscriber_list_service_client::SubscriberListServiceClient,
         verification_service_client::VerificationServiceClient,
     },
-    convert::content::{instant, timestamp},
+    convert::{
+        carrier::recycling,
+        content::{instant, timestamp},
+    },
     r#type::v1::TrafficType,
 };
 use musubi_runtime::grpc::{
@@ -24,7 +29,9 @@ use musubi_runtime::grpc::{
     status::{from_status, retry_after},
 };
 
-use super::{CarrierGateway, ListPart, OutgoingMessage, Traffic, Verdict, VerificationKey};
+use super::{
+    CarrierGateway, ListPart, NumberCheck, NumberStatus, OutgoingMessage, Traffic, Verdict, VerificationKey,
+};
 
 /// How long to wait where a carrier throttles and doesn't say.
 const THROTTLED: SignedDuration = SignedDuration::from_secs(1);
@@ -143,6 +150,24 @@ impl CarrierGateway for GrpcCarrier {
     }
 }
 
+#[async_trait]
+impl NumberStatus for GrpcCarrier {
+    async fn check(&self, checks: &[NumberCheck]) -> Result<Vec<Recycling>, Error> {
+        let check = |check: &NumberCheck| wire::NumberCheck {
+            msisdn: check.number.as_str().to_owned(),
+            specified_date: check.since.to_string(),
+        };
+        let request = CheckNumbersRequest { checks: checks.iter().map(check).collect() };
+        let answer = NumberServiceClient::new(self.channel.clone()).check_numbers(request).await;
+        let results = answer.map_err(|status| from_status(&status))?.into_inner().results;
+        if results.len() != checks.len() {
+            let problem = format!("{} results for {} numbers", results.len(), checks.len());
+            return Err(Error::new(ErrorKind::Unavailable, problem, "ask again"));
+        }
+        results.into_iter().map(recycling).collect()
+    }
+}
+
 fn outgoing(message: OutgoingMessage) -> wire::OutgoingMessage {
     let traffic = match message.traffic {
         Traffic::ServiceRequest => TrafficType::ServiceRequest,
@@ -161,7 +186,8 @@ fn outgoing(message: OutgoingMessage) -> wire::OutgoingMessage {
 fn verdict(verdict: &wire::SendVerdict) -> Verdict {
     match verdict.decision() {
         SendDecision::Accepted | SendDecision::Duplicate => Verdict::Accepted,
-        SendDecision::Refused | SendDecision::Unreachable => Verdict::Refused,
+        SendDecision::Refused => Verdict::Refused,
+        SendDecision::Unreachable => Verdict::Unreachable,
         SendDecision::Throttled => {
             let wait = verdict.retry_after.as_ref().map(|wait| SignedDuration::new(wait.seconds, wait.nanos));
             Verdict::Throttled(wait.filter(SignedDuration::is_positive).unwrap_or(THROTTLED))

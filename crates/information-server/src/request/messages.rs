@@ -4,10 +4,10 @@
 //! sent again is the same message.
 
 use musubi_domain::{
-    content::{Action, Content, Suggestion},
+    content::{Action, Content, SUGGESTIONS_LIMIT, Suggestion},
     delivery::Purpose,
     dialogue::Choice,
-    id::DialogueId,
+    id::{DialogueId, TieId},
     postback::{Postback, TokenKey},
 };
 
@@ -47,6 +47,7 @@ impl RequestMessages {
     pub fn content(&self, purpose: Purpose, step: Step<'_>, verifiers: &Verifiers) -> Option<Content> {
         let texts = &step.account.texts;
         let reply = |label: &str, choice| self.button(step, label, choice, None);
+        let tie = TieId::derive(step.dialogue);
         let (text, suggestions) = match purpose {
             Purpose::Question => {
                 let opening = Action::OpenUrl { url: texts.account_opening_url.clone(), webview: false };
@@ -60,7 +61,17 @@ impl RequestMessages {
             Purpose::Account => (&texts.account, vec![]),
             Purpose::AccountAgain => (&texts.account_again, vec![]),
             Purpose::Identity => (&texts.identity, self.methods(step, verifiers)),
-            Purpose::Confirmed => (&texts.confirmed, vec![reply(&texts.untie, Choice::Untie)]),
+            Purpose::Confirmed => {
+                (&texts.confirmed, vec![reply(&texts.untie, Choice::Untie), self.not_me(step.account, tie)])
+            }
+            Purpose::Renewal => {
+                let buttons = vec![
+                    reply(&texts.renew, Choice::Renew),
+                    reply(&texts.untie, Choice::Untie),
+                    self.not_me(step.account, tie),
+                ];
+                (&texts.renewal, buttons)
+            }
             Purpose::NotConfirmed => (&texts.not_confirmed, vec![reply(&texts.try_again, Choice::TryAgain)]),
             Purpose::ReviewRejected => {
                 (&texts.review_rejected, vec![reply(&texts.try_again, Choice::TryAgain)])
@@ -68,6 +79,19 @@ impl RequestMessages {
             Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
         };
         Some(Content { text: text.clone(), suggestions })
+    }
+
+    /// Offers below an individual message to say "this is not me"; not where there is no room for one more button, which older
+    /// drafts may lack.
+    pub fn offer_not_me(&self, content: &mut Content, account: &Account, tie: TieId) {
+        if content.suggestions.len() < SUGGESTIONS_LIMIT {
+            content.suggestions.push(self.not_me(account, tie));
+        }
+    }
+
+    fn not_me(&self, account: &Account, tie: TieId) -> Suggestion {
+        let (label, postback) = (account.texts.not_me.clone(), self.tokens.seal_not_me(tie));
+        Suggestion { label, postback, action: None }
     }
 
     fn methods(&self, step: Step<'_>, verifiers: &Verifiers) -> Vec<Suggestion> {

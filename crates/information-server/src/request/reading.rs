@@ -3,7 +3,7 @@
 use musubi_domain::{
     customer::GivenAccount,
     dialogue::{Choice, Dialogue, Event, State},
-    id::DialogueId,
+    id::{DialogueId, TieId},
     postback::Postback,
 };
 use musubi_matching::{AccountFormat, parse_account_text};
@@ -16,6 +16,8 @@ use crate::directory::Texts;
 pub enum Tap {
     /// A button of the present step.
     Now(Event),
+    /// "This is not me", below a message for the live tie.
+    NotMe,
     /// A button of an earlier step or dialogue of the same follower: no effect.
     Late,
     /// Not this follower's: forged or stolen.
@@ -31,6 +33,18 @@ pub fn read_tap(key: &FollowerKey, dialogue: &Dialogue, postback: &Postback) -> 
         Tap::Late
     } else {
         Tap::Foreign
+    }
+}
+
+/// Holds an authenticated "this is not me" against the follower's live tie, which any message of it may name, whatever was said since.
+/// A dialogue that renews a tie names it by itself.
+#[must_use]
+pub fn read_not_me(key: &FollowerKey, dialogue: &Dialogue, live: Option<TieId>, named: TieId) -> Tap {
+    let of_turn = |turn| TieId::derive(DialogueId::derive(key.follower, turn));
+    match live {
+        Some(tie) if tie == named || of_turn(dialogue.turn) == named => Tap::NotMe,
+        Some(_) | None if (0..=dialogue.turn).any(|turn| of_turn(turn) == named) => Tap::Late,
+        Some(_) | None => Tap::Foreign,
     }
 }
 
@@ -145,5 +159,19 @@ mod tests {
         assert_eq!(tap(own(1), 2), Tap::Late);
         assert_eq!(tap(own(3), 2), Tap::Foreign);
         assert_eq!(tap(DialogueId::derive(FollowerId::from_bytes([6; 16]), 2), 2), Tap::Foreign);
+    }
+
+    #[test]
+    fn not_me_is_about_the_live_tie_and_no_other() {
+        let dialogue = dialogue(State::Confirmed, 2);
+        let of_turn = |turn| TieId::derive(DialogueId::derive(key().follower, turn));
+        let tap = |live, named| read_not_me(&key(), &dialogue, live, named);
+        assert_eq!(tap(Some(of_turn(2)), of_turn(2)), Tap::NotMe);
+        assert_eq!(tap(Some(of_turn(1)), of_turn(1)), Tap::NotMe, "renewed in a later dialogue");
+        assert_eq!(tap(Some(of_turn(1)), of_turn(2)), Tap::NotMe, "and named by that");
+        assert_eq!(tap(Some(of_turn(2)), of_turn(1)), Tap::Late, "of a tie that has ended");
+        assert_eq!(tap(None, of_turn(2)), Tap::Late);
+        let foreign = TieId::derive(DialogueId::derive(FollowerId::from_bytes([6; 16]), 2));
+        assert_eq!(tap(Some(of_turn(2)), foreign), Tap::Foreign);
     }
 }

@@ -14,12 +14,14 @@ use musubi_domain::{
     id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
+    silence::{Answered, Doubt, Recycling},
 };
 use musubi_storage::information::{
     FollowerKey,
     flow::{
         Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work,
     },
+    holder::ToAsk,
 };
 use tracing::error;
 
@@ -112,9 +114,49 @@ impl Scene<'_> {
     ) {
         self.leave(work, key, number, carrier, at);
         if work.followers.get(key).is_some_and(|record| record.following) {
-            self.end(work, key);
-            if let Some(record) = work.followers.get_mut(key) {
-                self.begin_anew(key, record);
+            self.begin_afresh(work, key);
+        }
+    }
+
+    /// Who has the number says that the customer is somebody else. As if the number had been reassigned.
+    pub fn not_me(&self, work: &mut Work, key: &FollowerKey) {
+        self.audit(work, key, "not me", String::new());
+        self.begin_afresh(work, key);
+    }
+
+    /// What a carrier says of a tied number, asked at `asked`: the tie holds, waits, or ends with whoever had the number. No effect when
+    /// anything became of the tie meanwhile: then it is asked about again. Gives whether the number changed hands.
+    pub fn hear_of_number(
+        &self,
+        work: &mut Work,
+        about: &ToAsk,
+        recycling: Recycling,
+        asked: Timestamp,
+    ) -> bool {
+        let key = &about.key;
+        let tie = work.followers.get_mut(key).and_then(|record| record.tie.as_mut());
+        let Some(tie) = tie.filter(|tie| tie.tie.id == about.tie && tie.tie.holder == about.holder) else {
+            return false;
+        };
+        let id = tie.tie.id;
+        match self.account.silence.answered(&about.holder, recycling, asked) {
+            Answered::Stands(holder) => {
+                tie.tie.holder = holder;
+                match holder.doubt {
+                    Some(doubt) if about.holder.doubt != Some(doubt) => {
+                        self.audit(work, key, "tie suspended", format!("{id} {}", doubt.as_str()));
+                    }
+                    None if about.holder.doubt.is_some() => {
+                        self.audit(work, key, "tie resumed", id.to_string());
+                    }
+                    Some(_) | None => {}
+                }
+                false
+            }
+            Answered::Ends => {
+                self.audit(work, key, "number recycled", id.to_string());
+                self.begin_afresh(work, key);
+                true
             }
         }
     }
@@ -208,8 +250,11 @@ impl Scene<'_> {
             reasons: decision.reasons.clone(),
         };
         let effect = self.tell(work, key, &Event::Matched(decision.outcome));
+        let mut renewed = false;
         if let (Some(Some(Effect::Tie)), Some(customer_id)) = (effect, decision.customer_id.clone()) {
-            self.tie(work, key, customer_id, inquiry.identity.method);
+            renewed = self.tie(work, key, customer_id, inquiry.identity.method);
+        } else {
+            self.doubt(work, key);
         }
         if effect.is_some() && decision.outcome == MatchOutcome::Review {
             self.open_review(work, key, inquiry, &decision);
@@ -223,6 +268,7 @@ impl Scene<'_> {
             }
         }
         let action = match decision.outcome {
+            MatchOutcome::Confirmed if renewed => "tie renewed",
             MatchOutcome::Confirmed => "tied",
             MatchOutcome::Review => "sent to review",
             MatchOutcome::Rejected => "rejected",
@@ -230,21 +276,46 @@ impl Scene<'_> {
         self.audit(work, key, action, format!("{} {}", inquiry.id, decision.reasons.join(" ")));
     }
 
-    fn tie(&self, work: &mut Work, key: &FollowerKey, customer_id: CustomerId, method: IdentityMethod) {
-        let Some(record) = work.followers.get_mut(key) else { return };
-        let Some(dialogue) = &record.dialogue else { return };
+    /// Ties the customer; the tie to the same one is renewed, and stays the tie that it was. Gives whether it is.
+    fn tie(
+        &self,
+        work: &mut Work,
+        key: &FollowerKey,
+        customer_id: CustomerId,
+        method: IdentityMethod,
+    ) -> bool {
+        let Some(record) = work.followers.get_mut(key) else { return false };
+        let Some(dialogue) = &record.dialogue else { return false };
+        let before = record.tie.take();
+        let renewed = before.as_ref().filter(|before| before.tie.customer_id == customer_id);
+        let (id, renews) = renewed.map_or((TieId::derive(dialogue.id), false), |tie| (tie.tie.id, true));
+        if let Some(other) = before.filter(|_| !renews) {
+            record.former_customer = Some(other.tie.customer_id);
+        }
         work.tied.insert((key.account.clone(), customer_id.clone()), key.clone());
         let lifetime = SignedDuration::from_hours(24 * i64::from(self.account.tie_days));
         record.tie = Some(TieRecord {
             tie: Tie {
-                id: TieId::derive(dialogue.id),
+                id,
                 customer_id,
                 suspended: false,
                 expire_time: self.now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+                holder: self.account.silence.proved(self.now),
             },
             method,
             tie_time: self.now,
         });
+        renews
+    }
+
+    /// A new proof of identity that did not show the customer of a live tie stands against it.
+    fn doubt(&self, work: &mut Work, key: &FollowerKey) {
+        let tie = work.followers.get_mut(key).and_then(|record| record.tie.as_mut());
+        if let Some(tie) = tie {
+            let (doubt, id) = (Doubt::NotConfirmed, tie.tie.id);
+            tie.tie.holder = tie.tie.holder.doubted(doubt, self.now);
+            self.audit(work, key, "tie suspended", format!("{id} {}", doubt.as_str()));
+        }
     }
 
     /// What a try of this follower at this account number, with this identity, is counted by.
@@ -324,6 +395,14 @@ impl Scene<'_> {
         let id = DialogueId::derive(key.follower, turn);
         record.dialogue = Some(Dialogue::begin(id, turn, &self.account.rules, self.now));
         record.matched = Matched::default();
+    }
+
+    /// All that was known of who had the number ends, and whoever has it now is asked afresh.
+    fn begin_afresh(&self, work: &mut Work, key: &FollowerKey) {
+        self.end(work, key);
+        if let Some(record) = work.followers.get_mut(key) {
+            self.begin_anew(key, record);
+        }
     }
 
     fn end(&self, work: &mut Work, key: &FollowerKey) {

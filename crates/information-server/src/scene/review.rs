@@ -39,7 +39,10 @@ impl Scene<'_> {
     ) -> MatchDecision {
         let mut decision = decision.clone();
         let Some(customer) = &decision.customer_id else { return decision };
-        let former = work.followers.get(key).and_then(|record| record.former_customer.as_ref());
+        // Who renews has a tie still.
+        let former = work.followers.get(key).and_then(|record| {
+            record.tie.as_ref().map(|tie| &tie.tie.customer_id).or(record.former_customer.as_ref())
+        });
         let found = [
             holder(work, key, customer).map(|_| Rivalry::OtherNumber),
             former.filter(|former| *former != customer).map(|_| Rivalry::OtherCustomer),

@@ -5,12 +5,14 @@ use musubi_domain::{
     guess::Limits,
     id::CustomerId,
     identity::IdentityMethod,
+    silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
 
 use super::*;
 use crate::directory::{Matching, Texts};
 
+mod numbers;
 mod reviews;
 
 struct Stage {
@@ -52,6 +54,7 @@ impl Stage {
             rules: Rules::default(),
             texts: Texts::default(),
             tie_days: 180,
+            silence: Silence::of_days(30),
             messages_per_second: 0,
         };
         let key =

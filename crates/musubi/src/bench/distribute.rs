@@ -17,6 +17,7 @@ use musubi_domain::{
     eligibility::Tie,
     id::{CustomerId, DialogueId, TieId},
     identity::IdentityMethod,
+    silence::Silence,
 };
 use musubi_proto::{
     information::v1::{
@@ -237,7 +238,13 @@ fn record(world: &World, place: u64, now: Timestamp) -> Result<(FollowerKey, Fol
     let later = |days: i64| now.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX);
     let id = DialogueId::derive(key.follower, 0);
     let tie = customer(place)?.map(|customer_id| TieRecord {
-        tie: Tie { id: TieId::derive(id), customer_id, suspended: false, expire_time: later(180) },
+        tie: Tie {
+            id: TieId::derive(id),
+            customer_id,
+            suspended: false,
+            expire_time: later(180),
+            holder: Silence::of_days(30).proved(now),
+        },
         method: IdentityMethod::Jpki,
         tie_time: now,
     });

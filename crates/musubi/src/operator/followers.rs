@@ -136,14 +136,13 @@ const COLUMNS: &[&str] = &[
     "reasons",
     "follow_time",
     "outcome_time",
-    "suspended",
+    "held_back",
 ];
 
 fn row(follower: Follower) -> [String; 9] {
     let outcome = outcome_word(follower.outcome());
     let [follow_time, outcome_time] =
         [&follower.follow_time, &follower.outcome_time].map(|time| show_time(time.as_ref()));
-    let suspended = if follower.suspended { "yes" } else { "" };
     [
         follower.follower_id,
         follower.phone_number,
@@ -153,7 +152,7 @@ fn row(follower: Follower) -> [String; 9] {
         follower.reasons.join(" "),
         follow_time,
         outcome_time,
-        suspended.to_owned(),
+        follower.held_reason,
     ]
 }
 

@@ -13,7 +13,7 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-use super::FleetName;
+use super::{FleetName, TenureChange};
 use crate::StoreError;
 
 /// What people did, applied whole or not at all.
@@ -43,6 +43,8 @@ pub enum ActionKind {
     InRoom(OfficialAccountId, RoomAction),
     /// Gives the number back.
     Surrendered,
+    /// Something that no list tells became of the number.
+    Tenure(TenureChange),
 }
 
 /// What a person can do in a talk room.

@@ -15,8 +15,9 @@ use musubi_domain::{
 use uuid::{Builder, Uuid};
 
 use super::{
-    Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction,
+    Action, ActionKind, Event, EventKind, ReceiptKind, RoomAction, Tenure, TenureChange,
     messages::{Told, moved_rows},
+    numbers::{TenureRow, tenure_of, tenure_row},
     record::{account, msisdn, number},
 };
 use crate::{
@@ -113,7 +114,7 @@ pub(crate) struct Named {
     pub(crate) ids: HashSet<(AccountKey, MessageId)>,
 }
 
-/// What the actions name accounts by: names, and numbers that are surrendered, which leave every account they follow.
+/// What the actions name accounts by: names, and numbers that are given up, which concern every account that they follow.
 pub(crate) fn accounts_named(actions: &[Action]) -> (Vec<&str>, Vec<i64>) {
     let (mut named, mut surrendered) = (BTreeSet::new(), BTreeSet::new());
     for Action { number, kind } in actions {
@@ -121,9 +122,10 @@ pub(crate) fn accounts_named(actions: &[Action]) -> (Vec<&str>, Vec<i64>) {
             ActionKind::InRoom(account, _) => {
                 named.insert(account.as_str());
             }
-            ActionKind::Surrendered => {
+            ActionKind::Surrendered | ActionKind::Tenure(TenureChange::Released) => {
                 surrendered.insert(msisdn(*number));
             }
+            ActionKind::Tenure(TenureChange::Assigned | TenureChange::PortedIn) => {}
         }
     }
     (named.into_iter().collect(), surrendered.into_iter().collect())
@@ -132,6 +134,16 @@ pub(crate) fn accounts_named(actions: &[Action]) -> (Vec<&str>, Vec<i64>) {
 /// The numbers of the actions, in their order.
 pub(crate) fn numbers_named(actions: &[Action]) -> Vec<i64> {
     let numbers: BTreeSet<i64> = actions.iter().map(|action| msisdn(action.number)).collect();
+    numbers.into_iter().collect()
+}
+
+/// The numbers of which something becomes that no list tells: what is known of them has to be loaded.
+pub(crate) fn tenures_named(actions: &[Action]) -> Vec<i64> {
+    let changes = actions.iter().filter(|action| match action.kind {
+        ActionKind::Surrendered | ActionKind::Tenure(_) => true,
+        ActionKind::InRoom(..) => false,
+    });
+    let numbers: BTreeSet<i64> = changes.map(|action| msisdn(action.number)).collect();
     numbers.into_iter().collect()
 }
 
@@ -151,6 +163,8 @@ pub(crate) struct Ledger {
     pub(crate) intervals: BTreeMap<(AccountKey, PhoneNumber, i64), Option<i64>>,
     /// Changed: messages by their sequence.
     pub(crate) moved: BTreeMap<i64, MessageState>,
+    /// What is known of who has the numbers of which something becomes; changed where something did.
+    pub(crate) tenures: BTreeMap<PhoneNumber, Tenure>,
     /// Changed: accounts whose generation grew.
     pub(crate) grown: HashSet<OfficialAccountId>,
     /// What happened, in order.
@@ -168,6 +182,7 @@ impl Ledger {
             waiting: HashMap::new(),
             intervals: BTreeMap::new(),
             moved: BTreeMap::new(),
+            tenures: BTreeMap::new(),
             grown: HashSet::new(),
             events: Vec::new(),
         }
@@ -183,12 +198,16 @@ impl Ledger {
     pub(crate) fn named(&self, actions: &[Action]) -> Named {
         let mut named = Named::default();
         for Action { number, kind } in actions {
-            let ActionKind::InRoom(account, action) = kind else {
-                // A number that is surrendered may follow and leave in the batch itself, too.
-                let rooms = self.accounts.values().map(|(key, _)| room_key(*key, *number));
-                named.leaving.extend(rooms.clone());
-                named.rooms.extend(rooms);
-                continue;
+            let (account, action) = match kind {
+                ActionKind::InRoom(account, action) => (account, action),
+                ActionKind::Surrendered | ActionKind::Tenure(TenureChange::Released) => {
+                    // A number that is given up may follow and leave in the batch itself, too.
+                    let rooms = self.accounts.values().map(|(key, _)| room_key(*key, *number));
+                    named.leaving.extend(rooms.clone());
+                    named.rooms.extend(rooms);
+                    continue;
+                }
+                ActionKind::Tenure(TenureChange::Assigned | TenureChange::PortedIn) => continue,
             };
             let Some((key, _)) = self.accounts.get(account) else {
                 continue;
@@ -245,6 +264,18 @@ impl Ledger {
         grown.map(|&(account, generation)| GenerationRow { account, generation }).collect()
     }
 
+    /// Learns of who has a number. Columns: number, held since, known since, released.
+    pub(crate) fn know_tenure(&mut self, row: &impl Columns) -> Result<(), StoreError> {
+        let (msisdn, tenure) = tenure_of(row)?;
+        self.tenures.insert(number(msisdn)?, tenure);
+        Ok(())
+    }
+
+    /// Who has the numbers of which something became, as rows.
+    pub(crate) fn tenure_rows(&self) -> Vec<TenureRow> {
+        self.tenures.iter().map(|(number, tenure)| tenure_row(*number, *tenure)).collect()
+    }
+
     /// What moved, and what happened.
     pub(crate) fn told(self) -> Told {
         Told { moved: moved_rows(self.moved), events: self.events }
@@ -257,6 +288,11 @@ impl Ledger {
             ActionKind::InRoom(account, action) => (account, action),
             ActionKind::Surrendered => {
                 self.surrender(number);
+                self.change_tenure(number, TenureChange::Assigned);
+                return Ok(());
+            }
+            ActionKind::Tenure(change) => {
+                self.change_tenure(number, change);
                 return Ok(());
             }
         };
@@ -301,10 +337,14 @@ impl Ledger {
         let until = self.grow(account);
         self.intervals.insert((key, number, since), Some(until));
         self.tell(account, number, EventKind::Unfollowed);
+        self.take_back(account, key, number);
+        true
+    }
+
+    fn take_back(&mut self, account: &OfficialAccountId, key: AccountKey, number: PhoneNumber) {
         for id in self.waiting.remove(&(key, number)).unwrap_or_default() {
             self.receive(account, key, number, id, ReceiptKind::Revoked);
         }
-        true
     }
 
     fn surrender(&mut self, number: PhoneNumber) {
@@ -315,6 +355,19 @@ impl Ledger {
                 self.tell(&account, number, EventKind::NumberReassigned);
             }
         }
+    }
+
+    fn change_tenure(&mut self, number: PhoneNumber, change: TenureChange) {
+        if change == TenureChange::Released {
+            // What waits for the holder is nobody else's.
+            let accounts: Vec<_> =
+                self.accounts.iter().map(|(account, (key, _))| (account.clone(), *key)).collect();
+            for (account, key) in accounts {
+                self.take_back(&account, key, number);
+            }
+        }
+        let tenure = self.tenures.entry(number).or_default();
+        *tenure = tenure.after(change, self.now);
     }
 
     fn receive(

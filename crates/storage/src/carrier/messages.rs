@@ -58,7 +58,7 @@ pub enum Enqueued {
     Queued,
     /// The id was stored before, or earlier in the same batch.
     Seen,
-    /// The number doesn't follow the account.
+    /// The number doesn't follow the account, or is nobody's.
     NotFollowing,
     /// The id was not stored before, and there was nothing to store.
     Unwanted,
@@ -187,7 +187,7 @@ pub(crate) fn receivers(candidates: &[Candidate]) -> Vec<i64> {
 }
 
 /// Decides what becomes of candidates, of which those that were seen are stored already. Fleets are those of the numbers that
-/// follow the account.
+/// follow the account and are somebody's.
 pub(crate) fn offer(
     candidates: &[Candidate],
     mut seen: HashSet<MessageId>,

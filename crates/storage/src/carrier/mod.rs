@@ -1,6 +1,6 @@
 //! The store of the carrier node: what it must do, whatever the database.
 //!
-//! A file for each part: accounts and their subscriber lists \[320\], messages in flight, what people do, the authorities' keys and
+//! A file for each part: accounts and their subscriber lists \[320\], messages in flight, what people do, who has a number, the authorities' keys and
 //! persons, and the outbox to the information server. What the wire carries is opaque here: payloads come in encoded, and events go
 //! out through the encoder that the store was opened with. Surprising: whatever changes something writes the events that tell of it
 //! in the same transaction, so no change is ever untold and none is told that didn't happen.
@@ -10,6 +10,7 @@ mod authority;
 pub(crate) mod ledger;
 mod lists;
 pub(crate) mod messages;
+pub(crate) mod numbers;
 pub(crate) mod outbox;
 pub(crate) mod record;
 
@@ -22,6 +23,7 @@ pub use self::{
     authority::{AuthorityKey, AuthorityStore, Person},
     lists::{Snapshot, SubscriberListStore},
     messages::{Candidate, Enqueued, Enqueueing, MessageStore, NewMessage, QueuedMessage},
+    numbers::{NumberStore, Tenure, TenureChange},
     outbox::{EncodeEvents, Event, EventKind, OutboxBatch, OutboxKind, OutboxStore, ReceiptKind},
 };
 use crate::Opened;
@@ -56,11 +58,11 @@ impl FromStr for FleetName {
 /// All of them give [`Unavailable`](crate::StoreError::Unavailable) when the database doesn't work: nothing was written, unless the
 /// commit itself was cut off; then repeating tells. They give [`Refused`](crate::StoreError::Refused) where it is said.
 pub trait CarrierStore:
-    Opened + SubscriberListStore + MessageStore + ActionStore + AuthorityStore + OutboxStore
+    Opened + SubscriberListStore + MessageStore + NumberStore + ActionStore + AuthorityStore + OutboxStore
 {
 }
 
 impl<T> CarrierStore for T where
-    T: Opened + SubscriberListStore + MessageStore + ActionStore + AuthorityStore + OutboxStore
+    T: Opened + SubscriberListStore + MessageStore + NumberStore + ActionStore + AuthorityStore + OutboxStore
 {
 }

@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
     review::{ReviewState, ReviewSubject, Verdict},
+    silence::{Doubt, Holder},
 };
 
 use super::{
@@ -81,6 +82,10 @@ bulk_rows! {
         tie_time: i64,
         expire_time: i64,
         suspended: bool,
+        proved_time: i64,
+        silent_time: i64,
+        ask_time: Option<i64>,
+        doubt: Option<i64>,
     }
 
     /// To whom a customer is tied.
@@ -335,6 +340,7 @@ fn dialogue_row<'a>(
 }
 
 fn tie_row<'a>(key: &KeyRow<'a>, record: &'a TieRecord) -> TieRow<'a> {
+    let Holder { proved_time, silent_time, ask_time, doubt } = record.tie.holder;
     TieRow {
         account: key.account,
         follower: key.follower,
@@ -344,6 +350,10 @@ fn tie_row<'a>(key: &KeyRow<'a>, record: &'a TieRecord) -> TieRow<'a> {
         tie_time: micros(record.tie_time),
         expire_time: micros(record.tie.expire_time),
         suspended: record.tie.suspended,
+        proved_time: micros(proved_time),
+        silent_time: micros(silent_time),
+        ask_time: ask_time.map(micros),
+        doubt: doubt.map(|doubt| place(&Doubt::ALL, &doubt)),
     }
 }
 

@@ -11,12 +11,15 @@ use musubi_domain::{
     eligibility::{Outgoing, Standing, Tie, choose, gate},
     id::{CustomerId, DialogueId, FollowerId, MessageId, TieId},
     phone_number::PhoneNumber,
+    silence::Doubt,
 };
 
 use super::{
     FollowerKey,
+    changed::{KeyRow, key_row},
     delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, Source},
-    record::{Interned, key_of},
+    flow::Audit,
+    record::{Interned, holder_of, key_of},
     tally::{Tally, TallyKey},
 };
 use crate::{
@@ -32,6 +35,9 @@ fn source_bytes(source: &Source) -> &[u8] {
         Source::Distribution(id) => id.as_bytes(),
     }
 }
+
+/// Where the carrier of a follower that is walked stands.
+pub(crate) const CARRIER: usize = 24;
 
 /// A delivery that a claim moved.
 pub(crate) struct Move {
@@ -70,7 +76,8 @@ struct Due {
 impl Due {
     /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
     /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
-    /// the customer, throttled. The message stands apart, because one that is being made has no row yet.
+    /// the customer, throttled, who holds the number (20 to 23). The message stands apart, because one that is being made has no row
+    /// yet.
     fn read(
         row: &impl Columns,
         accounts: &mut Interned,
@@ -100,6 +107,7 @@ impl Due {
                 customer_id: row.text(15)?.parse()?,
                 suspended: row.flag(17)?,
                 expire_time: row.instant(16)?,
+                holder: holder_of(row, 20)?,
             }),
             None => None,
         };
@@ -140,7 +148,8 @@ impl Due {
             | Purpose::Identity
             | Purpose::Confirmed
             | Purpose::NotConfirmed
-            | Purpose::ReviewRejected => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+            | Purpose::ReviewRejected
+            | Purpose::Renewal => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
 }
@@ -185,7 +194,7 @@ impl<'a> Started<'a> {
         let mut accounts = Interned::default();
         for row in followers {
             let due = Due::read(row, &mut accounts, message(row)?, (&claim.source, keys))?;
-            match row.text(20)? {
+            match row.text(CARRIER)? {
                 own if own == claim.carrier.as_str() => started.take(due),
                 other => started.wait(due, other),
             }
@@ -225,6 +234,7 @@ impl<'a> Started<'a> {
             Outgoing::Request(_) => (due.purpose, None, Vec::new()),
         };
         self.tell(&due, DeliveryState::Sending, purpose);
+        let tie = pinned.as_ref().map(|(tie, _)| *tie);
         self.moves.push(Move {
             key: due.key.clone(),
             message_id: due.message_id,
@@ -241,6 +251,7 @@ impl<'a> Started<'a> {
             phone_number,
             purpose,
             dialogue: due.dialogue,
+            tie,
             values,
             expire_time: due.expire_time,
         });
@@ -335,6 +346,26 @@ pub(crate) fn attempted(results: &[AttemptResult]) -> Vec<(&FollowerKey, Message
     keys.into_iter().collect()
 }
 
+/// The followers whom the carrier doesn't reach, by results, each once and in the order of the table.
+pub(crate) fn unreached(results: &[AttemptResult]) -> Vec<KeyRow<'_>> {
+    let unreached = results.iter().filter(|result| result.outcome == AttemptOutcome::Unreachable);
+    let keys: BTreeSet<_> = unreached.map(|result| &result.key).collect();
+    keys.into_iter().map(key_row).collect()
+}
+
+/// What the audit says of ties that are in doubt now. Columns: account, follower, tie.
+pub(crate) fn doubted_lines(rows: &[impl Columns], keys: &Keys) -> Result<Vec<Audit>, StoreError> {
+    let mut accounts = Interned::default();
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key = key_of(row, &mut accounts)?;
+        let company = keys.of_account(key.account.as_str())?.company().clone();
+        let detail = format!("{} {}", TieId::from_bytes(row.id(2)?), Doubt::Refused.as_str());
+        lines.push(Audit { company: Some(company), key: Some(key), action: "tie suspended", detail });
+    }
+    Ok(lines)
+}
+
 /// An attempted delivery, while results move it.
 struct Attempted {
     row: usize,
@@ -350,6 +381,7 @@ impl Attempted {
         let current = self.is == DeliveryState::Sending && self.attempts == attempt;
         match outcome {
             AttemptOutcome::Known(signal) => self.is = advance(self.is, signal),
+            AttemptOutcome::Unreachable => self.is = advance(self.is, Signal::Rejected),
             AttemptOutcome::Throttled(due) | AttemptOutcome::Unanswered(due) if current => {
                 self.is = DeliveryState::Queued;
                 self.due_time = Some(micros(due));

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{Purpose, Signal},
-    id::{CarrierId, DialogueId, DistributionId, MessageId, OfficialAccountId},
+    id::{CarrierId, DialogueId, DistributionId, MessageId, OfficialAccountId, TieId},
     phone_number::PhoneNumber,
 };
 
@@ -92,6 +92,8 @@ pub struct Attempt {
     pub purpose: Purpose,
     /// For a dialogue's: which, and the step.
     pub dialogue: Option<(DialogueId, u16)>,
+    /// For an individual one: the tie that it is for.
+    pub tie: Option<TieId>,
     /// For an individual one: the customer's values.
     pub values: Vec<String>,
     /// Not after.
@@ -103,6 +105,8 @@ pub struct Attempt {
 pub enum AttemptOutcome {
     /// The carrier said it.
     Known(Signal),
+    /// The carrier said that it reaches nobody there: it never will have the message, and the follower's tie is in doubt.
+    Unreachable,
     /// The carrier said not now: due again then, and no failure.
     Throttled(Timestamp),
     /// Nobody knows: the same message is due again then.
@@ -149,8 +153,9 @@ pub trait DeliveryStore: Send + Sync {
     /// [`StoreError::Unavailable`]: no attempt has started.
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
 
-    /// Records what became of attempts, and what receipts say of messages, in one transaction. Gives for each result whether its
-    /// delivery exists. Repeatable.
+    /// Records what became of attempts, and what receipts say of messages, in one transaction; with it, ties of followers that are
+    /// not reached are suspended ([`Doubt::Refused`](musubi_domain::silence::Doubt)). Gives for each result whether its delivery
+    /// exists. Repeatable.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::Stage,
+    eligibility::Held,
     id::{CarrierId, CompanyId, CustomerId, FollowerId, OfficialAccountId},
     outcome::FollowerOutcome,
     phone_number::PhoneNumber,
@@ -115,8 +116,8 @@ pub struct FollowerView {
     pub follow_time: Timestamp,
     /// When the dialogue got where it is; without one, the follow time.
     pub outcome_time: Timestamp,
-    /// Individual messages are held back for now.
-    pub suspended: bool,
+    /// Why individual messages are held back, if there is a tie and they are.
+    pub held: Option<Held>,
 }
 
 /// Followers as companies look at them. Gives [`StoreError::Unavailable`] when the database doesn't work.

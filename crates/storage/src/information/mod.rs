@@ -1,8 +1,8 @@
 //! The store of the information-management server: what it must do, whatever the database.
 //!
-//! Four rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
+//! The rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
-//! for, and [`expansion`] how distributions end. What was done, and that nobody changed what tells of it, is in [`audit`].
+//! for, and [`expansion`] how distributions end. Whose number may be another's by now is in [`holder`]. What was done, and that nobody changed what tells of it, is in [`audit`].
 
 pub mod audit;
 pub(crate) mod changed;
@@ -13,6 +13,7 @@ pub mod distribution;
 pub mod expansion;
 pub mod flow;
 pub mod follower;
+pub mod holder;
 pub mod list;
 pub(crate) mod record;
 pub mod review;
@@ -43,6 +44,7 @@ pub trait InformationStore:
     + expansion::ExpansionStore
     + custody::CustodyStore
     + follower::FollowerStore
+    + holder::HolderStore
     + review::ReviewStore
     + audit::AuditStore
 {
@@ -58,6 +60,7 @@ impl<T> InformationStore for T where
         + expansion::ExpansionStore
         + custody::CustodyStore
         + follower::FollowerStore
+        + holder::HolderStore
         + review::ReviewStore
         + audit::AuditStore
 {

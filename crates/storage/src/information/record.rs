@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use musubi_domain::{
     customer::KeyedCustomer,
     dialogue::{Dialogue, Stage, State},
     distribution,
-    eligibility::Tie,
+    eligibility::{Held, Tie},
     id::{CarrierId, DialogueId, DistributionId, FollowerId, InquiryId, OfficialAccountId, ReviewId, TieId},
     outcome::FollowerOutcome,
     review::{Decision, ReviewState, ReviewSubject, Verdict},
+    silence::{Doubt, Holder},
 };
 
 use super::{
@@ -57,7 +59,8 @@ pub(crate) fn keys_of(rows: &[impl Columns]) -> Result<Vec<FollowerKey>, StoreEr
 }
 
 /// Reads a follower. Columns: the key, number, carrier, following, follow time (to 5), the dialogue with what the match decided
-/// (to 19), the tie (to 25), the inquiry (to 29), the former customer, the review (31 to 43), subscriptions.
+/// (to 19), the tie (to 25), the inquiry (to 29), the former customer, the review (31 to 43), subscriptions, the tie's holder (45 to
+/// 48).
 pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecord, StoreError> {
     let (account, follower) = (row.text(0)?, &row.id(1)?);
     let tie = match row.maybe_id(20)? {
@@ -67,6 +70,7 @@ pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecor
                 customer_id: row.text(21)?.parse()?,
                 suspended: row.flag(25)?,
                 expire_time: row.instant(24)?,
+                holder: holder_of(row, 45)?,
             },
             method: row.text(22)?.parse()?,
             tie_time: row.instant(23)?,
@@ -88,6 +92,17 @@ pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecor
         former_customer: row.maybe_text(30)?.map(str::parse).transpose()?,
         inquiry: row.maybe_id(26)?.map(|_| inquiry_of(row, 26, keys)).transpose()?,
         review: row.maybe_id(31)?.map(|_| review_of(row, 31, keys)).transpose()?,
+    })
+}
+
+/// Reads who holds a tied number, from four columns: proved, silent and ask time, doubt.
+pub(crate) fn holder_of(row: &impl Columns, first: usize) -> Result<Holder, StoreError> {
+    let doubt = row.maybe_int(first + 3)?.map(|number| at_place(&Doubt::ALL, number));
+    Ok(Holder {
+        proved_time: row.instant(first)?,
+        silent_time: row.instant(first + 1)?,
+        ask_time: row.maybe_instant(first + 2)?,
+        doubt: doubt.transpose()?,
     })
 }
 
@@ -243,9 +258,23 @@ pub(crate) fn acquisition_of(row: &impl Columns) -> Result<Acquisition, StoreErr
 }
 
 /// Reads a follower of the account as companies see one. Columns: follower, number, carrier, following, follow time, dialogue's state, its time,
-/// customer, reasons, suspended.
-pub(crate) fn view_of(row: &impl Columns, account: &str, keys: &Keys) -> Result<FollowerView, StoreError> {
+/// customer, reasons, suspended, the tie (10), its customer, expiry, holder (to 16).
+pub(crate) fn view_of(
+    row: &impl Columns,
+    (account, now): (&str, Timestamp),
+    keys: &Keys,
+) -> Result<FollowerView, StoreError> {
     let (follower, follow_time) = (row.id(0)?, row.instant(4)?);
+    let tie = match row.maybe_id(10)? {
+        Some(id) => Some(Tie {
+            id: TieId::from_bytes(id),
+            customer_id: row.text(11)?.parse()?,
+            suspended: row.flag(9)?,
+            expire_time: row.instant(12)?,
+            holder: holder_of(row, 13)?,
+        }),
+        None => None,
+    };
     Ok(FollowerView {
         follower: FollowerId::from_bytes(follower),
         phone_number: keys.number(account, &follower, row.bytes(1)?)?,
@@ -255,7 +284,7 @@ pub(crate) fn view_of(row: &impl Columns, account: &str, keys: &Keys) -> Result<
         reasons: texts(row.text(8)?)?,
         follow_time,
         outcome_time: row.maybe_instant(6)?.unwrap_or(follow_time),
-        suspended: row.flag(9)?,
+        held: tie.and_then(|tie| Held::of(&tie, now)),
     })
 }
 

@@ -130,7 +130,7 @@ pub(crate) enum Seen<'a> {
     },
     /// How do you prove who you are? Buttons that open verifiers' pages.
     Identity(Vec<Offer<'a>>),
-    /// You are confirmed: the one button ends the tie.
+    /// You are confirmed: the first button ends the tie.
     Confirmed,
     /// A step of the dialogue with one other button.
     OneButton,
@@ -180,7 +180,7 @@ pub(crate) fn recognise(message: &IncomingMessage) -> Seen<'_> {
     match buttons {
         _ if !offers.is_empty() => Seen::Identity(offers),
         [] => Seen::NoButton,
-        [button] if button.text == UNTIE => Seen::Confirmed,
+        [button, ..] if button.text == UNTIE => Seen::Confirmed,
         [_] => Seen::OneButton,
         [_, _, ..] => Seen::OtherStep,
     }
@@ -269,7 +269,10 @@ pub(crate) const fn confirmed(step: Step, what: &What) -> Step {
             | What::Displayed(_)
             | What::Tapped(_)
             | What::Typed(_)
-            | What::Surrendered(_),
+            | What::Surrendered(_)
+            | What::Released(_)
+            | What::Assigned(_)
+            | What::PortedIn(_),
         ) => step,
     }
 }

@@ -137,6 +137,9 @@ impl Peer {
             }
             What::Typed(typed) => format!("typed {}", typed.text),
             What::Surrendered(_) => "surrendered".to_owned(),
+            What::Released(_) => "released".to_owned(),
+            What::Assigned(_) => "assigned".to_owned(),
+            What::PortedIn(_) => "ported in".to_owned(),
         };
         self.with(|state| state.actions.iter().filter(|action| action.msisdn == msisdn).map(tell).collect())
     }
@@ -162,7 +165,10 @@ impl State {
             | What::Unfollow(_)
             | What::Delivered(_)
             | What::Displayed(_)
-            | What::Surrendered(_) => return,
+            | What::Surrendered(_)
+            | What::Released(_)
+            | What::Assigned(_)
+            | What::PortedIn(_) => return,
         };
         let message = self.message(kind, &action.msisdn, &action.official_account);
         self.send(vec![message]);

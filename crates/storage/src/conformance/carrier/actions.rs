@@ -6,7 +6,8 @@ use super::{account, act, batch, fleet, followed, in_room, message_id, now, numb
 use crate::{
     StoreError,
     carrier::{
-        Action, ActionBatch, ActionKind, Applied, BATCH, CarrierStore, OutboxKind, Response, RoomAction,
+        Action, ActionBatch, ActionKind, Applied, BATCH, CarrierStore, Enqueued, OutboxKind, Response,
+        RoomAction, Tenure, TenureChange,
     },
 };
 
@@ -121,7 +122,7 @@ pub(crate) async fn a_batch_with_an_unknown_account_changes_nothing(store: &dyn 
         (ErrorKind::InvalidArgument, "actions[1].official_account")
     );
     assert_eq!(told(store).await, [""; 0]);
-    assert_eq!(send(store, "bank", &[(1, 2)]).await, [crate::carrier::Enqueued::NotFollowing]);
+    assert_eq!(send(store, "bank", &[(1, 2)]).await, [Enqueued::NotFollowing]);
     wrong.actions.pop();
     let applied = store.apply_actions(&wrong, now()).await.unwrap();
     assert_eq!(applied, Applied::Now { inherited: false }, "the batch id was not used up");
@@ -206,4 +207,56 @@ pub(crate) async fn what_is_acknowledged_is_not_listed_again(store: &dyn Carrier
     act(store, 2, vec![in_room("bank", 1, typed("bb"))]).await;
     store.acknowledge_outbox(OutboxKind::Events, first.through).await.unwrap();
     assert_eq!(told(store).await, ["typed bb bank 1"]);
+}
+
+fn became(last: u32, change: TenureChange) -> Action {
+    Action { number: number(last), kind: ActionKind::Tenure(change) }
+}
+
+pub(crate) async fn a_number_is_known_by_what_became_of_it(store: &dyn CarrierStore) {
+    followed(store, "bank", 1..5).await;
+    let first = Tenure::default();
+    let known = async || {
+        let numbers: Vec<_> = [9, 1, 2, 3, 4].map(number).into();
+        store.find_tenures(&numbers).await.unwrap()
+    };
+    assert_eq!(known().await, [None, Some(first), Some(first), Some(first), Some(first)]);
+    act(
+        store,
+        1,
+        vec![
+            became(1, TenureChange::Released),
+            became(2, TenureChange::Released),
+            became(2, TenureChange::Assigned),
+            became(3, TenureChange::PortedIn),
+            surrendered(4),
+        ],
+    )
+    .await;
+    let after = |change| Some(first.after(change, now()));
+    let assigned = after(TenureChange::Assigned);
+    let expected = [None, after(TenureChange::Released), assigned, after(TenureChange::PortedIn), assigned];
+    assert_eq!(known().await, expected);
+    assert_eq!(
+        told(store).await,
+        ["unfollowed bank 4", "reassigned bank 4"],
+        "only what is given back is told"
+    );
+    // What is known outlives what comes later.
+    act(store, 2, vec![became(1, TenureChange::Assigned), became(3, TenureChange::Released)]).await;
+    let ported_away = after(TenureChange::PortedIn).map(|it| it.after(TenureChange::Released, now()));
+    assert_eq!(known().await, [None, assigned, assigned, ported_away, assigned]);
+}
+
+pub(crate) async fn a_released_number_is_reached_no_more_and_stays_on_every_list(store: &dyn CarrierStore) {
+    followed(store, "bank", 1..3).await;
+    send(store, "bank", &[(1, 1), (2, 2)]).await;
+    act(store, 1, vec![became(1, TenureChange::Released)]).await;
+    assert_eq!(told(store).await, ["Revoked 1 bank 1"], "what waited for the holder is nobody else's");
+    assert_eq!(send(store, "bank", &[(3, 1), (4, 2)]).await, [Enqueued::NotFollowing, Enqueued::Queued]);
+    let snapshot = store.get_snapshot(&account("bank")).await.unwrap();
+    assert_eq!(store.list_followers(&account("bank"), snapshot, None).await.unwrap().len(), 2);
+    act(store, 2, vec![became(1, TenureChange::Assigned)]).await;
+    assert_eq!(send(store, "bank", &[(5, 1)]).await, [Enqueued::Queued]);
+    assert_eq!(waiting(store, "fleet").await, ["payload 2", "payload 4", "payload 5"]);
 }

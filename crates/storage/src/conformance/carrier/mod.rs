@@ -52,6 +52,8 @@ macro_rules! carrier_store_suite {
             an_answer_counts_only_while_the_number_follows,
             unfollowing_takes_back_what_waits,
             a_surrendered_number_leaves_every_list,
+            a_number_is_known_by_what_became_of_it,
+            a_released_number_is_reached_no_more_and_stays_on_every_list,
             a_batch_with_an_unknown_account_changes_nothing,
             a_batch_is_applied_in_its_order,
             messages_go_to_the_fleet_that_has_the_number_now,

@@ -179,7 +179,7 @@ pub(crate) async fn templates_read_back_as_they_were_given(store: &dyn Bench) {
 
 pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     follow(store, "bank", 1..=9).await;
-    let ties = [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (6, "C6"), (8, "C8")];
+    let ties = [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (6, "C6"), (8, "C8"), (9, "C10")];
     tied(store, "bank", &ties).await;
     change(store, &key("bank", 3), |record| record.following = false).await;
     let edit_tie = |last, edit: fn(&mut crate::information::flow::TieRecord)| async move {
@@ -187,13 +187,14 @@ pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     };
     edit_tie(4, |tie| tie.tie.suspended = true).await;
     edit_tie(5, |tie| tie.tie.expire_time = at(0)).await;
+    edit_tie(9, |tie| tie.tie.holder.silent_time = at(0)).await;
     follow(store, "power", [1]).await;
     tied(store, "power", &[(1, "C9")]).await;
-    let values = ["C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9"]
+    let values = ["C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9", "C10"]
         .map(|customer| (customer, if ["C1", "C2", "C8"].contains(&customer) { "x" } else { "n" }));
     let id = draft(store, "bank", 1, &values, 0).await;
     let preview = store.preview_distribution(&named("bank"), id, at(0)).await.unwrap();
-    // Followers 1, 2 and 8 get theirs; 4 and 5 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
+    // Followers 1, 2 and 8 get theirs; 4, 5 and 9 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
     let expected = Preview {
         individual: 3,
         uniform: 5,

@@ -3,8 +3,10 @@
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::{Stage, State},
+    eligibility::Held,
     id::FollowerId,
     outcome::FollowerOutcome as O,
+    silence::Doubt,
 };
 
 use super::{
@@ -127,7 +129,9 @@ pub(crate) async fn a_follower_is_told_with_the_customer_and_the_reasons(store: 
     follow(store, "bank", 1..=3).await;
     tied(store, "bank", &[(1, "C1")]).await;
     change(store, &key("bank", 1), |record| {
-        record.tie.iter_mut().for_each(|tie| tie.tie.suspended = true);
+        record.tie.iter_mut().for_each(|tie| {
+            tie.tie.holder = tie.tie.holder.doubted(Doubt::NotFound, at(0));
+        });
         record.dialogue.iter_mut().for_each(|dialogue| {
             (dialogue.state, dialogue.state_time) = (State::Confirmed, at(9));
         });
@@ -143,12 +147,12 @@ pub(crate) async fn a_follower_is_told_with_the_customer_and_the_reasons(store: 
     let page = page(store, &query(None, None, 9)).await;
     let told: Vec<_> = page
         .iter()
-        .map(|view| (view.outcome, view.customer_id.as_ref().map(ToString::to_string), view.suspended))
+        .map(|view| (view.outcome, view.customer_id.as_ref().map(ToString::to_string), view.held))
         .collect();
     let expected = [
-        (O::Confirmed, Some("C1".to_owned()), true),
-        (O::Review, Some("C2".to_owned()), false),
-        (O::Waiting, None, false),
+        (O::Confirmed, Some("C1".to_owned()), Some(Held::Silent(Some(Doubt::NotFound)))),
+        (O::Review, Some("C2".to_owned()), None),
+        (O::Waiting, None, None),
     ];
     assert_eq!(told, expected);
     assert_eq!((page[0].outcome_time, page[0].phone_number), (at(9), super::number(1)));

@@ -39,7 +39,7 @@ pub(crate) async fn confirmed_followers_with_values_get_the_individual_message(s
 type Doubt = (&'static str, fn(&mut FollowerRecord));
 
 /// What is doubtful about a tie at second 100, and leaves the follower a follower.
-fn doubts() -> [Doubt; 5] {
+fn doubts() -> [Doubt; 6] {
     fn tied(record: &mut FollowerRecord) -> &mut TieRecord {
         record.tie.as_mut().unwrap()
     }
@@ -51,6 +51,7 @@ fn doubts() -> [Doubt; 5] {
         ("a tie to another customer", |record| tied(record).tie.customer_id = named("C2")),
         ("a suspended tie", |record| tied(record).tie.suspended = true),
         ("an expired tie", |record| tied(record).tie.expire_time = at(100)),
+        ("a silent number", |record| tied(record).tie.holder.silent_time = at(100)),
     ]
 }
 
@@ -141,6 +142,7 @@ pub(crate) async fn requests_leave_only_in_the_present_dialogue(store: &dyn Benc
         phone_number: super::number(keys[index].follower.as_bytes()[0]),
         purpose: Purpose::Question,
         dialogue: Some(requests[index].dialogue),
+        tie: None,
         values: Vec::new(),
         expire_time: requests[index].expire_time,
     };

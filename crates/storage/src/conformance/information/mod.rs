@@ -11,6 +11,7 @@ mod expansion;
 mod flow;
 mod follower;
 mod gate;
+mod holder;
 mod list;
 mod records;
 mod restart;
@@ -29,13 +30,14 @@ use musubi_domain::{
     id::{DialogueId, DistributionId, FollowerId, MessageId, TieId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
+    silence::Silence,
     template::{Template, Variable, VariableKind},
 };
 use uuid::Uuid;
 
 pub(crate) use self::{
-    audit::*, custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*, list::*,
-    records::*, restart::*, review::*, walk::*,
+    audit::*, custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*,
+    holder::*, list::*, records::*, restart::*, review::*, walk::*,
 };
 use crate::information::{
     FollowerKey, InformationStore,
@@ -122,6 +124,9 @@ macro_rules! information_store_suite {
             lists_are_due_in_turn,
             a_list_is_read_in_pages_of_followers,
             suspended_ties_are_found_by_account,
+            holders_are_due_in_order_up_to_the_limit_and_leased,
+            an_expired_tie_is_asked_about_no_more,
+            who_is_not_reached_is_suspended_with_the_refusal_and_told_once,
             acquisitions_are_counted,
             whatever_happens_the_tally_is_the_count,
             the_same_request_gives_the_same_draft_and_another_is_refused,
@@ -254,6 +259,7 @@ pub(crate) fn tie(key: &FollowerKey, customer: &str) -> TieRecord {
         customer_id: named(customer),
         suspended: false,
         expire_time: at(1_000_000),
+        holder: Silence::of_days(30).proved(at(0)),
     };
     TieRecord { tie, method: IdentityMethod::Jpki, tie_time: at(0) }
 }

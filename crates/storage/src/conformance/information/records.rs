@@ -13,6 +13,7 @@ use musubi_domain::{
     id::{DialogueId, InquiryId, ReviewId, TieId},
     identity::{AttestedIdentity, IdentityMethod},
     review::{Decision, ReviewState, ReviewSubject, Verdict},
+    silence::{Doubt, Holder},
 };
 
 use super::{Bench, Dice, at, follow, follower, key, keys, load, named, of, put, request, states, tie, unit};
@@ -77,6 +78,15 @@ impl Dice {
         }
     }
 
+    fn holder(&mut self) -> Holder {
+        Holder {
+            proved_time: self.instant(),
+            silent_time: self.instant(),
+            ask_time: self.maybe(Self::instant),
+            doubt: self.maybe(|dice| dice.pick(&Doubt::ALL)),
+        }
+    }
+
     /// A tie to a customer of the follower's own: nobody else of the account may have it.
     fn tie(&mut self, last: u8) -> TieRecord {
         let customer = format!("{}{last}", self.pick(&["C", "0007", "a'b\"c"]));
@@ -84,6 +94,7 @@ impl Dice {
             id: TieId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
             customer_id: named(&customer),
             suspended: self.flip(),
+            holder: self.holder(),
             expire_time: self.instant(),
         };
         TieRecord { tie, method: self.pick(&IdentityMethod::ALL), tie_time: self.instant() }

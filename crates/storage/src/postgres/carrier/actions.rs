@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
-use super::{PostgresCarrierStore, Tx, messages};
+use super::{PostgresCarrierStore, Tx, messages, numbers};
 use crate::{
     StoreError,
     carrier::{
         Action, ActionBatch, ActionKind, ActionStore, Applied, FleetName, RoomAction,
-        ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named},
+        ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named, tenures_named},
     },
     postgres::again,
     row::{BulkRow as _, Columns as _},
@@ -98,6 +98,7 @@ impl PostgresCarrierStore {
         for (index, action) in batch.actions.iter().enumerate() {
             ledger.apply(index, action.clone())?;
         }
+        write.write(numbers::PUT_TENURES, &ledger.tenure_rows()).await?;
         write.write(PUT_INTERVALS, &ledger.interval_rows()).await?;
         write.write(GROW, &ledger.generation_rows()).await?;
         messages::tell(&mut write, self.encode, &ledger.told()).await?;
@@ -159,6 +160,7 @@ async fn load_accounts(write: &mut Tx, actions: &[Action], ledger: &mut Ledger) 
             RoomAction::Follow | RoomAction::Unfollow => true,
             RoomAction::Delivered(_) | RoomAction::Displayed(_) | RoomAction::Responded(_) => false,
         },
+        ActionKind::Tenure(_) => false,
     });
     let (named, surrendered) = accounts_named(actions);
     let accounts = sqlx::query(if grows { ACCOUNTS_THAT_GROW } else { ACCOUNTS });
@@ -168,6 +170,11 @@ async fn load_accounts(write: &mut Tx, actions: &[Action], ledger: &mut Ledger) 
 
 /// Reads what else the actions name. Their numbers are held, so it stays as it is.
 async fn load(write: &mut Tx, actions: &[Action], ledger: &mut Ledger) -> Result<(), StoreError> {
+    let tenures = tenures_named(actions);
+    if !tenures.is_empty() {
+        let found = write.fetch(sqlx::query(numbers::TENURES).bind(tenures)).await?;
+        found.iter().try_for_each(|row| ledger.know_tenure(row))?;
+    }
     let Named { rooms, leaving, ids } = ledger.named(actions);
     let found = fetch_rooms(write, FOLLOWING, rooms).await?;
     let found: Result<Vec<_>, StoreError> =

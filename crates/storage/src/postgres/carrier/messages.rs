@@ -32,7 +32,7 @@ const HOLD: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY m
 pub(super) const FLEETS_OF_FOLLOWERS: &str = "
     SELECT numbers.msisdn, numbers.fleet_id
     FROM subscriptions AS s JOIN numbers ON numbers.msisdn = s.msisdn
-    WHERE s.msisdn = ANY($1) AND s.account_id = $2 AND s.unfollowed_at IS NULL";
+    WHERE s.msisdn = ANY($1) AND s.account_id = $2 AND s.unfollowed_at IS NULL AND NOT numbers.released";
 
 const FLEET_NAMES: &str = "SELECT name FROM fleets WHERE fleet_id = ANY($1) ORDER BY name";
 

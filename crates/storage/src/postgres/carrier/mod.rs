@@ -1,6 +1,6 @@
 //! The carrier store on PostgreSQL.
 //!
-//! A file for each part of the trait: `lists`, `messages`, `actions`, `authority`, `outbox`. No rule stands here; what actions do
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `authority`, `outbox`. No rule stands here; what actions do
 //! is decided by the ledger beside the trait. Surprising: what belongs to a number (whom it follows, its fleet, its messages) is
 //! locked by the number's row alone, and two batches wait for one another only where they have numbers in common, an account
 //! whose list changes, or the end of an order to write to.
@@ -9,6 +9,7 @@ mod actions;
 mod authority;
 mod lists;
 mod messages;
+mod numbers;
 mod outbox;
 
 use async_trait::async_trait;
@@ -83,6 +84,7 @@ mod tests {
         for (statement, index) in [
             (lists::FOLLOWERS, "subscriptions_pkey"),
             (actions::NUMBERS, "numbers_pkey"),
+            (numbers::TENURES, "numbers_pkey"),
             (actions::ACCOUNTS, "subscriptions_now"),
             (actions::FOLLOWING, "subscriptions_now"),
             (actions::WAITING, "messages_of_number"),

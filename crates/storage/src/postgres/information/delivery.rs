@@ -16,14 +16,14 @@ use sqlx::postgres::PgRow;
 use super::{
     PostgresInformation,
     expansion::{ADVANCE_CURSOR, message},
-    tally,
+    holder, tally,
 };
 use crate::{
     StoreError,
     information::{
         FollowerKey,
         changed::{MessageKeyRow, message_row},
-        claiming::{Learnt, Next, Started, attempted, learn},
+        claiming::{CARRIER, Learnt, Next, Started, attempted, learn, unreached},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
@@ -76,7 +76,7 @@ pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
            f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled
+           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt
     FROM unnest($2::text[], $3::uuid[], $4::uuid[]) AS k (account, follower, message)
     CROSS JOIN LATERAL (SELECT * FROM delivery AS m
         WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message OFFSET 0) AS m
@@ -102,7 +102,7 @@ pub(super) const NEXT_FOLLOWERS: &str = "
 pub(super) const STANDING: &str = "
     SELECT $1, k.follower, NULL, $3::bigint, 0::bigint, 0::bigint, $4::bigint, NULL::uuid, NULL::bigint, NULL::uuid, NULL::text,
            f.phone_number, f.following, NULL::uuid, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0::bigint, f.carrier
+           0::bigint, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.carrier
     FROM unnest($5::uuid[]) AS k (follower)
     CROSS JOIN LATERAL (SELECT * FROM follower AS f
         WHERE f.official_account = $1 AND f.follower = k.follower OFFSET 0) AS f
@@ -283,10 +283,12 @@ impl PostgresInformation {
         Ok(claimed)
     }
 
-    /// Moves attempted deliveries forward, in the order of the results. Nothing is locked beforehand: whatever another transaction
-    /// moves meanwhile is looked at again.
+    /// Moves attempted deliveries forward, in the order of the results. Nothing is locked beforehand but followers who are not
+    /// reached: whatever another transaction moves meanwhile is looked at again.
     async fn record_once(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         let mut tx = self.database.write("record_attempts").await?;
+        let unreached = unreached(results);
+        holder::lock(&mut tx, &unreached).await?;
         let mut tally = Tally::default();
         let mut known = Vec::new();
         let mut left = results.to_vec();
@@ -319,6 +321,7 @@ impl PostgresInformation {
                 .collect();
             left.retain(|result| stayed.contains(&(result.key.clone(), result.message_id)));
         }
+        holder::refuse(&mut tx, &unreached, &self.vault.keys(), now).await?;
         tally::store(&tally, &mut tx).await?;
         tx.commit().await?;
         Ok(known)
@@ -421,7 +424,7 @@ async fn walk(
         made.push(MadeRow {
             follower: Id::of(it.key.follower.as_bytes()),
             message: Id::of(it.message_id.as_bytes()),
-            carrier: row.text(20)?,
+            carrier: row.text(CARRIER)?,
             purpose: it.purpose,
             state: it.state,
             attempts: i64::from(it.attempts),

@@ -86,7 +86,7 @@ pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution
 // The followers of the account, each with its tie and with the values for its customer.
 const AUDIENCE: &str = "
     SELECT count(*),
-           count(*) FILTER (WHERE v.customer_id IS NOT NULL AND NOT t.suspended AND t.expire_time > $3),
+           count(*) FILTER (WHERE v.customer_id IS NOT NULL AND NOT t.suspended AND t.expire_time > $3 AND t.silent_time > $3),
            count(*) FILTER (WHERE t.customer_id IS NOT NULL AND v.customer_id IS NULL),
            count(DISTINCT v.customer_id)
     FROM follower AS f
@@ -97,7 +97,8 @@ const AUDIENCE: &str = "
 const SAMPLES: &str = "
     SELECT v.customer_id, v.variables FROM follower AS f
     CROSS JOIN LATERAL (SELECT * FROM customer_information AS t
-        WHERE t.official_account = $1 AND t.follower = f.follower AND NOT t.suspended AND t.expire_time > $3 OFFSET 0) AS t
+        WHERE t.official_account = $1 AND t.follower = f.follower AND NOT t.suspended AND t.expire_time > $3
+            AND t.silent_time > $3 OFFSET 0) AS t
     CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
         WHERE v.distribution = $2 AND v.customer_id = t.customer_id OFFSET 0) AS v
     WHERE f.official_account = $1 AND f.following

@@ -35,7 +35,8 @@ pub(super) const ACQUISITIONS: &str = "
 
 pub(super) const PAGE: &str = "
     SELECT f.follower, f.phone_number, f.carrier, f.following, f.follow_time, coalesce(d.state, -1)::smallint, d.state_time,
-        coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, false)
+        coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, false),
+        t.tie_id, t.customer_id, t.expire_time, t.proved_time, t.silent_time, t.ask_time, t.doubt
     FROM follower AS f
     LEFT JOIN LATERAL (SELECT * FROM dialogue AS d
         WHERE d.official_account = $1 AND d.follower = f.follower OFFSET 0) AS d ON true
@@ -90,7 +91,7 @@ impl FollowerStore for PostgresInformation {
             .bind(i64::from(query.limit));
         let mut tx = self.database.write("list_followers").await?;
         let (found, keys) = (tx.fetch(page).await?, self.vault.keys());
-        let page = found.iter().map(|row| view_of(row, query.account.as_str(), &keys));
+        let page = found.iter().map(|row| view_of(row, (query.account.as_str(), now), &keys));
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());

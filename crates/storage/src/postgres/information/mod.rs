@@ -11,6 +11,7 @@ mod distribution;
 mod expansion;
 mod flow;
 mod follower;
+mod holder;
 mod list;
 mod load;
 mod review;

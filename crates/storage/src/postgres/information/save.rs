@@ -81,11 +81,14 @@ const TIE_CUSTOMERS: &str = "
 
 const TIES: &str = "
     INSERT INTO customer_information (official_account, follower, tie_id, customer_id, method, tie_time, expire_time,
-        suspended)
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[])
+        suspended, proved_time, silent_time, ask_time, doubt)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[],
+        $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
     ON CONFLICT (official_account, follower) DO UPDATE SET
         tie_id = excluded.tie_id, customer_id = excluded.customer_id, method = excluded.method,
-        tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
+        tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended,
+        proved_time = excluded.proved_time, silent_time = excluded.silent_time, ask_time = excluded.ask_time,
+        doubt = excluded.doubt";
 
 const INQUIRIES: &str = "
     INSERT INTO inquiry (official_account, follower, inquiry_id, company, subject, due_time)

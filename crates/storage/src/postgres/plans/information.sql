@@ -9,7 +9,8 @@ INSERT INTO dialogue
 SELECT 'zz', id, id, 0, 1, 1, 1, 0, 0, 0, 0, 4102444800000000, 0, NULL, '[]', NULL FROM crowd;
 
 INSERT INTO customer_information
-SELECT 'zz', id, id, 'C' || n, 'jpki', 0, 4102444800000000, false FROM crowd WHERE n % 2 = 0;
+SELECT 'zz', id, id, 'C' || n, 'jpki', 0, 4102444800000000, false, 0, 4102444800000000, 4102444800000000, NULL FROM crowd
+WHERE n % 2 = 0;
 
 INSERT INTO tied_customer SELECT 'zz', 'C' || n, id FROM crowd WHERE n % 2 = 0;
 

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::{SqliteCarrierStore, messages, unpack};
+use super::{SqliteCarrierStore, messages, numbers, unpack};
 use crate::{
     StoreError,
     carrier::{
         Action, ActionBatch, ActionStore, Applied, EncodeEvents,
-        ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named},
+        ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named, tenures_named},
     },
     sqlite::rows,
 };
@@ -101,6 +101,11 @@ async fn load(
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     load_accounts(connection, actions, ledger).await?;
+    let tenures = tenures_named(actions);
+    if !tenures.is_empty() {
+        let found = sqlx::query(numbers::TENURES).bind(rows(&tenures)?).fetch_all(&mut *connection).await;
+        found.map_err(StoreError::during(NAME))?.iter().try_for_each(|row| ledger.know_tenure(row))?;
+    }
     let Named { rooms, leaving, ids } = ledger.named(actions);
     load_following(connection, rooms, ledger).await?;
     ledger.messages = messages::find(connection, NAME, &ids.into_iter().collect::<Vec<_>>()).await?;
@@ -197,6 +202,13 @@ async fn write(
         .execute(&mut *connection)
         .await
         .map_err(&failed)?;
+    }
+    if !ledger.tenures.is_empty() {
+        sqlx::query(numbers::PUT_TENURES)
+            .bind(rows(&ledger.tenure_rows())?)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
     }
     messages::tell(connection, NAME, encode, &ledger.told()).await
 }

@@ -123,7 +123,7 @@ async fn fleets_of_followers(
         "SELECT json_group_array(json_array(numbers.msisdn, numbers.fleet_id))
          FROM jsonb_each(?2) AS asked
          CROSS JOIN subscriptions AS s ON s.msisdn = asked.value AND s.account_id = ?1 AND s.unfollowed_at IS NULL
-         CROSS JOIN numbers ON numbers.msisdn = s.msisdn",
+         CROSS JOIN numbers ON numbers.msisdn = s.msisdn AND numbers.released = 0",
     )
     .bind(key)
     .bind(rows(&receivers(candidates))?)

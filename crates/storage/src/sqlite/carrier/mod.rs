@@ -1,6 +1,6 @@
 //! The carrier store on SQLite.
 //!
-//! A file for each part of the trait: `lists`, `messages`, `actions`, `authority`, `outbox`. No rule stands here; what
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `authority`, `outbox`. No rule stands here; what
 //! actions do is decided by the ledger beside the trait. Surprising: payloads of a batch are bound as one blob that the
 //! statement cuts up, because a blob can't stand in the JSON that carries the rows.
 
@@ -8,6 +8,7 @@ mod actions;
 mod authority;
 mod lists;
 mod messages;
+mod numbers;
 mod outbox;
 
 use std::path::Path;

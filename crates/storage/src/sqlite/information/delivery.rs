@@ -14,13 +14,13 @@ use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 use super::{
     SqliteInformation,
     expansion::{ADVANCE_CURSOR, message},
-    tally,
+    holder, tally,
 };
 use crate::{
     StoreError,
     information::{
         changed::message_row,
-        claiming::{Learnings, Learnt, Next, Started, attempted, learn},
+        claiming::{CARRIER, Learnings, Learnt, Next, Started, attempted, learn, unreached},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
@@ -63,7 +63,7 @@ pub(super) const DUE: &str = "
     SELECT m.official_account, f.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
            f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled
+           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt
     FROM delivery AS m INDEXED BY delivery_due
     CROSS JOIN follower AS f ON f.number = m.number
     LEFT JOIN dialogue AS d ON d.number = m.number
@@ -79,7 +79,7 @@ pub(super) const WALKING: &str = "
 pub(super) const STANDING: &str = "
     SELECT f.official_account, f.follower, NULL, ?5, 0, 0, ?6, NULL, NULL, NULL, NULL,
            f.phone_number, f.following, NULL, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0, f.carrier, f.number
+           0, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.carrier, f.number
     FROM follower AS f
     LEFT JOIN customer_information AS t ON t.number = f.number
     LEFT JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = t.customer_id
@@ -114,6 +114,9 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
         (SELECT message_id FROM delivery INDEXED BY delivery_unconfirmed
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
+
+/// Where the number of a follower that is walked stands.
+const NUMBER: usize = CARRIER + 1;
 
 #[async_trait]
 impl DeliveryStore for SqliteInformation {
@@ -199,6 +202,7 @@ impl DeliveryStore for SqliteInformation {
             record.bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
             tally::store(&tally, &mut tx, TRANSACTION).await?;
         }
+        holder::refuse(&mut tx, TRANSACTION, (&unreached(results), &self.vault.keys()), now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(known)
     }
@@ -285,18 +289,18 @@ async fn walk(
             .fetch_all(&mut **tx)
             .await
             .map_err(&failed)?;
-        let taken = next.take(&page, 20)?.len();
+        let taken = next.take(&page, CARRIER)?.len();
         standing.extend(page.into_iter().take(taken));
-        after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(21))?;
+        after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(NUMBER))?;
     }
-    let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(21)?));
+    let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(NUMBER)?));
     let started = Started::walked(claim, &standing, message_of, keys)?;
     let mut made = Vec::with_capacity(standing.len());
     for (row, it) in standing.iter().zip(&started.moves) {
         let (tie, customer) =
             it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
         let message = Id::of(it.message_id.as_bytes());
-        let (number, carrier) = (row.int(21)?, row.text(20)?);
+        let (number, carrier) = (row.int(NUMBER)?, row.text(CARRIER)?);
         made.push((message, number, carrier, it.purpose, it.state, it.attempts, it.due_time, tie, customer));
     }
     sqlx::query(MAKE)

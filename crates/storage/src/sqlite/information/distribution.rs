@@ -73,7 +73,7 @@ pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution
 // The followers of the account, each with its tie and with the values for its customer.
 pub(super) const AUDIENCE: &str = "
     SELECT count(*),
-           coalesce(sum(v.customer_id IS NOT NULL AND t.suspended = 0 AND t.expire_time > ?3), 0),
+           coalesce(sum(v.customer_id IS NOT NULL AND t.suspended = 0 AND t.expire_time > ?3 AND t.silent_time > ?3), 0),
            coalesce(sum(t.customer_id IS NOT NULL AND v.customer_id IS NULL), 0),
            count(DISTINCT v.customer_id)
     FROM follower AS f
@@ -86,6 +86,7 @@ pub(super) const SAMPLES: &str = "
     CROSS JOIN customer_information AS t ON t.number = f.number
     CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
     WHERE f.official_account = ?1 AND f.following = 1 AND t.suspended = 0 AND t.expire_time > ?3
+        AND t.silent_time > ?3
     ORDER BY f.number LIMIT 3";
 
 #[async_trait]

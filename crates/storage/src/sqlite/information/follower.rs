@@ -38,7 +38,8 @@ pub(super) const ACQUISITIONS: &str = "
 
 pub(super) const PAGE: &str = "
     SELECT f.follower, f.phone_number, f.carrier, f.following, f.follow_time, coalesce(d.state, -1), d.state_time,
-        coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, 0)
+        coalesce(t.customer_id, d.proposed_customer), coalesce(d.reasons, '[]'), coalesce(t.suspended, 0),
+        t.tie_id, t.customer_id, t.expire_time, t.proved_time, t.silent_time, t.ask_time, t.doubt
     FROM follower AS f
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
@@ -98,7 +99,7 @@ impl FollowerStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         let keys = self.vault.keys();
-        let page = found.iter().map(|row| view_of(row, query.account.as_str(), &keys));
+        let page = found.iter().map(|row| view_of(row, (query.account.as_str(), now), &keys));
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
         let detail = format!("{}, {} followers after {after}", query.account, page.len());

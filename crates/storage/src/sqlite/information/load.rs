@@ -24,7 +24,8 @@ pub(super) const FOLLOWERS: &str = "
            r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
            r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
-            FROM subscription AS s WHERE s.number = f.number)
+            FROM subscription AS s WHERE s.number = f.number),
+           t.proved_time, t.silent_time, t.ask_time, t.doubt
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number

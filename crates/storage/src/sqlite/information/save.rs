@@ -58,15 +58,17 @@ pub(super) const DIALOGUES: &str = "
 
 pub(super) const TIES: &str = "
     INSERT INTO customer_information (number, official_account, tie_id, customer_id, method, tie_time, expire_time,
-        suspended)
+        suspended, proved_time, silent_time, ask_time, doubt)
     SELECT f.number, f.official_account, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6,
-        k.value ->> 7
+        k.value ->> 7, k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
     ON CONFLICT (number) DO UPDATE SET
         tie_id = excluded.tie_id, customer_id = excluded.customer_id, method = excluded.method,
-        tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended";
+        tie_time = excluded.tie_time, expire_time = excluded.expire_time, suspended = excluded.suspended,
+        proved_time = excluded.proved_time, silent_time = excluded.silent_time, ask_time = excluded.ask_time,
+        doubt = excluded.doubt";
 
 pub(super) const INQUIRIES: &str = "
     INSERT INTO inquiry (number, inquiry_id, company, subject, due_time)

@@ -10,8 +10,8 @@ use musubi_domain::{
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, review, save,
-    tally,
+    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, holder, list, load,
+    review, save, tally,
 };
 use crate::{
     Opened as _, StoreError,
@@ -200,7 +200,7 @@ async fn of_a_customers_ties_the_newest_stays_when_the_schema_allows_one() {
         SELECT concat_ws(' ', hex(f.follower), d.state, d.due_time IS NOT NULL, coalesce(t.customer_id, '-'), coalesce(f.former_customer, '-'))
         FROM follower AS f JOIN dialogue AS d USING (number) LEFT JOIN customer_information AS t USING (number) ORDER BY 1";
     let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
-    assert_eq!(stand, ["01 9 1 - C1", "02 5 0 C1 -", "03 7 1 - -"]);
+    assert_eq!(stand, ["01 9 1 - C1", "02 5 1 C1 -", "03 7 1 - -"]);
     assert_eq!(store.audits().await[2], "b bank 01 untied tie_0a one of several");
 }
 
@@ -302,6 +302,10 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         tally::MOVE,
         tally::MOVE_FOLLOWERS,
         follower::FUNNEL,
+        holder::DUE,
+        holder::CLAIM,
+        holder::CLAIMED,
+        holder::REFUSED,
     ] {
         let steps = plan(&store, statement).await;
         let scans =
@@ -317,6 +321,7 @@ async fn what_is_due_is_found_by_its_index() {
     for (statement, access) in [
         (flow::DUE, "d USING COVERING INDEX dialogue_due (due_time<?)"),
         (flow::CLAIM_INQUIRIES, "inquiry USING COVERING INDEX inquiry_due (company=? AND due_time<?)"),
+        (holder::DUE, "customer_information USING COVERING INDEX customer_information_ask (ask_time<?)"),
         (flow::FORGET, "inbox USING COVERING INDEX inbox_age (take_time<?)"),
         (
             delivery::DUE,
