@@ -17,6 +17,8 @@ mod durability;
 #[cfg(test)]
 mod flood;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod reviews;
 
 /// The folder of the program's samples.

@@ -10,10 +10,11 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 /// How long a proof is believed, in days, when nobody says.
 pub const DEFAULT_SILENT_DAYS: u16 = 30;
-/// How soon a carrier is asked again that doesn't know.
+/// The last part of the time in which a proof is believed: then the carrier is asked, so that no distribution has to wait for it. One that
+/// doesn't know is asked again after the same part of the time since the proof: ever more seldom.
+const TENTH: i32 = 10;
+/// How soon it is asked again at least.
 const ASKED_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// The last part of the time in which a proof is believed: then the carrier is asked, so that no distribution has to wait for it.
-const ASKED_IN_THE_LAST: i32 = 10;
 
 /// How long a proof is believed. Shorter than a carrier keeps a number back before it gives it away (45 days and more), or the number
 /// may be another's before anybody is asked.
@@ -95,7 +96,7 @@ impl Silence {
     #[must_use]
     pub fn proved(self, proved_time: Timestamp) -> Holder {
         let silent_time = later(proved_time, self.0);
-        let ahead = self.0 / ASKED_IN_THE_LAST;
+        let ahead = self.0 / TENTH;
         let ask_time = Some(silent_time.checked_sub(ahead).unwrap_or(silent_time));
         Holder { proved_time, silent_time, ask_time, doubt: None }
     }
@@ -105,7 +106,8 @@ impl Silence {
     #[must_use]
     pub fn answered(self, holder: &Holder, recycling: Recycling, asked: Timestamp) -> Answered {
         let doubted = |doubt| {
-            let ask_time = Some(later(asked, ASKED_AGAIN_AFTER));
+            let wait = asked.duration_since(holder.proved_time) / TENTH;
+            let ask_time = Some(later(asked, wait.max(ASKED_AGAIN_AFTER)));
             Answered::Stands(Holder { ask_time, ..holder.doubted(doubt, asked) })
         };
         match recycling {
@@ -187,7 +189,7 @@ mod tests {
             {
                 let Answered::Stands(waits) = answered(recycling) else { panic!("{recycling:?} ends it") };
                 assert!(waits.is_silent(day(28)), "{recycling:?}");
-                assert_eq!((waits.ask_time, waits.doubt), (Some(day(29)), Some(doubt)));
+                assert_eq!((waits.ask_time, waits.doubt), (Some(day(28) + DAY * 28 / 10), Some(doubt)));
                 assert_eq!(waits.proved_time, day(0), "the next question is about the same day");
             }
         }

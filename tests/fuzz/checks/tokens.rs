@@ -6,15 +6,19 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use musubi_domain::{
     id::{CarrierId, CustomerId, DialogueId, FollowerId, MessageId, OfficialAccountId, ReviewId},
     phone_number::PhoneNumber,
-    postback::TokenKey,
+    postback::{Tapped, TokenKey},
 };
 
 pub(super) fn hold(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let key = TokenKey::new(&[7; 32]).unwrap();
     for token in [text.to_string(), BASE64_URL_SAFE_NO_PAD.encode(data)] {
-        if let Some(postback) = key.open_postback(&token) {
-            assert_eq!(key.seal_postback(&postback), token, "a token has one spelling");
+        let again = key.open(&token).map(|tapped| match tapped {
+            Tapped::Postback(postback) => key.seal_postback(&postback),
+            Tapped::NotMe(tie) => key.seal_not_me(tie),
+        });
+        if let Some(again) = again {
+            assert_eq!(again, token, "a token has one spelling");
         }
         if let Some(nonce) = key.open_nonce(&token) {
             assert_eq!(key.seal_nonce(&nonce), token, "a token has one spelling");

@@ -1,4 +1,4 @@
-//! `musubi.carrier.v1`: official accounts and lists, messages, handsets, verification.
+//! `musubi.carrier.v1`: official accounts and lists, messages, numbers, handsets, verification.
 
 use musubi_domain::{
     Error,
@@ -7,11 +7,12 @@ use musubi_domain::{
 };
 use musubi_proto::{
     carrier::v1::{
-        Action, AuthenticateRequest, Authentication, FetchSubscriberListRequest, Follow, MessageDelivered,
-        MessageDisplayed, OutgoingMessage, Person, PutOfficialAccountRequest, ReceiveMessagesRequest,
-        RegisterPersonsRequest, RevokeMessagesRequest, SendDecision, SendMessagesRequest,
-        SubmitActionsRequest, SuggestionTapped, TextTyped, action::What,
+        Action, AuthenticateRequest, Authentication, CheckNumbersRequest, FetchSubscriberListRequest, Follow,
+        MessageDelivered, MessageDisplayed, NumberCheck, OutgoingMessage, Person, PutOfficialAccountRequest,
+        ReceiveMessagesRequest, RegisterPersonsRequest, RevokeMessagesRequest, SendDecision,
+        SendMessagesRequest, SubmitActionsRequest, SuggestionTapped, TextTyped, action::What,
         handset_service_client::HandsetServiceClient, message_service_client::MessageServiceClient,
+        number_service_client::NumberServiceClient,
         subscriber_list_service_client::SubscriberListServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -30,6 +31,7 @@ pub(super) async fn probe(world: &World, probes: &mut Probes) {
     lists(world, probes).await;
     sending(world, probes).await;
     revoking(world, probes).await;
+    numbers(world, probes).await;
     actions(world, probes).await;
     persons(world, probes).await;
     pages(world, probes).await;
@@ -202,6 +204,27 @@ async fn revoking(world: &World, probes: &mut Probes) {
         ("message_ids", InvalidArgument, |it| it.message_ids = vec![message_id(9)]),
     ];
     probes.ask(world, "RevokeMessages", &good, call, &table).await;
+}
+
+async fn numbers(world: &World, probes: &mut Probes) {
+    let client = NumberServiceClient::new(world.system.channel_of("information", KUMO));
+    let check = NumberCheck { msisdn: FOLLOWERS[0].0.to_owned(), specified_date: "2026-11-28".to_owned() };
+    let good = CheckNumbersRequest { checks: vec![check] };
+    let call = async |request| whole(client.clone().check_numbers(request).await);
+    fn second(request: &mut CheckNumbersRequest) -> &mut NumberCheck {
+        request.checks.push(request.checks[0].clone());
+        &mut request.checks[1]
+    }
+    let table: [Wrong<CheckNumbersRequest>; 7] = [
+        ("checks", InvalidArgument, |it| it.checks = vec![it.checks[0].clone(); 1_001]),
+        ("checks.msisdn", InvalidArgument, |it| second(it).msisdn.clear()),
+        ("checks.msisdn", InvalidArgument, |it| second(it).msisdn = NUMBER.to_owned()),
+        ("checks.specified_date", InvalidArgument, |it| second(it).specified_date.clear()),
+        ("checks.specified_date", InvalidArgument, |it| second(it).specified_date = "2026-11-31".to_owned()),
+        ("checks.specified_date", InvalidArgument, |it| second(it).specified_date = PERSONAL.to_owned()),
+        ("checks.specified_date", InvalidArgument, |it| second(it).specified_date = long(9_000)),
+    ];
+    probes.ask(world, "CheckNumbers", &good, call, &table).await;
 }
 
 async fn actions(world: &World, probes: &mut Probes) {

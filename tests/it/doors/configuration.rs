@@ -84,7 +84,7 @@ const COMPANY: [Wrong; 28] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 60] = [
+const INFORMATION: [Wrong; 62] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -128,6 +128,8 @@ const INFORMATION: [Wrong; 60] = [
     ("OFFICIAL_ACCOUNT__0__DISPLAY_NAME", &[""]),
     ("OFFICIAL_ACCOUNT__0__CARRIERS", WORD),
     ("OFFICIAL_ACCOUNT__0__TIE_DAYS", COUNT),
+    ("OFFICIAL_ACCOUNT__0__RENEW_DAYS", &["漏", "-1", "180", "99999999999999999999"]),
+    ("OFFICIAL_ACCOUNT__0__SILENT_DAYS", &["", "漏", "-1", "0", "366"]),
     ("OFFICIAL_ACCOUNT__0__MESSAGES_PER_SECOND", COUNT),
     ("OFFICIAL_ACCOUNT__0__TIME_ZONE", &["", "漏", "Asia/Nowhere"]),
     ("OFFICIAL_ACCOUNT__0__QUIET_HOURS", &["漏", "21:00", "25:00-08:00"]),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use musubi_domain::{
     Error,
+    content::SUGGESTIONS_LIMIT,
     error::shape,
     id::{CompanyId, CustomerId, DistributionId},
     template::Template,
@@ -49,6 +50,12 @@ pub(super) fn draft(
         let remedy = "say the same to everybody, and put variables into the individual message";
         return Err(Error::invalid("uniform.variables", "the uniform message has no values", remedy));
     }
+    let individual = request.individual.map(|individual| template(individual, "individual")).transpose()?;
+    if individual.as_ref().is_some_and(|individual| individual.suggestions().len() == SUGGESTIONS_LIMIT) {
+        let problem = format!("{SUGGESTIONS_LIMIT} suggestions");
+        let remedy = format!("give at most {}; one more says \"this is not me\"", SUGGESTIONS_LIMIT - 1);
+        return Err(Error::invalid("individual.suggestions", problem, remedy));
+    }
     Ok(NewDistribution {
         id,
         company,
@@ -56,13 +63,7 @@ pub(super) fn draft(
         request_id,
         digest,
         name: request.name,
-        templates: Templates {
-            uniform,
-            individual: request
-                .individual
-                .map(|individual| template(individual, "individual"))
-                .transpose()?,
-        },
+        templates: Templates { uniform, individual },
         start_time: optional(request.start_time, "start_time")?,
         expire_time: optional(request.expire_time, "expire_time")?,
         messages_per_second: request.messages_per_second,

@@ -72,7 +72,7 @@ async fn upload(
 #[tokio::test]
 async fn a_bad_draft_names_its_field() {
     type Edit = fn(&mut wire::CreateDistributionRequest);
-    let edits: [(Edit, ErrorKind, &str); 15] = [
+    let edits: [(Edit, ErrorKind, &str); 16] = [
         (|asked| asked.request_id = "1".to_owned(), ErrorKind::InvalidArgument, "request_id"),
         (|asked| asked.official_account = "power".to_owned(), ErrorKind::NotFound, "official_account"),
         (|asked| asked.official_account = "Bank!".to_owned(), ErrorKind::NotFound, "official_account"),
@@ -105,6 +105,14 @@ async fn a_bad_draft_names_its_field() {
             |asked| asked.individual.iter_mut().for_each(|individual| individual.text = "{name}".to_owned()),
             ErrorKind::InvalidArgument,
             "individual.variables[1].name",
+        ),
+        (
+            |asked| {
+                let button = asked.uniform.as_ref().unwrap().suggestions[0].clone();
+                asked.individual.iter_mut().for_each(|it| it.suggestions = vec![button.clone(); 11]);
+            },
+            ErrorKind::InvalidArgument,
+            "individual.suggestions",
         ),
         (|asked| asked.expire_time = Some(timestamp(start())), ErrorKind::InvalidArgument, "expire_time"),
         (|asked| asked.start_time = Some(timestamp(minute(60))), ErrorKind::InvalidArgument, "expire_time"),

@@ -48,7 +48,7 @@ use crate::{
 const DAYS: i64 = 240;
 const STEP: i64 = 2;
 /// On which days the company writes to everybody.
-const WRITES: [i64; 9] = [16, 46, 76, 106, 130, 154, 178, 206, 236];
+const WRITES: [i64; 6] = [16, 46, 90, 130, 178, 220];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a play came to.
@@ -331,7 +331,7 @@ async fn ten_thousand_lives_of_numbers_and_no_message_to_a_wrong_holder() {
     assert!(wrong.is_empty(), "{} to a wrong holder: {:?}", wrong.len(), &wrong[..wrong.len().min(9)]);
     let (got, due) = outcome.faithful;
     assert_eq!(got, due, "who keeps a number gets what is theirs");
-    assert!(due > 20_000, "{due}");
+    assert!(due > 15_000, "{due}");
     assert!(outcome.new_holders > 500, "{} new holders got their own", outcome.new_holders);
     assert!(right.values().sum::<usize>() > due);
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     customer::{MatchDecision, MatchOutcome},
     delivery::Purpose,
-    dialogue::{Dialogue, Effect, Event, transition},
+    dialogue::{Dialogue, Effect, Event, State, transition},
     eligibility::Tie,
     guess::{Axis, Count, allow},
     id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
@@ -144,6 +144,9 @@ impl Scene<'_> {
                 tie.tie.holder = holder;
                 match holder.doubt {
                     Some(doubt) if about.holder.doubt != Some(doubt) => {
+                        if doubt == Doubt::OutOfRange {
+                            self.ask_for_a_new_proof(work, key);
+                        }
                         self.audit(work, key, "tie suspended", format!("{id} {}", doubt.as_str()));
                     }
                     None if about.holder.doubt.is_some() => {
@@ -395,6 +398,14 @@ impl Scene<'_> {
         let id = DialogueId::derive(key.follower, turn);
         record.dialogue = Some(Dialogue::begin(id, turn, &self.account.rules, self.now));
         record.matched = Matched::default();
+    }
+
+    /// Nobody can say who has the number any more, but who has it: a new proof is asked for as soon as quiet hours allow.
+    fn ask_for_a_new_proof(&self, work: &mut Work, key: &FollowerKey) {
+        let dialogue = work.followers.get_mut(key).and_then(|record| record.dialogue.as_mut());
+        if let Some(dialogue) = dialogue.filter(|dialogue| dialogue.state == State::Confirmed) {
+            dialogue.due_time = Some(self.account.rules.quiet_hours.next_allowed(self.now));
+        }
     }
 
     /// All that was known of who had the number ends, and whoever has it now is asked afresh.

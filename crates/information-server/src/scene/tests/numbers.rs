@@ -87,6 +87,18 @@ fn an_answer_that_says_nothing_suspends_and_the_one_that_it_is_the_same_resumes(
 }
 
 #[test]
+fn who_came_from_another_carrier_is_asked_for_a_new_proof_and_goes_on() {
+    let mut stage = Stage::tied();
+    let about = stage.to_ask();
+    stage.hear(&about, Recycling::OutOfRange, 28 * DAY);
+    let asked = stage.now + SignedDuration::from_secs(28 * DAY);
+    assert_eq!(stage.record().dialogue.as_ref().unwrap().due_time, Some(asked));
+    stage.now = asked;
+    stage.renew(MatchOutcome::Confirmed, "C1");
+    assert_eq!((stage.holder(), stage.state()), (Silence::of_days(30).proved(asked), State::Confirmed));
+}
+
+#[test]
 fn an_answer_has_no_effect_when_anything_became_of_the_tie_meanwhile() {
     let mut stage = Stage::tied();
     let about = stage.to_ask();
