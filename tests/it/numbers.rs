@@ -227,7 +227,7 @@ async fn who_has_a_number_next_and_who_is_not_the_customer_get_nothing_individua
             && story.unfollow_after.as_str().is_empty()
     });
     let [lost, other, ..] = confirmed.collect::<Vec<_>>()[..] else { panic!("two customers of the bank") };
-    let play = PlayStoriesRequest { stories: [lost, other].map(|story| story.clone().into()).into() };
+    let play = PlayStoriesRequest { stories: [lost, other].map(Into::into).into() };
     world.phones().play_stories(play).await.unwrap();
     for story in [lost, other] {
         world.until_shown(story, CONFIRMED, 1).await;

@@ -6,6 +6,7 @@
 mod handset;
 mod information;
 mod list_generation;
+mod numbers;
 mod rehearsal;
 mod restart;
 mod sending;
@@ -20,7 +21,7 @@ use musubi_proto::{
         Action, Follow, IncomingMessage, OutgoingMessage, PutOfficialAccountRequest, ReceiveMessagesRequest,
         ReceiveMessagesResponse, SendMessagesRequest, SendVerdict, SubmitActionsRequest, TextTyped, Unfollow,
         action::What, handset_service_client::HandsetServiceClient,
-        message_service_client::MessageServiceClient,
+        message_service_client::MessageServiceClient, number_service_client::NumberServiceClient,
         subscriber_list_service_client::SubscriberListServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -49,6 +50,7 @@ struct Carrier {
     run: JoinHandle<()>,
     lists: SubscriberListServiceClient<PeerChannel>,
     messages: MessageServiceClient<PeerChannel>,
+    numbers: NumberServiceClient<PeerChannel>,
     keys: VerificationServiceClient<PeerChannel>,
     handsets: HandsetServiceClient<PeerChannel>,
     pages: VerificationServiceClient<PeerChannel>,
@@ -90,6 +92,7 @@ impl Carrier {
             run: tokio::spawn(async { run.await.unwrap() }),
             lists: SubscriberListServiceClient::new(as_information.clone()),
             messages: MessageServiceClient::new(as_information.clone()),
+            numbers: NumberServiceClient::new(as_information.clone()),
             keys: VerificationServiceClient::new(as_information),
             handsets: HandsetServiceClient::new(as_terminal.open_ended()),
             pages: VerificationServiceClient::new(as_terminal.clone()),

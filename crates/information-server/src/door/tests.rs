@@ -16,8 +16,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use musubi_domain::{
     delivery::DeliveryState,
     dialogue::{Choice, Rules, State},
+    eligibility::Tie,
     guess::Limits,
-    id::{FollowerKeyring, MessageId, OfficialAccountId},
+    id::{FollowerKeyring, MessageId, OfficialAccountId, TieId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     postback::{Nonce, Postback, TokenKey},
@@ -35,7 +36,7 @@ use musubi_runtime::{Clock, ManualClock};
 use musubi_storage::{
     information::{
         FollowerKey, InformationStore,
-        flow::{FollowerRecord, Scope},
+        flow::{FollowerRecord, Scope, TieRecord},
     },
     sqlite::information::SqliteInformation,
 };

@@ -6,17 +6,24 @@
 mod lives;
 mod network;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
+use async_trait::async_trait;
 use jiff::SignedDuration;
 use musubi_domain::{
+    ErrorKind,
     customer::{GivenAccount, MatchDecision, MatchOutcome},
     dialogue::{Choice, Event, State},
     distribution::Command,
+    eligibility::Held,
     id::{CompanyId, DistributionId, FollowerKeyring, OfficialAccountId},
     identity::{AttestedIdentity, IdentityMethod},
     postback::TokenKey,
     review::Verdict,
+    silence::Doubt,
     template::{Template, Variable, VariableKind},
 };
 use musubi_runtime::{Clock as _, entropy};
@@ -26,6 +33,7 @@ use musubi_storage::{
         FollowerKey,
         distribution::{NewDistribution, Templates},
         flow::Work,
+        follower::FollowerQuery,
     },
 };
 use uuid::Uuid;
@@ -340,4 +348,71 @@ async fn ten_thousand_lives_of_numbers_and_no_message_to_a_wrong_holder() {
 async fn without_asking_carriers_messages_go_to_wrong_holders() {
     let outcome = Play::of(1_000, 365, false).await.run().await;
     assert!(outcome.truth.wrong.len() > 100, "{} to a wrong holder", outcome.truth.wrong.len());
+}
+
+/// A carrier that says what it is told to, and what it was asked.
+struct Says {
+    says: Mutex<Result<Vec<Recycling>, ErrorKind>>,
+    asked: Mutex<Vec<NumberCheck>>,
+}
+
+#[async_trait]
+impl NumberStatus for Says {
+    async fn check(&self, checks: &[NumberCheck]) -> Result<Vec<Recycling>, Error> {
+        self.asked.lock().unwrap().extend(checks);
+        self.says.lock().unwrap().clone().map_err(|kind| Error::new(kind, "as it was told", ""))
+    }
+}
+
+#[tokio::test]
+async fn a_carrier_that_does_not_answer_changes_nothing_and_is_asked_again() {
+    let world = World::new().await;
+    world.follow("bank", &[Some("C1"), Some("C2"), None]).await;
+    let kumo = Arc::new(Says { says: Mutex::new(Err(ErrorKind::Unavailable)), asked: Mutex::default() });
+    let ports: HashMap<_, Arc<dyn NumberStatus>> =
+        HashMap::from([("kumo".parse().unwrap(), Arc::clone(&kumo) as _)]);
+    let directory = Arc::clone(&world.directory);
+    let numbers = Numbers::new(world.store(), directory, world.clock(), signals(), ports);
+    let asked = || std::mem::take(&mut *kumo.asked.lock().unwrap());
+    let held = async || {
+        let query = FollowerQuery {
+            company: "bank".parse().unwrap(),
+            account: account(),
+            outcome: None,
+            after: None,
+            limit: 10,
+        };
+        let page = world.store().list_followers(&query, world.clock.now()).await.unwrap();
+        page.into_iter().map(|follower| follower.held).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers.ask_due().await.unwrap(), 0, "nobody is silent yet");
+
+    world.clock.advance(DAY * 28);
+    assert_eq!(numbers.ask_due().await.unwrap(), 2);
+    let checks = asked();
+    assert_eq!(checks.len(), 2, "who has no tie is not asked about");
+    assert!(checks.iter().all(|check| check.since.to_string() == "2026-11-23"), "the day of the proof");
+    assert_eq!(held().await, [None; 3], "nothing has happened");
+    assert_eq!(numbers.ask_due().await.unwrap(), 0, "not at once again");
+
+    // A server that is off, or a carrier that is away, for as long as it takes.
+    world.clock.advance(DAY * 2);
+    assert_eq!(held().await, [Some(Held::Silent(None)), Some(Held::Silent(None)), None]);
+    *kumo.says.lock().unwrap() = Ok(vec![Recycling::Same, Recycling::OutOfRange]);
+    assert_eq!(numbers.ask_due().await.unwrap(), 2);
+    assert_eq!(asked().len(), 2);
+    let mut now = held().await;
+    now.sort_by_key(|held| held.map(Held::as_str));
+    assert_eq!(now, [None, None, Some(Held::Silent(Some(Doubt::OutOfRange)))]);
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_configured_no_more_is_asked_nothing_and_its_numbers_stay_silent() {
+    let world = World::new().await;
+    world.follow("bank", &[Some("C1")]).await;
+    let directory = Arc::clone(&world.directory);
+    let numbers = Numbers::new(world.store(), directory, world.clock(), signals(), HashMap::new());
+    world.clock.advance(DAY * 31);
+    assert_eq!(numbers.ask_due().await.unwrap(), 1);
+    assert_eq!(numbers.ask_due().await.unwrap(), 0);
 }

@@ -36,7 +36,7 @@ fn messages() -> Vec<(&'static str, IncomingMessage)> {
         ("account", step(vec![])),
         ("identity", step(vec![jpki(), carrier(), document()])),
         ("identity without jpki", step(vec![carrier()])),
-        ("confirmed", step(vec![button("連携を解除する", None)])),
+        ("confirmed", step(vec![button("連携を解除する", None), button("本人ではありません", None)])),
         ("again", step(vec![button("もう一度", None)])),
         ("two buttons", step(vec![button("甲", None), button("乙", None)])),
         ("question as transaction", message(TrafficType::Transaction, question_buttons())),

@@ -221,7 +221,7 @@ pub(super) fn message(kind: &str, msisdn: &str) -> IncomingMessage {
             button("カード", Some("https://jpki.kumo.example/v?n=secret")),
             button("暗証番号", Some("https://carrier.kumo.example/v?n=secret")),
         ],
-        "confirmed" => vec![button("連携を解除する", None)],
+        "confirmed" => vec![button("連携を解除する", None), button("本人ではありません", None)],
         _ => vec![],
     };
     let traffic_type =

@@ -97,6 +97,50 @@ async fn late_repeated_and_foreign_taps_change_nothing() {
 }
 
 #[tokio::test]
+async fn who_is_not_the_customer_says_so_with_one_tap_of_the_live_tie() {
+    let it = Fixture::new().await;
+    it.waiting_for_identity().await;
+    it.tell(&musubi_domain::dialogue::Event::Verified).await;
+    let scope = Scope { followers: vec![it.key()], ..Scope::default() };
+    let tie = |work: &mut musubi_storage::information::flow::Work| {
+        let record = work.followers.get_mut(&it.key()).unwrap();
+        let dialogue = record.dialogue.as_ref().unwrap();
+        let tie = Tie {
+            id: TieId::derive(dialogue.id),
+            customer_id: id("C1"),
+            suspended: false,
+            expire_time: Timestamp::MAX,
+            holder: Silence::of_days(30).proved(it.clock.now()),
+        };
+        record.tie = Some(TieRecord { tie, method: IdentityMethod::Jpki, tie_time: it.clock.now() });
+    };
+    it.store.work("tie", &scope, it.clock.now(), &mut { tie }).await.unwrap();
+    let matched = musubi_domain::customer::MatchOutcome::Confirmed;
+    it.tell(&musubi_domain::dialogue::Event::Matched(matched)).await;
+    let before = it.record().await.unwrap();
+    let live = before.tie.as_ref().unwrap().tie.id;
+    let forged = TokenKey::new(&[9; 32]).unwrap().seal_not_me(live);
+    let foreign = it.tokens.seal_not_me(TieId::from_bytes([7; 16]));
+    for wrong in [forged, foreign] {
+        assert_eq!(field(it.say(How::Postback(wrong)).await), "responded.postback");
+        assert_eq!(it.record().await.unwrap(), before);
+    }
+
+    let not_me = it.tokens.seal_not_me(live);
+    assert_eq!(it.say(How::Postback(not_me.clone())).await, Taken::Now);
+    let after = it.record().await.unwrap();
+    assert!(after.tie.is_none() && after.following);
+    assert_eq!(after.former_customer, Some(id("C1")));
+    assert_eq!(
+        after.dialogue.as_ref().map(|it| (it.state, it.turn)),
+        Some((State::Waiting, 1)),
+        "asked afresh"
+    );
+    assert_eq!(it.say(How::Postback(not_me)).await, Taken::Now, "once more is taken");
+    assert_eq!(it.record().await.unwrap(), after, "and has no effect");
+}
+
+#[tokio::test]
 async fn answers_of_strangers_are_refused() {
     let it = Fixture::new().await;
     assert_eq!(field(it.say(How::Text("1234567".to_owned())).await), "msisdn");

@@ -167,6 +167,13 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
         LEFT JOIN inquiry AS i USING (number) ORDER BY 1";
     let stand: Vec<String> = sqlx::query_scalar(STAND).fetch_all(store.database.read()).await.unwrap();
     assert_eq!(stand, ["01 0A 0B 1 0E", "02   0 C2 "]);
+    const HOLDER: &str = "
+        SELECT concat_ws(' ', proved_time, silent_time, ask_time, coalesce(doubt, '-')) FROM customer_information";
+    let holder: String = sqlx::query_scalar(HOLDER).fetch_one(store.database.read()).await.unwrap();
+    assert_eq!(
+        holder, "8 2592000000008 2332800000008 -",
+        "proved when it was made, and believed for thirty days"
+    );
     const WALKS: &str = "
         SELECT iif(f.follower IS NULL, '-', hex(f.follower)) FROM (SELECT cursor FROM revocation UNION ALL SELECT cursor FROM distribution) AS walk
         LEFT JOIN follower AS f ON f.number = walk.cursor";
