@@ -264,6 +264,14 @@ impl InquiryId {
     pub fn derive(dialogue: DialogueId, attempt: u32, made: Timestamp) -> Self {
         Self(sorted(made, Uuid::new_v5(&dialogue.0, format!("inquiry/{attempt}").as_bytes())))
     }
+
+    /// When it was made: when the identity was attested. To the millisecond; never after `now`, whatever an id says that was made before
+    /// ids had times.
+    #[must_use]
+    pub fn made(self, now: Timestamp) -> Timestamp {
+        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(millis).map_or(now, |made| made.min(now))
+    }
 }
 
 impl ReviewId {
@@ -376,6 +384,15 @@ mod tests {
         let early = DistributionId::new("2026-01-01T00:00:00Z".parse().unwrap(), [255; 10]);
         let late = DistributionId::new("2026-01-01T00:00:01Z".parse().unwrap(), [0; 10]);
         assert!(early < late);
+    }
+
+    #[test]
+    fn an_inquiry_knows_when_it_was_made() {
+        let dialogue = DialogueId::from_bytes([7; 16]);
+        let made: Timestamp = "2026-11-28T09:00:00.123Z".parse().unwrap();
+        let id = InquiryId::derive(dialogue, 1, made);
+        assert_eq!(id.made(Timestamp::MAX), made);
+        assert_eq!(InquiryId::from_bytes([0xff; 16]).made(made), made, "of no time that has been");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Tokens that come back from outside and must be ours: postbacks of buttons, and nonces of verifications.
 //!
 //! Each names a dialogue and a step and carries a keyed hash, so that a forged, late, repeated or foreign one is known for what
-//! it is. "This is not me" names the tie instead, because it is good for as long as the tie is, whatever was said since. Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for
-//! ever.
+//! it is. "This is not me" names the tie instead, because it is good for as long as the tie is, whatever was said since.
+//! Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for ever.
 
 use std::fmt;
 

@@ -4,8 +4,8 @@
 //! |---|---|---|---|---|
 //! | waiting | due | asked | question | S15 |
 //! | asked | B1 confirm | account asked | account | S18 |
-//! | asked | B2 no account | no account | | S17 |
-//! | asked | B3 decline | declined | | S17 |
+//! | asked | B2 no account | no account (untie) | | S17 |
+//! | asked | B3 decline | declined (untie) | | S17 |
 //! | asked | due | asked, or unanswered | question again | |
 //! | account asked | account given | identity asked | identity | S19 |
 //! | account asked | unreadable | account asked, or abandoned | account again, or not confirmed | |
@@ -29,6 +29,7 @@
 //! Every other pair has no effect. A person who answered is answered at once; what a review came to is told when quiet hours
 //! are over. Surprising: tapping a method of the identity message changes nothing; only the assertion that comes back does. And
 //! whoever renews keeps the tie meanwhile: what comes of the new proof either makes it last longer, or lets it end when it would have.
+//! So there may be a tie in any state but *ended*, and who says no unties it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -88,12 +89,10 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         (S::Asked, E::Chose(Choice::Confirm)) => {
             Some(from.asks(S::AccountAsked, RequestMessage::Account, Stage::Wants))
         }
-        (S::Asked, E::Chose(Choice::NoAccount)) => {
-            Some(from.to(S::NoAccount, Some(rules.ask_again_after)).reaching(Stage::Answered))
-        }
-        (S::Asked, E::Chose(Choice::Decline)) => {
-            Some(from.to(S::Declined, Some(rules.declined_for)).reaching(Stage::Answered))
-        }
+        (S::Asked, E::Chose(Choice::NoAccount)) => Some(
+            from.to(S::NoAccount, Some(rules.ask_again_after)).reaching(Stage::Answered).and(Effect::Untie),
+        ),
+        (S::Asked, E::Chose(Choice::Decline)) => Some(from.unties().reaching(Stage::Answered)),
 
         (S::AccountAsked, E::AccountGiven(given)) => {
             let mut next = from.asks(S::IdentityAsked, RequestMessage::Identity, Stage::AccountGiven);
@@ -340,8 +339,6 @@ mod tests {
         let confirm = Event::Chose(Choice::Confirm);
         check(S::Waiting, &Event::Due, S::Asked, Some(M::Question), None);
         check(S::Asked, &confirm, S::AccountAsked, Some(M::Account), None);
-        check(S::Asked, &Event::Chose(Choice::NoAccount), S::NoAccount, None, None);
-        check(S::Asked, &Event::Chose(Choice::Decline), S::Declined, None, None);
         check(S::AccountAsked, &Event::AccountGiven(given()), S::IdentityAsked, Some(M::Identity), None);
         check(S::AccountAsked, &Event::Unreadable, S::AccountAsked, Some(M::AccountAgain), None);
         check(S::IdentityAsked, &Event::Verified, S::Matching, None, Some(Effect::Inquire));
@@ -352,6 +349,8 @@ mod tests {
         check(S::Matching, &matched(MatchOutcome::Review), S::Review, Some(M::NotConfirmed), None);
         check(S::Rejected, &Event::Chose(Choice::TryAgain), S::AccountAsked, Some(M::Account), None);
         let untie = Some(Effect::Untie);
+        check(S::Asked, &Event::Chose(Choice::NoAccount), S::NoAccount, None, untie);
+        check(S::Asked, &Event::Chose(Choice::Decline), S::Declined, None, untie);
         check(S::Confirmed, &Event::Chose(Choice::Untie), S::Declined, None, untie);
         check(S::Confirmed, &Event::Due, S::Confirmed, Some(M::Renewal), None);
         check(S::Confirmed, &Event::Chose(Choice::Renew), S::AccountAsked, Some(M::Account), None);

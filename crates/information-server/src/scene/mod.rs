@@ -255,7 +255,7 @@ impl Scene<'_> {
         let effect = self.tell(work, key, &Event::Matched(decision.outcome));
         let mut renewed = false;
         if let (Some(Some(Effect::Tie)), Some(customer_id)) = (effect, decision.customer_id.clone()) {
-            renewed = self.tie(work, key, customer_id, inquiry.identity.method);
+            renewed = self.tie(work, key, customer_id, (inquiry.identity.method, inquiry.id));
         } else {
             self.doubt(work, key);
         }
@@ -279,13 +279,14 @@ impl Scene<'_> {
         self.audit(work, key, action, format!("{} {}", inquiry.id, decision.reasons.join(" ")));
     }
 
-    /// Ties the customer; the tie to the same one is renewed, and stays the tie that it was. Gives whether it is.
+    /// Ties the customer by what was proved in an inquiry, however long ago that was; the tie to the same customer is renewed, and stays
+    /// the tie that it was. Gives whether it is.
     fn tie(
         &self,
         work: &mut Work,
         key: &FollowerKey,
         customer_id: CustomerId,
-        method: IdentityMethod,
+        (method, proof): (IdentityMethod, InquiryId),
     ) -> bool {
         let Some(record) = work.followers.get_mut(key) else { return false };
         let Some(dialogue) = &record.dialogue else { return false };
@@ -303,7 +304,7 @@ impl Scene<'_> {
                 customer_id,
                 suspended: false,
                 expire_time: self.now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
-                holder: self.account.silence.proved(self.now),
+                holder: self.account.silence.proved(proof.made(self.now)),
             },
             method,
             tie_time: self.now,

@@ -113,7 +113,7 @@ impl Scene<'_> {
             Said::Becomes(state) => state,
             Said::Again => return Ok(Reviewed { review: review.clone(), ended: None }),
         };
-        let (proposed, method) = (review.proposed_customer.clone(), review.method);
+        let (proposed, proof) = (review.proposed_customer.clone(), (review.method, review.inquiry));
         if verdict == Verdict::Approved && proposed.is_none() {
             let remedy = "reject it; the person may try again";
             let error = Error::new(ErrorKind::FailedPrecondition, "no customer is proposed", remedy);
@@ -130,7 +130,7 @@ impl Scene<'_> {
                         ended = Some(other.follower);
                     }
                     self.tell(work, key, &Event::Reviewed(verdict));
-                    self.tie(work, key, customer, method);
+                    self.tie(work, key, customer, proof);
                     self.audit(work, key, "tied", format!("{id} approved"));
                 }
             }

@@ -171,6 +171,20 @@ fn a_new_proof_that_shows_somebody_else_suspends_the_tie_and_is_for_people() {
 }
 
 #[test]
+fn who_says_no_in_a_later_dialogue_unties_what_is_left_of_an_earlier_one() {
+    for no in [Choice::Decline, Choice::NoAccount] {
+        let mut stage = Stage::tied();
+        stage.renew(MatchOutcome::Rejected, "C1");
+        stage.tell(&Event::Due);
+        assert_eq!(stage.state(), State::Waiting);
+        stage.tell(&Event::Due);
+        assert!(stage.record().tie.is_some(), "nobody has said no yet");
+        stage.tell(&Event::Chose(no));
+        assert!(stage.record().tie.is_none());
+    }
+}
+
+#[test]
 fn a_customer_who_moves_while_the_tie_is_renewed_leaves_it() {
     let mut stage = Stage::tied();
     stage.tell(&Event::Due);

@@ -84,6 +84,8 @@ fn an_approval_ties_and_says_so_and_a_rejection_says_that_it_could_not_be_confir
         (Purpose::Confirmed, 1, 1)
     );
     assert_eq!(stage.record().tie.as_ref().unwrap().method, IdentityMethod::Jpki);
+    let proved = stage.record().tie.as_ref().unwrap().tie.holder.proved_time;
+    assert_eq!(proved, stage.now, "a minute before the word was said");
 
     let mut stage = Stage::in_review();
     stage.say(Verdict::Rejected, "sato").unwrap();
