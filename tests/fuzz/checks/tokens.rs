@@ -1,4 +1,4 @@
-//! Short words from outside: postbacks, nonces, phone numbers, ids.
+//! Short words from outside: postbacks, nonces, days, phone numbers, ids.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -8,6 +8,7 @@ use musubi_domain::{
     phone_number::PhoneNumber,
     postback::{Tapped, TokenKey},
 };
+use musubi_proto::convert::carrier::specified_date;
 
 pub(super) fn hold(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -23,6 +24,9 @@ pub(super) fn hold(data: &[u8]) {
         if let Some(nonce) = key.open_nonce(&token) {
             assert_eq!(key.seal_nonce(&nonce), token, "a token has one spelling");
         }
+    }
+    if let Ok(day) = specified_date(&text) {
+        assert_eq!(day.to_string(), text, "a day has one spelling");
     }
     if let Ok(number) = text.parse::<PhoneNumber>() {
         assert_eq!(number.as_str(), text);

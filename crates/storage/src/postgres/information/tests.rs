@@ -1,19 +1,24 @@
 //! The conformance suite on PostgreSQL, and two that want the same follower. What its plans are is asked in `postgres/plans`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use musubi_domain::{
     delivery::DeliveryState,
     id::{DistributionId, MessageId},
+    silence::Doubt,
 };
 use sqlx::AssertSqlSafe;
+use tokio::time::timeout;
 
 use super::{PostgresInformation, expansion};
 use crate::{
     conformance::{information as facts, vault::vault},
     information::{
         FollowerKey,
-        delivery::{Claim, DeliveryStore as _},
+        delivery::{AttemptOutcome, Claim, DeliveryStore as _},
         flow::{FlowStore as _, FollowerRecord, Work},
+        holder::HolderStore as _,
     },
     postgres::testing::{self, Fresh},
     row::{Columns as _, Id},
@@ -153,4 +158,44 @@ async fn who_is_being_changed_is_left_for_later_and_known_to_be_due() {
     assert_eq!(second.attempts[0].key, keys[1]);
     assert_eq!(store.work_due(facts::at(0), 3, &mut move_on).await.unwrap(), 1);
     assert_eq!((moved.len(), moved.last()), (3, keys.get(1)));
+}
+
+/// A refusal and a change of the follower come one after the other, or one would undo what the other did to the tie.
+#[tokio::test]
+async fn a_refusal_waits_for_whoever_changes_the_follower_and_a_claim_of_holders_for_nobody() {
+    const BUSY: &str =
+        "SELECT FROM follower WHERE official_account = 'bank' AND follower = $1 FOR NO KEY UPDATE";
+    const PROVE: &str = "
+        UPDATE customer_information SET proved_time = 7, silent_time = 4102444800000000, ask_time = 0
+        WHERE official_account = 'bank' AND follower = $1";
+    const WAIT: Duration = Duration::from_millis(500);
+    let (store, _fresh) = open().await;
+    let keys = facts::keys("bank", 1..=2);
+    facts::follow(&store, "bank", 1..=2).await;
+    facts::tied(&store, "bank", &[(1, "C1"), (2, "C2")]).await;
+    facts::deliver(&store, &[facts::request(&keys[0], 0)]).await;
+    let started = facts::attempts(&store, facts::dialogues("bank"), 0).await;
+    for key in &keys {
+        let due = |record: &mut FollowerRecord| {
+            record.tie.as_mut().unwrap().tie.holder.ask_time = Some(facts::at(0));
+        };
+        facts::change(&store, key, due).await;
+    }
+
+    let mut busy = store.database.write("busy").await.unwrap();
+    let follower = Id::of(keys[0].follower.as_bytes());
+    busy.fetch(sqlx::query(BUSY).bind(follower)).await.unwrap();
+    let results = [facts::result(&started[0], AttemptOutcome::Unreachable)];
+    let mut refused = std::pin::pin!(store.record(&results, facts::at(5)));
+    assert!(timeout(WAIT, &mut refused).await.is_err());
+    busy.execute(sqlx::query(PROVE).bind(follower)).await.unwrap();
+    // The tie that is being changed is left for later.
+    let due = store.claim_holders(facts::at(1), facts::at(60), 10).await.unwrap();
+    assert_eq!(due.iter().map(|it| &it.key).collect::<Vec<_>>(), [&keys[1]]);
+    busy.commit().await.unwrap();
+    refused.await.unwrap();
+    let followers = facts::load(&store, keys.clone()).await;
+    let holder = followers[&keys[0]].tie.as_ref().unwrap().tie.holder;
+    assert_eq!((holder.proved_time.as_microsecond(), holder.doubt), (7, Some(Doubt::Refused)));
+    assert!(holder.is_silent(facts::at(5)));
 }
