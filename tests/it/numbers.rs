@@ -177,7 +177,7 @@ impl World {
     }
 
     /// Writes to everybody, with a message of their own for these.
-    async fn write(&self, name: &str, stories: [&Story; 2]) {
+    async fn write(&self, name: &str, stories: [&Story; 3]) {
         let mut distributions = DistributionServiceClient::new(self.bank());
         let variable = Variable { name: "customer".to_owned(), kind: VariableKind::Text.into() };
         let request = CreateDistributionRequest {
@@ -226,19 +226,26 @@ async fn who_has_a_number_next_and_who_is_not_the_customer_get_nothing_individua
             && story.expected == Expected::Confirmed
             && story.unfollow_after.as_str().is_empty()
     });
-    let [lost, other, ..] = confirmed.collect::<Vec<_>>()[..] else { panic!("two customers of the bank") };
-    let play = PlayStoriesRequest { stories: [lost, other].map(Into::into).into() };
+    let [lost, other, idle, ..] = confirmed.collect::<Vec<_>>()[..] else { panic!("three customers") };
+    let everybody = [lost, other, idle];
+    let play = PlayStoriesRequest { stories: everybody.map(Into::into).into() };
     world.phones().play_stories(play).await.unwrap();
-    for story in [lost, other] {
+    for story in everybody {
         world.until_shown(story, CONFIRMED, 1).await;
     }
 
-    // Both get theirs, with the button below it.
-    world.write("一", [lost, other]).await;
+    // One number is nobody's any more, and the carrier reaches nobody there. The others get theirs, with the button below it.
+    world.act(NEXT, idle, vec![What::Released(NumberReleased {})]).await;
+    world.write("一", everybody).await;
     world.until_shown(lost, &own(lost), 1).await;
     let message = world.until_shown(other, &own(other), 1).await;
     let button =
         message.content.unwrap().suggestions.into_iter().find(|button| button.text == NOT_ME).unwrap();
+
+    let not_found =
+        async || Some(world.follower(idle).await).filter(|it| it.held_reason == "number_not_found");
+    let held = until("the carrier was asked", not_found).await;
+    assert_eq!((held.customer_id, held.suspended), (customer(idle), true));
 
     // One tap, and whoever taps is asked afresh.
     let tap = SuggestionTapped {
@@ -257,28 +264,36 @@ async fn who_has_a_number_next_and_who_is_not_the_customer_get_nothing_individua
     let gone = vec![What::Released(NumberReleased {}), What::Assigned(NumberAssigned {})];
     world.act(NEXT, lost, gone).await;
     world.clock.advance(DAY * 30);
-    world.write("二", [lost, other]).await;
+    world.act(NEXT, idle, vec![What::Assigned(NumberAssigned {})]).await;
+    world.write("二", everybody).await;
     world.until_shown(other, &format!("{UNIFORM} 二"), 1).await;
 
     let receive = ReceiveMessagesRequest { fleet: NEXT.to_owned() };
     let mut messages = world.network().receive_messages(receive).await.unwrap().into_inner();
     let mut got: Vec<IncomingMessage> = Vec::new();
-    let texts = |got: &[IncomingMessage]| {
-        got.iter().map(|message| message.content.as_ref().unwrap().text.clone()).collect::<Vec<_>>()
+    let texts = |got: &[IncomingMessage], story: &Story| {
+        let own = got.iter().filter(|message| message.msisdn == story.phone_number);
+        own.map(|message| message.content.as_ref().unwrap().text.clone()).collect::<Vec<_>>()
     };
-    while !texts(&got).contains(&format!("{UNIFORM} 二"))
-        || !texts(&got).iter().any(|it| it.starts_with(QUESTION))
-    {
+    // Both who have the numbers now get what everybody gets, and are asked for themselves.
+    let has_all = |got: &[IncomingMessage], story: &Story| {
+        let texts = texts(got, story);
+        texts.contains(&format!("{UNIFORM} 二")) && texts.iter().any(|text| text.starts_with(QUESTION))
+    };
+    while ![lost, idle].iter().all(|story| has_all(&got, story)) {
         let next = tokio::time::timeout(PATIENCE, messages.message()).await;
-        let more = next.unwrap_or_else(|_| panic!("only {:?}", texts(&got))).unwrap().unwrap().messages;
-        let delivered =
-            more.iter().map(|it| What::Delivered(MessageDelivered { message_id: it.message_id.clone() }));
-        world.act(NEXT, lost, delivered.collect()).await;
-        got.extend(more);
+        let more = next.unwrap_or_else(|_| panic!("only {:?}", [lost, idle].map(|story| texts(&got, story))));
+        for message in more.unwrap().unwrap().messages {
+            let story = [lost, idle].into_iter().find(|it| it.phone_number == message.msisdn).unwrap();
+            let delivered = MessageDelivered { message_id: message.message_id.clone() };
+            world.act(NEXT, story, vec![What::Delivered(delivered)]).await;
+            got.push(message);
+        }
     }
-    assert!(!texts(&got).contains(&own(lost)), "{:?}", texts(&got));
-    let follower = world.follower(lost).await;
-    assert_eq!(follower.customer_id, "", "the tie is gone");
+    for story in [lost, idle] {
+        assert!(!texts(&got, story).contains(&own(story)), "{:?}", texts(&got, story));
+        assert_eq!(world.follower(story).await.customer_id, "", "the tie is gone");
+    }
     assert_eq!(world.shown(other).await.iter().filter(|it| is_individual(it, &own(other))).count(), 1);
     world.ticking.abort();
     world.cluster.stop().await.unwrap();
