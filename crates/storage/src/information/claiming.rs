@@ -36,7 +36,7 @@ fn source_bytes(source: &Source) -> &[u8] {
     }
 }
 
-/// Where the carrier of a follower that is walked stands.
+/// The column of the carrier of a follower that is walked.
 pub(crate) const CARRIER: usize = 24;
 
 /// A delivery that a claim moved.

@@ -115,7 +115,7 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
 
-/// Where the number of a follower that is walked stands.
+/// The column of the number of a follower that is walked.
 const NUMBER: usize = CARRIER + 1;
 
 #[async_trait]

@@ -1,7 +1,7 @@
 -- Who holds a tied number: proved when the tie was made, and believed for thirty days, as long as nobody sets another time; then its
 -- carrier is asked first. Programs of before may run beside this schema, but would send to silent numbers; so they may not.
 
-UPDATE schema_floor SET needs = 5;
+UPDATE schema_floor SET needs = greatest(needs, 5);
 
 ALTER TABLE customer_information
     ADD COLUMN proved_time BIGINT NOT NULL DEFAULT 0, -- when the holder was last shown to be the customer
