@@ -208,6 +208,13 @@ pub(crate) async fn guesses_are_counted_apart(store: &dyn Bench) {
         })
         .await;
     }
+    let give_back = |work: &mut Work| work.guesses.values_mut().for_each(|count| *count = Count::default());
+    unit(store, &scope, give_back).await;
+    unit(store, &scope, |work| {
+        let kept: Vec<_> = work.guesses.iter().collect();
+        assert_eq!(kept, [(&guesses[2], &Count::default())], "of what counts nothing a company's row stays");
+    })
+    .await;
 }
 
 /// The followers that are due now, and are not afterwards.

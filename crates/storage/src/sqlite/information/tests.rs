@@ -277,6 +277,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         save::END_INQUIRIES,
         save::TAKEN,
         save::GUESSES,
+        save::END_GUESSES,
         save::DELIVERIES,
         save::WITHDRAWN,
         save::ADDED,
