@@ -196,12 +196,13 @@ fn of_message(message: &MessageDescriptor, under: &str) -> Vec<String> {
     let mut ids = vec![];
     for field in message.fields() {
         let path = format!("{under}{}", field.name());
-        match field.kind() {
-            Kind::String | Kind::Bytes if is_id(&path) => ids.push(path),
-            Kind::Message(inner) if inner.package_name().starts_with("musubi.") => {
-                ids.extend(of_message(&inner, &format!("{path}.")));
+        let kind = field.kind();
+        if let Some(inner) = kind.as_message() {
+            if inner.package_name().starts_with("musubi.") {
+                ids.extend(of_message(inner, &format!("{path}.")));
             }
-            _ => {}
+        } else if [Kind::String, Kind::Bytes].contains(&kind) && is_id(&path) {
+            ids.push(path);
         }
     }
     ids
@@ -230,13 +231,10 @@ fn set(message: &mut DynamicMessage, path: &[&str], id: &str) -> bool {
     if !message.has_field(&field) {
         return false;
     }
-    match message.get_field_mut(&field) {
-        Value::Message(inner) => set(inner, &path[1..], id),
-        Value::List(items) => {
-            items.first_mut().and_then(Value::as_message_mut).is_some_and(|inner| set(inner, &path[1..], id))
-        }
-        _ => false,
-    }
+    let inner = message.get_field_mut(&field);
+    let inner =
+        if field.is_list() { inner.as_list_mut().and_then(|items| items.first_mut()) } else { Some(inner) };
+    inner.and_then(Value::as_message_mut).is_some_and(|inner| set(inner, &path[1..], id))
 }
 
 /// Replaces whatever the caller makes up, so that nothing is taken for a repetition.

@@ -362,7 +362,7 @@ pub(crate) async fn a_unit_tells_the_audit_and_the_acquisition(store: &dyn Bench
     let tied = format!("bank bank {} tied tie_1", "01".repeat(16));
     let lines = [tied, "bank - - list_promoted 5".to_owned()];
     assert_eq!(store.audits().await, [lines.clone(), lines].concat());
-    let overview = store.overview(&[named("bank")]).await.unwrap();
+    let overview = store.overview(&named("bank"), &[named("bank")]).await.unwrap();
     let added: Vec<_> = overview
         .acquisitions
         .iter()

@@ -137,7 +137,7 @@ impl DistributionStore for PostgresInformation {
             .collect::<Result<Vec<_>, StoreError>>()?;
         let customers: Vec<&str> = values.into_keys().collect();
         let distribution = Id::of(id.as_bytes());
-        let mut tx = self.database.write("put_values").await?;
+        let mut tx = self.database.write_for("put_values", company).await?;
         let state = read_one(&mut tx, LOCK, company, id).await?.state;
         if state != State::Draft {
             return Err(takes_no_values(state).into());
@@ -159,7 +159,7 @@ impl DistributionStore for PostgresInformation {
         command: Command,
         now: Timestamp,
     ) -> Result<Distribution, StoreError> {
-        let mut tx = self.database.write("command_distribution").await?;
+        let mut tx = self.database.write_for("command_distribution", company).await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
         let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
@@ -183,7 +183,7 @@ impl DistributionStore for PostgresInformation {
         company: &CompanyId,
         id: DistributionId,
     ) -> Result<Distribution, StoreError> {
-        read_one(&mut self.database.snapshot("get_distribution").await?, GET, company, id).await
+        read_one(&mut self.database.snapshot_for("get_distribution", company).await?, GET, company, id).await
     }
 
     async fn list_distributions(
@@ -192,7 +192,7 @@ impl DistributionStore for PostgresInformation {
         account: Option<&OfficialAccountId>,
         limit: u32,
     ) -> Result<Vec<Distribution>, StoreError> {
-        let mut tx = self.database.snapshot("list_distributions").await?;
+        let mut tx = self.database.snapshot_for("list_distributions", company).await?;
         let found = sqlx::query(LIST)
             .bind(company.as_str())
             .bind(account.map(OfficialAccountId::as_str))
@@ -220,7 +220,7 @@ impl DistributionStore for PostgresInformation {
         id: DistributionId,
         now: Timestamp,
     ) -> Result<Preview, StoreError> {
-        let mut tx = self.database.snapshot("preview_distribution").await?;
+        let mut tx = self.database.snapshot_for("preview_distribution", company).await?;
         let found = read_one(&mut tx, GET, company, id).await?;
         let of_audience = |sql: &'static str| {
             sqlx::query(sql).bind(found.account.as_str()).bind(Id::of(id.as_bytes())).bind(micros(now))
@@ -242,7 +242,7 @@ impl DistributionStore for PostgresInformation {
             values_without_follower: found.values.saturating_sub(matched),
             samples: samples.collect::<Result<_, _>>()?,
         };
-        let mut tx = self.database.write("preview_distribution").await?;
+        let mut tx = self.database.write_for("preview_distribution", company).await?;
         audit(&mut tx, &[line(company, "distribution_previewed", id)], now).await?;
         tx.commit().await?;
         Ok(preview)
@@ -251,7 +251,7 @@ impl DistributionStore for PostgresInformation {
 
 impl PostgresInformation {
     async fn create_once(&self, new: &NewDistribution, now: Timestamp) -> Result<Distribution, StoreError> {
-        let mut tx = self.database.write("create_distribution").await?;
+        let mut tx = self.database.write_for("create_distribution", &new.company).await?;
         let same = sqlx::query(SAME_REQUEST).bind(new.company.as_str()).bind(new.request_id);
         if let Some(row) = tx.fetch_optional(same).await? {
             if row.bytes(1)? != &new.digest[..] {

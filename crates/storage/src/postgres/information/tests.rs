@@ -111,7 +111,7 @@ impl facts::Bench for PostgresInformation {
     }
 }
 
-async fn open() -> (PostgresInformation, Fresh) {
+pub(super) async fn open() -> (PostgresInformation, Fresh) {
     let (options, fresh) = testing::fresh("information", PostgresInformation::MIGRATIONS).await;
     (PostgresInformation::open(&options, vault("")).await.unwrap(), fresh)
 }

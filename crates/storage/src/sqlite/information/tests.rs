@@ -302,6 +302,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         list::DISCARDED,
         tally::MOVE,
         tally::MOVE_FOLLOWERS,
+        follower::OWN_ACCOUNTS,
         follower::FUNNEL,
     ] {
         let steps = plan(&store, statement).await;
