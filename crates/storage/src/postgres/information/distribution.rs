@@ -160,6 +160,7 @@ impl DistributionStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<Distribution, StoreError> {
         let mut tx = self.database.write_for("command_distribution", company).await?;
+        hold(&mut tx, id, Hold::Commanding).await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
         let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
@@ -280,6 +281,26 @@ impl PostgresInformation {
         tx.commit().await?;
         Ok(made)
     }
+}
+
+/// As what somebody holds a distribution until their transaction ends.
+pub(super) enum Hold {
+    /// Starts attempts of it: so do others beside.
+    Running,
+    /// Commands it: nobody starts attempts meanwhile, so that none starts after a pause or a cancel was acknowledged.
+    Commanding,
+}
+
+/// Waits for whoever holds it otherwise, in turn, so that a claim after the other keeps no command away. It is the first thing that a
+/// transaction waits for. No lock of the row: claims advance it themselves, and theirs would overtake a command that waits.
+pub(super) async fn hold(tx: &mut Tx, id: DistributionId, hold: Hold) -> Result<(), StoreError> {
+    let [.., a, b, c, d, e, f, g, h] = *id.as_bytes();
+    let key = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let lock = match hold {
+        Hold::Running => "SELECT pg_advisory_xact_lock_shared($1)",
+        Hold::Commanding => "SELECT pg_advisory_xact_lock($1)",
+    };
+    tx.fetch_one(sqlx::query(lock).bind(key)).await.map(drop)
 }
 
 /// A company's distribution with its counts.

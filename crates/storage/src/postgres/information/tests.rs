@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use musubi_domain::{
     delivery::DeliveryState,
+    distribution::{Command, State},
     id::{DistributionId, MessageId},
 };
 use sqlx::AssertSqlSafe;
@@ -12,7 +13,8 @@ use crate::{
     conformance::{information as facts, vault::vault},
     information::{
         FollowerKey,
-        delivery::{Claim, DeliveryStore as _},
+        delivery::{Claim, DeliveryStore as _, Source},
+        distribution::DistributionStore as _,
         flow::{FlowStore as _, FollowerRecord, Work},
     },
     postgres::testing::{self, Fresh},
@@ -153,4 +155,44 @@ async fn who_is_being_changed_is_left_for_later_and_known_to_be_due() {
     assert_eq!(second.attempts[0].key, keys[1]);
     assert_eq!(store.work_due(facts::at(0), 3, &mut move_on).await.unwrap(), 1);
     assert_eq!((moved.len(), moved.last()), (3, keys.get(1)));
+}
+
+/// A claim that is under way is waited for, and none that comes later starts anything.
+#[tokio::test]
+async fn no_attempt_starts_after_a_pause_was_acknowledged() {
+    const COUNTS: &str = "LOCK TABLE delivery_tally IN SHARE MODE";
+    const WAITS: &str = "
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let (store, _fresh) = open().await;
+    facts::follow(&store, "bank", 1..=4).await;
+    let id = facts::distribute(&store, "bank", 1, &[]).await;
+    let claim = Claim { limit: 2, ..facts::claim(Source::Distribution(id), 0) };
+    // It has started its attempts, and waits to count them.
+    let mut counts = store.database.write("busy").await.unwrap();
+    counts.execute(sqlx::query(COUNTS)).await.unwrap();
+    let claiming = tokio::spawn({
+        let (store, claim) = (store.clone(), claim.clone());
+        async move { store.claim(&claim).await.unwrap() }
+    });
+    let waiting =
+        async || sqlx::query_scalar::<_, i64>(WAITS).fetch_one(store.database.read()).await.unwrap();
+    let soon = std::time::Duration::from_millis(10);
+    while waiting().await < 1 {
+        tokio::time::sleep(soon).await;
+    }
+    let pausing = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let bank = facts::named("bank");
+            store.command_distribution(&bank, id, Command::Pause, facts::at(1)).await.unwrap()
+        }
+    });
+    while waiting().await < 2 && !pausing.is_finished() {
+        tokio::time::sleep(soon).await;
+    }
+    assert!(!pausing.is_finished(), "it was acknowledged while a claim was under way");
+    counts.commit().await.unwrap();
+    assert_eq!(claiming.await.unwrap().attempts.len(), 2);
+    assert_eq!(pausing.await.unwrap().state, State::Paused);
+    assert_eq!(store.claim(&claim).await.unwrap().attempts.len(), 0);
 }
