@@ -4,9 +4,13 @@
 //! The tables start the servers, so this holds the doors to the tables; whether a table says what it should is for its reader.
 //! Surprising: a call that is allowed here asks for nothing, and what it is answered with doesn't matter.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::Duration,
+};
 
-use musubi_domain::caller::{Caller, MayCall};
+use musubi_domain::caller::{Caller, MayCall, Role};
 use musubi_proto::callers;
 use musubi_runtime::{
     Clock as _, SystemClock,
@@ -16,9 +20,7 @@ use musubi_runtime::{
         authority::{Authority, Validity},
     },
 };
-use musubi_tests::processes::{
-    INFORMATION, Kind, Layout, OPERATOR, SECOND_OPERATOR, Stored, System, program,
-};
+use musubi_tests::processes::{INFORMATION, Kind, Layout, OPERATOR, OPERATORS, Stored, System, program};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -41,15 +43,15 @@ const NOWHERE: [&str; 3] = [
     "/musubi.information.v2.FollowerService/GetFunnel",
 ];
 
-/// A node, its table, and the callers whom it knows.
-fn nodes() -> [(&'static str, &'static [MayCall], Vec<Caller>); 4] {
-    let operators = |node| [OPERATOR, SECOND_OPERATOR].map(|person| Layout::operator(person, node));
-    let known = [BANK, GAS, KUMO, "nami"].map(Layout::party).to_vec();
+/// A node, its table, and the callers whom it knows, with the roles of its people.
+fn nodes() -> [(&'static str, &'static [MayCall], BTreeMap<Caller, &'static [Role]>); 4] {
+    let people = OPERATORS.map(|(person, roles)| (Layout::operator(person, BANK), roles));
+    let others = |callers: &[Caller]| callers.iter().map(|caller| (caller.clone(), &[][..])).collect();
     [
-        (BANK, callers::COMPANY, [&operators(BANK)[..], &[Caller::Information]].concat()),
-        (INFORMATION, callers::INFORMATION, known),
-        (KUMO, callers::CARRIER, vec![Caller::Information, Caller::Terminal]),
-        (PHONES, callers::TERMINAL, vec![Layout::operator(OPERATOR, PHONES)]),
+        (BANK, callers::COMPANY, people.into_iter().chain([(Caller::Information, &[][..])]).collect()),
+        (INFORMATION, callers::INFORMATION, others(&[BANK, GAS, KUMO, "nami"].map(Layout::party))),
+        (KUMO, callers::CARRIER, others(&[Caller::Information, Caller::Terminal])),
+        (PHONES, callers::TERMINAL, others(&[Layout::operator(OPERATOR, PHONES)])),
     ]
 }
 
@@ -58,9 +60,9 @@ fn everybody() -> Vec<Caller> {
     let named =
         ["company/nobody", "carrier/nobody", "company/aoba-bank/operator/mori", "terminal/operator/mori"];
     let nodes = [BANK, GAS, KUMO, "nami", INFORMATION, PHONES].map(Layout::party);
-    let people = [BANK, GAS].map(|company| Layout::operator(OPERATOR, company));
-    let phones = [Layout::operator(OPERATOR, PHONES), Layout::operator(SECOND_OPERATOR, BANK)];
-    nodes.into_iter().chain(people).chain(phones).chain(named.map(|name| name.parse().unwrap())).collect()
+    let people = OPERATORS.map(|(person, _)| Layout::operator(person, BANK));
+    let others = [GAS, PHONES].map(|node| Layout::operator(OPERATOR, node));
+    nodes.into_iter().chain(people).chain(others).chain(named.map(|name| name.parse().unwrap())).collect()
 }
 
 fn paths() -> Vec<String> {
@@ -109,9 +111,10 @@ async fn only_what_the_tables_allow_passes() {
         for caller in everybody() {
             let channel = system.channel_as(&caller, node);
             for path in paths() {
-                let is_known = known.contains(&caller);
+                let roles = known.get(&caller);
+                let is_known = roles.is_some();
                 let row = table.iter().find(|row| row.is_about(&path));
-                let may = is_known && row.is_some_and(|row| row.who.contains(&caller.kind()));
+                let may = row.zip(roles).is_some_and(|(row, roles)| row.allows(caller.kind(), roles));
                 if may {
                     // Tried last: what is allowed may have an effect.
                     passed.insert((node, caller.clone(), path));
@@ -124,7 +127,7 @@ async fn only_what_the_tables_allow_passes() {
                 }
             }
             let code = call(&channel, HEALTH).await;
-            let may = known.contains(&caller);
+            let may = known.contains_key(&caller);
             if (code == Code::Unauthenticated) == may {
                 faults.push(format!("{caller} asks for the health of {node}: {code:?}"));
             }
@@ -193,7 +196,8 @@ async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
         let address = endpoint.as_str().trim_start_matches("https://");
         // A caller for each row of the table, who would be let in with a certificate that is good.
         for row in table {
-            let caller = known.iter().find(|caller| row.who.contains(&caller.kind())).unwrap();
+            let allowed = |(caller, roles): &(&Caller, &&[Role])| row.allows(caller.kind(), roles);
+            let (caller, _) = known.iter().find(allowed).unwrap();
             for (kind, identity) in
                 unwelcome(&system, caller, &folder.path().join(row.service).join(row.methods[0]))
             {

@@ -1,10 +1,10 @@
 //! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use musubi_domain::{
     Error,
-    caller::Caller,
+    caller::{Caller, Role},
     id::{CompanyId, OperatorName},
     vault::MasterKeys,
 };
@@ -86,8 +86,8 @@ pub struct InformationConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallersConfig {
-    /// The company's operators, by the names that records show.
-    pub operators: Vec<OperatorName>,
+    /// The company's operators, by the names that records show, each with what they may do.
+    pub operators: BTreeMap<OperatorName, Vec<Role>>,
 }
 
 /// `[keys]`
@@ -181,16 +181,23 @@ impl Config {
         }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";
-            return Err(Error::invalid("callers.operators", problem, "write at least one name"));
+            let remedy = "write at least one name with its roles";
+            return Err(Error::invalid("callers.operators", problem, remedy));
+        }
+        if let Some((name, _)) = self.callers.operators.iter().find(|(_, roles)| roles.is_empty()) {
+            let remedy =
+                "give roles of viewer, editor, approver, auditor and administrator, or delete the name";
+            return Err(Error::invalid(format!("callers.operators.{name}"), "there is no role", remedy));
         }
         Ok(())
     }
 
     /// Who may call: the company's operators, and the information-management server.
     pub(crate) fn authenticator(&self) -> Authenticator {
-        let operators = self.callers.operators.iter();
-        let operators = operators.map(|name| Caller::CompanyOperator(self.company.clone(), name.clone()));
-        Authenticator::new(COMPANY, operators.chain([Caller::Information]))
+        let operators = self.callers.operators.iter().map(|(name, roles)| {
+            (Caller::CompanyOperator(self.company.clone(), name.clone()), roles.clone())
+        });
+        Authenticator::with_roles(COMPANY, operators.chain([(Caller::Information, Vec::new())]))
     }
 }
 

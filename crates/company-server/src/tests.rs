@@ -144,7 +144,7 @@ fn config(folder: &TempDir, peer: &Peer, settings: &str) -> Config {
     let database = folder.path().join("company.db");
     let file = format!(
         "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n\
-         tls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\ncallers.operators = ['sato', 'kato']\n\
+         tls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\ncallers.operators.sato = ['editor', 'approver', 'auditor', 'administrator']\n\
          {settings}\n[keys]\nmaster = ['{MASTER}']\n[information]\nendpoint = '{}'\n",
         database.display(),
         peer.endpoint,
@@ -158,7 +158,7 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("company.toml");
     let file = "company = 'tf-bank'\ntls = { certificate = 'a', key = 'a', authorities = 'a' }\n\
-                keys.master = ['the master key of all these tests']\ncallers.operators = ['佐藤 花子']\n";
+                keys.master = ['the master key of all these tests']\ncallers.operators = { '佐藤 花子' = ['editor'] }\n";
     std::fs::write(&path, file).unwrap();
     let error = Config::load(Some(&path)).unwrap_err().to_string();
     assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");
@@ -168,7 +168,7 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
     type Spoil = fn(&mut Config);
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 10] = [
         ("keys.master", |config| config.keys.master.clear()),
         ("keys.epoch_days", |config| config.keys.epoch_days = 3651),
         ("keys.keep_days", |config| config.keys.keep_days = 0),
@@ -176,6 +176,7 @@ async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
         ("custody.lease", |config| config.custody.lease = std::time::Duration::from_secs(59)),
         ("import.most_rows", |config| config.import.most_rows = 0),
         ("callers.operators", |config| config.callers.operators.clear()),
+        ("callers.operators.sato", |config| config.callers.operators.values_mut().for_each(Vec::clear)),
         ("tls.certificate", |config| config.tls.certificate = "nowhere.pem".into()),
         ("tls.certificate", |config| config.company = "minato-power".parse().unwrap()),
     ];

@@ -48,6 +48,28 @@ pub enum CallerKind {
     Operator,
 }
 
+/// What an operator of a company may do; one may have several. The table of callers says which methods that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees counts and states, and nobody's data.
+    Viewer,
+    /// Prepares distributions.
+    Editor,
+    /// Decides: reviews, and that a distribution starts.
+    Approver,
+    /// Looks at everything, and changes nothing.
+    Auditor,
+    /// Keeps the customer master.
+    Administrator,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Viewer, Self::Editor, Self::Approver, Self::Auditor, Self::Administrator];
+}
+
 impl Caller {
     /// Its kind.
     #[must_use]
@@ -131,6 +153,8 @@ pub struct MayCall {
     pub methods: &'static [&'static str],
     /// Who may call them.
     pub who: &'static [CallerKind],
+    /// Of operators only those with one of these roles; none: all.
+    pub roles: &'static [Role],
 }
 
 impl MayCall {
@@ -140,6 +164,13 @@ impl MayCall {
         path.strip_prefix('/')
             .and_then(|path| path.split_once('/'))
             .is_some_and(|(service, method)| service == self.service && self.methods.contains(&method))
+    }
+
+    /// Whether it lets a party of this kind, with these roles if it is an operator.
+    #[must_use]
+    pub fn allows(&self, kind: CallerKind, roles: &[Role]) -> bool {
+        let has_role = || self.roles.is_empty() || roles.iter().any(|role| self.roles.contains(role));
+        self.who.contains(&kind) && (kind != CallerKind::Operator || has_role())
     }
 }
 
@@ -180,10 +211,24 @@ mod tests {
 
     #[test]
     fn a_row_is_about_its_own_methods_only() {
-        let row = MayCall { service: "a.v1.B", methods: &["Get"], who: &[CallerKind::Company] };
+        let row = MayCall { service: "a.v1.B", methods: &["Get"], who: &[CallerKind::Company], roles: &[] };
         assert!(row.is_about("/a.v1.B/Get"));
         for other in ["/a.v1.B/Put", "/a.v1.C/Get", "a.v1.B/Get", "/a.v1.B", "/a.v1.B/Get/", "//a.v1.B/Get"] {
             assert!(!row.is_about(other), "{other}");
         }
+    }
+
+    #[test]
+    fn operators_need_one_of_the_roles_and_nobody_else_does() {
+        let who = &[CallerKind::Company, CallerKind::Operator];
+        let row =
+            MayCall { service: "a.v1.B", methods: &["Get"], who, roles: &[Role::Editor, Role::Auditor] };
+        assert!(row.allows(CallerKind::Company, &[]));
+        assert!(!row.allows(CallerKind::Carrier, &Role::ALL));
+        for role in Role::ALL {
+            assert_eq!(row.allows(CallerKind::Operator, &[role]), row.roles.contains(&role), "{role:?}");
+        }
+        assert!(!row.allows(CallerKind::Operator, &[]));
+        assert!(MayCall { roles: &[], ..row }.allows(CallerKind::Operator, &[]));
     }
 }

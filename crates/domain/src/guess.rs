@@ -88,10 +88,10 @@ impl Count {
         }
     }
 
-    /// The try was no wrong guess.
+    /// The try was no wrong guess. A window without one has not begun.
     #[must_use]
-    pub const fn refund(self) -> Self {
-        Self { charged: self.charged.saturating_sub(1), ..self }
+    pub fn refund(self) -> Self {
+        if self.charged > 1 { Self { charged: self.charged - 1, ..self } } else { Self::default() }
     }
 }
 
@@ -153,6 +153,7 @@ mod tests {
     #[test]
     fn a_refund_undoes_a_charge() {
         assert_eq!(charged(3).refund().charged, 2);
-        assert_eq!(Count::default().refund().charged, 0);
+        assert_eq!(charged(1).refund(), Count::default());
+        assert_eq!(Count::default().refund(), Count::default());
     }
 }

@@ -1,16 +1,24 @@
 //! Who may call what: one table for each node, and what stands in none is denied.
 //!
 //! The door of each server reads its table before any handler; the tests of the door are made of it. A node adds to it whom it
-//! knows by name: a company server admits the operators of its own configuration, no other company's.
+//! knows by name: a company server admits the operators of its own configuration, no other company's, each with their roles.
 
 use musubi_domain::caller::{
     CallerKind::{self, Carrier, Company, Information, Operator, Terminal},
     MayCall,
+    Role::{self, Administrator, Approver, Auditor, Editor},
 };
 
 const fn row(service: &'static str, methods: &'static [&'static str], who: &'static [CallerKind]) -> MayCall {
-    MayCall { service, methods, who }
+    MayCall { service, methods, who, roles: &[] }
 }
+
+/// A company's people with one of these roles.
+const fn people(service: &'static str, methods: &'static [&'static str], roles: &'static [Role]) -> MayCall {
+    MayCall { service, methods, who: &[Operator], roles }
+}
+
+const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
 mod tables {
@@ -18,15 +26,18 @@ mod tables {
 
     /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
     pub const COMPANY: &[MayCall] = &[
-        row("musubi.company.v1.CustomerService",
-            &["ImportCustomers", "ListCustomers", "GetCustomer", "EntrustMaster", "PurgeMaster"], &[Operator]),
+        people("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster", "PurgeMaster"], &[Administrator]),
+        people("musubi.company.v1.CustomerService", &["ListCustomers", "GetCustomer"], &[Editor, Approver, Auditor, Administrator]),
         row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
-        row("musubi.information.v1.FollowerService", &["GetFunnel", "ListFollowers"], &[Operator]),
-        row("musubi.information.v1.ReviewService",
-            &["ListReviews", "GetReview", "ApproveReview", "RejectReview"], &[Operator]),
-        row("musubi.information.v1.DistributionService",
-            &["CreateDistribution", "UploadValues", "PreviewDistribution", "StartDistribution", "PauseDistribution",
-              "ResumeDistribution", "CancelDistribution", "GetDistribution", "ListDistributions"], &[Operator]),
+        people("musubi.information.v1.FollowerService", &["GetFunnel"], ALL),
+        people("musubi.information.v1.FollowerService", &["ListFollowers"], &[Editor, Approver, Auditor]),
+        people("musubi.information.v1.ReviewService", &["ListReviews", "GetReview"], &[Approver, Auditor]),
+        people("musubi.information.v1.ReviewService", &["ApproveReview", "RejectReview"], &[Approver]),
+        people("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues"], &[Editor]),
+        people("musubi.information.v1.DistributionService", &["PreviewDistribution"], &[Editor, Approver, Auditor]),
+        people("musubi.information.v1.DistributionService", &["StartDistribution", "ResumeDistribution"], &[Approver]),
+        people("musubi.information.v1.DistributionService", &["PauseDistribution", "CancelDistribution"], &[Editor, Approver, Administrator]),
+        people("musubi.information.v1.DistributionService", &["GetDistribution", "ListDistributions"], ALL),
     ];
 
     /// At the information-management server.
@@ -96,6 +107,13 @@ mod tests {
                 row.methods.iter().map(|method| format!("/{}/{method}", row.service)).collect::<Vec<_>>()
             });
             rows.for_each(|row| assert!(methods.contains(&row), "{row} at {node} is no method"));
+        }
+    }
+
+    #[test]
+    fn every_row_of_a_companys_people_says_for_which_roles() {
+        for row in COMPANY {
+            assert_eq!(row.who.contains(&Operator), !row.roles.is_empty(), "{row:?}");
         }
     }
 }

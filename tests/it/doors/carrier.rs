@@ -304,6 +304,20 @@ async fn actions(world: &World, probes: &mut Probes) {
         }),
     ];
     probes.ask(world, "SubmitActions", &good, call, &table).await;
+    let question = &world.questions[0];
+    let message_id = || question.message_id.clone();
+    let tap = &question.content.as_ref().unwrap().suggestions[2];
+    let acts = [
+        What::Delivered(MessageDelivered { message_id: message_id() }),
+        What::Displayed(MessageDisplayed { message_id: message_id() }),
+        tapped(message_id(), tap.postback.clone(), tap.text.clone()),
+    ];
+    for (batch, what) in (9..).zip(acts) {
+        let mut good = good.clone();
+        good.batch_id = Uuid::from_u128(batch).to_string();
+        good.actions[0].what = Some(what);
+        probes.ask(world, "SubmitActions", &good, call, &[]).await;
+    }
 
     let client = HandsetServiceClient::new(world.system.channel_of("phones", KUMO).open_ended());
     let good = ReceiveMessagesRequest { fleet: FLEET.to_owned() };

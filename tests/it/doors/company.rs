@@ -16,6 +16,7 @@ use musubi_proto::{
 };
 
 use super::{
+    ids::Chunks,
     probe::{NUMBER, Probes, Wrong, long, whole},
     world::{BANK, GAS, World},
 };
@@ -29,12 +30,14 @@ pub(super) async fn probe(world: &World, probes: &mut Probes) {
 async fn customers(world: &World, probes: &mut Probes) {
     let client = CustomerServiceClient::new(world.system.channel(BANK));
 
-    let good = vec![ImportCustomersRequest { dry_run: true, chunk: World::master(BANK) }];
-    let call = async |parts| whole(client.clone().import_customers(stream::iter(parts)).await);
-    let table: [Wrong<Vec<ImportCustomersRequest>>; 2] = [
-        ("chunk", InvalidArgument, |parts| parts[0].chunk = vec![b'a'; 256 * 1024 + 1]),
+    let good = Chunks(vec![ImportCustomersRequest { dry_run: true, chunk: World::master(BANK) }]);
+    let call = async |parts: Chunks<ImportCustomersRequest>| {
+        whole(client.clone().import_customers(stream::iter(parts.0)).await)
+    };
+    let table: [Wrong<Chunks<ImportCustomersRequest>>; 2] = [
+        ("chunk", InvalidArgument, |parts| parts.0[0].chunk = vec![b'a'; 256 * 1024 + 1]),
         ("chunk", InvalidArgument, |parts| {
-            *parts = vec![ImportCustomersRequest { dry_run: true, chunk: vec![b'\n'; 300_000] }; 2];
+            parts.0 = vec![ImportCustomersRequest { dry_run: true, chunk: vec![b'\n'; 300_000] }; 2];
         }),
     ];
     probes.ask(world, "ImportCustomers", &good, call, &table).await;

@@ -53,7 +53,7 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 28] = [
+const COMPANY: [Wrong; 29] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -65,7 +65,8 @@ const COMPANY: [Wrong; 28] = [
     ("DRAIN", WAIT),
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
-    ("CALLERS__OPERATORS__0", WORD),
+    ("CALLERS__OPERATORS__SATO", WORD),
+    ("CALLERS__OPERATORS__SATO__0", WORD),
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),

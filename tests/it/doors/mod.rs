@@ -2,13 +2,15 @@
 //! remedy, shows nothing of anybody, and changes nothing.
 //!
 //! The tables stand in a file for each node's contracts, and [`contract`] reads from the contracts themselves what the tables
-//! have to hold, so that a new field can't be forgotten. Surprising: "nothing" is meant to the byte. Before and after each call
+//! have to hold, so that a new field can't be forgotten. Ids need no table: [`ids`] replaces each by another company's, by none and by
+//! what is none. Surprising: "nothing" is meant to the byte. Before and after each call
 //! the files of all databases are compared; that works only while the nodes have nothing of their own to do.
 
 mod carrier;
 mod company;
 mod configuration;
 pub(super) mod contract;
+mod ids;
 mod information;
 mod probe;
 mod reviews;
@@ -30,6 +32,8 @@ async fn bad_input_is_refused_by_its_field_and_changes_nothing() {
     assert!(probes.faults.is_empty(), "{}", probes.faults.join("\n"));
     let missed: BTreeSet<_> = contract::fields().difference(&probes.fields).cloned().collect();
     assert!(missed.is_empty(), "fields that no probe has: {missed:#?}");
+    let missed: BTreeSet<_> = ids::all().difference(&probes.ids).cloned().collect();
+    assert!(missed.is_empty(), "ids that no probe has: {missed:#?}");
     for process in world.system.processes() {
         let said = process.said();
         assert!(!said.contains("panicked"), "{} said:\n{said}", process.name());

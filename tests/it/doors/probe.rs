@@ -8,7 +8,10 @@ use musubi_runtime::grpc::status::from_status;
 use musubi_tests::processes::Stored;
 use tonic::{Response, Status};
 
-use super::world::World;
+use super::{
+    ids::{self, Replaced, Request},
+    world::World,
+};
 
 /// A field, what its fault is answered with, and the edit that spoils it in a good request.
 pub(super) type Wrong<R> = (&'static str, ErrorKind, fn(&mut R));
@@ -17,6 +20,9 @@ pub(super) type Wrong<R> = (&'static str, ErrorKind, fn(&mut R));
 pub(super) const PERSONAL: &str = "漏";
 /// A number that is somebody's, and not written as E.164.
 pub(super) const NUMBER: &str = "09087654321";
+
+/// Stores what it refused as its answer, so that ids are replaced only where that trace is expected.
+const KEEPS_ITS_ANSWER: &str = "Authenticate";
 
 /// So many characters that are somebody's.
 pub(super) fn long(characters: usize) -> String {
@@ -28,14 +34,16 @@ pub(super) fn long(characters: usize) -> String {
 pub(super) struct Probes {
     /// Every field that had a probe, as `Method: path`.
     pub(super) fields: BTreeSet<String>,
+    /// Every id that had a probe, in the same way.
+    pub(super) ids: BTreeSet<String>,
     /// What went otherwise than it should.
     pub(super) faults: Vec<String>,
 }
 
 impl Probes {
     /// Asks `good`, which has to be taken, then each wrong variant of it, which has to be refused by its field and to change
-    /// nothing.
-    pub(super) async fn ask<R: Clone>(
+    /// nothing: those of the table, and with another's, no and a malformed id in the place of each id.
+    pub(super) async fn ask<R: Request>(
         &mut self,
         world: &World,
         method: &str,
@@ -48,7 +56,7 @@ impl Probes {
 
     /// The same for what is refused as an item: the batch's answer is stored, so that the same batch gets it again. That no
     /// item had an effect is seen in the nodes that would have learnt of it.
-    pub(super) async fn ask_leaving_a_trace<R: Clone>(
+    pub(super) async fn ask_leaving_a_trace<R: Request>(
         &mut self,
         world: &World,
         method: &str,
@@ -60,7 +68,7 @@ impl Probes {
         self.run(world, method, good, call, table, Some(at)).await;
     }
 
-    async fn run<R: Clone>(
+    async fn run<R: Request>(
         &mut self,
         world: &World,
         method: &str,
@@ -79,29 +87,41 @@ impl Probes {
         }
         let had_effect = world.system.stored() != idle;
         let mut before = elsewhere(if had_effect { world.system.quiet().await } else { idle });
-        for (row, (field, kind, spoil)) in table.iter().enumerate() {
-            let mut wrong = good.clone();
-            spoil(&mut wrong);
-            let answer = call(wrong).await;
-            let mut fault = fault(answer, field, *kind);
+        let mut look = async |what: &str, field: &str, kind: Option<ErrorKind>, wrong: R| {
+            let mut fault = fault(call(wrong).await, field, kind);
             let after = elsewhere(world.system.stored());
             if after != before {
                 fault = Some(format!("it changed something, besides: {}", fault.unwrap_or_default()));
                 before = after;
             }
-            self.faults.extend(fault.map(|fault| format!("{method}, row {row}, {field}: {fault}")));
+            fault.map(|fault| format!("{method}, {what}, {field}: {fault}"))
+        };
+        for (row, (field, kind, spoil)) in table.iter().enumerate() {
+            let mut wrong = good.clone();
+            spoil(&mut wrong);
+            self.faults.extend(look(&format!("row {row}"), field, Some(*kind), wrong).await);
             self.fields.insert(format!("{method}: {field}"));
+        }
+        if trace.is_none() && method == KEEPS_ITS_ANSWER {
+            return;
+        }
+        for Replaced { path, whose, is_right, request } in ids::replaced(method, good, world) {
+            if !is_right {
+                self.faults.extend(look(&format!("{whose:?}"), &path, None, request).await);
+            }
+            self.ids.insert(format!("{method}: {path}"));
         }
     }
 }
 
-/// What is wrong with an answer to a request that is wrong in this field; none when it is as it should be.
-fn fault(answer: Result<(), Error>, field: &str, kind: ErrorKind) -> Option<String> {
+/// What is wrong with an answer to a request that is wrong in this field; none when it is as it should be. Any kind will do where
+/// none is said.
+fn fault(answer: Result<(), Error>, field: &str, kind: Option<ErrorKind>) -> Option<String> {
     let Err(error) = answer else { return Some("it is taken".to_owned()) };
     let shown = error.to_string();
     let what = if without_places(&error.field) != field {
         "another field is named"
-    } else if error.kind != kind {
+    } else if kind.is_some_and(|kind| error.kind != kind) {
         "it is of another kind"
     } else if error.problem.is_empty() || error.remedy.is_empty() {
         "it says too little"

@@ -1,5 +1,7 @@
 //! What the doors are tried on: every node as a process, two masters, a follower of each company who has been asked, two
-//! people whom the bank's operators have to look at, and then silence.
+//! people whom the bank's operators have to look at, one for the gas company's, and then silence.
+
+use std::collections::HashMap;
 
 use futures::stream;
 use musubi_proto::{
@@ -10,10 +12,13 @@ use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
     },
-    information::v1::{ListReviewsRequest, review_service_client::ReviewServiceClient},
+    information::v1::{
+        CreateDistributionRequest, ListReviewsRequest, Review, Template,
+        distribution_service_client::DistributionServiceClient, review_service_client::ReviewServiceClient,
+    },
     terminal::v1::{PlayStoriesRequest, terminal_service_client::TerminalServiceClient},
 };
-use musubi_terminal_simulator::story::Expected;
+use musubi_terminal_simulator::story::{Expected, Story};
 use musubi_tests::processes::{CARRIERS, System};
 
 /// The company that is asked, and the one whose master is entrusted; their official accounts have the same names.
@@ -29,6 +34,8 @@ pub(super) const FOLLOWERS: [(&str, &str); 2] = [("+818011110001", BANK), ("+818
 pub(super) struct World {
     pub(super) system: System,
     pub(super) questions: Vec<IncomingMessage>,
+    /// What the gas company has, by the name of the field that names such a thing.
+    of_gas: HashMap<&'static str, String>,
 }
 
 impl World {
@@ -42,9 +49,15 @@ impl World {
         follow(&system).await;
         let questions = questions(&system).await;
         until_reviewed(&system).await;
-        let world = Self { system, questions };
+        let of_gas = of_gas(&system, &questions[1]).await;
+        let world = Self { system, questions, of_gas };
         world.system.quiet().await;
         world
+    }
+
+    /// The gas company's, to one who is not.
+    pub(super) fn anothers(&self, field: &str) -> &str {
+        &self.of_gas[field]
     }
 
     /// A company's customer master, as a file.
@@ -75,21 +88,53 @@ async fn follow(system: &System) {
     handset.submit_actions(request).await.unwrap();
 }
 
-/// Plays two people of the bank whose matches its operators have to decide.
+/// Plays two people of the bank, and one of the gas company, whose matches operators have to decide.
 async fn until_reviewed(system: &System) {
     let stories = crate::sample_stories();
-    let two = stories.iter().filter(|story| {
-        let there = story.official_account == BANK && CARRIERS.contains(&story.carrier.as_str());
-        there && story.expected == Expected::Review
-    });
-    let stories: Vec<_> = two.take(2).map(Into::into).collect();
-    assert_eq!(stories.len(), 2);
+    let of = |account: &'static str, count| {
+        let waits = move |story: &&Story| {
+            let there = story.official_account == account && CARRIERS.contains(&story.carrier.as_str());
+            there && story.expected == Expected::Review
+        };
+        stories.iter().filter(waits).take(count)
+    };
+    let stories: Vec<_> = of(BANK, 2).chain(of(GAS, 1)).map(Into::into).collect();
+    assert_eq!(stories.len(), 3);
     let mut terminal = TerminalServiceClient::new(system.channel("phones"));
     terminal.play_stories(PlayStoriesRequest { stories }).await.unwrap();
-    let mut reviews = ReviewServiceClient::new(system.channel(BANK));
-    while reviews.list_reviews(ListReviewsRequest::default()).await.unwrap().into_inner().reviews.len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for (company, count) in [(BANK, 2), (GAS, 1)] {
+        while reviews(system, company).await.len() < count {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
     }
+}
+
+async fn reviews(system: &System, company: &str) -> Vec<Review> {
+    let mut reviews = ReviewServiceClient::new(system.channel(company));
+    reviews.list_reviews(ListReviewsRequest::default()).await.unwrap().into_inner().reviews
+}
+
+/// A draft, a review, a customer, a follower and a message of the gas company's.
+async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static str, String> {
+    let mut distributions = DistributionServiceClient::new(system.channel(GAS));
+    let draft = CreateDistributionRequest {
+        request_id: uuid::Uuid::from_u128(99).to_string(),
+        official_account: GAS.to_owned(),
+        name: "draft".to_owned(),
+        uniform: Some(Template { text: "お知らせ".to_owned(), ..Template::default() }),
+        ..CreateDistributionRequest::default()
+    };
+    let draft = distributions.create_distribution(draft).await.unwrap().into_inner().distribution.unwrap();
+    let suggestions = &question.content.as_ref().unwrap().suggestions;
+    HashMap::from([
+        ("official_account", GAS.to_owned()),
+        ("distribution_id", draft.distribution_id),
+        ("review_id", reviews(system, GAS).await.swap_remove(0).review_id),
+        ("customer_id", "H000001".to_owned()),
+        ("message_id", question.message_id.clone()),
+        ("msisdn", question.msisdn.clone()),
+        ("postback", suggestions[0].postback.clone()),
+    ])
 }
 
 /// The question that each follower was asked, in their order.

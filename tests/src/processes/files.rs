@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use musubi_domain::caller::Caller;
+use musubi_domain::caller::{Caller, Role};
 use musubi_runtime::{
     config::Endpoint,
     tls::{
@@ -61,6 +61,16 @@ const CONNECTIONS: u32 = 20;
 pub const OPERATOR: &str = "sato";
 /// Another person of a company.
 pub const SECOND_OPERATOR: &str = "kato";
+/// The people of a company, each with their roles: two with all, and one for each role alone.
+pub const OPERATORS: [(&str, &[Role]); 7] = [
+    (OPERATOR, &Role::ALL),
+    (SECOND_OPERATOR, &Role::ALL),
+    ("arai", &[Role::Viewer]),
+    ("endo", &[Role::Editor]),
+    ("goto", &[Role::Approver]),
+    ("hara", &[Role::Auditor]),
+    ("kubo", &[Role::Administrator]),
+];
 
 /// Where every node's files are and where it listens.
 #[derive(Clone, Debug)]
@@ -257,15 +267,17 @@ impl Layout {
 
     fn company(&self, company: &Company) -> String {
         let Company { id, matching, account_digits, branch_digits } = company;
+        let operators = OPERATORS.map(|(name, roles)| format!("{name} = {}", serde_json::json!(roles)));
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
-             {}callers.operators = ['{OPERATOR}', '{SECOND_OPERATOR}']\n\
+             {}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
             self.common(id),
+            operators.join(", "),
             self.information_endpoint(),
         )
     }

@@ -18,7 +18,7 @@ mod program;
 mod system;
 
 pub use self::{
-    files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATOR, SECOND_OPERATOR},
+    files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATOR, OPERATORS, SECOND_OPERATOR},
     postgres::Postgres,
     process::{Kind, Process},
     program::program,

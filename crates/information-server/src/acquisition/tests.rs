@@ -122,7 +122,8 @@ impl Stage {
     }
 
     async fn counted(&self) -> Acquisition {
-        let overview = self.world.store().overview(&["bank".parse().unwrap()]).await.unwrap();
+        let overview =
+            self.world.store().overview(&"bank".parse().unwrap(), &["bank".parse().unwrap()]).await.unwrap();
         overview.acquisitions.into_iter().next().unwrap()
     }
 }

@@ -46,7 +46,7 @@ impl Followers {
             named => vec![self.directory.own_account(company, named)?],
         };
         let ids: Vec<OfficialAccountId> = accounts.iter().map(|account| account.id.clone()).collect();
-        let overview = self.store.overview(&ids).await?;
+        let overview = self.store.overview(company, &ids).await?;
         Ok(wire::GetFunnelResponse {
             funnels: show_funnels(&accounts, overview.funnels),
             messages: show_messages(overview.messages),

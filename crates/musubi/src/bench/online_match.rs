@@ -13,7 +13,11 @@ use std::{
 
 use futures::future::try_join_all;
 use musubi_company_server as company;
-use musubi_domain::{Error, caller::Caller, id::InquiryId};
+use musubi_domain::{
+    Error,
+    caller::{Caller, Role},
+    id::InquiryId,
+};
 use musubi_proto::{
     company::v1::{Inquiry, MatchCustomersRequest, MatchOutcome, match_service_client::MatchServiceClient},
     r#type::v1::IdentityMethod,
@@ -126,7 +130,7 @@ fn configuration(world: &World, place: &Place) -> Result<Value, Error> {
         "database": place.configuration(),
         "information": { "endpoint": "https://127.0.0.1:9" },
         "tls": world.tls(&world.company_server())?,
-        "callers": { "operators": ["operator"] },
+        "callers": { "operators": { "operator": Role::ALL } },
         "keys": { "master": [world.master.expose()] },
         "account": { "account_digits": KEY_DIGITS, "branch_digits": 3 },
     }))

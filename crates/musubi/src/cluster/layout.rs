@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use musubi_domain::{
     Error,
-    caller::Caller,
+    caller::{Caller, Role},
     guess::Limits,
     id::{CarrierId, OperatorName},
 };
@@ -105,7 +105,7 @@ impl<'a> Layout<'a> {
             "database": self.database(&self.company_name(index)),
             "information": { "endpoint": self.information_endpoint() },
             "tls": self.authority.issue_temporary(&Caller::Company(company.company.clone()))?,
-            "callers": { "operators": [OPERATOR] },
+            "callers": { "operators": { OPERATOR: Role::ALL } },
             "keys": { "master": [master()] },
             "account": {
                 "account_digits": company.format.account_digits,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::Parser;
-use musubi_domain::{Error, ErrorKind, caller::Caller};
+use musubi_domain::{
+    Error, ErrorKind,
+    caller::{Caller, Role},
+};
 use musubi_proto::{
     callers::COMPANY,
     convert::content::timestamp,
@@ -60,7 +63,7 @@ impl Desk {
         let database = folder.path().join("company.db");
         let settings = format!(
             "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\ninformation.endpoint = 'https://127.0.0.1:1'\n\
-             callers.operators = ['sato']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n\
+             callers.operators.sato = ['editor', 'auditor', 'administrator']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n\
              keys.master = ['the master key of all these tests']\n",
             database.display()
         );
@@ -85,7 +88,7 @@ impl Desk {
         routes
             .add_service(FollowerServiceServer::new(peer.clone()))
             .add_service(DistributionServiceServer::new(peer.clone()));
-        let auth = Authenticator::new(COMPANY, [operator("sato")]);
+        let auth = Authenticator::with_roles(COMPANY, [(operator("sato"), Role::ALL.to_vec())]);
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
         let identity = authority.identity(&bank()).unwrap();

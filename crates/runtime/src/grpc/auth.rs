@@ -3,11 +3,11 @@
 //! A handler never reads a caller out of a message, and needn't ask whether its caller may call it: the table of callers is
 //! read at the door. Surprising: a certificate that names two of those who are known is nobody's, because nobody can say which.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use musubi_domain::{
     Error, ErrorKind,
-    caller::{Caller, MayCall},
+    caller::{Caller, MayCall, Role},
     id::{CarrierId, CompanyId, OperatorName},
 };
 use tonic::{Request, Status};
@@ -20,7 +20,8 @@ use super::{
 /// Whom a server knows, and who of them may call what. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
-    known: Arc<HashSet<Caller>>,
+    /// With their roles, which only operators have.
+    known: Arc<HashMap<Caller, Vec<Role>>>,
     table: &'static [MayCall],
     denials: Denials,
 }
@@ -28,6 +29,14 @@ pub struct Authenticator {
 impl Authenticator {
     /// Knows these parties, and lets them call what the table says.
     pub fn new(table: &'static [MayCall], known: impl IntoIterator<Item = Caller>) -> Self {
+        Self::with_roles(table, known.into_iter().map(|caller| (caller, Vec::new())))
+    }
+
+    /// The same, with the roles of operators.
+    pub fn with_roles(
+        table: &'static [MayCall],
+        known: impl IntoIterator<Item = (Caller, Vec<Role>)>,
+    ) -> Self {
         Self { known: Arc::new(known.into_iter().collect()), table, denials: Denials::default() }
     }
 
@@ -39,7 +48,7 @@ impl Authenticator {
 
     /// Everybody whom it knows.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Caller> {
-        self.known.iter()
+        self.known.keys()
     }
 
     /// The caller, by the parties that the certificate names.
@@ -47,7 +56,7 @@ impl Authenticator {
     /// # Errors
     /// `Unauthenticated` when none of them is known, or more than one is.
     pub(crate) fn identify(&self, parties: &[Caller], address: Option<IpAddr>) -> Result<Caller, Error> {
-        let mut known = parties.iter().filter(|party| self.known.contains(party));
+        let mut known = parties.iter().filter(|party| self.known.contains_key(party));
         let problem = match (known.next(), known.next()) {
             (Some(caller), None) => return Ok(caller.clone()),
             (None, _) => "the certificate names nobody who is known here",
@@ -66,8 +75,8 @@ impl Authenticator {
     /// # Errors
     /// `PermissionDenied`, alike for what another may call and for what there isn't.
     pub(crate) fn permit(&self, caller: &Caller, path: &str) -> Result<(), Error> {
-        let may = self.table.iter().any(|row| row.is_about(path) && row.who.contains(&caller.kind()));
-        if may {
+        let roles = self.known.get(caller).map_or(&[][..], Vec::as_slice);
+        if self.table.iter().any(|row| row.is_about(path) && row.allows(caller.kind(), roles)) {
             return Ok(());
         }
         let row = self.table.iter().find(|row| row.is_about(path));
@@ -150,11 +159,15 @@ mod tests {
             service: "a.v1.B",
             methods: &["Get"],
             who: &[CallerKind::Company, CallerKind::Operator],
+            roles: &[Role::Editor],
         }];
-        Authenticator::new(
-            TABLE,
-            ["company/tf-bank", "carrier/kumo", "company/tf-bank/operator/sato"].map(party),
-        )
+        let known = [
+            ("company/tf-bank", vec![]),
+            ("carrier/kumo", vec![]),
+            ("company/tf-bank/operator/sato", vec![Role::Viewer, Role::Editor]),
+            ("company/tf-bank/operator/kato", vec![Role::Viewer]),
+        ];
+        Authenticator::with_roles(TABLE, known.map(|(name, roles)| (party(name), roles)))
     }
 
     #[test]
@@ -178,7 +191,7 @@ mod tests {
     fn what_no_row_allows_is_denied() {
         let may = |name: &str, path: &str| door().permit(&party(name), path).is_ok();
         assert!(may("company/tf-bank", "/a.v1.B/Get") && may("company/tf-bank/operator/sato", "/a.v1.B/Get"));
-        assert!(!may("carrier/kumo", "/a.v1.B/Get"));
+        assert!(!may("carrier/kumo", "/a.v1.B/Get") && !may("company/tf-bank/operator/kato", "/a.v1.B/Get"));
         for path in [
             "/a.v1.B/Put",
             "/a.v1.C/Get",

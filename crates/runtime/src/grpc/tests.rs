@@ -53,6 +53,7 @@ const TABLE: &[MayCall] = &[MayCall {
     service: "test.Echo",
     methods: &["Say", "Stream"],
     who: &[CallerKind::Company, CallerKind::Carrier],
+    roles: &[],
 }];
 const SHORT: Duration = Duration::from_millis(200);
 

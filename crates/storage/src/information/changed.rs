@@ -120,6 +120,9 @@ bulk_rows! {
         close_time: Option<i64>,
     }
 
+    /// What tries are counted by.
+    GuessKeyRow<'a> { company: &'a str, axis: i64, subject: Bytes, }
+
     /// A count of tries.
     GuessRow<'a> {
         company: &'a str,
@@ -188,6 +191,7 @@ pub(crate) struct Changed<'a> {
     pub(crate) reviews: Vec<ReviewRow<'a>>,
     pub(crate) new_guesses: Vec<GuessRow<'a>>,
     pub(crate) guesses: Vec<GuessRow<'a>>,
+    pub(crate) ended_guesses: Vec<GuessKeyRow<'a>>,
 }
 
 impl<'a> Changed<'a> {
@@ -207,10 +211,14 @@ impl<'a> Changed<'a> {
                 charged: i64::from(count.charged),
                 window_end: count.window_end.map(micros),
             };
+            // Nearly every try is given back: rows of nothing would be as many as people, at random places. A company's one stays,
+            // because all that try at once would have to make it anew.
+            let is_kept = *count != Count::default() || key.axis == Axis::Company;
             match before.guesses.get(key) {
-                None => changed.new_guesses.push(row()),
-                Some(was) if was != count => changed.guesses.push(row()),
-                Some(_) => {}
+                None if is_kept => changed.new_guesses.push(row()),
+                Some(was) if was != count && is_kept => changed.guesses.push(row()),
+                Some(_) if !is_kept => changed.ended_guesses.push(guess_key_row(key)),
+                None | Some(_) => {}
             }
         }
         Ok(changed)
@@ -303,6 +311,15 @@ pub(crate) fn key_rows(keys: &[FollowerKey]) -> Vec<KeyRow<'_>> {
     keys.sort_unstable();
     keys.dedup();
     keys.into_iter().map(key_row).collect()
+}
+
+/// A count's key as a row.
+pub(crate) fn guess_key_row(key: &GuessKey) -> GuessKeyRow<'_> {
+    GuessKeyRow {
+        company: key.company.as_str(),
+        axis: place(&Axis::ALL, &key.axis),
+        subject: Bytes(key.subject.clone()),
+    }
 }
 
 /// A delivery's key as a row.

@@ -123,8 +123,12 @@ pub struct FollowerView {
 /// Followers as companies look at them. Gives [`StoreError::Unavailable`] when the database doesn't work.
 #[async_trait]
 pub trait FollowerStore: Send + Sync {
-    /// How far the followers of these accounts came. Carriers on which an account has nobody are left out.
-    async fn overview(&self, accounts: &[OfficialAccountId]) -> Result<Overview, StoreError>;
+    /// How far the followers of these accounts of a company's came. Carriers on which an account has nobody are left out.
+    async fn overview(
+        &self,
+        company: &CompanyId,
+        accounts: &[OfficialAccountId],
+    ) -> Result<Overview, StoreError>;
 
     /// A page of followers, by id. The page is in the audit before it is given.
     async fn list_followers(

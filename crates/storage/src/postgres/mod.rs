@@ -24,6 +24,7 @@ pub mod yardstick;
 
 use std::{io, time::Duration};
 
+use musubi_domain::id::CompanyId;
 use sqlx::{
     Connection as _, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
@@ -97,6 +98,11 @@ impl Database {
         self.begin(name, "BEGIN").await
     }
 
+    /// The same for one company: no row of another is there.
+    pub(crate) async fn write_for(&self, name: &'static str, company: &CompanyId) -> Result<Tx, StoreError> {
+        self.write(name).await?.of_company(company).await
+    }
+
     /// Begins a transaction that may write, sees everything as it was at one moment, has its number from after that moment, and fails
     /// ([`met_another`]) on a row that was changed since.
     pub(crate) async fn write_of_one_moment(&self, name: &'static str) -> Result<Tx, StoreError> {
@@ -115,6 +121,15 @@ impl Database {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let tx = self.pool.begin_with(BEGIN).await.map_err(StoreError::during(name))?;
         Ok(Tx { tx, name, commit: None })
+    }
+
+    /// The same for one company: no row of another is there.
+    pub(crate) async fn snapshot_for(
+        &self,
+        name: &'static str,
+        company: &CompanyId,
+    ) -> Result<Tx, StoreError> {
+        self.snapshot(name).await?.of_company(company).await
     }
 
     /// Connections that read.
@@ -151,7 +166,17 @@ const BEGUN: &str =
 const BECAME: &str = "
     SELECT CASE WHEN extract(epoch FROM stats_reset)::text = $2 THEN pg_xact_status($1::text::xid8) END FROM pg_stat_wal";
 
+/// For the rest of a transaction. Row-level security holds for this role, whoever logs in (migration 7 of the information server).
+const OF_COMPANY: &str = "
+    SELECT set_config('musubi.company', $1, true), set_config('role', 'musubi_company', true)";
+
 impl Tx {
+    /// Leaves nothing to see but this company's rows.
+    async fn of_company(mut self, company: &CompanyId) -> Result<Self, StoreError> {
+        self.fetch_one(sqlx::query(OF_COMPANY).bind(company.as_str())).await?;
+        Ok(self)
+    }
+
     /// Names this transaction in a driver's error.
     pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::during(self.name)

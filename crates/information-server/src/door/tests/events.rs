@@ -156,7 +156,8 @@ async fn a_receipt_before_the_acceptance_counts() {
     let message = MessageId::of_dialogue(dialogue.id, 0, dialogue.state_time);
     let receipt = Receipt { message_id: message.to_string(), kind: ReceiptKind::Displayed.into() };
     assert_eq!(it.take("kumo", it.event(What::Receipt(receipt))).await, Taken::Now);
-    let overview = it.store.overview(&[it.key().account]).await.unwrap();
+    let overview =
+        it.store.overview(&it.key().account.as_str().parse().unwrap(), &[it.key().account]).await.unwrap();
     let displayed = overview.messages.iter().filter(|it| it.state == DeliveryState::Displayed);
     assert_eq!(displayed.map(|it| it.count).sum::<u64>(), 1);
 }

@@ -32,7 +32,12 @@ fn made(rules_version: u32, customer: &Customer) -> Vec<u8> {
 }
 
 /// A copy of these (customer, account key), in effect from `second` on for a minute.
-async fn entrust(store: &dyn Bench, company: &str, customers: &[(&str, &str)], second: i64) -> Custody {
+pub(crate) async fn entrust(
+    store: &dyn Bench,
+    company: &str,
+    customers: &[(&str, &str)],
+    second: i64,
+) -> Custody {
     let (copy, company) = (begun(store, company, customers, second).await, named(company));
     store.take_effect(&company, copy, at(second + 60), at(second)).await.unwrap()
 }

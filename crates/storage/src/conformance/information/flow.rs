@@ -208,6 +208,13 @@ pub(crate) async fn guesses_are_counted_apart(store: &dyn Bench) {
         })
         .await;
     }
+    let give_back = |work: &mut Work| work.guesses.values_mut().for_each(|count| *count = Count::default());
+    unit(store, &scope, give_back).await;
+    unit(store, &scope, |work| {
+        let kept: Vec<_> = work.guesses.iter().collect();
+        assert_eq!(kept, [(&guesses[2], &Count::default())], "of what counts nothing a company's row stays");
+    })
+    .await;
 }
 
 /// The followers that are due now, and are not afterwards.
@@ -355,7 +362,7 @@ pub(crate) async fn a_unit_tells_the_audit_and_the_acquisition(store: &dyn Bench
     let tied = format!("bank bank {} tied tie_1", "01".repeat(16));
     let lines = [tied, "bank - - list_promoted 5".to_owned()];
     assert_eq!(store.audits().await, [lines.clone(), lines].concat());
-    let overview = store.overview(&[named("bank")]).await.unwrap();
+    let overview = store.overview(&named("bank"), &[named("bank")]).await.unwrap();
     let added: Vec<_> = overview
         .acquisitions
         .iter()

@@ -15,7 +15,7 @@ use super::{
 use crate::information::{
     delivery::Source,
     flow::{Matched, Origin, Scope},
-    follower::{FollowerQuery, FollowerView},
+    follower::{FollowerQuery, FollowerView, Funnel},
 };
 
 /// A follower of the bank's in every state of a dialogue, one without, and one who left.
@@ -55,28 +55,29 @@ pub(crate) async fn a_funnel_counts_every_follower_once(store: &dyn Bench) {
     all_sorts(store).await;
     follow(store, "power", 1..=3).await;
     change(store, &key("power", 2), |record| record.carrier = named("beta")).await;
-    let overview = store.overview(&[named("bank"), named("power")]).await.unwrap();
-    let sizes: Vec<_> = overview
-        .funnels
-        .iter()
-        .map(|funnel| {
-            let (reached, outcomes): (u64, u64) =
-                (funnel.reached.values().sum(), funnel.outcomes.values().sum());
-            assert_eq!(reached, outcomes);
-            (funnel.account.as_str(), funnel.carrier.as_str(), reached)
-        })
-        .collect();
-    assert_eq!(sizes, [("bank", "alpha", 16), ("power", "alpha", 2), ("power", "beta", 1)]);
-    let bank = &overview.funnels[0];
+    // Whichever are asked about, a company hears of its own.
+    let both = [named("bank"), named("power")];
+    let [bank, power] = [
+        store.overview(&named("bank"), &both).await.unwrap().funnels,
+        store.overview(&named("power"), &both).await.unwrap().funnels,
+    ];
+    let size = |funnel: &Funnel| {
+        let (reached, outcomes): (u64, u64) = (funnel.reached.values().sum(), funnel.outcomes.values().sum());
+        assert_eq!(reached, outcomes);
+        (funnel.account.to_string(), funnel.carrier.to_string(), reached)
+    };
+    let sized = |account: &str, carrier: &str, size| (account.to_owned(), carrier.to_owned(), size);
+    assert_eq!(bank.iter().map(size).collect::<Vec<_>>(), [sized("bank", "alpha", 16)]);
+    let of_power = [sized("power", "alpha", 2), sized("power", "beta", 1)];
+    assert_eq!(power.iter().map(size).collect::<Vec<_>>(), of_power);
+    let bank = &bank[0];
     for outcome in [O::Waiting, O::Unanswered, O::Unfollowed] {
         assert_eq!(bank.outcomes[&outcome], 2, "{outcome:?}");
     }
     assert_eq!((bank.outcomes[&O::Underway], bank.outcomes[&O::Confirmed]), (3, 1));
     // Followers 5 and 11 reached the last stage; those without a dialogue are at the first.
     assert_eq!(bank.reached[&Stage::Verified], 2);
-    let alone = store.overview(&[named("power")]).await.unwrap();
-    assert!(alone.funnels.iter().all(|funnel| funnel.account.as_str() == "power"));
-    assert_eq!(store.overview(&[]).await.unwrap().funnels, []);
+    assert_eq!(store.overview(&named("power"), &[]).await.unwrap().funnels, []);
 }
 
 pub(crate) async fn messages_and_acquisitions_are_told_by_account_and_carrier(store: &dyn Bench) {
@@ -94,7 +95,7 @@ pub(crate) async fn messages_and_acquisitions_are_told_by_account_and_carrier(st
         ];
     };
     store.work("fact", &Scope::default(), at(0), &mut added).await.unwrap();
-    let overview = store.overview(&[named("bank")]).await.unwrap();
+    let overview = store.overview(&named("bank"), &[named("bank")]).await.unwrap();
     let messages: Vec<_> =
         overview.messages.iter().map(|count| (count.purpose, count.state, count.count)).collect();
     let expected =
@@ -102,7 +103,7 @@ pub(crate) async fn messages_and_acquisitions_are_told_by_account_and_carrier(st
     assert_eq!(messages, expected, "both distributions are added up");
     let acquired = &overview.acquisitions[0];
     assert_eq!((acquired.added_by_list, acquired.added_by_event, acquired.promote_time), (2, 1, None));
-    assert_eq!(store.overview(&[named("power")]).await.unwrap(), Default::default());
+    assert_eq!(store.overview(&named("power"), &[named("power")]).await.unwrap(), Default::default());
 }
 
 pub(crate) async fn pages_go_by_follower_and_end(store: &dyn Bench) {
@@ -111,6 +112,8 @@ pub(crate) async fn pages_go_by_follower_and_end(store: &dyn Bench) {
     assert_eq!(lasts(&page(store, &query(None, None, 2)).await), [1, 3]);
     assert_eq!(lasts(&page(store, &query(None, Some(3), 2)).await), [5]);
     assert_eq!(page(store, &query(None, Some(5), 2)).await, []);
+    let anothers = FollowerQuery { company: named("power"), ..query(None, None, 2) };
+    assert_eq!(page(store, &anothers).await, [], "of another company's account there is nobody");
 }
 
 pub(crate) async fn an_outcome_filters_what_is_listed(store: &dyn Bench) {

@@ -162,7 +162,7 @@ pub(crate) async fn suspended_ties_are_found_by_account(store: &dyn Bench) {
 
 /// How lists of an account were acquired.
 async fn acquired(store: &dyn Bench, account: &str) -> Vec<Acquisition> {
-    store.overview(&[named::<OfficialAccountId>(account)]).await.unwrap().acquisitions
+    store.overview(&named(account), &[named::<OfficialAccountId>(account)]).await.unwrap().acquisitions
 }
 
 pub(crate) async fn acquisitions_are_counted(store: &dyn Bench) {

@@ -164,7 +164,7 @@ impl CustodyStore for PostgresInformation {
         rows.sort_unstable_by(|one, other| {
             (&one.account_key, one.customer_id).cmp(&(&other.account_key, other.customer_id))
         });
-        let mut tx = self.database.write("add_customers").await?;
+        let mut tx = self.database.write_for("add_customers", company).await?;
         let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
         if tx.execute(touch).await? == 0 {
             return Err(given_up().into());
@@ -181,7 +181,7 @@ impl CustodyStore for PostgresInformation {
         lease_end: Timestamp,
         now: Timestamp,
     ) -> Result<Custody, StoreError> {
-        let mut tx = self.database.write("entrust_copy").await?;
+        let mut tx = self.database.write_for("entrust_copy", company).await?;
         end(&mut tx, company, PurgeReason::Replaced).await?;
         let take = sqlx::query(TAKE_EFFECT)
             .bind(company.as_str())
@@ -197,12 +197,12 @@ impl CustodyStore for PostgresInformation {
     }
 
     async fn purge(&self, company: &CompanyId, now: Timestamp) -> Result<u64, StoreError> {
-        let mut tx = self.database.write("purge_custody").await?;
+        let mut tx = self.database.write_for("purge_custody", company).await?;
         end(&mut tx, company, PurgeReason::Asked).await?;
         tx.commit().await?;
         let mut purged = 0;
         loop {
-            let mut tx = self.database.write("purge_custody").await?;
+            let mut tx = self.database.write_for("purge_custody", company).await?;
             let destroyed = destroy(&mut tx, Some(company), PURGE_BATCH, now).await?;
             tx.commit().await?;
             purged += u64::from(destroyed);
@@ -234,8 +234,8 @@ impl CustodyStore for PostgresInformation {
     }
 
     async fn list_custodies(&self, company: &CompanyId) -> Result<Vec<Custody>, StoreError> {
-        let found = sqlx::query(LIST).bind(company.as_str()).fetch_all(self.database.read()).await;
-        found.map_err(StoreError::during("list_custodies"))?.iter().map(custody_of).collect()
+        let mut tx = self.database.snapshot_for("list_custodies", company).await?;
+        tx.fetch(sqlx::query(LIST).bind(company.as_str())).await?.iter().map(custody_of).collect()
     }
 
     async fn candidates(
@@ -245,7 +245,7 @@ impl CustodyStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<Option<Vec<KeyedCustomer>>, StoreError> {
         // One snapshot: a copy that is replaced in between must not look like a master without these customers.
-        let mut tx = self.database.snapshot("list_candidates").await?;
+        let mut tx = self.database.snapshot_for("list_candidates", company).await?;
         let in_effect = sqlx::query(IN_EFFECT).bind(company.as_str()).bind(micros(now));
         let Some(copy) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
         let keys = self.vault.keys();
@@ -286,7 +286,7 @@ impl CustodyStore for PostgresInformation {
 
 impl PostgresInformation {
     async fn begin_once(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
-        let mut tx = self.database.write("begin_copy").await?;
+        let mut tx = self.database.write_for("begin_copy", company).await?;
         let begin = sqlx::query(BEGIN).bind(company.as_str()).bind(micros(now));
         let copy = tx.fetch_one(begin).await?.small(0)?;
         tx.commit().await?;

@@ -15,6 +15,7 @@ use sqlx::postgres::PgRow;
 
 use super::{
     PostgresInformation,
+    distribution::{self, Hold},
     expansion::{ADVANCE_CURSOR, message},
     holder, tally,
 };
@@ -254,6 +255,7 @@ impl PostgresInformation {
         let (distribution, source, account) = match &claim.source {
             Source::Dialogues(account) => (Id::of(&[0; 16]), &[][..], account.to_string()),
             Source::Distribution(id) => {
+                distribution::hold(&mut tx, *id, Hold::Running).await?;
                 let id = id.as_bytes();
                 let may_run = sqlx::query(MAY_RUN).bind(Id::of(id)).bind(micros(claim.now));
                 match tx.fetch_optional(may_run).await? {

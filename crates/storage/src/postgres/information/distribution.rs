@@ -138,7 +138,7 @@ impl DistributionStore for PostgresInformation {
             .collect::<Result<Vec<_>, StoreError>>()?;
         let customers: Vec<&str> = values.into_keys().collect();
         let distribution = Id::of(id.as_bytes());
-        let mut tx = self.database.write("put_values").await?;
+        let mut tx = self.database.write_for("put_values", company).await?;
         let state = read_one(&mut tx, LOCK, company, id).await?.state;
         if state != State::Draft {
             return Err(takes_no_values(state).into());
@@ -160,7 +160,8 @@ impl DistributionStore for PostgresInformation {
         command: Command,
         now: Timestamp,
     ) -> Result<Distribution, StoreError> {
-        let mut tx = self.database.write("command_distribution").await?;
+        let mut tx = self.database.write_for("command_distribution", company).await?;
+        hold(&mut tx, id, Hold::Commanding).await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
         let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
@@ -184,7 +185,7 @@ impl DistributionStore for PostgresInformation {
         company: &CompanyId,
         id: DistributionId,
     ) -> Result<Distribution, StoreError> {
-        read_one(&mut self.database.snapshot("get_distribution").await?, GET, company, id).await
+        read_one(&mut self.database.snapshot_for("get_distribution", company).await?, GET, company, id).await
     }
 
     async fn list_distributions(
@@ -193,7 +194,7 @@ impl DistributionStore for PostgresInformation {
         account: Option<&OfficialAccountId>,
         limit: u32,
     ) -> Result<Vec<Distribution>, StoreError> {
-        let mut tx = self.database.snapshot("list_distributions").await?;
+        let mut tx = self.database.snapshot_for("list_distributions", company).await?;
         let found = sqlx::query(LIST)
             .bind(company.as_str())
             .bind(account.map(OfficialAccountId::as_str))
@@ -221,7 +222,7 @@ impl DistributionStore for PostgresInformation {
         id: DistributionId,
         now: Timestamp,
     ) -> Result<Preview, StoreError> {
-        let mut tx = self.database.snapshot("preview_distribution").await?;
+        let mut tx = self.database.snapshot_for("preview_distribution", company).await?;
         let found = read_one(&mut tx, GET, company, id).await?;
         let of_audience = |sql: &'static str| {
             sqlx::query(sql).bind(found.account.as_str()).bind(Id::of(id.as_bytes())).bind(micros(now))
@@ -243,7 +244,7 @@ impl DistributionStore for PostgresInformation {
             values_without_follower: found.values.saturating_sub(matched),
             samples: samples.collect::<Result<_, _>>()?,
         };
-        let mut tx = self.database.write("preview_distribution").await?;
+        let mut tx = self.database.write_for("preview_distribution", company).await?;
         audit(&mut tx, &[line(company, "distribution_previewed", id)], now).await?;
         tx.commit().await?;
         Ok(preview)
@@ -252,7 +253,7 @@ impl DistributionStore for PostgresInformation {
 
 impl PostgresInformation {
     async fn create_once(&self, new: &NewDistribution, now: Timestamp) -> Result<Distribution, StoreError> {
-        let mut tx = self.database.write("create_distribution").await?;
+        let mut tx = self.database.write_for("create_distribution", &new.company).await?;
         let same = sqlx::query(SAME_REQUEST).bind(new.company.as_str()).bind(new.request_id);
         if let Some(row) = tx.fetch_optional(same).await? {
             if row.bytes(1)? != &new.digest[..] {
@@ -281,6 +282,26 @@ impl PostgresInformation {
         tx.commit().await?;
         Ok(made)
     }
+}
+
+/// As what somebody holds a distribution until their transaction ends.
+pub(super) enum Hold {
+    /// Starts attempts of it: so do others beside.
+    Running,
+    /// Commands it: nobody starts attempts meanwhile, so that none starts after a pause or a cancel was acknowledged.
+    Commanding,
+}
+
+/// Waits for whoever holds it otherwise, in turn, so that a claim after the other keeps no command away. It is the first thing that a
+/// transaction waits for. No lock of the row: claims advance it themselves, and theirs would overtake a command that waits.
+pub(super) async fn hold(tx: &mut Tx, id: DistributionId, hold: Hold) -> Result<(), StoreError> {
+    let [.., a, b, c, d, e, f, g, h] = *id.as_bytes();
+    let key = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let lock = match hold {
+        Hold::Running => "SELECT pg_advisory_xact_lock_shared($1)",
+        Hold::Commanding => "SELECT pg_advisory_xact_lock($1)",
+    };
+    tx.fetch_one(sqlx::query(lock).bind(key)).await.map(drop)
 }
 
 /// A company's distribution with its counts.

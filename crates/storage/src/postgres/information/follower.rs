@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::State,
-    id::OfficialAccountId,
+    id::{CompanyId, OfficialAccountId},
 };
 
 use super::{PostgresInformation, audit::audit};
@@ -49,9 +49,13 @@ pub(super) const PAGE: &str = "
 
 #[async_trait]
 impl FollowerStore for PostgresInformation {
-    async fn overview(&self, accounts: &[OfficialAccountId]) -> Result<Overview, StoreError> {
+    async fn overview(
+        &self,
+        company: &CompanyId,
+        accounts: &[OfficialAccountId],
+    ) -> Result<Overview, StoreError> {
         let accounts: Vec<&str> = accounts.iter().map(OfficialAccountId::as_str).collect();
-        let mut tx = self.database.snapshot("overview").await?;
+        let mut tx = self.database.snapshot_for("overview", company).await?;
         let mut overview = Overview::default();
         for row in &tx.fetch(sqlx::query(FUNNEL).bind(&accounts)).await? {
             count_followers(&mut overview.funnels, row)?;
@@ -89,7 +93,7 @@ impl FollowerStore for PostgresInformation {
             .bind(following)
             .bind(states)
             .bind(i64::from(query.limit));
-        let mut tx = self.database.write("list_followers").await?;
+        let mut tx = self.database.write_for("list_followers", &query.company).await?;
         let (found, keys) = (tx.fetch(page).await?, self.vault.keys());
         let page = found.iter().map(|row| view_of(row, (query.account.as_str(), now), &keys));
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;

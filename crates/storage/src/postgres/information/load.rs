@@ -5,12 +5,12 @@ use musubi_domain::guess::{Axis, Count};
 use crate::{
     StoreError,
     information::{
-        changed::{KeyRow, key_rows},
+        changed::{GuessKeyRow, KeyRow, guess_key_row, key_rows},
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, keys_of, record_of},
     },
     postgres::Tx,
-    row::{BulkRow as _, Bytes, Columns as _, bulk_rows, place},
+    row::{BulkRow as _, Columns as _, bulk_rows},
     vault::Keys,
 };
 
@@ -63,9 +63,6 @@ pub(super) const GUESSES: &str = "
 bulk_rows! {
     /// A customer of an account.
     CustomerKeyRow<'a> { account: &'a str, customer: &'a str, }
-
-    /// What tries are counted by.
-    GuessKeyRow<'a> { company: &'a str, axis: i64, subject: Bytes, }
 }
 
 /// Loads a scope. Locks are taken in the order of the keys, followers first.
@@ -107,15 +104,7 @@ pub(super) async fn load(tx: &mut Tx, (scope, sealing): (&Scope, &Keys)) -> Resu
         work.seen = seen.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<_, StoreError>>()?;
     }
     if !scope.guesses.is_empty() {
-        let mut keys: Vec<_> = scope
-            .guesses
-            .iter()
-            .map(|key| GuessKeyRow {
-                company: key.company.as_str(),
-                axis: place(&Axis::ALL, &key.axis),
-                subject: Bytes(key.subject.clone()),
-            })
-            .collect();
+        let mut keys: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
         keys.sort_unstable_by(|one, other| {
             (one.company, one.axis, &one.subject).cmp(&(other.company, other.axis, &other.subject))
         });

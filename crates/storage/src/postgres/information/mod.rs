@@ -4,6 +4,8 @@
 //! for sharing, so no attempt starts beside a change that would have closed the gate. Surprising: a query that reads many keys
 //! reaches each table through a lateral subquery behind `OFFSET 0`, which no planner can turn round into reading the table whole.
 
+#[cfg(test)]
+mod apart;
 mod audit;
 mod custody;
 mod delivery;

@@ -67,7 +67,7 @@ pub(super) const PAGE_OF_STATE: &str = reviews!(
 #[async_trait]
 impl ReviewStore for PostgresInformation {
     async fn list_reviews(&self, query: &ReviewQuery) -> Result<Vec<(FollowerKey, Review)>, StoreError> {
-        let mut tx = self.database.snapshot("list_reviews").await?;
+        let mut tx = self.database.snapshot_for("list_reviews", &query.company).await?;
         let (time, id) = match query.after {
             None => (i64::MIN, Id::of(&[0; 16])),
             Some(after) => {
@@ -92,7 +92,8 @@ impl ReviewStore for PostgresInformation {
     }
 
     async fn get_review(&self, company: &CompanyId, id: ReviewId) -> Result<ReviewFile, StoreError> {
-        find(&mut self.database.snapshot("get_review").await?, company, id, &self.vault.keys()).await
+        find(&mut self.database.snapshot_for("get_review", company).await?, company, id, &self.vault.keys())
+            .await
     }
 
     async fn show_review(
@@ -102,7 +103,7 @@ impl ReviewStore for PostgresInformation {
         operator: &OperatorName,
         now: Timestamp,
     ) -> Result<ReviewFile, StoreError> {
-        let mut tx = self.database.write("show_review").await?;
+        let mut tx = self.database.write_for("show_review", company).await?;
         let file = find(&mut tx, company, id, &self.vault.keys()).await?;
         let line = Audit {
             company: Some(company.clone()),

@@ -118,6 +118,10 @@ pub(super) const GUESSES: &str = "
         AS k (company, axis, subject, charged, window_end)
     WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject";
 
+pub(super) const END_GUESSES: &str = "
+    DELETE FROM guess AS g USING unnest($1::text[], $2::bigint[], $3::bytea[]) AS k (company, axis, subject)
+    WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject";
+
 pub(super) const DELIVERIES: &str = "
     INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, dialogue_id, step, change_time)
@@ -176,6 +180,7 @@ pub(super) async fn save(
     }
     tx.write(NEW_GUESSES, &changed.new_guesses).await?;
     tx.write(GUESSES, &changed.guesses).await?;
+    tx.write(END_GUESSES, &changed.ended_guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
     withdraw(tx, &work.withdrawn, now, &mut tally).await?;

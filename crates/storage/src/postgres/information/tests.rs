@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use musubi_domain::{
     delivery::DeliveryState,
+    distribution::{Command, State},
     id::{DistributionId, MessageId},
     silence::Doubt,
 };
@@ -16,7 +17,8 @@ use crate::{
     conformance::{information as facts, vault::vault},
     information::{
         FollowerKey,
-        delivery::{AttemptOutcome, Claim, DeliveryStore as _},
+        delivery::{AttemptOutcome, Claim, DeliveryStore as _, Source},
+        distribution::DistributionStore as _,
         flow::{FlowStore as _, FollowerRecord, Work},
         holder::HolderStore as _,
     },
@@ -116,7 +118,7 @@ impl facts::Bench for PostgresInformation {
     }
 }
 
-async fn open() -> (PostgresInformation, Fresh) {
+pub(super) async fn open() -> (PostgresInformation, Fresh) {
     let (options, fresh) = testing::fresh("information", PostgresInformation::MIGRATIONS).await;
     (PostgresInformation::open(&options, vault("")).await.unwrap(), fresh)
 }
@@ -198,4 +200,44 @@ async fn a_refusal_waits_for_whoever_changes_the_follower_and_a_claim_of_holders
     let holder = followers[&keys[0]].tie.as_ref().unwrap().tie.holder;
     assert_eq!((holder.proved_time.as_microsecond(), holder.doubt), (7, Some(Doubt::Refused)));
     assert!(holder.is_silent(facts::at(5)));
+}
+
+/// A claim that is under way is waited for, and none that comes later starts anything.
+#[tokio::test]
+async fn no_attempt_starts_after_a_pause_was_acknowledged() {
+    const COUNTS: &str = "LOCK TABLE delivery_tally IN SHARE MODE";
+    const WAITS: &str = "
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let (store, _fresh) = open().await;
+    facts::follow(&store, "bank", 1..=4).await;
+    let id = facts::distribute(&store, "bank", 1, &[]).await;
+    let claim = Claim { limit: 2, ..facts::claim(Source::Distribution(id), 0) };
+    // It has started its attempts, and waits to count them.
+    let mut counts = store.database.write("busy").await.unwrap();
+    counts.execute(sqlx::query(COUNTS)).await.unwrap();
+    let claiming = tokio::spawn({
+        let (store, claim) = (store.clone(), claim.clone());
+        async move { store.claim(&claim).await.unwrap() }
+    });
+    let waiting =
+        async || sqlx::query_scalar::<_, i64>(WAITS).fetch_one(store.database.read()).await.unwrap();
+    let soon = Duration::from_millis(10);
+    while waiting().await < 1 {
+        tokio::time::sleep(soon).await;
+    }
+    let pausing = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let bank = facts::named("bank");
+            store.command_distribution(&bank, id, Command::Pause, facts::at(1)).await.unwrap()
+        }
+    });
+    while waiting().await < 2 && !pausing.is_finished() {
+        tokio::time::sleep(soon).await;
+    }
+    assert!(!pausing.is_finished(), "it was acknowledged while a claim was under way");
+    counts.commit().await.unwrap();
+    assert_eq!(claiming.await.unwrap().attempts.len(), 2);
+    assert_eq!(pausing.await.unwrap().state, State::Paused);
+    assert_eq!(store.claim(&claim).await.unwrap().attempts.len(), 0);
 }

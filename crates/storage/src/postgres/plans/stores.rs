@@ -42,7 +42,9 @@ const EMPTY_INFORMATION: &str = "
             FROM pg_class AS c JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
             JOIN pg_type AS t ON t.oid = a.atttypid
-            WHERE NOT c.relispartition AND c.relnamespace = 'public'::regnamespace AND c.relname <> '_sqlx_migrations'
+            WHERE NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+                -- The store that is open says once whose its accounts are.
+                AND c.relname NOT IN ('_sqlx_migrations', 'keyed_account')
         LOOP
             EXECUTE format('DELETE FROM %I WHERE %I < %L', key.relname, key.attname, key.crowd);
         END LOOP;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::State,
-    id::OfficialAccountId,
+    id::{CompanyId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -21,6 +21,10 @@ use crate::{
     row::{Columns as _, place},
     sqlite::rows,
 };
+
+pub(super) const OWN_ACCOUNTS: &str = "
+    SELECT official_account FROM keyed_account
+    WHERE official_account IN (SELECT value FROM jsonb_each(?1)) AND company = ?2";
 
 pub(super) const FUNNEL: &str = "
     SELECT official_account, carrier, following, state, reached, count FROM follower_tally
@@ -43,7 +47,7 @@ pub(super) const PAGE: &str = "
     FROM follower AS f
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
-    WHERE f.official_account = ?1
+    WHERE f.official_account = (SELECT official_account FROM keyed_account WHERE official_account = ?1 AND company = ?5)
         AND f.number > iif(?2 = x'', 0, (SELECT number FROM follower WHERE official_account = ?1 AND follower = ?2))
         AND (?3 IS NULL OR (f.following, coalesce(d.state, -1)) IN
             (SELECT value ->> 0, value ->> 1 FROM jsonb_each(?3)))
@@ -51,11 +55,22 @@ pub(super) const PAGE: &str = "
 
 #[async_trait]
 impl FollowerStore for SqliteInformation {
-    async fn overview(&self, accounts: &[OfficialAccountId]) -> Result<Overview, StoreError> {
+    async fn overview(
+        &self,
+        company: &CompanyId,
+        accounts: &[OfficialAccountId],
+    ) -> Result<Overview, StoreError> {
         const TRANSACTION: &str = "overview";
         let accounts = rows(&accounts.iter().map(OfficialAccountId::as_str).collect::<Vec<_>>())?;
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.read().begin().await.map_err(&failed)?;
+        let own: Vec<String> = sqlx::query_scalar(OWN_ACCOUNTS)
+            .bind(&accounts)
+            .bind(company.as_str())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        let accounts = rows(&own)?;
         let mut overview = Overview::default();
         for row in fetch(&mut tx, TRANSACTION, FUNNEL, &accounts).await? {
             count_followers(&mut overview.funnels, &row)?;
@@ -95,6 +110,7 @@ impl FollowerStore for SqliteInformation {
             .bind(after)
             .bind(causes.transpose()?)
             .bind(query.limit)
+            .bind(query.company.as_str())
             .fetch_all(self.database.read())
             .await
             .map_err(&failed)?;

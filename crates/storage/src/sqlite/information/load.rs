@@ -6,11 +6,11 @@ use sqlx::{Sqlite, Transaction};
 use crate::{
     StoreError,
     information::{
-        changed::key_rows,
+        changed::{guess_key_row, key_rows},
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, record_of},
     },
-    row::{Bytes, Columns as _, place},
+    row::Columns as _,
     sqlite::rows,
     vault::Keys,
 };
@@ -84,11 +84,7 @@ pub(super) async fn load(
         work.seen = seen.into_iter().collect();
     }
     if !scope.guesses.is_empty() {
-        let keys: Vec<_> = scope
-            .guesses
-            .iter()
-            .map(|key| (key.company.as_str(), place(&Axis::ALL, &key.axis), Bytes(key.subject.clone())))
-            .collect();
+        let keys: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
         let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
         for row in &loaded {
             let key = GuessKey {

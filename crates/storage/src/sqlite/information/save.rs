@@ -99,6 +99,10 @@ pub(super) const GUESSES: &str = "
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (company, axis, subject) DO UPDATE SET charged = excluded.charged, window_end = excluded.window_end";
 
+pub(super) const END_GUESSES: &str = "
+    DELETE FROM guess WHERE (company, axis, subject) IN
+        (SELECT value ->> 0, value ->> 1, unhex(value ->> 2) FROM jsonb_each(?1))";
+
 pub(super) const DELIVERIES: &str = "
     INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, dialogue_id, step, change_time)
@@ -158,6 +162,7 @@ pub(super) async fn save(
     }
     run.write(GUESSES, &changed.new_guesses).await?;
     run.write(GUESSES, &changed.guesses).await?;
+    run.write(END_GUESSES, &changed.ended_guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
     run.withdraw(&work.withdrawn, now, &mut tally).await?;

@@ -1,0 +1,257 @@
+//! Ids in requests: whatever names something that is there, taken from the contracts, with another company's name for such a
+//! thing, with none, and with what is no name at all.
+//!
+//! A method whose caller is a company, one of its operators or a carrier can be told of another company's things; the others are
+//! called by one node for everybody. Surprising: a field that is neither an id nor known to be none fails the test, so that a new
+//! contract can't be forgotten.
+
+use std::collections::BTreeSet;
+
+use musubi_domain::caller::{
+    CallerKind::{Carrier, Company, Operator},
+    MayCall,
+};
+use musubi_proto::{DESCRIPTORS, callers};
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
+use uuid::Uuid;
+
+use super::{contract, probe::PERSONAL, world::World};
+
+/// What names something that is there.
+const IDS: [&str; 10] = [
+    "official_account",
+    "distribution_id",
+    "review_id",
+    "customer_id",
+    "message_id",
+    "message_ids",
+    "msisdn",
+    "phone_number",
+    "responded.postback",
+    "credential_id",
+];
+/// What the caller makes up, to say the same thing once.
+const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
+/// Texts that name nothing: values, what is shown, and places in lists.
+const TEXTS: [&str; 29] = [
+    "account_number",
+    "account_text",
+    "address",
+    "assertions",
+    "birth_date",
+    "branch_number",
+    "carrier",
+    "chunk",
+    "display_name",
+    "fleet",
+    "identity_address",
+    "identity_birth_date",
+    "identity_method",
+    "identity_name",
+    "identity_name_kana",
+    "name",
+    "name_kana",
+    "operator",
+    "page_token",
+    "pin",
+    "dial.phone_number",
+    "suggestions.postback",
+    "tapped.postback",
+    "reply",
+    "text",
+    "unfollow_after",
+    "url",
+    "values",
+    "persons.credential_id",
+];
+
+/// Whose an id is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Another company's, of the same kind.
+    Anothers,
+    /// Nothing stands there.
+    Nobodys,
+    /// What stands there is no id.
+    NoId,
+}
+
+/// What is right although it is not the caller's, and why.
+const RIGHT: [(&str, Whose); 8] = [
+    // All of the caller's.
+    ("GetFunnel: official_account", Whose::Nobodys),
+    ("ListDistributions: official_account", Whose::Nobodys),
+    ("ListReviews: official_account", Whose::Nobodys),
+    ("ListTalkRooms: phone_number", Whose::Nobodys),
+    // A carrier speaks of all who follow anything with it, and of numbers that come from another.
+    ("PushEvents: events.official_account", Whose::Anothers),
+    ("PushEvents: events.msisdn", Whose::Anothers),
+    // Companies name their customers as they like; nobody looks beyond.
+    ("UploadValues: customers.customer_id", Whose::Anothers),
+    ("EntrustCustomers: customers.customer_id", Whose::Anothers),
+];
+
+/// A request with one id replaced.
+pub(super) struct Replaced<R> {
+    pub(super) path: String,
+    pub(super) whose: Whose,
+    /// It is no fault.
+    pub(super) is_right: bool,
+    pub(super) request: R,
+}
+
+/// A request, of one message or of a stream of them.
+pub(super) trait Request: Clone {
+    fn first(&self) -> Vec<u8>;
+    /// The same with another first message.
+    fn with_first(&self, first: &[u8]) -> Self;
+}
+
+impl<M: Message + Default + Clone> Request for M {
+    fn first(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+
+    fn with_first(&self, first: &[u8]) -> Self {
+        Self::decode(first).unwrap()
+    }
+}
+
+/// The messages of a stream.
+#[derive(Clone)]
+pub(super) struct Chunks<M>(pub(super) Vec<M>);
+
+impl<M: Message + Default + Clone> Request for Chunks<M> {
+    fn first(&self) -> Vec<u8> {
+        self.0[0].encode_to_vec()
+    }
+
+    fn with_first(&self, first: &[u8]) -> Self {
+        let mut chunks = self.clone();
+        chunks.0[0] = M::decode(first).unwrap();
+        chunks
+    }
+}
+
+/// Every id in the request of every method, as `Method: path`.
+pub(super) fn all() -> BTreeSet<String> {
+    let all: BTreeSet<_> = contract::methods()
+        .into_iter()
+        .flat_map(|method| {
+            let ids = of_message(&request_of(&method.name), "");
+            ids.into_iter().map(move |path| format!("{}: {path}", method.name))
+        })
+        .collect();
+    for (id, _) in RIGHT {
+        assert!(all.contains(id), "{id} is no id any more");
+    }
+    all
+}
+
+/// The request with each of its ids replaced in every way. An id inside of what the request does not have is left out; what the
+/// caller makes up is made up anew.
+pub(super) fn replaced<R: Request>(method: &str, good: &R, world: &World) -> Vec<Replaced<R>> {
+    let descriptor = request_of(method);
+    let mut found = vec![];
+    for path in of_message(&descriptor, "") {
+        for whose in [Whose::Anothers, Whose::Nobodys, Whose::NoId] {
+            let id = match whose {
+                Whose::Anothers if !is_called_by_tenants(method) => continue,
+                Whose::Anothers => world.anothers(path.rsplit('.').next().unwrap()).to_owned(),
+                Whose::Nobodys => String::new(),
+                Whose::NoId => PERSONAL.to_owned(),
+            };
+            let mut message = DynamicMessage::decode(descriptor.clone(), good.first().as_slice()).unwrap();
+            if !set(&mut message, &path.split('.').collect::<Vec<_>>(), &id) {
+                continue;
+            }
+            let seed = message.encode_to_vec();
+            make_up(&mut message, &seed);
+            found.push(Replaced {
+                is_right: RIGHT.contains(&(&format!("{method}: {path}"), whose)),
+                path: path.clone(),
+                whose,
+                request: good.with_first(&message.encode_to_vec()),
+            });
+        }
+    }
+    found
+}
+
+/// Whether companies, their people or carriers call it: at a company's server, or at the information-management server.
+fn is_called_by_tenants(method: &str) -> bool {
+    let calls = |row: &&MayCall| row.methods.contains(&method);
+    let rows = callers::COMPANY.iter().chain(callers::INFORMATION).filter(calls);
+    rows.flat_map(|row| row.who).any(|who| [Carrier, Company, Operator].contains(who))
+}
+
+fn request_of(method: &str) -> MessageDescriptor {
+    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+    let found = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    found.into_iter().find(|known| known.name() == method).unwrap().input()
+}
+
+fn of_message(message: &MessageDescriptor, under: &str) -> Vec<String> {
+    let mut ids = vec![];
+    for field in message.fields() {
+        let path = format!("{under}{}", field.name());
+        let kind = field.kind();
+        if let Some(inner) = kind.as_message() {
+            if inner.package_name().starts_with("musubi.") {
+                ids.extend(of_message(inner, &format!("{path}.")));
+            }
+        } else if [Kind::String, Kind::Bytes].contains(&kind) && is_id(&path) {
+            ids.push(path);
+        }
+    }
+    ids
+}
+
+/// By the longest end of its path that is known.
+fn is_id(path: &str) -> bool {
+    let known = IDS.iter().map(|id| (*id, true));
+    let known = known.chain(MADE_UP.iter().chain(&TEXTS).map(|text| (*text, false)));
+    let is_end = |(end, _): &(&str, bool)| {
+        path.strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    };
+    let found = known.filter(is_end).max_by_key(|(end, _)| end.len());
+    found.unwrap_or_else(|| panic!("{path} is new: say whether it is an id")).1
+}
+
+/// Sets a text, in the first message of a list; gives whether there was a place for it.
+fn set(message: &mut DynamicMessage, path: &[&str], id: &str) -> bool {
+    let field = message.descriptor().get_field_by_name(path[0]).unwrap();
+    let text = Value::String(id.to_owned());
+    if path.len() == 1 {
+        let value = if field.is_list() { Value::List(vec![text]) } else { text };
+        message.set_field(&field, value);
+        return true;
+    }
+    if !message.has_field(&field) {
+        return false;
+    }
+    let inner = message.get_field_mut(&field);
+    let inner =
+        if field.is_list() { inner.as_list_mut().and_then(|items| items.first_mut()) } else { Some(inner) };
+    inner.and_then(Value::as_message_mut).is_some_and(|inner| set(inner, &path[1..], id))
+}
+
+/// Replaces whatever the caller makes up, so that nothing is taken for a repetition.
+fn make_up(message: &mut DynamicMessage, seed: &[u8]) {
+    let descriptor = message.descriptor();
+    let made_up = Uuid::new_v5(&Uuid::NAMESPACE_OID, seed);
+    for field in descriptor.fields() {
+        let text = match (descriptor.name(), field.name()) {
+            (_, "request_id" | "batch_id" | "event_id") => made_up.to_string(),
+            ("OutgoingMessage", "message_id") => format!("msg_{}", made_up.simple()),
+            _ if field.is_list() => {
+                let items = message.get_field_mut(&field).as_list_mut().into_iter().flatten();
+                items.filter_map(Value::as_message_mut).for_each(|inner| make_up(inner, seed));
+                continue;
+            }
+            _ => continue,
+        };
+        message.set_field(&field, Value::String(text));
+    }
+}
