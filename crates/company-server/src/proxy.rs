@@ -1,8 +1,8 @@
 //! The information-management server's contracts for this company's operators, passed on unchanged.
 //!
-//! Only an operator is let through, and goes on under the company's own token. Nothing is decided or kept here, and one thing is
+//! Only an operator is let through, and goes on under the company's own certificate. Nothing is decided or kept here, and one thing is
 //! written: who of the company looks at a review or decides it, which nobody can say of themselves.
-//! Surprising: a refusal of *that* token is turned into another error, because the operator's own token was good.
+//! Surprising: a refusal of *that* certificate is turned into another error, because the operator's own was good.
 
 use std::time::Duration;
 
@@ -66,8 +66,8 @@ pub(crate) fn upstream(status: &Status) -> Error {
     match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => Error::new(
             ErrorKind::FailedPrecondition,
-            "the information-management server does not accept this company's token",
-            "make information.token the token that it knows",
+            "the information-management server does not accept this company's certificate",
+            "have it know this company, and tls.certificate name a certificate of this company",
         ),
         ErrorKind::Unavailable => {
             let problem = format!("calling the information-management server: {}", error.problem);

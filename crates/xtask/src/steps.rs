@@ -76,7 +76,10 @@ impl Step {
             }
             Self::Tests => {
                 let servers = Servers::start()?;
-                let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
+                // Examples are for people, and clippy compiles them; the documentation has none.
+                let targets = ["--lib", "--bins", "--tests"];
+                let arguments =
+                    [&["test", "--workspace", "--locked", "--no-fail-fast"], &targets[..]].concat();
                 let (mut cargo, command) = announce(root, &arguments);
                 ended(&command, servers.run(&mut cargo)?)
             }

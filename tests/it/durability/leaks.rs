@@ -1,4 +1,5 @@
-//! A thousand people go through all of it while every node says all that it can, and nothing of them stands in what was said.
+//! A thousand people go through all of it while every node says all that it can, and nothing of them stands in what was said, in the
+//! databases of the servers that keep them sealed, or in what replicas share.
 //!
 //! Each value is looked for as it is written by people and by programs. Surprising: a number is found only where no digit or letter
 //! stands beside it, because seven digits are part of many an id.
@@ -8,7 +9,13 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
-use musubi_tests::processes::{Layout, System};
+use musubi_servers::redis;
+use musubi_tests::processes::{Kind, System};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 use super::{
     play::{Play, population_of},
@@ -18,6 +25,8 @@ use super::{
 const PEOPLE: usize = 1_000;
 /// Shorter ones are words that anybody says.
 const SHORTEST: usize = 6;
+/// A second, of each account and over each carrier: enough to be no limit here, and so that it is shared.
+const LIMIT: u32 = 5_000;
 
 /// A value as it may be written: raw, in full width, hyphenated, in hex, base64 and percent encoding, escaped as JSON.
 fn written(value: &str) -> Vec<String> {
@@ -113,9 +122,25 @@ impl Canaries {
     }
 }
 
+/// Listens to all that anybody says to a Redis; gives it when that is gone.
+async fn overhear(url: &str) -> JoinHandle<Vec<u8>> {
+    let (user, server) = url.strip_prefix("redis://").unwrap().split_once('@').unwrap();
+    let mut connection = TcpStream::connect(server).await.unwrap();
+    let monitor = format!("AUTH {}\r\nMONITOR\r\n", user.replace(':', " "));
+    connection.write_all(monitor.as_bytes()).await.unwrap();
+    tokio::spawn(async move {
+        let mut heard = vec![];
+        connection.read_to_end(&mut heard).await.unwrap();
+        heard
+    })
+}
+
 #[tokio::test]
-async fn nothing_of_a_thousand_people_stands_in_what_nodes_say() {
-    let mut system = System::start_as(Layout::talkative).await;
+async fn nothing_of_a_thousand_people_stands_in_what_nodes_say_and_keep() {
+    let mut shared = redis::start().unwrap();
+    let heard = overhear(&shared.url()).await;
+    let url = shared.url();
+    let mut system = System::start_as(|layout| layout.talkative().sharing_at(&url, LIMIT)).await;
     let play = Play::new(&system, 61, PEOPLE).hurried();
     let canaries = Canaries::of(play.population());
     play.import_masters().await;
@@ -123,7 +148,10 @@ async fn nothing_of_a_thousand_people_stands_in_what_nodes_say() {
     play.until_dialogues_end().await;
     let distributions = play.distribute().await;
     play.until_delivered(&distributions).await;
+    let stored = system.stored();
     stop(&mut system).await;
+    shared.stop().unwrap();
+    let heard = heard.await.unwrap();
 
     let mut faults = vec![];
     for process in system.processes() {
@@ -131,6 +159,19 @@ async fn nothing_of_a_thousand_people_stands_in_what_nodes_say() {
         assert!(said.contains(" DEBUG "), "{} says too little", process.name());
         for (what, line) in canaries.found(said.as_bytes()) {
             faults.push(format!("{}: {what}, after: {line:.300}", process.name()));
+        }
+    }
+    assert!(heard.windows(7).any(|part| part == b"EVALSHA"), "nothing was shared");
+    faults.extend(canaries.found(&heard).into_keys().map(|what| format!("Redis: {what}")));
+    for process in system.processes() {
+        let (_, file, log) = stored.iter().find(|(name, ..)| *name == process.name()).unwrap();
+        let found: Vec<_> = [file, log].iter().flat_map(|bytes| canaries.found(bytes).into_keys()).collect();
+        match process.kind() {
+            Kind::Company | Kind::Information => {
+                faults.extend(found.iter().map(|what| format!("the files of {}: {what}", process.name())));
+            }
+            // They stand for other people's systems and seal nothing: what is looked for is found there.
+            Kind::Carrier | Kind::Terminal => assert!(!found.is_empty(), "{} has nobody", process.name()),
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -116,7 +116,13 @@ impl Layout {
     /// The same, with limits that a play feels, and that are shared by the server of this address.
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
-        Self { shared: format!("redis.url = '{url}'\n"), of_account: 120, over_carrier: 120, ..self }
+        self.sharing_at(url, 120)
+    }
+
+    /// The same, with a limit of so many messages a second of each account and over each carrier.
+    #[must_use]
+    pub fn sharing_at(self, url: &str, limit: u32) -> Self {
+        Self { shared: format!("redis.url = '{url}'\n"), of_account: limit, over_carrier: limit, ..self }
     }
 
     /// The same, with three information-management servers on this database, which share what the server of the other address
