@@ -34,7 +34,7 @@ const IDS: [&str; 10] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 29] = [
+const TEXTS: [&str; 30] = [
     "account_number",
     "account_text",
     "address",
@@ -56,6 +56,7 @@ const TEXTS: [&str; 29] = [
     "page_token",
     "pin",
     "dial.phone_number",
+    "specified_date",
     "suggestions.postback",
     "tapped.postback",
     "reply",
