@@ -117,11 +117,15 @@ pub enum Purpose {
     NotConfirmed,
     /// A review ended without a tie.
     ReviewRejected,
+    /// Asks whether all that is held about the person shall be erased.
+    EraseAsked,
+    /// It is being erased.
+    Erasing,
 }
 
 impl Purpose {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Undecided,
         Self::Individual,
         Self::Uniform,
@@ -132,6 +136,8 @@ impl Purpose {
         Self::Confirmed,
         Self::NotConfirmed,
         Self::ReviewRejected,
+        Self::EraseAsked,
+        Self::Erasing,
     ];
 
     /// The word for it on the wire and in tables.
@@ -148,6 +154,8 @@ impl Purpose {
             Self::Confirmed => "confirmed",
             Self::NotConfirmed => "not_confirmed",
             Self::ReviewRejected => "review_rejected",
+            Self::EraseAsked => "erase_asked",
+            Self::Erasing => "erasing",
         }
     }
 }
@@ -163,6 +171,8 @@ impl From<crate::dialogue::RequestMessage> for Purpose {
             M::Confirmed => Self::Confirmed,
             M::NotConfirmed => Self::NotConfirmed,
             M::ReviewRejected => Self::ReviewRejected,
+            M::EraseAsked => Self::EraseAsked,
+            M::Erasing => Self::Erasing,
         }
     }
 }

@@ -89,7 +89,12 @@ impl TokenKey {
         let (dialogue, step, code) = self.open(Sort::Nonce, token)?;
         match choice_of(code)? {
             Choice::Method(method) => Some(Nonce { dialogue, step, method }),
-            Choice::Confirm | Choice::NoAccount | Choice::Decline | Choice::TryAgain | Choice::Untie => None,
+            Choice::Confirm
+            | Choice::NoAccount
+            | Choice::Decline
+            | Choice::TryAgain
+            | Choice::Untie
+            | Choice::Erase => None,
         }
     }
 
@@ -122,7 +127,7 @@ impl TokenKey {
     }
 }
 
-const CHOICES: [Choice; 8] = [
+const CHOICES: [Choice; 9] = [
     Choice::Confirm,
     Choice::NoAccount,
     Choice::Decline,
@@ -131,6 +136,7 @@ const CHOICES: [Choice; 8] = [
     Choice::Method(IdentityMethod::Document),
     Choice::TryAgain,
     Choice::Untie,
+    Choice::Erase,
 ];
 
 fn choice_code(choice: Choice) -> u8 {

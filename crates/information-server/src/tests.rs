@@ -49,7 +49,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) signals: Signals,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -86,12 +86,17 @@ impl World {
             clock: Arc::new(ManualClock::new(start())),
             directory: Arc::new(Directory::new(companies, vec![account("bank"), account("power")])),
             signals: signals(),
-            _folder: folder,
+            folder,
         }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn InformationStore> {
         Arc::new(self.store.clone())
+    }
+
+    /// Where the store's file is.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("information.db")
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -247,6 +252,7 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
         subscriptions: Vec::new(),
         dialogue: Some(dialogue),
         matched: Matched::default(),
+        shown: None,
         tie,
         former_customer: None,
         inquiry: None,

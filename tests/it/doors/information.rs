@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     probe::{NUMBER, PERSONAL, Probes, Wrong, items, long, whole},
-    reviews,
+    reviews, rights,
     world::{BANK, FOLLOWERS, GAS, KUMO, World},
 };
 
@@ -37,6 +37,7 @@ pub(super) async fn probe(world: &World, probes: &mut Probes) {
     let doors = [world.system.channel_of(BANK, "information"), world.system.channel(BANK)];
     for (door, channel) in doors.into_iter().enumerate() {
         followers(world, probes, channel.clone()).await;
+        rights::probe(world, probes, channel.clone(), door).await;
         reviews::probe(world, probes, channel.clone(), door).await;
         drafts(world, probes, channel.clone(), door).await;
     }

@@ -12,6 +12,7 @@ pub(super) mod contract;
 mod information;
 mod probe;
 mod reviews;
+mod rights;
 mod terminal;
 mod world;
 

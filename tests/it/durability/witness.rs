@@ -156,9 +156,7 @@ impl Witness {
     /// What never was answered so.
     fn never(&self, so: impl Fn(&Answer) -> bool) -> Vec<&'static str> {
         let answers = self.answers.lock().unwrap();
-        let never = |what: &&'static str| {
-            !answers.get(what).is_some_and(|all| all.iter().any(&so))
-        };
+        let never = |what: &&'static str| !answers.get(what).is_some_and(|all| all.iter().any(&so));
         WRITERS.into_iter().chain(READERS).filter(never).collect()
     }
 }

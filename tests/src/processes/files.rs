@@ -285,10 +285,12 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n{}{}",
+             keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n\
+             erasure.journal = '{}'\n{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,
+            self.folder.join("erasures").display(),
             self.common(INFORMATION),
             self.shared,
         );

@@ -1,6 +1,6 @@
 //! Companies and their official accounts: what each chooses, and what is left out.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use jiff::SignedDuration;
 use musubi_domain::{
@@ -21,6 +21,9 @@ use crate::directory::{Account, Company, Matching, Texts};
 
 /// The most wrong guesses that anybody may have in 24 hours (NIST SP 800-63B-4: 100 one after the other).
 const SAFE_LIMIT: u32 = 100;
+
+/// The shortest and the longest time of a match.
+const MATCH_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(720 * 3600);
 
 /// A company.
 #[derive(Clone, Debug, Deserialize)]
@@ -110,6 +113,15 @@ pub struct AccountConfig {
     /// Whether two persons have to approve one.
     #[serde(default)]
     pub review_second_person: bool,
+    /// How long what was typed is kept of a person who doesn't go on.
+    #[serde(default = "a_quarter")]
+    pub retain_failed_minutes: u32,
+    /// How long a match may take.
+    #[serde(default = "a_day", with = "duration")]
+    pub match_within: Duration,
+    /// When who follows no more is erased.
+    #[serde(default = "a_month")]
+    pub erase_unfollowed_after_days: u32,
     /// What it says.
     #[serde(default)]
     pub texts: Texts,
@@ -182,6 +194,18 @@ impl AccountConfig {
         if self.review_days == 0 {
             return Err(Error::invalid(at("review_days"), "is 0", "write 1 or more"));
         }
+        if !(1..=1_440).contains(&self.retain_failed_minutes) {
+            let problem = format!("is {}", self.retain_failed_minutes);
+            return Err(Error::invalid(at("retain_failed_minutes"), problem, "write 1 to 1440"));
+        }
+        if !MATCH_WITHIN.contains(&self.match_within) {
+            let problem = "is too short or too long";
+            return Err(Error::invalid(at("match_within"), problem, "write 1m to 720h"));
+        }
+        if self.erase_unfollowed_after_days > 3_650 {
+            let problem = format!("is {}", self.erase_unfollowed_after_days);
+            return Err(Error::invalid(at("erase_unfollowed_after_days"), problem, "write 0 to 3650"));
+        }
         self.check_texts()?;
         let quiet_hours = QuietHours::parse(&self.quiet_hours, &self.time_zone).map_err(|error| {
             let field = at(&error.field);
@@ -201,6 +225,11 @@ impl AccountConfig {
                 declined_for: signed(self.declined_for),
                 review_for: SignedDuration::from_hours(24 * i64::from(self.review_days)),
                 review_second_person: self.review_second_person,
+                retain_for: SignedDuration::from_mins(i64::from(self.retain_failed_minutes)),
+                match_for: signed(self.match_within),
+                erase_unfollowed_after: SignedDuration::from_hours(
+                    24 * i64::from(self.erase_unfollowed_after_days),
+                ),
                 quiet_hours,
             },
             texts: self.texts.clone(),
@@ -230,7 +259,9 @@ impl AccountConfig {
         check("identity", &texts.identity, &[&texts.jpki, &texts.carrier, &texts.document], None)?;
         check("confirmed", &texts.confirmed, &[&texts.untie], None)?;
         check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)?;
-        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)
+        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)?;
+        check("erase_asked", &texts.erase_asked, &[&texts.erase], None)?;
+        check("erasing", &texts.erasing, &[], None)
     }
 }
 
@@ -266,6 +297,12 @@ const fn one() -> u8 {
 }
 const fn half_a_year() -> u32 {
     180
+}
+const fn a_quarter() -> u32 {
+    15
+}
+const fn a_month() -> u32 {
+    30
 }
 const fn a_fortnight() -> u32 {
     14

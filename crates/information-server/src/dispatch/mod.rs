@@ -408,7 +408,9 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::Identity
         | Purpose::Confirmed
         | Purpose::NotConfirmed
-        | Purpose::ReviewRejected => Traffic::ServiceRequest,
+        | Purpose::ReviewRejected
+        | Purpose::EraseAsked
+        | Purpose::Erasing => Traffic::ServiceRequest,
     }
 }
 

@@ -46,7 +46,9 @@ impl Renderer {
             | Purpose::Identity
             | Purpose::Confirmed
             | Purpose::NotConfirmed
-            | Purpose::ReviewRejected => None,
+            | Purpose::ReviewRejected
+            | Purpose::EraseAsked
+            | Purpose::Erasing => None,
         };
         let internal = |problem: String| Error::new(ErrorKind::Internal, problem, "");
         template

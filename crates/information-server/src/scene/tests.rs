@@ -12,6 +12,7 @@ use super::*;
 use crate::directory::{Matching, Texts};
 
 mod reviews;
+mod rights;
 
 struct Stage {
     account: Account,

@@ -29,6 +29,8 @@ use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use super::*;
 
+mod rights;
+
 #[derive(Parser)]
 enum Command {
     Customers(Customers),
@@ -307,6 +309,7 @@ struct Told {
     largest_chunk: usize,
     commands: Vec<&'static str>,
     looks: u32,
+    searches: u32,
 }
 
 /// A server in the company server's place.
@@ -357,6 +360,58 @@ impl FollowerService for Peer {
         Ok(Response::new(ListFollowersResponse {
             followers: vec![follower],
             next_page_token: next.to_owned(),
+        }))
+    }
+
+    async fn erase_followers(
+        &self,
+        request: Request<EraseFollowersRequest>,
+    ) -> Result<Response<EraseFollowersResponse>, Status> {
+        let request = request.into_inner();
+        let erasures = request.people.iter().map(|_| RequestedErasure::default()).collect();
+        Ok(Response::new(EraseFollowersResponse { erasures }))
+    }
+
+    /// Of flw_1 the erasure waits at the first look; of flw_2 there is a row.
+    async fn search_follower(
+        &self,
+        request: Request<SearchFollowerRequest>,
+    ) -> Result<Response<SearchFollowerResponse>, Status> {
+        let follower_id = match request.into_inner().person.and_then(|person| person.who) {
+            Some(person::Who::FollowerId(id)) => id,
+            who @ (Some(person::Who::PhoneNumber(_) | person::Who::CustomerId(_)) | None) => {
+                panic!("a follower is searched for: {}", who.is_some())
+            }
+        };
+        let looks = {
+            let mut told = self.0.lock().unwrap();
+            told.searches += 1;
+            told.searches
+        };
+        let rows = u64::from(follower_id == "flw_2");
+        let time = Some(timestamp(jiff::Timestamp::UNIX_EPOCH));
+        let erasure =
+            Erasure { cause: "company".to_owned(), request_time: time, erase_time: time, waits: looks == 1 };
+        Ok(Response::new(SearchFollowerResponse {
+            follower_id,
+            tables: vec![HeldRows { table: "delivery".to_owned(), rows }],
+            erasure: Some(erasure),
+            follow_time: None,
+        }))
+    }
+
+    async fn export_follower(
+        &self,
+        _: Request<ExportFollowerRequest>,
+    ) -> Result<Response<ExportFollowerResponse>, Status> {
+        let consent = Consent { kind: "wants".to_owned(), text: "はい".to_owned(), ..Consent::default() };
+        let follower = Follower { phone_number: "+818000000000".to_owned(), ..Follower::default() };
+        Ok(Response::new(ExportFollowerResponse {
+            follower: Some(follower),
+            consents: vec![consent],
+            tie_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
+            tie_method: 1,
+            ..ExportFollowerResponse::default()
         }))
     }
 }

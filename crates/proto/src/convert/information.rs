@@ -151,6 +151,7 @@ pub const fn purpose(purpose: Purpose) -> &'static str {
         | Purpose::Identity => purpose.as_str(),
         Purpose::Account | Purpose::AccountAgain => Purpose::Account.as_str(),
         Purpose::Confirmed | Purpose::NotConfirmed | Purpose::ReviewRejected => "result",
+        Purpose::EraseAsked | Purpose::Erasing => "erasure",
     }
 }
 
@@ -219,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn reports_know_six_purposes_and_undecided() {
+    fn reports_know_seven_purposes_and_undecided() {
         let mut words: Vec<_> = Purpose::ALL.into_iter().map(purpose).collect();
         words.dedup();
         assert_eq!(
             words,
-            ["undecided", "individual", "uniform", "question", "account", "identity", "result"]
+            ["undecided", "individual", "uniform", "question", "account", "identity", "result", "erasure"]
         );
     }
 }

@@ -140,7 +140,9 @@ impl Due {
             | Purpose::Identity
             | Purpose::Confirmed
             | Purpose::NotConfirmed
-            | Purpose::ReviewRejected => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+            | Purpose::ReviewRejected
+            | Purpose::EraseAsked
+            | Purpose::Erasing => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
 }

@@ -88,6 +88,12 @@ impl Database {
         &self.writer
     }
 
+    /// Writes the log back into the file and cuts it, unless somebody reads what it was: then the next one does.
+    pub(crate) async fn cut_log(&self, transaction: &'static str) -> Result<(), StoreError> {
+        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&self.writer).await;
+        cut.map(drop).map_err(StoreError::during(transaction))
+    }
+
     /// Writes the log back into the file, closes it and leaves it to others.
     pub(crate) async fn close(&self) {
         self.reader.close().await;

@@ -330,7 +330,7 @@ async fn end(
 }
 
 /// Whether what is deleted is also overwritten in the file.
-async fn overwriting(
+pub(super) async fn overwriting(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     on: bool,

@@ -10,8 +10,8 @@ use musubi_domain::{
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, list, load, review, save,
-    tally,
+    SqliteInformation, custody, delivery, distribution, erasure, expansion, flow, follower, list, load,
+    review, save, tally,
 };
 use crate::{
     Opened as _, StoreError,
@@ -32,7 +32,9 @@ use crate::{
 impl facts::Bench for SqliteInformation {
     async fn tallies(&self) -> [Vec<String>; 2] {
         const LINE: &str = "official_account || ' ' || carrier || ' ' || hex(distribution) || ' ' || purpose || ' ' || state";
-        let kept = format!("SELECT {LINE} || ' ' || count FROM delivery_tally WHERE count <> 0 ORDER BY 1");
+        let kept = format!(
+            "SELECT {LINE} || ' ' || (count - erased) FROM delivery_tally WHERE count <> erased ORDER BY 1"
+        );
         let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
         const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
         let kept_followers =
@@ -61,6 +63,13 @@ impl facts::Bench for SqliteInformation {
 
     fn rows_of_a_tie(&self) -> i64 {
         1
+    }
+
+    async fn columns(&self) -> Vec<(String, String)> {
+        const COLUMNS: &str = "
+            SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> '_sqlx_migrations' ORDER BY 1, 2";
+        sqlx::query_as(COLUMNS).fetch_all(self.database.read()).await.unwrap()
     }
 
     async fn audits(&self) -> Vec<String> {
@@ -268,7 +277,11 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         load::TIED,
         load::EVENTS,
         load::GUESSES,
+        load::ERASED,
+        save::FOLLOW,
         save::FOLLOWERS,
+        save::CONSENTS,
+        save::ERASURES,
         save::SUBSCRIPTIONS,
         save::DIALOGUES,
         save::TIES,
@@ -285,6 +298,20 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         review::POSITION,
         review::PAGE,
         review::PAGE_OF_STATE,
+        erasure::CLAIM,
+        erasure::STANDING,
+        erasure::DELIVERIES,
+        erasure::VALUES,
+        erasure::ROWS[0],
+        erasure::ROWS[2],
+        erasure::ROWS[5],
+        erasure::ROWS[6],
+        erasure::ROWS[7],
+        erasure::GUESSES,
+        erasure::DONE,
+        erasure::REPLAY,
+        erasure::EXPORTED_MESSAGES,
+        erasure::FORGET_GUESSES,
         delivery::DUE_DIALOGUES,
         delivery::DUE_DISTRIBUTIONS,
         delivery::MAY_RUN,
