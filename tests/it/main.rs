@@ -17,7 +17,11 @@ mod durability;
 #[cfg(test)]
 mod flood;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod reviews;
+#[cfg(test)]
+mod rights;
 
 /// The folder of the program's samples.
 #[cfg(test)]

@@ -103,6 +103,12 @@ impl Layout {
         Self { lists_every: "1h", ..self }
     }
 
+    /// The same, with lists that are fetched all the time.
+    #[must_use]
+    pub fn listing(self) -> Self {
+        Self { lists_every: "1s", ..self }
+    }
+
     /// The same, with limits that a play feels, and that are shared by the server of this address.
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
