@@ -19,7 +19,8 @@ mod tables {
     /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
     pub const COMPANY: &[MayCall] = &[
         row("musubi.company.v1.CustomerService",
-            &["ImportCustomers", "ListCustomers", "GetCustomer", "EntrustMaster", "PurgeMaster"], &[Operator]),
+            &["ImportCustomers", "ListCustomers", "GetCustomer", "EntrustMaster", "PurgeMaster", "EraseCustomer", "SearchCustomer"],
+            &[Operator]),
         row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
         row("musubi.information.v1.FollowerService",
             &["GetFunnel", "ListFollowers", "EraseFollowers", "SearchFollower", "ExportFollower"], &[Operator]),

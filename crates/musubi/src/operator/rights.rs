@@ -96,6 +96,16 @@ pub(super) async fn erase(
     Ok(Ending::Done)
 }
 
+/// Asks for whoever is tied to a customer to be erased, in every account of the company.
+pub(super) async fn erase_tied(
+    channel: PeerChannel,
+    customer_id: &str,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let people = People { follower: Vec::new(), customer: vec![customer_id.to_owned()] };
+    erase(Client::new(channel), String::new(), people, out).await.map(drop)
+}
+
 /// Shows that nothing is held about people, or what is.
 pub(super) async fn prove_erased(
     mut client: Client,

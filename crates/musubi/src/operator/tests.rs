@@ -129,7 +129,7 @@ B2,大森 千恵美,オオモリ チエミ,1940-12-15,東京都練馬区,230,009
 ";
 
 #[tokio::test]
-async fn a_master_is_imported_listed_and_shown() {
+async fn a_master_is_imported_listed_shown_and_erased_from() {
     let desk = Desk::at_company().await;
     let file = desk.file("master.csv", &encoding_rs::SHIFT_JIS.encode(MASTER).0);
     let (ending, text) = desk.run(&["customers", "import", &file, "--dry-run"]).await;
@@ -146,6 +146,14 @@ async fn a_master_is_imported_listed_and_shown() {
     assert_eq!(text.lines().count(), 3);
     let (_, text) = desk.run(&["customers", "show", "B2"]).await;
     assert!(text.contains("大森 千恵美"), "{text}");
+    let (ending, text) = desk.run(&["customers", "prove-erased", "B2"]).await;
+    assert!(ending == Ok(Ending::Refused) && text.ends_with("something is held\n"), "{text}");
+    let (_, text) = desk.run(&["customers", "erase", "B2"]).await;
+    assert_eq!(text, "the customer is erased\n");
+    let (ending, text) = desk.run(&["customers", "prove-erased", "B2"]).await;
+    assert!(ending == Ok(Ending::Done) && text.ends_with("nothing is held\n"), "{text}");
+    let (_, text) = desk.run(&["customers", "erase", "B2"]).await;
+    assert_eq!(text, "the master has no such customer\n");
 }
 
 #[tokio::test]

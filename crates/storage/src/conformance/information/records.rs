@@ -62,7 +62,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn inquiry(&mut self) -> Inquiry {
+    pub(crate) fn inquiry(&mut self) -> Inquiry {
         Inquiry {
             id: InquiryId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
             company: self.pick(&["bank", "power"].map(named)),

@@ -16,7 +16,6 @@ use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 use super::{
     SqliteInformation,
     audit::audit,
-    custody::overwriting,
     load,
     tally::{self, MOVE_FOLLOWERS},
 };
@@ -33,7 +32,7 @@ use crate::{
         tally::FollowerTally,
     },
     row::{Columns as _, micros, place},
-    sqlite::rows,
+    sqlite::{overwriting, rows},
 };
 
 pub(super) const CLAIM: &str = "

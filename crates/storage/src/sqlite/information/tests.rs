@@ -1,11 +1,14 @@
 //! The conformance suite on SQLite, and what only SQLite can be asked: its plans, its files after a crash, a statement that
 //! fails.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use musubi_domain::{
     customer::{Customer, KeyedCustomer, MatchKeys},
     delivery::DeliveryState,
-    id::{DistributionId, MessageId},
+    erasure::{Cause, Erasure},
+    id::{DistributionId, FollowerId, MessageId},
 };
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -23,7 +26,8 @@ use crate::{
         FollowerKey,
         custody::CustodyStore as _,
         delivery::Source,
-        flow::{Audit, FlowStore as _, Work},
+        erasure::ErasureStore as _,
+        flow::{Audit, FlowStore as _, FollowerRecord, Work},
     },
     row::Columns as _,
 };
@@ -310,7 +314,6 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         erasure::GUESSES,
         erasure::DONE,
         erasure::REPLAY,
-        erasure::EXPORTED_MESSAGES,
         erasure::FORGET_GUESSES,
         delivery::DUE_DIALOGUES,
         delivery::DUE_DISTRIBUTIONS,
@@ -479,4 +482,64 @@ async fn of_a_purged_copy_nothing_stands_in_the_file_even_if_it_moved() {
     for gone in ["name of a person", "first keys", "second keys"] {
         assert!(!left.windows(gone.len()).any(|bytes| bytes == gone.as_bytes()), "{gone}");
     }
+}
+
+#[tokio::test]
+async fn of_an_erased_follower_nothing_stands_in_the_file_or_its_log() {
+    const SEALED: &str = "
+        SELECT follower, phone_number FROM follower
+        UNION ALL SELECT follower, subject FROM inquiry JOIN follower USING (number)";
+    let (store, folder) = open().await;
+    let key = |number: u32| FollowerKey {
+        account: facts::named("bank"),
+        follower: FollowerId::from_bytes(
+            u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
+        ),
+    };
+    for batch in 0..20 {
+        let people = (batch * 100..(batch + 1) * 100).map(|number| {
+            let phone_number = format!("+8190{number:08}").parse().unwrap();
+            (key(number), FollowerRecord { phone_number, ..facts::follower(1) })
+        });
+        facts::put(&store, people.collect()).await;
+    }
+    // In no order, so that pages split in the middle, too.
+    let mut dice = facts::Dice(1);
+    for batch in 0..20 {
+        let people: Vec<_> = (0..100).map(|place| key((place * 20 + batch) * 1_327 % 2_000)).collect();
+        facts::unit(&store, &facts::of(people), |work| {
+            work.followers.values_mut().for_each(|record| record.inquiry = Some(dice.inquiry()));
+        })
+        .await;
+    }
+    let sealed: Vec<(Vec<u8>, Vec<u8>)> =
+        sqlx::query_as(SEALED).fetch_all(store.database.read()).await.unwrap();
+    let erasures = (0..2_000).step_by(7).map(|number| Erasure {
+        account: facts::named("bank"),
+        follower: key(number).follower,
+        company: facts::named("bank"),
+        cause: Cause::Company,
+        request_time: facts::at(0),
+        ask_time: facts::at(0),
+    });
+    let erasures: Vec<_> = erasures.collect();
+    let erased: HashSet<&[u8]> = erasures.iter().map(|it| &it.follower.as_bytes()[..]).collect();
+    assert_eq!(store.erase(&erasures, facts::at(1)).await.unwrap(), 286);
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    // Open still: nobody has to stop a server to be erased.
+    let files = [read("information.db"), read("information.db-wal")];
+    // What follows the 13 bytes of version and nonce is nobody else's.
+    let tails: HashMap<&[u8], bool> = sealed
+        .iter()
+        .map(|(follower, sealed)| (&sealed[sealed.len() - 16..], erased.contains(&follower[..])))
+        .collect();
+    let (mut stay, mut left) = (HashSet::new(), 0);
+    for window in files.iter().flat_map(|file| file.windows(16)) {
+        match tails.get(window) {
+            Some(true) => left += 1,
+            Some(false) => drop(stay.insert(window)),
+            None => {}
+        }
+    }
+    assert_eq!((stay.len(), left), (2 * (2_000 - 286), 0), "found of those who stay, and of those who went");
 }
