@@ -143,9 +143,14 @@ impl App {
                 client::connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())?;
             gateways.insert(carrier.id.clone(), Arc::new(GrpcCarrier::new(carrier.id.clone(), channel)));
         }
+        let gateways = Arc::new(gateways);
         let store = open(&config.database, vault(&config, &clock)?).await?;
-        let eraser =
-            Eraser::new(Arc::clone(&store), Arc::clone(&clock), Journal::new(&config.erasure.journal));
+        let eraser = Eraser::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Journal::new(&config.erasure.journal),
+            Arc::clone(&gateways),
+        );
         eraser.replay().await?;
         let asked_with = directory.accounts().flat_map(|account| {
             let texts = [account.texts.asked(), account.texts.identity.clone()];
@@ -169,7 +174,6 @@ impl App {
             };
             matchers.push((company.id.clone(), matcher));
         }
-        let gateways = Arc::new(gateways);
         let ephemeral = ephemeral(&config.redis, &clock).await?;
         Ok(Self {
             config,

@@ -127,6 +127,8 @@ pub(crate) struct Carrier {
     pub(crate) answer: Mutex<Result<Verdict, ErrorKind>>,
     /// The account and the size of each batch that was sent.
     pub(crate) batches: Mutex<Vec<(String, usize)>>,
+    /// What was asked back.
+    pub(crate) revoked: Mutex<Vec<MessageId>>,
 }
 
 impl Carrier {
@@ -139,6 +141,7 @@ impl Carrier {
             fetches: AtomicUsize::default(),
             answer: Mutex::new(Ok(Verdict::Accepted)),
             batches: Mutex::default(),
+            revoked: Mutex::default(),
         }
     }
 }
@@ -187,6 +190,7 @@ impl CarrierGateway for Carrier {
     }
 
     async fn revoke(&self, _: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
+        self.revoked.lock().unwrap().extend(messages);
         Ok(vec![true; messages.len()])
     }
 

@@ -8,15 +8,25 @@ mod journal;
 #[cfg(test)]
 mod tests;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{
+    Error, ErrorKind,
+    erasure::Erasure,
+    id::{CarrierId, MessageId, OfficialAccountId},
+};
 use musubi_runtime::{Clock, Shutdown};
 use musubi_storage::{StoreError, information::InformationStore};
 use tracing::{info, warn};
 
 pub use self::journal::{Journal, JournalError};
+use crate::gateway::CarrierGateway;
 
 /// How many followers one transaction erases.
 const BATCH: u32 = 500;
@@ -24,19 +34,32 @@ const BATCH: u32 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a claim is left to whoever made it: well below the minute that an erasure may take.
 const LEASE: SignedDuration = SignedDuration::from_secs(20);
+/// How long a carrier has to take back what it has of them; nobody's erasure waits for a carrier.
+const ASK_BACK: Duration = Duration::from_secs(3);
+/// How many messages a carrier is asked for at once.
+const AT_ONCE: usize = 1_000;
+
+/// The carriers.
+type Gateways = Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>;
 
 /// Erases.
 pub struct Eraser {
     store: Arc<dyn InformationStore>,
     clock: Arc<dyn Clock>,
     journal: Arc<Journal>,
+    gateways: Gateways,
 }
 
 impl Eraser {
-    /// Works on this store, by this clock, and tells this journal.
+    /// Works on this store, by this clock, tells this journal, and asks these carriers.
     #[must_use]
-    pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, journal: Journal) -> Self {
-        Self { store, clock, journal: Arc::new(journal) }
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        clock: Arc<dyn Clock>,
+        journal: Journal,
+        gateways: Gateways,
+    ) -> Self {
+        Self { store, clock, journal: Arc::new(journal), gateways }
     }
 
     /// Erases in this database whoever the journal tells of and it has again. Gives how many erasures it did not know.
@@ -96,9 +119,37 @@ impl Eraser {
             let remedy = "see that the folder at erasure.journal can be written to";
             Error::new(ErrorKind::Unavailable, error.to_string(), remedy)
         })?;
+        self.ask_back(&due).await?;
         let erased = self.store.erase(&due, self.clock.now()).await?;
         info!(asked = due.len(), erased, "erased {erased} followers");
         Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
+    }
+}
+
+impl Eraser {
+    /// Asks carriers for what is individual and not on a phone yet. What a carrier doesn't give in time, or has given on, can't be helped.
+    async fn ask_back(&self, due: &[Erasure]) -> Result<(), Error> {
+        let mut theirs: BTreeMap<(CarrierId, OfficialAccountId), Vec<MessageId>> = BTreeMap::new();
+        for (account, carrier, message) in self.store.individual_at_carriers(due).await? {
+            theirs.entry((carrier, account)).or_default().push(message);
+        }
+        let asks = theirs.iter().map(|((carrier, account), messages)| async move {
+            let Some(gateway) = self.gateways.get(carrier) else { return };
+            for part in messages.chunks(AT_ONCE) {
+                match tokio::time::timeout(ASK_BACK, gateway.revoke(account, part)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => {
+                        warn!(%carrier, %error, "individual messages of who is erased could not be asked back");
+                    }
+                    Err(_) => {
+                        warn!(%carrier, "individual messages of who is erased were not given back in time");
+                        return;
+                    }
+                }
+            }
+        });
+        futures::future::join_all(asks).await;
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use super::*;
 
-mod rights;
+mod followers;
 
 #[derive(Parser)]
 enum Command {
@@ -217,30 +217,6 @@ async fn a_server_that_is_away_and_an_operator_who_is_not_known_have_remedies_fo
     }
 }
 
-#[tokio::test]
-async fn the_funnel_has_bars_and_followers_come_in_pages() {
-    let (desk, _) = Desk::at_peer().await;
-    let (_, text) = desk.run(&["followers", "funnel"]).await;
-    assert!(text.contains("tf-bank over kumo") && text.contains("now confirmed"), "{text}");
-    let bar = |stage: &str| text.lines().find(|line| line.contains(stage)).unwrap().matches('█').count();
-    assert_eq!((bar("1,000"), bar("asked"), bar("now confirmed")), (30, 15, 3), "{text}");
-    let (_, text) = desk
-        .run(&[
-            "followers",
-            "list",
-            "--official-account",
-            "tf-bank",
-            "--outcome",
-            "confirmed",
-            "--format",
-            "csv",
-        ])
-        .await;
-    let ids: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-    assert_eq!(ids, ["flw_1", "flw_2"]);
-    assert!(text.contains(",confirmed,B1,"), "{text}");
-}
-
 fn create(texts: [&str; 3]) -> Vec<&str> {
     let [uniform, individual, values] = texts;
     let head =
@@ -334,94 +310,6 @@ fn distribution(state: DistributionState, delivered: &str) -> Option<Distributio
         create_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
         ..Distribution::default()
     })
-}
-
-#[tonic::async_trait]
-impl FollowerService for Peer {
-    async fn get_funnel(&self, _: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
-        let outcome = OutcomeCount { outcome: FollowerOutcome::Confirmed.into(), count: 100 };
-        let funnel = Funnel {
-            official_account: "tf-bank".to_owned(),
-            carrier: "kumo".to_owned(),
-            followers: 1000,
-            asked: 500,
-            outcomes: vec![outcome],
-            ..Funnel::default()
-        };
-        Ok(Response::new(GetFunnelResponse { funnels: vec![funnel], ..GetFunnelResponse::default() }))
-    }
-
-    async fn list_followers(
-        &self,
-        request: Request<ListFollowersRequest>,
-    ) -> Result<Response<ListFollowersResponse>, Status> {
-        let request = request.into_inner();
-        let (number, next) = if request.page_token.is_empty() { (1, "more") } else { (2, "") };
-        let follower = Follower {
-            follower_id: format!("flw_{number}"),
-            phone_number: "+818000000000".to_owned(),
-            carrier: "kumo".to_owned(),
-            outcome: request.outcome,
-            customer_id: format!("B{number}"),
-            ..Follower::default()
-        };
-        Ok(Response::new(ListFollowersResponse {
-            followers: vec![follower],
-            next_page_token: next.to_owned(),
-        }))
-    }
-
-    async fn erase_followers(
-        &self,
-        request: Request<EraseFollowersRequest>,
-    ) -> Result<Response<EraseFollowersResponse>, Status> {
-        let request = request.into_inner();
-        let erasures = request.people.iter().map(|_| RequestedErasure::default()).collect();
-        Ok(Response::new(EraseFollowersResponse { erasures }))
-    }
-
-    /// Of flw_1 the erasure waits at the first look; of flw_2 there is a row.
-    async fn search_follower(
-        &self,
-        request: Request<SearchFollowerRequest>,
-    ) -> Result<Response<SearchFollowerResponse>, Status> {
-        let follower_id = match request.into_inner().person.and_then(|person| person.who) {
-            Some(person::Who::FollowerId(id)) => id,
-            who @ (Some(person::Who::PhoneNumber(_) | person::Who::CustomerId(_)) | None) => {
-                panic!("a follower is searched for: {}", who.is_some())
-            }
-        };
-        let looks = {
-            let mut told = self.0.lock().unwrap();
-            told.searches += 1;
-            told.searches
-        };
-        let rows = u64::from(follower_id == "flw_2");
-        let time = Some(timestamp(jiff::Timestamp::UNIX_EPOCH));
-        let erasure =
-            Erasure { cause: "company".to_owned(), request_time: time, erase_time: time, waits: looks == 1 };
-        Ok(Response::new(SearchFollowerResponse {
-            follower_id,
-            tables: vec![HeldRows { table: "delivery".to_owned(), rows }],
-            erasure: Some(erasure),
-            follow_time: None,
-        }))
-    }
-
-    async fn export_follower(
-        &self,
-        _: Request<ExportFollowerRequest>,
-    ) -> Result<Response<ExportFollowerResponse>, Status> {
-        let consent = Consent { kind: "wants".to_owned(), text: "はい".to_owned(), ..Consent::default() };
-        let follower = Follower { phone_number: "+818000000000".to_owned(), ..Follower::default() };
-        Ok(Response::new(ExportFollowerResponse {
-            follower: Some(follower),
-            consents: vec![consent],
-            tie_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
-            tie_method: 1,
-            ..ExportFollowerResponse::default()
-        }))
-    }
 }
 
 macro_rules! commands {

@@ -11,7 +11,10 @@ use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal, advance},
     erasure::{Cause, Erasure},
     guess::Count,
-    id::{CompanyId, CustomerId, DialogueId, DistributionId, MessageId, OfficialAccountId, OperatorName},
+    id::{
+        CarrierId, CompanyId, CustomerId, DialogueId, DistributionId, MessageId, OfficialAccountId,
+        OperatorName,
+    },
 };
 
 use super::{
@@ -158,6 +161,13 @@ pub trait ErasureStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Erasure>, StoreError>;
 
+    /// Individual messages to these followers that a carrier has, or may have, and no phone yet: each with its account and carrier, to be asked back
+    /// before nobody knows of them. At most 10,000.
+    async fn individual_at_carriers(
+        &self,
+        erasures: &[Erasure],
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError>;
+
     /// Erases all that is held about these followers, at most 1,000, in one transaction: rows and what finds them, in every table that is
     /// [`Place::Erased`]. Messages that were on their way count as revoked; counts of messages stay, counts of followers don't. Requests for them are
     /// done then. Gives how many of them there were. Repeatable.
@@ -269,6 +279,13 @@ pub(crate) fn message_of(row: &impl Columns) -> Result<ExportedMessage, StoreErr
         state: row.one_of(&DeliveryState::ALL, 3)?,
         change_time: row.instant(4)?,
     })
+}
+
+/// Reads a message that a carrier has. Columns: account, carrier, id.
+pub(crate) fn at_carrier_of(
+    row: &impl Columns,
+) -> Result<(OfficialAccountId, CarrierId, MessageId), StoreError> {
+    Ok((row.text(0)?.parse()?, row.text(1)?.parse()?, MessageId::from_bytes(row.id(2)?)))
 }
 
 /// Reads a consent with its text. Columns: dialogue, kind, digest, carrier, time, text.

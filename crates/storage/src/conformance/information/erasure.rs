@@ -265,6 +265,28 @@ pub(crate) async fn who_comes_back_while_a_distribution_runs_gets_no_second_mess
     assert!(!whom.contains(&3), "{whom:?}");
 }
 
+pub(crate) async fn what_a_carrier_has_for_one_alone_is_told_before_an_erasure(store: &dyn Bench) {
+    follow(store, "bank", 1..=3).await;
+    tied(store, "bank", &[(1, "C1"), (2, "C2")]).await;
+    deliver(store, &[request(&key("bank", 1), 0)]).await;
+    let id = distribute(store, "bank", 1, &[("C1", "一"), ("C2", "二")]).await;
+    let sent =
+        [attempts(store, dialogues("bank"), 0).await, attempts(store, Source::Distribution(id), 0).await];
+    let signals = [Signal::Accepted, Signal::Accepted, Signal::Delivered, Signal::Accepted];
+    let results: Vec<_> = sent
+        .concat()
+        .iter()
+        .zip(signals)
+        .map(|(it, signal)| result(it, AttemptOutcome::Known(signal)))
+        .collect();
+    learn(store, &results, 0).await;
+    let erasures: Vec<_> = keys("bank", 1..=3).iter().map(|key| erasure(key, 0)).collect();
+    let told = store.individual_at_carriers(&erasures).await.unwrap();
+    // The dialogue's isn't individual, the second phone has its own, the third's is uniform.
+    assert_eq!(told, [(named("bank"), named("alpha"), sent[1][0].message_id)]);
+    assert_eq!(store.individual_at_carriers(&erasures[1..]).await.unwrap(), []);
+}
+
 pub(crate) async fn a_receipt_of_an_erased_message_changes_nothing(store: &dyn Bench) {
     follow(store, "bank", 1..=1).await;
     let key = key("bank", 1);

@@ -190,6 +190,7 @@ macro_rules! information_store_suite {
             who_asks_twice_is_erased_once_and_can_be_again,
             who_comes_back_is_known_to_have_been_erased,
             who_comes_back_while_a_distribution_runs_gets_no_second_message,
+            what_a_carrier_has_for_one_alone_is_told_before_an_erasure,
             a_receipt_of_an_erased_message_changes_nothing,
             an_erasure_beside_an_attempt_under_way_leaves_nothing,
             a_journal_is_replayed_where_it_is_not_known,

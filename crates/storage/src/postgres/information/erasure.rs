@@ -10,7 +10,7 @@ use musubi_domain::{
     consent::TextDigest,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{CustomerId, OfficialAccountId},
+    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 
 use super::{
@@ -26,8 +26,9 @@ use crate::{
         FollowerKey,
         changed::{KeyRow, key_rows},
         erasure::{
-            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, consent_of, erased_deliveries,
-            erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of, keys_of_erasures, message_of,
+            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
+            erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
+            keys_of_erasures, message_of,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -45,6 +46,13 @@ const CLAIM: &str = "
     RETURNING e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time";
 
 const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM erasure AS e WHERE e.due_time <= $1)";
+
+// Sending or accepted, and individual.
+const AT_CARRIERS: &str = "
+    SELECT m.official_account, m.carrier, m.message_id FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    CROSS JOIN LATERAL (SELECT * FROM delivery AS m
+        WHERE m.official_account = k.account AND m.follower = k.follower AND m.state IN (1, 2) AND m.purpose = 1 OFFSET 0) AS m
+    LIMIT 10000";
 
 const LOCK: &str = "
     SELECT k.account, k.follower FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
@@ -195,6 +203,16 @@ impl ErasureStore for PostgresInformation {
         let claimed = tx.fetch(claim).await?;
         tx.commit().await?;
         claimed.iter().map(erasure_of).collect()
+    }
+
+    async fn individual_at_carriers(
+        &self,
+        erasures: &[Erasure],
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError> {
+        let concerned = keys_of_erasures(erasures);
+        let find = KeyRow::bind(sqlx::query(AT_CARRIERS), &key_rows(&concerned));
+        let found = find.fetch_all(self.database.read()).await;
+        found.map_err(StoreError::during("individual_at_carriers"))?.iter().map(at_carrier_of).collect()
     }
 
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {

@@ -9,7 +9,7 @@ use musubi_domain::{
     consent::TextDigest,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{CustomerId, OfficialAccountId},
+    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -25,8 +25,9 @@ use crate::{
         FollowerKey,
         changed::key_rows,
         erasure::{
-            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, consent_of, erased_deliveries,
-            erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of, keys_of_erasures, message_of,
+            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
+            erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
+            keys_of_erasures, message_of,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -42,6 +43,13 @@ pub(super) const CLAIM: &str = "
     RETURNING official_account, follower, company, cause, request_time, ask_time";
 
 pub(super) const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM erasure INDEXED BY erasure_due WHERE due_time <= ?1 AND due_time IS NOT NULL)";
+
+// Sending or accepted, and individual.
+pub(super) const AT_CARRIERS: &str = "
+    SELECT m.official_account, m.carrier, m.message_id FROM jsonb_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    CROSS JOIN delivery AS m INDEXED BY delivery_follower ON m.number = f.number
+    WHERE m.state IN (1, 2) AND m.purpose = 1 LIMIT 10000";
 
 pub(super) const STANDING: &str = "
     SELECT f.official_account, f.follower, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0)
@@ -184,6 +192,15 @@ impl ErasureStore for SqliteInformation {
             .map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
         claimed.iter().map(erasure_of).collect()
+    }
+
+    async fn individual_at_carriers(
+        &self,
+        erasures: &[Erasure],
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError> {
+        let keys = rows(&key_rows(&keys_of_erasures(erasures)))?;
+        let found = sqlx::query(AT_CARRIERS).bind(keys).fetch_all(self.database.read()).await;
+        found.map_err(StoreError::during("individual_at_carriers"))?.iter().map(at_carrier_of).collect()
     }
 
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {
