@@ -151,7 +151,10 @@ impl App {
             Journal::new(&config.erasure.journal),
             Arc::clone(&gateways),
         );
-        eraser.replay().await?;
+        if let Err(error) = eraser.replay().await {
+            store.close().await;
+            return Err(error.into());
+        }
         let asked_with = directory.accounts().flat_map(|account| {
             let texts = [account.texts.asked(), account.texts.identity.clone()];
             texts.map(|text| (account.id.clone(), text))

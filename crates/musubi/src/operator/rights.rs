@@ -151,6 +151,7 @@ fn show_found(found: &SearchFollowerResponse, out: &mut dyn Write) -> Result<boo
         Some(erasure) if erasure.waits => {
             format!("to be erased: {}, {}", erasure.cause, show_time(erasure.request_time.as_ref()))
         }
+        Some(erasure) if erasure.erase_time.is_none() => "not erased: follows again".to_owned(),
         Some(erasure) => format!(
             "erased {}: {}, asked for {}",
             show_time(erasure.erase_time.as_ref()),

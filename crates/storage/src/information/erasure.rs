@@ -4,6 +4,8 @@
 //! erases all of it in one transaction. Surprising: [`PLACES`] names every table of the schema, with what an erasure does to it, and a fact of the
 //! conformance suite holds it against the database's own catalogue. So a new table has to be given its place before anything else works.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
@@ -169,7 +171,7 @@ pub trait ErasureStore: Send + Sync {
     ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError>;
 
     /// Erases all that is held about these followers, at most 1,000, in one transaction: rows and what finds them, in every table that is
-    /// [`Place::Erased`]. Messages that were on their way count as revoked; counts of messages stay, counts of followers don't. Requests for them are
+    /// [`Place::Erased`]. Who was to be erased for leaving, and follows again, stays. Messages that were on their way count as revoked; counts of messages stay, counts of followers don't. Requests for them are
     /// done then. Gives how many of them there were. Repeatable.
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError>;
 
@@ -235,6 +237,25 @@ pub(crate) fn erasure_rows<'a>(
     rows.sort_by(|one, other| (one.account, one.follower).cmp(&(other.account, other.follower)));
     rows.dedup_by(|later, earlier| (later.account, later.follower) == (earlier.account, earlier.follower));
     rows
+}
+
+/// Whom to erase of these, and who stays because they were to be erased for leaving and follow again. Columns of those who are there: account,
+/// follower, carrier, following.
+pub(crate) fn parted(
+    erasures: &[Erasure],
+    standing: &[impl Columns],
+) -> Result<(Vec<Erasure>, Vec<Erasure>), StoreError> {
+    let mut following = HashSet::new();
+    for row in standing {
+        if row.flag(3)? {
+            following.insert(key_of(row, &mut Interned::default())?);
+        }
+    }
+    let stays = |erasure: &Erasure| {
+        let key = FollowerKey { account: erasure.account.clone(), follower: erasure.follower };
+        erasure.cause == Cause::Unfollowed && following.contains(&key)
+    };
+    Ok(erasures.iter().cloned().partition(|erasure| !stays(erasure)))
 }
 
 /// Whose erasures these are.

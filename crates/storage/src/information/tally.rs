@@ -123,7 +123,7 @@ impl<'a> FollowerTally<'a> {
         *self.0.entry(place).or_default() += count;
     }
 
-    /// One fewer stands there, whose row says so. Columns: account, follower, carrier, following, state, stage reached.
+    /// One fewer stands there, as the row says. Columns: account, follower, carrier, following, state, stage reached.
     pub(crate) fn remove(&mut self, row: &'a impl Columns) -> Result<(), StoreError> {
         let place = (row.text(0)?, row.text(2)?, row.flag(3)?, row.int(4)?, row.int(5)?);
         *self.0.entry(place).or_default() -= 1;

@@ -231,6 +231,23 @@ pub(crate) async fn who_asks_twice_is_erased_once_and_can_be_again(store: &dyn B
     assert_eq!(done.erasure.unwrap().erase_time, Some(at(20)));
 }
 
+pub(crate) async fn who_follows_again_is_not_erased_for_having_left(store: &dyn Bench) {
+    follow(store, "bank", 1..=3).await;
+    change(store, &key("bank", 1), |record| record.following = false).await;
+    let left = |last: u8| Erasure { cause: Cause::Unfollowed, ..erasure(&key("bank", last), 0) };
+    let erasures = [left(1), left(2), erasure(&key("bank", 3), 0)];
+    ask(store, &erasures, 0).await;
+    assert_eq!(store.erase(&claim_due(store, 0).await, at(1)).await.unwrap(), 2);
+    balanced(store).await;
+    for (last, gone) in [(1, true), (2, false), (3, true)] {
+        let held = search(store, &key("bank", last), None).await;
+        assert_eq!(held.is_nothing(), gone, "{last}");
+        let record = held.erasure.unwrap();
+        assert_eq!((record.waits, record.erase_time.is_some()), (false, gone), "{last}");
+    }
+    assert_eq!(claim_due(store, 100).await, [], "nobody waits any more");
+}
+
 pub(crate) async fn who_comes_back_is_known_to_have_been_erased(store: &dyn Bench) {
     follow(store, "bank", 1..=2).await;
     let gone = key("bank", 1);

@@ -188,6 +188,7 @@ macro_rules! information_store_suite {
             an_erasure_touches_nobody_else,
             an_erasure_is_claimed_once_and_again_after_its_lease,
             who_asks_twice_is_erased_once_and_can_be_again,
+            who_follows_again_is_not_erased_for_having_left,
             who_comes_back_is_known_to_have_been_erased,
             who_comes_back_while_a_distribution_runs_gets_no_second_message,
             what_a_carrier_has_for_one_alone_is_told_before_an_erasure,

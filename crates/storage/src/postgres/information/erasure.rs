@@ -28,7 +28,7 @@ use crate::{
         erasure::{
             Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
             erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
-            keys_of_erasures, message_of,
+            keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -111,6 +111,10 @@ const GUESSES: &str = "
 
 const DONE: &str = "
     UPDATE erasure AS e SET due_time = NULL, erase_time = $3 FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    WHERE e.official_account = k.account AND e.follower = k.follower";
+
+const GIVEN_UP: &str = "
+    UPDATE erasure AS e SET due_time = NULL FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
     WHERE e.official_account = k.account AND e.follower = k.follower";
 
 const REPLAY: &str = "
@@ -318,9 +322,14 @@ impl ErasureStore for PostgresInformation {
 impl PostgresInformation {
     async fn erase_once(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {
         let concerned = keys_of_erasures(erasures);
-        let keys = key_rows(&concerned);
+        let all = key_rows(&concerned);
         let mut tx = self.database.write("erase").await?;
-        tx.fetch(KeyRow::bind(sqlx::query(LOCK), &keys)).await?;
+        tx.fetch(KeyRow::bind(sqlx::query(LOCK), &all)).await?;
+        let standing = tx.fetch(KeyRow::bind(sqlx::query(STANDING), &all)).await?;
+        let (erasures, stay) = parted(erasures, &standing)?;
+        let (concerned, stay) = (keys_of_erasures(&erasures), keys_of_erasures(&stay));
+        tx.write(GIVEN_UP, &key_rows(&stay)).await?;
+        let keys = key_rows(&concerned);
         let standing = tx.fetch(KeyRow::bind(sqlx::query(STANDING), &keys)).await?;
         let mut followers = FollowerTally::default();
         standing.iter().try_for_each(|row| followers.remove(row))?;
@@ -337,7 +346,7 @@ impl PostgresInformation {
         let axis = place(&Axis::ALL, &Axis::Follower);
         tx.execute(GuesserRow::bind(sqlx::query(GUESSES), &guessers).bind(axis)).await?;
         tx.execute(KeyRow::bind(sqlx::query(DONE), &keys).bind(micros(now))).await?;
-        audit(&mut tx, &erased_lines(erasures), now).await?;
+        audit(&mut tx, &erased_lines(&erasures), now).await?;
         tx.write(MOVE_FOLLOWERS, &followers.rows()).await?;
         tally::store(&moved, &mut tx).await?;
         tx.write(tally::ERASE, &erased.rows()).await?;

@@ -27,7 +27,7 @@ use crate::{
         erasure::{
             Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
             erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
-            keys_of_erasures, message_of,
+            keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -101,6 +101,10 @@ pub(super) const GUESSES: &str = "
 
 pub(super) const DONE: &str = "
     UPDATE erasure SET due_time = NULL, erase_time = ?2 FROM jsonb_each(?1) AS k
+    WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)";
+
+pub(super) const GIVEN_UP: &str = "
+    UPDATE erasure SET due_time = NULL FROM jsonb_each(?1) AS k
     WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)";
 
 pub(super) const REPLAY: &str = "
@@ -209,9 +213,14 @@ impl ErasureStore for SqliteInformation {
         if erasures.is_empty() {
             return Ok(0);
         }
-        let keys = rows(&key_rows(&keys_of_erasures(erasures)))?;
-        let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
+        let all = rows(&key_rows(&keys_of_erasures(erasures)))?;
         let mut tx = self.database.write(TRANSACTION).await?;
+        let standing = fetch(&mut tx, TRANSACTION, STANDING, &all).await?;
+        let (erasures, stay) = parted(erasures, &standing)?;
+        let stay = rows(&key_rows(&keys_of_erasures(&stay)))?;
+        sqlx::query(GIVEN_UP).bind(stay).execute(&mut *tx).await.map_err(&failed)?;
+        let keys = rows(&key_rows(&keys_of_erasures(&erasures)))?;
+        let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
         overwriting(&mut tx, TRANSACTION, true).await?;
         let standing = fetch(&mut tx, TRANSACTION, STANDING, &keys).await?;
         let mut followers = FollowerTally::default();
@@ -233,7 +242,7 @@ impl ErasureStore for SqliteInformation {
             sqlx::query(statement).bind(counts).execute(&mut *tx).await.map_err(&failed)?;
         }
         sqlx::query(DONE).bind(&keys).bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
-        audit(&mut tx, TRANSACTION, &erased_lines(erasures), now).await?;
+        audit(&mut tx, TRANSACTION, &erased_lines(&erasures), now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         if !standing.is_empty() {
