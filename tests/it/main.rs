@@ -19,7 +19,11 @@ mod flood;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod reviews;
+#[cfg(test)]
+mod rights;
 
 /// The folder of the program's samples.
 #[cfg(test)]

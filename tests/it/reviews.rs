@@ -1,67 +1,18 @@
 //! What people decide, as people do it: the `musubi` program at the companies' doors, phones that show what they are told,
 //! and an information-management server that dies in between.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
-
-use futures::stream;
-use musubi_proto::{
-    company::v1::{
-        EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
-    },
-    information::v1::{
-        CreateDistributionRequest, CustomerValues, StartDistributionRequest, Template, UploadValuesRequest,
-        Variable, VariableKind, distribution_service_client::DistributionServiceClient,
-    },
-    terminal::v1::{
-        ListTalkRoomsRequest, PlayStoriesRequest, line, terminal_service_client::TerminalServiceClient,
-    },
-};
 use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, Kind, Layout, OPERATOR, SECOND_OPERATOR, System, program};
+use musubi_tests::processes::{CARRIERS, OPERATOR, SECOND_OPERATOR, System};
 use serde_json::Value;
-use tokio::time::sleep;
 
-use crate::{SAMPLES, sample_stories};
+use crate::{
+    people::{
+        BANK, CONFIRMED, GAS, distribute, does, import_masters, kill_and_start, musubi, play, shown, until,
+    },
+    sample_stories,
+};
 
-const BANK: &str = "aoba-bank";
-const GAS: &str = "hinata-gas";
-const CONFIRMED: &str = "ご本人さまの確認が完了しました。";
 const REJECTED: &str = "ご本人さまの確認ができませんでした。";
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Looks until it is there.
-async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "not seen: {what}");
-        sleep(LOOK).await;
-    }
-}
-
-/// Runs `musubi` as an operator of a company: whether it went well, and what it said.
-fn musubi(system: &System, operator: &str, company: &str, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(program());
-    command.args(arguments).args(["--server", system.endpoint(company).as_str()]).env_clear();
-    let certificate = system.certificate(&Layout::operator(operator, company)).certificate;
-    let output = command.env("MUSUBI_CERTIFICATE", certificate).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
-/// The same, as the first operator, of what has to go well.
-fn does(system: &System, company: &str, arguments: &[&str]) -> String {
-    let (well, said) = musubi(system, OPERATOR, company, arguments);
-    assert!(well, "{arguments:?}: {said}");
-    said
-}
 
 /// The id of the review that waits for this customer; waits for it.
 async fn waiting(system: &System, company: &str, customer: &str) -> String {
@@ -72,76 +23,6 @@ async fn waiting(system: &System, company: &str, customer: &str) -> String {
         row.map(|row| row["review_id"].as_str().unwrap().to_owned())
     })
     .await
-}
-
-/// Waits until the phone shows a message that begins so.
-async fn shown(system: &System, number: &str, text: &str) {
-    let terminal = TerminalServiceClient::new(system.channel("phones"));
-    until(text, async || {
-        let rooms = terminal.clone().list_talk_rooms(ListTalkRoomsRequest::default()).await.unwrap();
-        let rooms = rooms.into_inner().talk_rooms;
-        let lines = rooms.iter().filter(|room| room.phone_number == number).flat_map(|room| &room.lines);
-        let texts = lines.filter_map(|line| match &line.what {
-            Some(line::What::Message(message)) => message.content.as_ref(),
-            Some(line::What::Said(_) | line::What::Opened(_)) | None => None,
-        });
-        texts.map(|content| &content.text).any(|shown| shown.starts_with(text)).then_some(())
-    })
-    .await;
-}
-
-async fn play(system: &System, stories: &[&Story]) {
-    let stories = stories.iter().copied().map(Into::into).collect();
-    let mut terminal = TerminalServiceClient::new(system.channel("phones"));
-    terminal.play_stories(PlayStoriesRequest { stories }).await.unwrap();
-}
-
-async fn import_masters(system: &System) {
-    for company in [BANK, GAS] {
-        let chunk = std::fs::read(format!("{SAMPLES}/customers-{company}.csv")).unwrap();
-        let mut customers = CustomerServiceClient::new(system.channel(company));
-        let part = ImportCustomersRequest { dry_run: false, chunk };
-        customers.import_customers(stream::iter([part])).await.unwrap();
-        if company == GAS {
-            customers.entrust_master(EntrustMasterRequest { lease_seconds: 3_600 }).await.unwrap();
-        }
-    }
-}
-
-/// The information-management server dies and comes back.
-async fn kill_and_start(system: &mut System) {
-    for process in system.of(Kind::Information) {
-        process.kill();
-        process.start();
-        process.serving().await.unwrap();
-    }
-}
-
-/// Sends the bank's followers a message; these customers have one of their own.
-async fn distribute(system: &System, customers: &[&str]) {
-    let mut distributions = DistributionServiceClient::new(system.channel(BANK));
-    let variable = Variable { name: "customer".to_owned(), kind: VariableKind::Text.into() };
-    let request = CreateDistributionRequest {
-        request_id: "00000000-0000-4000-8000-000000000001".to_owned(),
-        official_account: BANK.to_owned(),
-        name: "reviews".to_owned(),
-        uniform: Some(Template { text: "みなさまへ".to_owned(), ..Template::default() }),
-        individual: Some(Template {
-            text: "{customer}様へ".to_owned(),
-            variables: vec![variable],
-            ..Template::default()
-        }),
-        ..CreateDistributionRequest::default()
-    };
-    let created = distributions.create_distribution(request).await.unwrap().into_inner();
-    let distribution_id = created.distribution.unwrap().distribution_id;
-    let values = |id: &&str| CustomerValues { customer_id: (*id).to_owned(), values: vec![(*id).to_owned()] };
-    let chunk = UploadValuesRequest {
-        distribution_id: distribution_id.clone(),
-        customers: customers.iter().map(values).collect(),
-    };
-    distributions.upload_values(stream::iter([chunk])).await.unwrap();
-    distributions.start_distribution(StartDistributionRequest { distribution_id }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,9 +10,11 @@ use musubi_domain::{Error, ErrorKind, id::CustomerId};
 use musubi_matching::AccountFormat;
 use musubi_proto::{
     company::v1::{
-        EntrustMasterRequest, EntrustMasterResponse, GetCustomerRequest, GetCustomerResponse,
-        ImportCustomersRequest, ImportCustomersResponse, ListCustomersRequest, ListCustomersResponse,
-        PurgeMasterRequest, PurgeMasterResponse, RowError, customer_service_server::CustomerService,
+        CustomerRows, EntrustMasterRequest, EntrustMasterResponse, EraseCustomerRequest,
+        EraseCustomerResponse, GetCustomerRequest, GetCustomerResponse, ImportCustomersRequest,
+        ImportCustomersResponse, ListCustomersRequest, ListCustomersResponse, PurgeMasterRequest,
+        PurgeMasterResponse, RowError, SearchCustomerRequest, SearchCustomerResponse,
+        customer_service_server::CustomerService,
     },
     convert::{company, content::timestamp},
 };
@@ -137,6 +139,31 @@ impl CustomerService for Customers {
         })?;
         let customer = company::customer(stored.customer, stored.update_time);
         Ok(Response::new(GetCustomerResponse { customer: Some(customer) }))
+    }
+
+    async fn erase_customer(
+        &self,
+        request: Request<EraseCustomerRequest>,
+    ) -> Result<Response<EraseCustomerResponse>, Status> {
+        let customer_id: CustomerId =
+            request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
+        let erased = self.store.erase_customer(&customer_id).await.map_err(to_status)?;
+        if erased {
+            info!("erased a customer");
+            self.custodian.master_changed();
+        }
+        Ok(Response::new(EraseCustomerResponse { erased }))
+    }
+
+    async fn search_customer(
+        &self,
+        request: Request<SearchCustomerRequest>,
+    ) -> Result<Response<SearchCustomerResponse>, Status> {
+        let customer_id: CustomerId =
+            request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
+        let found = self.store.search_customer(&customer_id).await.map_err(to_status)?;
+        let tables = found.into_iter().map(|(table, rows)| CustomerRows { table, rows });
+        Ok(Response::new(SearchCustomerResponse { tables: tables.collect() }))
     }
 
     async fn entrust_master(

@@ -1,7 +1,7 @@
 //! The information-management server's contracts for this company's operators, passed on unchanged.
 //!
 //! Only an operator is let through, and goes on under the company's own certificate. Nothing is decided or kept here, and one thing is
-//! written: who of the company looks at a review or decides it, which nobody can say of themselves.
+//! written: who of the company looks at a person or a review, or decides, which nobody can say of themselves.
 //! Surprising: a refusal of *that* certificate is turned into another error, because the operator's own was good.
 
 use std::time::Duration;
@@ -10,16 +10,17 @@ use futures::TryStreamExt as _;
 use musubi_domain::{Error, ErrorKind};
 use musubi_proto::information::v1::{
     ApproveReviewRequest, ApproveReviewResponse, CancelDistributionRequest, CancelDistributionResponse,
-    CreateDistributionRequest, CreateDistributionResponse, GetDistributionRequest, GetDistributionResponse,
+    CreateDistributionRequest, CreateDistributionResponse, EraseFollowersRequest, EraseFollowersResponse,
+    ExportFollowerRequest, ExportFollowerResponse, GetDistributionRequest, GetDistributionResponse,
     GetFunnelRequest, GetFunnelResponse, GetReviewRequest, GetReviewResponse, ListDistributionsRequest,
     ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
     ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
     PreviewDistributionResponse, RejectReviewRequest, RejectReviewResponse, ResumeDistributionRequest,
-    ResumeDistributionResponse, StartDistributionRequest, StartDistributionResponse, UploadValuesRequest,
-    UploadValuesResponse, distribution_service_client::DistributionServiceClient,
-    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
-    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
-    review_service_server::ReviewService,
+    ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest,
+    StartDistributionResponse, UploadValuesRequest, UploadValuesResponse,
+    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
+    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
+    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -121,6 +122,27 @@ impl FollowerService for Proxy {
         request: Request<ListFollowersRequest>,
     ) -> Result<Response<ListFollowersResponse>, Status> {
         pass_on!(self.followers, list_followers, request)
+    }
+
+    async fn erase_followers(
+        &self,
+        request: Request<EraseFollowersRequest>,
+    ) -> Result<Response<EraseFollowersResponse>, Status> {
+        pass_on_by_name!(self.followers, erase_followers, request)
+    }
+
+    async fn search_follower(
+        &self,
+        request: Request<SearchFollowerRequest>,
+    ) -> Result<Response<SearchFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, search_follower, request)
+    }
+
+    async fn export_follower(
+        &self,
+        request: Request<ExportFollowerRequest>,
+    ) -> Result<Response<ExportFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, export_follower, request)
     }
 }
 

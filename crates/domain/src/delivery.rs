@@ -119,11 +119,15 @@ pub enum Purpose {
     ReviewRejected,
     /// The tie ends soon: prove the identity again.
     Renewal,
+    /// Asks whether all that is held about the person shall be erased.
+    EraseAsked,
+    /// It is being erased.
+    Erasing,
 }
 
 impl Purpose {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Undecided,
         Self::Individual,
         Self::Uniform,
@@ -135,6 +139,8 @@ impl Purpose {
         Self::NotConfirmed,
         Self::ReviewRejected,
         Self::Renewal,
+        Self::EraseAsked,
+        Self::Erasing,
     ];
 
     /// The word for it on the wire and in tables.
@@ -152,6 +158,8 @@ impl Purpose {
             Self::NotConfirmed => "not_confirmed",
             Self::ReviewRejected => "review_rejected",
             Self::Renewal => "renewal",
+            Self::EraseAsked => "erase_asked",
+            Self::Erasing => "erasing",
         }
     }
 }
@@ -168,6 +176,8 @@ impl From<crate::dialogue::RequestMessage> for Purpose {
             M::NotConfirmed => Self::NotConfirmed,
             M::ReviewRejected => Self::ReviewRejected,
             M::Renewal => Self::Renewal,
+            M::EraseAsked => Self::EraseAsked,
+            M::Erasing => Self::Erasing,
         }
     }
 }

@@ -125,7 +125,8 @@ impl TokenKey {
             | Choice::Decline
             | Choice::TryAgain
             | Choice::Untie
-            | Choice::Renew => None,
+            | Choice::Renew
+            | Choice::Erase => None,
         }
     }
 
@@ -158,7 +159,7 @@ impl TokenKey {
     }
 }
 
-const CHOICES: [Choice; 9] = [
+const CHOICES: [Choice; 10] = [
     Choice::Confirm,
     Choice::NoAccount,
     Choice::Decline,
@@ -168,6 +169,7 @@ const CHOICES: [Choice; 9] = [
     Choice::TryAgain,
     Choice::Untie,
     Choice::Renew,
+    Choice::Erase,
 ];
 
 fn choice_code(choice: Choice) -> u8 {

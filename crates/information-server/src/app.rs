@@ -61,6 +61,7 @@ use crate::{
     dispatch::{Allowance, Dispatcher, Health, Taken, Turns},
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
+    erasure::{Eraser, Journal, JournalError},
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier, NumberStatus},
     keys::keep_keys,
@@ -82,6 +83,9 @@ pub enum BuildError {
     /// The database can't be opened.
     #[error("database: {0}")]
     Store(#[from] StoreError),
+    /// Who was erased may be here again.
+    #[error("erasure: {0}")]
+    Journal(#[from] JournalError),
     /// The address can't be listened on.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -98,6 +102,7 @@ pub struct App {
     tokens: TokenKey,
     audit_keys: AuditKeyring,
     ephemeral: Arc<dyn Ephemeral>,
+    eraser: Eraser,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     numbers: HashMap<CarrierId, Arc<dyn NumberStatus>>,
     matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
@@ -143,7 +148,23 @@ impl App {
             gateways.insert(carrier.id.clone(), Arc::clone(&gateway) as _);
             numbers.insert(carrier.id.clone(), gateway);
         }
+        let gateways = Arc::new(gateways);
         let store = open(&config.database, vault(&config, &clock)?).await?;
+        let eraser = Eraser::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Journal::new(&config.erasure.journal),
+            Arc::clone(&gateways),
+        );
+        if let Err(error) = eraser.replay().await {
+            store.close().await;
+            return Err(error.into());
+        }
+        let asked_with = directory.accounts().flat_map(|account| {
+            let texts = [account.texts.asked(), account.texts.identity.clone()];
+            texts.map(|text| (account.id.clone(), text))
+        });
+        store.keep_texts(&asked_with.collect::<Vec<_>>(), clock.now()).await?;
         let mut matchers = Vec::new();
         for company in &config.company {
             let matcher: Arc<dyn Matcher> = match company.matching {
@@ -161,13 +182,13 @@ impl App {
             };
             matchers.push((company.id.clone(), matcher));
         }
-        let gateways = Arc::new(gateways);
         let ephemeral = ephemeral(&config.redis, &clock).await?;
         Ok(Self {
             config,
             clock,
             store,
             ephemeral,
+            eraser,
             directory,
             identity,
             keyring,
@@ -273,6 +294,7 @@ impl App {
         shutdown.spawn("numbers", numbers.run(shutdown.clone()));
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());
         shutdown.spawn("expand", expander.run(shutdown.clone()));
+        shutdown.spawn("erase", self.eraser.run(shutdown.clone()));
         let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));
         shutdown.spawn("purge", purger.run(shutdown.clone()));
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
@@ -292,7 +314,7 @@ impl App {
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
                 signals: signals.clone(),
-                keyring,
+                keyring: keyring.clone(),
                 verifiers,
                 gateways,
                 keys: KeyCache::default(),
@@ -316,7 +338,7 @@ impl App {
         );
         let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone());
         let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
-        let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2);
+        let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2, keyring);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))

@@ -6,7 +6,12 @@
 mod company;
 mod shared;
 
-use std::{collections::HashSet, ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    collections::HashSet,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 use musubi_domain::{
@@ -61,6 +66,8 @@ pub struct Config {
     pub lists: ListsConfig,
     /// When begun work is begun again.
     pub leases: LeasesConfig,
+    /// What tells of erasures.
+    pub erasure: ErasureConfig,
     /// What replicas share.
     pub redis: SharedConfig,
     /// What the process says.
@@ -156,6 +163,14 @@ pub struct LeasesConfig {
     pub inquiry: Duration,
 }
 
+/// What tells of erasures.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureConfig {
+    /// The folder of the journal.
+    pub journal: PathBuf,
+}
+
 /// A carrier.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +232,10 @@ impl Config {
         }
         if self.lists.collapse_percent > 100 {
             return Err(Error::invalid("lists.collapse_percent", "is more than 100", "write 0 to 100"));
+        }
+        if self.erasure.journal.as_os_str().is_empty() {
+            let remedy = "name a folder that is not restored with the database";
+            return Err(Error::invalid("erasure.journal", "is empty", remedy));
         }
         self.redis.check()?;
         self.keyring()?;

@@ -115,6 +115,20 @@ pub struct Texts {
     pub review_rejected: String,
     /// The button to try again.
     pub try_again: String,
+    /// Asks whether all that is held about the person shall be erased.
+    pub erase_asked: String,
+    /// The button that says so.
+    pub erase: String,
+    /// It is being erased.
+    pub erasing: String,
+}
+
+impl Texts {
+    /// What a person agrees to who taps B1 of the question: the question and the button.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        format!("{}\n{}", self.question, self.confirm)
+    }
 }
 
 impl Default for Texts {
@@ -150,6 +164,11 @@ impl Default for Texts {
                 "ご本人さまの確認ができませんでした。これからも、共通のお知らせをお届けします。",
             ),
             try_again: text("もう一度"),
+            erase_asked: text(
+                "お客さまについてお預かりしている情報を、すべて削除してもよろしいですか。連携も解除され、元に戻すことはできません。",
+            ),
+            erase: text("すべて削除する"),
+            erasing: text("承りました。お客さまについてお預かりしている情報を、1分以内にすべて削除します。"),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod directory;
 pub mod dispatch;
 pub mod distributions;
 mod door;
+pub mod erasure;
 pub mod followers;
 pub mod gateway;
 mod keys;

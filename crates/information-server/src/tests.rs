@@ -50,7 +50,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) signals: Signals,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -97,12 +97,17 @@ impl World {
             clock: Arc::new(ManualClock::new(start())),
             directory: Arc::new(Directory::new(companies, vec![account("bank"), account("power")])),
             signals: signals(),
-            _folder: folder,
+            folder,
         }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn InformationStore> {
         Arc::new(self.store.clone())
+    }
+
+    /// Where the store's file is.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("information.db")
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -133,6 +138,8 @@ pub(crate) struct Carrier {
     pub(crate) answer: Mutex<Result<Verdict, ErrorKind>>,
     /// The account and the size of each batch that was sent.
     pub(crate) batches: Mutex<Vec<(String, usize)>>,
+    /// What was asked back.
+    pub(crate) revoked: Mutex<Vec<MessageId>>,
 }
 
 impl Carrier {
@@ -145,6 +152,7 @@ impl Carrier {
             fetches: AtomicUsize::default(),
             answer: Mutex::new(Ok(Verdict::Accepted)),
             batches: Mutex::default(),
+            revoked: Mutex::default(),
         }
     }
 }
@@ -193,6 +201,7 @@ impl CarrierGateway for Carrier {
     }
 
     async fn revoke(&self, _: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
+        self.revoked.lock().unwrap().extend(messages);
         Ok(vec![true; messages.len()])
     }
 
@@ -259,6 +268,7 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
         subscriptions: Vec::new(),
         dialogue: Some(dialogue),
         matched: Matched::default(),
+        shown: None,
         tie,
         former_customer: None,
         inquiry: None,

@@ -104,7 +104,9 @@ async fn open(config: PathBuf) -> Result<(Config, Arc<dyn InformationStore>), Er
     let store = open_audit(&config, &clock).await.map_err(|error| match error {
         BuildError::Config(error) => error.at("--config"),
         BuildError::Store(error) => error.into(),
-        BuildError::Server(error) => Error::new(ErrorKind::Unavailable, error.to_string(), ""),
+        error @ (BuildError::Server(_) | BuildError::Journal(_)) => {
+            Error::new(ErrorKind::Unavailable, error.to_string(), "")
+        }
     })?;
     Ok((config, store))
 }

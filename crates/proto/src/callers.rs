@@ -26,11 +26,14 @@ mod tables {
 
     /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
     pub const COMPANY: &[MayCall] = &[
-        people("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster", "PurgeMaster"], &[Administrator]),
+        people("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster", "PurgeMaster", "EraseCustomer"], &[Administrator]),
         people("musubi.company.v1.CustomerService", &["ListCustomers", "GetCustomer"], &[Editor, Approver, Auditor, Administrator]),
+        people("musubi.company.v1.CustomerService", &["SearchCustomer"], &[Auditor, Administrator]),
         row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
         people("musubi.information.v1.FollowerService", &["GetFunnel"], ALL),
         people("musubi.information.v1.FollowerService", &["ListFollowers"], &[Editor, Approver, Auditor]),
+        people("musubi.information.v1.FollowerService", &["SearchFollower", "ExportFollower"], &[Auditor, Administrator]),
+        people("musubi.information.v1.FollowerService", &["EraseFollowers"], &[Administrator]),
         people("musubi.information.v1.ReviewService", &["ListReviews", "GetReview"], &[Approver, Auditor]),
         people("musubi.information.v1.ReviewService", &["ApproveReview", "RejectReview"], &[Approver]),
         people("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues"], &[Editor]),
@@ -45,7 +48,8 @@ mod tables {
         row("musubi.information.v1.CarrierEventService", &["PushEvents", "PushAssertions"], &[Carrier]),
         row("musubi.information.v1.CustodyService",
             &["EntrustCustomers", "PurgeCustomers", "GetCustody"], &[Company]),
-        row("musubi.information.v1.FollowerService", &["GetFunnel", "ListFollowers"], &[Company]),
+        row("musubi.information.v1.FollowerService",
+            &["GetFunnel", "ListFollowers", "EraseFollowers", "SearchFollower", "ExportFollower"], &[Company]),
         row("musubi.information.v1.ReviewService",
             &["ListReviews", "GetReview", "ApproveReview", "RejectReview"], &[Company]),
         row("musubi.information.v1.DistributionService",

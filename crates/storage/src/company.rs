@@ -169,6 +169,13 @@ pub trait CompanyStore: Opened + Sealing {
     /// Which decision was given on an inquiry last, and by which revision.
     async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError>;
 
+    /// Erases a customer from the master, from what is staged and from the decisions; gives whether the master had them, and then it is another
+    /// master. Who is in the next file that is imported is a customer again.
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError>;
+
+    /// How many rows of a customer each table has that may have some, zeros too; opens none.
+    async fn search_customer(&self, customer_id: &CustomerId) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// How the master and its custody stand.
     async fn get_status(&self) -> Result<MasterStatus, StoreError>;
 
@@ -266,6 +273,11 @@ pub(crate) fn decision_of(row: &impl Columns) -> Result<(u64, MatchDecision), St
         reasons: row.text(3)?.split_whitespace().map(str::to_owned).collect(),
     };
     Ok((row.small(0)?, decision))
+}
+
+/// Reads how many rows a table has. Columns: its name, the count.
+pub(crate) fn rows_of(row: &impl Columns) -> Result<(String, u64), StoreError> {
+    Ok((row.text(0)?.to_owned(), row.small(1)?))
 }
 
 /// Reads a word on custody from four columns: time, revision, customers, the lease's end.

@@ -8,9 +8,9 @@ use musubi_domain::{
 };
 use musubi_proto::{
     company::v1::{
-        EntrustMasterRequest, GetCustomerRequest, ImportCustomersRequest, Inquiry, ListCustomersRequest,
-        MatchCustomersRequest, customer_service_client::CustomerServiceClient,
-        match_service_client::MatchServiceClient,
+        EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest, Inquiry,
+        ListCustomersRequest, MatchCustomersRequest, SearchCustomerRequest,
+        customer_service_client::CustomerServiceClient, match_service_client::MatchServiceClient,
     },
     r#type::v1::IdentityMethod,
 };
@@ -61,6 +61,21 @@ async fn customers(world: &World, probes: &mut Probes) {
         ("customer_id", NotFound, |request| request.customer_id = "H000001".to_owned()),
     ];
     probes.ask(world, "GetCustomer", &good, call, &table).await;
+
+    macro_rules! of_nobody {
+        ($method:literal, $call:ident, $request:ident) => {{
+            let good = $request { customer_id: "A999999".to_owned() };
+            let call = async |request| whole(client.clone().$call(request).await);
+            let table: [Wrong<$request>; 3] = [
+                ("customer_id", InvalidArgument, |request| request.customer_id.clear()),
+                ("customer_id", InvalidArgument, |request| request.customer_id = long(9_000)),
+                ("customer_id", InvalidArgument, |request| request.customer_id = "A 1".to_owned()),
+            ];
+            probes.ask(world, $method, &good, call, &table).await;
+        }};
+    }
+    of_nobody!("EraseCustomer", erase_customer, EraseCustomerRequest);
+    of_nobody!("SearchCustomer", search_customer, SearchCustomerRequest);
 }
 
 async fn custody(world: &World, probes: &mut Probes) {

@@ -85,7 +85,7 @@ const COMPANY: [Wrong; 29] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 62] = [
+const INFORMATION: [Wrong; 66] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -106,6 +106,7 @@ const INFORMATION: [Wrong; 62] = [
     ("LISTS__CONFIRM_AFTER", WAIT),
     ("LEASES__DELIVERY", TIME),
     ("LEASES__INQUIRY", &["", "漏", "0s", "61m"]),
+    ("ERASURE__JOURNAL", &[""]),
     ("REDIS__URL", &["", "漏", "127.0.0.1:6379", "http://127.0.0.1:6379", "redis://:漏@127.0.0.1:99999"]),
     ("REDIS__PREFIX", &["", "漏", "two words"]),
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
@@ -142,6 +143,9 @@ const INFORMATION: [Wrong; 62] = [
     ("OFFICIAL_ACCOUNT__0__DECLINED_FOR", WAIT),
     ("OFFICIAL_ACCOUNT__0__REVIEW_DAYS", &["", "漏", "-1", "0", "99999999999999999999"]),
     ("OFFICIAL_ACCOUNT__0__REVIEW_SECOND_PERSON", FLAG),
+    ("OFFICIAL_ACCOUNT__0__RETAIN_FAILED_MINUTES", &["", "漏", "-1", "0", "1441"]),
+    ("OFFICIAL_ACCOUNT__0__MATCH_WITHIN", &["", "漏", "5", "59s", "721h"]),
+    ("OFFICIAL_ACCOUNT__0__ERASE_UNFOLLOWED_AFTER_DAYS", &["", "漏", "-1", "3651"]),
     ("OFFICIAL_ACCOUNT__0__TEXTS", WORD),
     ("OFFICIAL_ACCOUNT__0__TEXTS__QUESTION", &[""]),
     ("CARRIER__0__ID", &["", "漏", "nami"]),

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::{
     ids::Chunks,
     probe::{NUMBER, PERSONAL, Probes, Wrong, items, long, whole},
-    reviews,
+    reviews, rights,
     world::{BANK, FOLLOWERS, GAS, KUMO, World},
 };
 
@@ -38,6 +38,7 @@ pub(super) async fn probe(world: &World, probes: &mut Probes) {
     let doors = [world.system.channel_of(BANK, "information"), world.system.channel(BANK)];
     for (door, channel) in doors.into_iter().enumerate() {
         followers(world, probes, channel.clone()).await;
+        rights::probe(world, probes, channel.clone(), door).await;
         reviews::probe(world, probes, channel.clone(), door).await;
         drafts(world, probes, channel.clone(), door).await;
     }

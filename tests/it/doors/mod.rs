@@ -14,6 +14,7 @@ mod ids;
 mod information;
 mod probe;
 mod reviews;
+mod rights;
 mod terminal;
 mod world;
 

@@ -113,6 +113,12 @@ impl Layout {
         Self { lists_every: "1h", ..self }
     }
 
+    /// The same, with lists that are fetched all the time.
+    #[must_use]
+    pub fn listing(self) -> Self {
+        Self { lists_every: "1s", ..self }
+    }
+
     /// The same, with limits that a play feels, and that are shared by the server of this address.
     #[must_use]
     pub fn sharing(self, url: &str) -> Self {
@@ -303,10 +309,12 @@ impl Layout {
         let mut text = format!(
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
-             keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n{}{}",
+             keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n\
+             erasure.journal = '{}'\n{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,
+            self.folder.join("erasures").display(),
             self.common(INFORMATION),
             self.shared,
         );

@@ -163,6 +163,30 @@ impl FollowerService for Service {
         let unknown = Error::new(ErrorKind::NotFound, "no such official account", "see the configured ones");
         Err(to_status(unknown.at("official_account")))
     }
+
+    async fn erase_followers(
+        &self,
+        request: Request<EraseFollowersRequest>,
+    ) -> Result<Response<EraseFollowersResponse>, Status> {
+        self.called(&format!("erase {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(EraseFollowersResponse::default()))
+    }
+
+    async fn search_follower(
+        &self,
+        request: Request<SearchFollowerRequest>,
+    ) -> Result<Response<SearchFollowerResponse>, Status> {
+        self.called(&format!("search {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(SearchFollowerResponse::default()))
+    }
+
+    async fn export_follower(
+        &self,
+        request: Request<ExportFollowerRequest>,
+    ) -> Result<Response<ExportFollowerResponse>, Status> {
+        self.called(&format!("export {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(ExportFollowerResponse::default()))
+    }
 }
 
 #[tonic::async_trait]

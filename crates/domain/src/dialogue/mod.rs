@@ -1,7 +1,8 @@
 //! The dialogue with one follower (S15 to S23), as data: where it stands, what can happen, what is said.
 //!
 //! The rule that moves it is [`transition()`], a table; nothing else changes a [`State`]. Surprising: the account number that a
-//! person typed lives in here only until a match has been decided; every state past that drops it.
+//! person typed lives in here only until a match has been decided, or until the person hasn't gone on for so long ([`Rules::retain_for`]);
+//! every state past that drops it.
 
 mod transition;
 
@@ -166,6 +167,8 @@ pub enum Choice {
     Untie,
     /// Before a tie ends: prove the identity again.
     Renew,
+    /// Whenever it was asked for: erase all that is held about me.
+    Erase,
 }
 
 /// What happens to a dialogue.
@@ -192,6 +195,8 @@ pub enum Event {
         /// When the lock ends.
         until: Timestamp,
     },
+    /// The person typed that all that is held about them be erased.
+    EraseAsked,
     /// The follower left, or the number is another person's: its carrier said so, or who has it now did.
     Left,
 }
@@ -215,6 +220,10 @@ pub enum RequestMessage {
     ReviewRejected,
     /// The tie ends soon; it goes on with a new proof of identity.
     Renewal,
+    /// Whether all that is held about the person shall be erased: one tap more, because a text may be a slip.
+    EraseAsked,
+    /// It is being erased.
+    Erasing,
 }
 
 /// What a company may set for its dialogues.
@@ -238,6 +247,12 @@ pub struct Rules {
     pub review_second_person: bool,
     /// How long after a confirmation to ask for a new proof of identity; none: never.
     pub renew_after: Option<SignedDuration>,
+    /// How long what was typed is kept of a person who doesn't go on.
+    pub retain_for: SignedDuration,
+    /// How long a match may take, before what was typed and attested is dropped undecided.
+    pub match_for: SignedDuration,
+    /// When a person who follows no more is erased.
+    pub erase_unfollowed_after: SignedDuration,
     /// When nobody is asked or reminded.
     pub quiet_hours: QuietHours,
 }
@@ -254,6 +269,9 @@ impl Default for Rules {
             review_for: SignedDuration::from_hours(24 * 14),
             review_second_person: false,
             renew_after: Some(SignedDuration::from_hours(24 * (180 - 14))),
+            retain_for: SignedDuration::from_mins(15),
+            match_for: SignedDuration::from_hours(24),
+            erase_unfollowed_after: SignedDuration::from_hours(24 * 30),
             quiet_hours: QuietHours::none(),
         }
     }

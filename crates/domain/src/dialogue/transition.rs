@@ -10,11 +10,13 @@
 //! | account asked | account given | identity asked | identity | S19 |
 //! | account asked | unreadable | account asked, or abandoned | account again, or not confirmed | |
 //! | account asked, identity asked | due | the same, or abandoned | the same again | |
+//! | identity asked | due, and nobody went on for the retention's time | account asked, the number forgotten | | |
 //! | identity asked | verified | matching (inquire) | | S19, S20 |
 //! | account asked, identity asked, matching | guesses spent | locked | not confirmed | |
 //! | matching | matched: confirmed | confirmed (tie) | confirmed | S21, S22 |
 //! | matching | matched: rejected | rejected | not confirmed | S22 |
 //! | matching | matched: review | review | not confirmed | S22 |
+//! | matching | due: nobody decided | rejected | not confirmed | S22 |
 //! | review | reviewed: approved | confirmed (tie) | confirmed | S21, S22 |
 //! | review | reviewed: rejected | rejected | review rejected | S22 |
 //! | review | due | rejected | review rejected | S22 |
@@ -24,12 +26,16 @@
 //! | confirmed | untie | declined (untie) | | |
 //! | any but ended | customer moved | declined (untie) | | |
 //! | no account, declined, unanswered, abandoned, locked, rejected | due | a new dialogue | | |
+//! | any but ended | erase asked | the same | erase asked | |
+//! | any but ended | erase | declined (erase) | erasing | |
 //! | any but ended | left: unfollowed, or the number is another person's ("this is not me") | ended (untie) | | |
+//! | ended | due | ended (erase) | | |
 //!
 //! Every other pair has no effect. A person who answered is answered at once; what a review came to is told when quiet hours
 //! are over. Surprising: tapping a method of the identity message changes nothing; only the assertion that comes back does. And
 //! whoever renews keeps the tie meanwhile: what comes of the new proof either makes it last longer, or lets it end when it would have.
-//! So there may be a tie in any state but *ended*, and who says no unties it.
+//! So there may be a tie in any state but *ended*, and who says no unties it. A question whether to erase makes no new step: whoever thinks
+//! better of it goes on with the buttons that they had.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,6 +53,8 @@ pub enum Effect {
     Untie,
     /// Begin the follower's next dialogue in place of this one.
     BeginAnew,
+    /// End the tie, if there is one, and have everything about the follower erased.
+    Erase,
 }
 
 /// What follows from an event.
@@ -69,10 +77,19 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
     use State as S;
     let from = Move { dialogue, rules, now };
     match (dialogue.state, event) {
+        (S::Ended, E::Due) => {
+            Some(from.holding(Dialogue { due_time: None, ..dialogue.clone() }).and(Effect::Erase))
+        }
         (S::Ended, _) => None,
-        (_, E::Left) => Some(from.to(S::Ended, None).and(Effect::Untie)),
+        (_, E::Left) => Some(from.to(S::Ended, Some(rules.erase_unfollowed_after)).and(Effect::Untie)),
         (_, E::CustomerMoved) => Some(from.unties()),
+        (_, E::EraseAsked) => Some(from.aside(RequestMessage::EraseAsked)),
+        (_, E::Chose(Choice::Erase)) => {
+            let next = from.to(S::Declined, Some(rules.declined_for));
+            Some(next.saying(RequestMessage::Erasing).and(Effect::Erase))
+        }
 
+        (S::IdentityAsked, E::Due) if now >= from.lapse() => Some(from.forgets()),
         (S::Waiting | S::Asked | S::AccountAsked | S::IdentityAsked | S::Confirmed, E::Due)
             if !rules.quiet_hours.allows(now) =>
         {
@@ -97,6 +114,7 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         (S::AccountAsked, E::AccountGiven(given)) => {
             let mut next = from.asks(S::IdentityAsked, RequestMessage::Identity, Stage::AccountGiven);
             next.dialogue.given = Some(given.clone());
+            next.dialogue.due_time = next.dialogue.due_time.min(Some(from.after(rules.retain_for)));
             Some(next)
         }
         (S::AccountAsked, E::Unreadable) if dialogue.unreadable < rules.unreadable => {
@@ -109,7 +127,8 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         }
 
         (S::IdentityAsked, E::Verified) => {
-            let mut next = from.to(S::Matching, None).reaching(Stage::Verified).and(Effect::Inquire);
+            let next = from.to(S::Matching, Some(rules.match_for));
+            let mut next = next.reaching(Stage::Verified).and(Effect::Inquire);
             next.dialogue.given.clone_from(&dialogue.given);
             next.dialogue.tries = dialogue.tries.saturating_add(1);
             Some(next)
@@ -121,7 +140,7 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         (S::Matching, E::Matched(MatchOutcome::Review)) => {
             Some(from.to(S::Review, Some(rules.review_for)).saying(RequestMessage::NotConfirmed))
         }
-        (S::Matching, E::Matched(MatchOutcome::Rejected)) => {
+        (S::Matching, E::Matched(MatchOutcome::Rejected) | E::Due) => {
             Some(from.to(S::Rejected, Some(rules.ask_again_after)).saying(RequestMessage::NotConfirmed))
         }
         (S::Review, E::Reviewed(Verdict::Approved)) => {
@@ -167,8 +186,7 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
             | S::Unanswered
             | S::Abandoned
             | S::Locked,
-            E::Due
-            | E::Chose(_)
+            E::Chose(_)
             | E::AccountGiven(_)
             | E::Unreadable
             | E::Verified
@@ -226,7 +244,7 @@ impl Move<'_> {
         let mut dialogue = self.dialogue.clone();
         dialogue.reminders += 1;
         dialogue.messages += 1;
-        dialogue.due_time = Some(self.rules.quiet_hours.next_allowed(self.after(self.rules.remind_after)));
+        dialogue.due_time = Some(self.in_time(self.after(self.rules.remind_after)));
         Transition { says: Some(message), ..self.holding(dialogue) }
     }
 
@@ -235,10 +253,41 @@ impl Move<'_> {
         self.to(State::Declined, Some(self.rules.declined_for)).and(Effect::Untie)
     }
 
+    /// The same state, and something said beside it: the buttons of the present step stay good.
+    fn aside(&self, message: RequestMessage) -> Transition {
+        let mut dialogue = self.dialogue.clone();
+        dialogue.messages += 1;
+        Transition { says: Some(message), ..self.holding(dialogue) }
+    }
+
+    /// What was typed is forgotten, and its links are good no longer. The person is reminded when they would have been, of the account number
+    /// now.
+    fn forgets(&self) -> Transition {
+        let asked = self.dialogue.state_time;
+        let remind = asked.checked_add(self.rules.remind_after).unwrap_or(Timestamp::MAX);
+        let remind = if remind > self.now { remind } else { self.after(self.rules.remind_after) };
+        let mut next = self.to(State::AccountAsked, None);
+        next.dialogue.step += 1;
+        next.dialogue.reminders = self.dialogue.reminders;
+        next.dialogue.due_time = Some(self.rules.quiet_hours.next_allowed(remind));
+        next
+    }
+
+    /// When what was typed lapses.
+    fn lapse(&self) -> Timestamp {
+        self.dialogue.state_time.checked_add(self.rules.retain_for).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When to look at a dialogue again that waits until then: when quiet hours are over, but never after what was typed lapses.
+    fn in_time(&self, time: Timestamp) -> Timestamp {
+        let due = self.rules.quiet_hours.next_allowed(time);
+        if self.dialogue.given.is_some() { due.min(self.lapse()) } else { due }
+    }
+
     /// The same state, when quiet hours are over.
     fn later(&self) -> Transition {
         let mut dialogue = self.dialogue.clone();
-        dialogue.due_time = Some(self.rules.quiet_hours.next_allowed(self.now));
+        dialogue.due_time = Some(self.in_time(self.now));
         self.holding(dialogue)
     }
 
@@ -277,209 +326,4 @@ impl Transition {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        customer::GivenAccount,
-        id::{DialogueId, FollowerId},
-        identity::IdentityMethod,
-        quiet_hours::QuietHours,
-    };
-
-    fn now() -> Timestamp {
-        "2026-11-23T03:00:00Z".parse().unwrap()
-    }
-
-    fn dialogue(state: State) -> Dialogue {
-        let id = DialogueId::derive(FollowerId::from_bytes([1; 16]), 0);
-        let given = matches!(state, State::IdentityAsked | State::Matching).then(given);
-        Dialogue { state, given, ..Dialogue::begin(id, 0, &Rules::default(), now()) }
-    }
-
-    fn given() -> GivenAccount {
-        GivenAccount { branch_number: None, account_number: "1234567".to_owned() }
-    }
-
-    fn events() -> Vec<Event> {
-        vec![
-            Event::Due,
-            Event::Chose(Choice::Confirm),
-            Event::Chose(Choice::NoAccount),
-            Event::Chose(Choice::Decline),
-            Event::Chose(Choice::Method(IdentityMethod::Jpki)),
-            Event::Chose(Choice::TryAgain),
-            Event::Chose(Choice::Untie),
-            Event::Chose(Choice::Renew),
-            Event::AccountGiven(given()),
-            Event::Unreadable,
-            Event::Verified,
-            Event::Matched(MatchOutcome::Confirmed),
-            Event::Matched(MatchOutcome::Review),
-            Event::Matched(MatchOutcome::Rejected),
-            Event::Reviewed(Verdict::Approved),
-            Event::Reviewed(Verdict::Rejected),
-            Event::CustomerMoved,
-            Event::GuessesSpent { until: now() },
-            Event::Left,
-        ]
-    }
-
-    fn check(from: State, event: &Event, to: State, says: Option<RequestMessage>, effect: Option<Effect>) {
-        let next = transition(&dialogue(from), event, &Rules::default(), now())
-            .unwrap_or_else(|| panic!("{from:?} {event:?} has an effect"));
-        assert_eq!((next.dialogue.state, next.says, next.effect), (to, says, effect), "{from:?} {event:?}");
-    }
-
-    #[test]
-    fn the_flow_of_figure_10() {
-        use RequestMessage as M;
-        use State as S;
-        let confirm = Event::Chose(Choice::Confirm);
-        check(S::Waiting, &Event::Due, S::Asked, Some(M::Question), None);
-        check(S::Asked, &confirm, S::AccountAsked, Some(M::Account), None);
-        check(S::AccountAsked, &Event::AccountGiven(given()), S::IdentityAsked, Some(M::Identity), None);
-        check(S::AccountAsked, &Event::Unreadable, S::AccountAsked, Some(M::AccountAgain), None);
-        check(S::IdentityAsked, &Event::Verified, S::Matching, None, Some(Effect::Inquire));
-        let matched = |outcome| Event::Matched(outcome);
-        let tie = Some(Effect::Tie);
-        check(S::Matching, &matched(MatchOutcome::Confirmed), S::Confirmed, Some(M::Confirmed), tie);
-        check(S::Matching, &matched(MatchOutcome::Rejected), S::Rejected, Some(M::NotConfirmed), None);
-        check(S::Matching, &matched(MatchOutcome::Review), S::Review, Some(M::NotConfirmed), None);
-        check(S::Rejected, &Event::Chose(Choice::TryAgain), S::AccountAsked, Some(M::Account), None);
-        let untie = Some(Effect::Untie);
-        check(S::Asked, &Event::Chose(Choice::NoAccount), S::NoAccount, None, untie);
-        check(S::Asked, &Event::Chose(Choice::Decline), S::Declined, None, untie);
-        check(S::Confirmed, &Event::Chose(Choice::Untie), S::Declined, None, untie);
-        check(S::Confirmed, &Event::Due, S::Confirmed, Some(M::Renewal), None);
-        check(S::Confirmed, &Event::Chose(Choice::Renew), S::AccountAsked, Some(M::Account), None);
-        check(S::Review, &Event::Reviewed(Verdict::Approved), S::Confirmed, Some(M::Confirmed), tie);
-        for end in [Event::Reviewed(Verdict::Rejected), Event::Due] {
-            check(S::Review, &end, S::Rejected, Some(M::ReviewRejected), None);
-        }
-        for state in State::ALL.into_iter().filter(|state| *state != S::Ended) {
-            check(state, &Event::Left, S::Ended, None, untie);
-            check(state, &Event::CustomerMoved, S::Declined, None, untie);
-        }
-    }
-
-    #[test]
-    fn pairs_outside_the_table_have_no_effect() {
-        let mut silent = 0;
-        for state in State::ALL {
-            for event in events() {
-                silent +=
-                    usize::from(transition(&dialogue(state), &event, &Rules::default(), now()).is_none());
-            }
-        }
-        // 14 states x 19 events, less the 55 pairs of the table above.
-        assert_eq!(silent, 14 * 19 - 55);
-    }
-
-    #[test]
-    fn nothing_but_a_positive_match_or_an_approval_ties() {
-        for state in State::ALL {
-            for event in events() {
-                let next = transition(&dialogue(state), &event, &Rules::default(), now());
-                let ties = next.is_some_and(|next| next.effect == Some(Effect::Tie));
-                let positive = (state == State::Matching && event == Event::Matched(MatchOutcome::Confirmed))
-                    || (state == State::Review && event == Event::Reviewed(Verdict::Approved));
-                assert_eq!(ties, positive, "{state:?} {event:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn patience_ends_after_the_reminders() {
-        let rules = Rules { reminders: 2, ..Rules::default() };
-        let mut asked = dialogue(State::Asked);
-        for expected in [State::Asked, State::Asked, State::Unanswered] {
-            asked = transition(&asked, &Event::Due, &rules, now()).unwrap().dialogue;
-            assert_eq!(asked.state, expected);
-        }
-        let anew = transition(&asked, &Event::Due, &rules, now()).unwrap();
-        assert_eq!(anew.effect, Some(Effect::BeginAnew));
-    }
-
-    #[test]
-    fn unreadable_texts_are_borne_up_to_the_limit() {
-        let mut asked = dialogue(State::AccountAsked);
-        for expected in [State::AccountAsked, State::AccountAsked, State::Abandoned] {
-            asked = transition(&asked, &Event::Unreadable, &Rules::default(), now()).unwrap().dialogue;
-            assert_eq!(asked.state, expected);
-        }
-    }
-
-    #[test]
-    fn tries_end() {
-        let spent = Dialogue { tries: 3, ..dialogue(State::Rejected) };
-        assert_eq!(transition(&spent, &Event::Chose(Choice::TryAgain), &Rules::default(), now()), None);
-    }
-
-    #[test]
-    fn nobody_is_asked_in_quiet_hours() {
-        // 03:00 UTC is noon in Tokyo; quiet from 11 to 13 there.
-        let quiet_hours = QuietHours::parse("11:00-13:00", "Asia/Tokyo").unwrap();
-        let rules = Rules { quiet_hours, ..Rules::default() };
-        let next = transition(&dialogue(State::Waiting), &Event::Due, &rules, now()).unwrap();
-        assert_eq!((next.dialogue.state, next.says), (State::Waiting, None));
-        assert_eq!(next.dialogue.due_time, Some("2026-11-23T04:00:00Z".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_review_waits_its_time_and_its_end_is_told_when_quiet_hours_are_over() {
-        // 03:00 UTC is noon in Tokyo; quiet from 11 to 13 there.
-        let quiet_hours = QuietHours::parse("11:00-13:00", "Asia/Tokyo").unwrap();
-        let rules = Rules { quiet_hours, review_for: SignedDuration::from_hours(48), ..Rules::default() };
-        let matched = Event::Matched(MatchOutcome::Review);
-        let opened = transition(&dialogue(State::Matching), &matched, &rules, now()).unwrap();
-        assert_eq!(opened.say_time, now(), "the person has just answered");
-        assert_eq!(opened.dialogue.due_time, Some("2026-11-25T04:00:00Z".parse().unwrap()));
-        let ends = [Event::Reviewed(Verdict::Approved), Event::Reviewed(Verdict::Rejected), Event::Due];
-        for end in ends {
-            let next = transition(&opened.dialogue, &end, &rules, now()).unwrap();
-            assert_eq!(next.say_time, "2026-11-23T04:00:00Z".parse().unwrap(), "{end:?}");
-            assert_ne!(next.dialogue.state, State::Review);
-        }
-    }
-
-    /// So long after 10:00:07 in Japan.
-    fn now_at(millis: i64) -> Timestamp {
-        let second: Timestamp = "2026-11-23T01:00:07Z".parse().unwrap();
-        second + SignedDuration::from_millis(millis)
-    }
-
-    #[test]
-    fn what_failed_is_said_on_a_whole_second_and_what_succeeded_at_once() {
-        let rules = Rules::default();
-        let tick: Timestamp = "2026-11-23T01:00:08Z".parse().unwrap();
-        for millis in [1, 250, 999, 1_000] {
-            let now = now_at(millis);
-            let say_time =
-                |state, event: &Event| transition(&dialogue(state), event, &rules, now).unwrap().say_time;
-            for outcome in [MatchOutcome::Rejected, MatchOutcome::Review] {
-                assert_eq!(say_time(State::Matching, &Event::Matched(outcome)), tick, "{outcome:?} {millis}");
-            }
-            assert_eq!(say_time(State::Matching, &Event::GuessesSpent { until: now }), tick);
-            assert_eq!(say_time(State::Matching, &Event::Matched(MatchOutcome::Confirmed)), now);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_number_typed_never_outlives_the_match(choices in prop::collection::vec(0..19usize, 0..40)) {
-            let events = events();
-            let mut current = dialogue(State::Waiting);
-            for choice in choices {
-                let Some(next) = transition(&current, &events[choice], &Rules::default(), now()) else { continue };
-                prop_assert!(next.dialogue.reached >= current.reached);
-                prop_assert!(next.dialogue.step >= current.step);
-                prop_assert!(next.says.is_none() || next.dialogue.messages == current.messages + 1);
-                current = next.dialogue;
-                let keeps = matches!(current.state, State::IdentityAsked | State::Matching);
-                prop_assert_eq!(current.given.is_some(), keeps);
-            }
-        }
-    }
-}
+mod tests;

@@ -102,11 +102,12 @@ impl Events {
                     attempt: 0,
                     outcome: AttemptOutcome::Known(signal),
                 }),
-                Reported::Followed
-                | Reported::Unfollowed
-                | Reported::Reassigned
-                | Reported::Tapped(_)
-                | Reported::Typed(_) => {
+                Reported::Followed | Reported::Unfollowed | Reported::Reassigned => {
+                    scope.erased.push(inbound.key.clone());
+                    scope.followers.push(inbound.key.clone());
+                    to_remember.push(inbound.event_id.clone());
+                }
+                Reported::Tapped(_) | Reported::Typed(_) => {
                     scope.followers.push(inbound.key.clone());
                     to_remember.push(inbound.event_id.clone());
                 }

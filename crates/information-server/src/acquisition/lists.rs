@@ -350,8 +350,8 @@ impl Acquisition<'_> {
         let one = |batch: Vec<(FollowerKey, T)>| async move {
             let now = lists.clock.now();
             let scene = Scene { account, company, now };
-            let followers = batch.iter().map(|(key, _)| key.clone()).collect();
-            let scope = Scope { followers, ..Scope::default() };
+            let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
+            let scope = Scope { erased: followers.clone(), followers, ..Scope::default() };
             let mut each = |work: &mut Work| batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
             lists.store.work("promote_list", &scope, now, &mut each).await?;
             lists.signals.dialogues.raise();

@@ -27,6 +27,8 @@ const SAFE_LIMIT: u32 = 100;
 const SILENT_DAYS: RangeInclusive<u16> = 1..=365;
 /// How many days before a tie ends its person is asked for a new proof, when nobody says and it lasts longer than that.
 const RENEW_DAYS: u32 = 14;
+/// The shortest and the longest time of a match.
+const MATCH_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(720 * 3600);
 
 /// A company.
 #[derive(Clone, Debug, Deserialize)]
@@ -122,6 +124,15 @@ pub struct AccountConfig {
     /// Whether two persons have to approve one.
     #[serde(default)]
     pub review_second_person: bool,
+    /// How long what was typed is kept of a person who doesn't go on.
+    #[serde(default = "a_quarter")]
+    pub retain_failed_minutes: u32,
+    /// How long a match may take.
+    #[serde(default = "a_day", with = "duration")]
+    pub match_within: Duration,
+    /// When who follows no more is erased.
+    #[serde(default = "a_month")]
+    pub erase_unfollowed_after_days: u32,
     /// What it says.
     #[serde(default)]
     pub texts: Texts,
@@ -203,6 +214,18 @@ impl AccountConfig {
             let problem = format!("is {renew_days}, and a tie lasts {} days", self.tie_days);
             return Err(Error::invalid(at("renew_days"), problem, "write less than tie_days, or 0"));
         }
+        if !(1..=1_440).contains(&self.retain_failed_minutes) {
+            let problem = format!("is {}", self.retain_failed_minutes);
+            return Err(Error::invalid(at("retain_failed_minutes"), problem, "write 1 to 1440"));
+        }
+        if !MATCH_WITHIN.contains(&self.match_within) {
+            let problem = "is too short or too long";
+            return Err(Error::invalid(at("match_within"), problem, "write 1m to 720h"));
+        }
+        if self.erase_unfollowed_after_days > 3_650 {
+            let problem = format!("is {}", self.erase_unfollowed_after_days);
+            return Err(Error::invalid(at("erase_unfollowed_after_days"), problem, "write 0 to 3650"));
+        }
         self.check_texts()?;
         let quiet_hours = QuietHours::parse(&self.quiet_hours, &self.time_zone).map_err(|error| {
             let field = at(&error.field);
@@ -224,6 +247,11 @@ impl AccountConfig {
                 review_second_person: self.review_second_person,
                 renew_after: (renew_days > 0)
                     .then(|| SignedDuration::from_hours(24 * i64::from(self.tie_days - renew_days))),
+                retain_for: SignedDuration::from_mins(i64::from(self.retain_failed_minutes)),
+                match_for: signed(self.match_within),
+                erase_unfollowed_after: SignedDuration::from_hours(
+                    24 * i64::from(self.erase_unfollowed_after_days),
+                ),
                 quiet_hours,
             },
             texts: self.texts.clone(),
@@ -255,7 +283,9 @@ impl AccountConfig {
         check("confirmed", &texts.confirmed, &[&texts.untie, &texts.not_me], None)?;
         check("renewal", &texts.renewal, &[&texts.renew, &texts.untie, &texts.not_me], None)?;
         check("not_confirmed", &texts.not_confirmed, &[&texts.try_again], None)?;
-        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)
+        check("review_rejected", &texts.review_rejected, &[&texts.try_again], None)?;
+        check("erase_asked", &texts.erase_asked, &[&texts.erase], None)?;
+        check("erasing", &texts.erasing, &[], None)
     }
 }
 
@@ -294,6 +324,12 @@ const fn half_a_year() -> u32 {
 }
 const fn silent_days() -> u16 {
     DEFAULT_SILENT_DAYS
+}
+const fn a_quarter() -> u32 {
+    15
+}
+const fn a_month() -> u32 {
+    30
 }
 const fn a_fortnight() -> u32 {
     14

@@ -414,7 +414,9 @@ const fn traffic(purpose: Purpose) -> Traffic {
         | Purpose::Confirmed
         | Purpose::NotConfirmed
         | Purpose::ReviewRejected
-        | Purpose::Renewal => Traffic::ServiceRequest,
+        | Purpose::Renewal
+        | Purpose::EraseAsked
+        | Purpose::Erasing => Traffic::ServiceRequest,
     }
 }
 

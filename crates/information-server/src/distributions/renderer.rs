@@ -47,7 +47,9 @@ impl Renderer {
             | Purpose::Confirmed
             | Purpose::NotConfirmed
             | Purpose::ReviewRejected
-            | Purpose::Renewal => None,
+            | Purpose::Renewal
+            | Purpose::EraseAsked
+            | Purpose::Erasing => None,
         };
         let internal = |problem: String| Error::new(ErrorKind::Internal, problem, "");
         template

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use musubi_domain::{
     Error,
     dialogue::Stage,
-    id::{CompanyId, OfficialAccountId},
+    id::{CompanyId, FollowerKeyring, OfficialAccountId},
 };
 use musubi_proto::{
     convert::{content::timestamp, information as convert},
@@ -21,6 +21,7 @@ use musubi_storage::information::{
 };
 use tonic::{Request, Response, Status};
 
+use super::rights::show_held;
 use crate::directory::{Account, Directory};
 
 /// The followers of a page when nobody says, and the most.
@@ -28,16 +29,22 @@ const PAGE: (u32, u32) = (100, 1_000);
 
 /// What companies ask of followers.
 pub struct Followers {
-    store: Arc<dyn InformationStore>,
-    clock: Arc<dyn Clock>,
-    directory: Arc<Directory>,
+    pub(super) store: Arc<dyn InformationStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) keyring: FollowerKeyring,
 }
 
 impl Followers {
-    /// Shows what stands in this store to the companies of this directory.
+    /// Shows what stands in this store to the companies of this directory; the keyring names followers by their numbers.
     #[must_use]
-    pub fn new(store: Arc<dyn InformationStore>, clock: Arc<dyn Clock>, directory: Arc<Directory>) -> Self {
-        Self { store, clock, directory }
+    pub fn new(
+        store: Arc<dyn InformationStore>,
+        clock: Arc<dyn Clock>,
+        directory: Arc<Directory>,
+        keyring: FollowerKeyring,
+    ) -> Self {
+        Self { store, clock, directory, keyring }
     }
 
     async fn funnel(&self, company: &CompanyId, account: &str) -> Result<wire::GetFunnelResponse, Error> {
@@ -184,5 +191,35 @@ impl FollowerService for Followers {
             page.last().filter(|_| full).map_or_else(String::new, |last| last.follower.to_string());
         let followers = page.into_iter().map(show_follower).collect();
         Ok(Response::new(wire::ListFollowersResponse { followers, next_page_token }))
+    }
+    async fn erase_followers(
+        &self,
+        request: Request<wire::EraseFollowersRequest>,
+    ) -> Result<Response<wire::EraseFollowersResponse>, Status> {
+        let company = auth::company(&request)?;
+        let asked = self.erase(&company, &request.into_inner()).await.map_err(to_status)?;
+        let erasures = asked.into_iter().map(|erasure| wire::RequestedErasure {
+            official_account: erasure.account.to_string(),
+            follower_id: erasure.follower.to_string(),
+            request_time: Some(timestamp(erasure.request_time)),
+        });
+        Ok(Response::new(wire::EraseFollowersResponse { erasures: erasures.collect() }))
+    }
+
+    async fn search_follower(
+        &self,
+        request: Request<wire::SearchFollowerRequest>,
+    ) -> Result<Response<wire::SearchFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        let (follower, held) = self.search(company, &request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(show_held(follower, held)))
+    }
+
+    async fn export_follower(
+        &self,
+        request: Request<wire::ExportFollowerRequest>,
+    ) -> Result<Response<wire::ExportFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.export(company, &request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }

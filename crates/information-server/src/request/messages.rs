@@ -76,6 +76,8 @@ impl RequestMessages {
             Purpose::ReviewRejected => {
                 (&texts.review_rejected, vec![reply(&texts.try_again, Choice::TryAgain)])
             }
+            Purpose::EraseAsked => (&texts.erase_asked, vec![reply(&texts.erase, Choice::Erase)]),
+            Purpose::Erasing => (&texts.erasing, vec![]),
             Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
         };
         Some(Content { text: text.clone(), suggestions })

@@ -62,12 +62,21 @@ impl Questions {
                 if let Err(error) = self.store.forget_events(before).await {
                     warn!(%error, "old events could not be forgotten");
                 }
+                if let Err(error) = self.forget_guesses().await {
+                    warn!(%error, "old counts of guesses could not be forgotten");
+                }
             }
             tokio::select! {
                 () = token.cancelled() => {}
                 () = due.wait(LOOK_EVERY) => {}
             }
         }
+        Ok(())
+    }
+
+    /// Forgets counts that count no more.
+    async fn forget_guesses(&self) -> Result<(), StoreError> {
+        while self.store.forget_guesses(self.clock.now(), BATCH).await? == BATCH {}
         Ok(())
     }
 
@@ -100,8 +109,9 @@ impl Questions {
     }
 }
 
-/// Waits for nothing any more, and keeps nothing of the person for a review that nobody can decide.
+/// Waits for nothing any more, and keeps nothing that was typed or attested for a match or a review that nobody can decide.
 fn give_up(record: &mut FollowerRecord, now: Timestamp) {
-    record.dialogue.iter_mut().for_each(|dialogue| dialogue.due_time = None);
+    record.dialogue.iter_mut().for_each(|dialogue| (dialogue.due_time, dialogue.given) = (None, None));
+    record.inquiry = None;
     record.review.iter_mut().for_each(|review| review.close(ReviewState::Expired, now));
 }

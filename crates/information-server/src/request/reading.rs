@@ -48,9 +48,25 @@ pub fn read_not_me(key: &FollowerKey, dialogue: &Dialogue, live: Option<TieId>, 
     }
 }
 
-/// Reads a typed text. `None`: the dialogue doesn't wait for one.
+/// What a person may type, at any time, to have all that is held about them erased; without spaces and marks, in lower case.
+const ERASE: [&str; 9] = [
+    "削除",
+    "削除して",
+    "削除してください",
+    "個人情報を削除",
+    "個人情報を削除して",
+    "個人情報を削除してください",
+    "データを削除",
+    "erasemydata",
+    "deletemydata",
+];
+
+/// Reads a typed text. `None`: the dialogue doesn't wait for one. That people want to be erased is read whatever it waits for.
 #[must_use]
 pub fn read_text(dialogue: &Dialogue, text: &str, texts: &Texts, format: &AccountFormat) -> Option<Event> {
+    if ERASE.contains(&plain(text).as_str()) {
+        return Some(Event::EraseAsked);
+    }
     match dialogue.state {
         State::Asked => read_choice(text, texts).map(Event::Chose),
         State::AccountAsked => Some(parse_account_text(text, format).map_or(Event::Unreadable, |read| {
@@ -146,6 +162,24 @@ mod tests {
         }
         let read = read_text(&dialogue(State::AccountAsked, 0), "分かりません", &Texts::default(), &FORMAT);
         assert_eq!(read, Some(Event::Unreadable));
+    }
+
+    #[test]
+    fn who_wants_to_be_erased_may_say_so_at_any_time() {
+        for state in State::ALL {
+            for text in [
+                "削除",
+                " 個人情報を削除。",
+                "Erase my data!",
+                "ｄｅｌｅｔｅ　ｍｙ　ｄａｔａ",
+                "個人情報を 削除してください",
+            ] {
+                let read = read_text(&dialogue(state, 0), text, &Texts::default(), &FORMAT);
+                assert_eq!(read, Some(Event::EraseAsked), "{state:?} {text}");
+            }
+            let read = read_text(&dialogue(state, 0), "削除しないで", &Texts::default(), &FORMAT);
+            assert_ne!(read, Some(Event::EraseAsked));
+        }
     }
 
     #[test]

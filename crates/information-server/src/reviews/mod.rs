@@ -8,3 +8,4 @@ mod service;
 mod tests;
 
 pub use self::service::Reviews;
+pub(crate) use self::service::{show_review, show_subject};

@@ -137,7 +137,7 @@ fn parse_operator(name: &str) -> Result<OperatorName, Error> {
     name.parse()
 }
 
-fn show_subject(subject: ReviewSubject) -> wire::ReviewSubject {
+pub(crate) fn show_subject(subject: ReviewSubject) -> wire::ReviewSubject {
     let ReviewSubject { account, identity } = subject;
     wire::ReviewSubject {
         account_number: account.account_number,
@@ -149,7 +149,7 @@ fn show_subject(subject: ReviewSubject) -> wire::ReviewSubject {
     }
 }
 
-fn show_review(key: &FollowerKey, review: Review) -> wire::Review {
+pub(crate) fn show_review(key: &FollowerKey, review: Review) -> wire::Review {
     let decisions = review.decisions.into_iter().map(|decision| wire::ReviewDecision {
         operator: decision.operator.to_string(),
         verdict: wire::ReviewVerdict::from(decision.verdict).into(),

@@ -1,17 +1,19 @@
 //! What happens to a follower, as edits of a unit of work: arriving, leaving, answering, being verified, being matched, being
-//! reviewed.
+//! reviewed, asking to be erased.
 //!
 //! Pure: the store runs these inside its transactions, perhaps more than once. Every change of a dialogue or a tie goes through
 //! [`Scene::tell`]; so does the end of a review, and with it goes what the review kept of the person. Surprising: a number on two carriers' lists is one follower; it leaves only when it left both.
 
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
+    consent::{Consent, ConsentKind, TextDigest},
     customer::{MatchDecision, MatchOutcome},
     delivery::Purpose,
-    dialogue::{Dialogue, Effect, Event, State, transition},
+    dialogue::{Choice, Dialogue, Effect, Event, RequestMessage, State, transition},
     eligibility::Tie,
+    erasure::{Cause, Erasure},
     guess::{Axis, Count, allow},
-    id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, TieId},
+    id::{CarrierId, CustomerId, DialogueId, FollowerKeyring, InquiryId, MessageId, OperatorName, TieId},
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
     silence::{Answered, Doubt, Recycling},
@@ -33,6 +35,8 @@ mod tests;
 
 /// How long a message of a dialogue is worth delivering.
 const REQUEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// How long a person who had themselves erased still has a number here, to be told of it. All else of the tie ends at once.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// One official account at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +51,8 @@ pub struct Scene<'a> {
 
 impl Scene<'_> {
     /// A list has the number now (S12): a new follower, or one more carrier of a known one. `at` is the carrier's time; what is
-    /// older than what is known has no effect, and at the same instant leaving wins. Who follows again without having been
-    /// seen to leave has left all the same: the tie ends.
+    /// older than what is known, or than an erasure, has no effect, and at the same instant leaving wins. Who follows again without having been
+    /// seen to leave has left all the same: the tie ends. Whoever was erased is a stranger, and is not asked at once.
     pub fn arrive(
         &self,
         work: &mut Work,
@@ -58,6 +62,10 @@ impl Scene<'_> {
         at: Timestamp,
         origin: Origin,
     ) {
+        let not_before = match self.erased_before(work, key, at) {
+            Ok(erasure) => erasure.map(|erasure| erasure.asked_from(origin == Origin::Event)),
+            Err(Outdated) => return,
+        };
         let record = work.followers.entry(key.clone()).or_insert_with(|| self.stranger(number, carrier));
         let returned = match subscribe(record, carrier, true, at) {
             News::None => return,
@@ -76,6 +84,10 @@ impl Scene<'_> {
             record.following = true;
             record.follow_time = self.now;
             self.begin_anew(key, record);
+            if let (Some(dialogue), Some(not_before)) = (&mut record.dialogue, not_before) {
+                let due = self.account.rules.quiet_hours.next_allowed(not_before);
+                dialogue.due_time = dialogue.due_time.max(Some(due));
+            }
         }
         work.added.push((key.clone(), carrier.clone(), origin));
     }
@@ -89,6 +101,9 @@ impl Scene<'_> {
         carrier: &CarrierId,
         at: Timestamp,
     ) {
+        if self.erased_before(work, key, at).is_err() {
+            return;
+        }
         let record = work.followers.entry(key.clone()).or_insert_with(|| self.stranger(number, carrier));
         if subscribe(record, carrier, false, at) != News::Changed {
             return;
@@ -100,6 +115,47 @@ impl Scene<'_> {
         if record.following {
             record.following = false;
             self.end(work, key);
+        } else if record.dialogue.is_none() {
+            // Only known to have left; erased like everybody who has.
+            self.begin_anew(key, record);
+            self.tell(work, key, &Event::Left);
+        }
+    }
+
+    /// The last erasure, when what is reported of this moment is of after it.
+    fn erased_before<'w>(
+        &self,
+        work: &'w Work,
+        key: &FollowerKey,
+        at: Timestamp,
+    ) -> Result<Option<&'w Erasure>, Outdated> {
+        match work.erased.get(key) {
+            Some(erasure) if at <= erasure.request_time && !work.followers.contains_key(key) => Err(Outdated),
+            erasure => Ok(erasure),
+        }
+    }
+
+    /// The company wants a follower erased, whether anything is held about them or not. Gives what is asked for.
+    pub fn erase(&self, work: &mut Work, key: &FollowerKey, operator: &OperatorName) -> Erasure {
+        let erasure = self.erasure(key, Cause::Company);
+        work.erasures.push((erasure.clone(), self.now));
+        self.audit(work, key, "erasure_asked", format!("company, by {operator}"));
+        erasure
+    }
+
+    fn erasure(&self, key: &FollowerKey, cause: Cause) -> Erasure {
+        let Account { rules, .. } = self.account;
+        let wait = match cause {
+            Cause::Person | Cause::Company => rules.declined_for,
+            Cause::Unfollowed => SignedDuration::ZERO,
+        };
+        Erasure {
+            account: key.account.clone(),
+            follower: key.follower,
+            company: self.company.id.clone(),
+            cause,
+            request_time: self.now,
+            ask_time: self.now.checked_add(wait).unwrap_or(Timestamp::MAX),
         }
     }
 
@@ -297,6 +353,8 @@ impl Scene<'_> {
             record.former_customer = Some(other.tie.customer_id);
         }
         work.tied.insert((key.account.clone(), customer_id.clone()), key.clone());
+        let shown = TextDigest::of(&self.account.texts.identity);
+        work.consents.push((key.clone(), self.consent(record, dialogue.id, ConsentKind::Tied, shown)));
         let lifetime = SignedDuration::from_hours(24 * i64::from(self.account.tie_days));
         record.tie = Some(TieRecord {
             tie: Tie {
@@ -358,13 +416,25 @@ impl Scene<'_> {
             due_time: next.say_time,
             expire_time: next.say_time.checked_add(REQUEST_LIFETIME).unwrap_or(Timestamp::MAX),
         });
+        if next.says == Some(RequestMessage::Question) {
+            record.shown = Some(TextDigest::of(&self.account.texts.asked()));
+        }
+        if *event == Event::Chose(Choice::Confirm) {
+            let shown = record.shown.unwrap_or_else(|| TextDigest::of(&self.account.texts.asked()));
+            let consent = self.consent(record, next.dialogue.id, ConsentKind::Wants, shown);
+            work.audits.push(self.line(key, "consented", format!("{} to text {shown}", consent.dialogue)));
+            work.consents.push((key.clone(), consent));
+        }
+        // What was attested is for the match alone (I9).
+        if next.dialogue.state != State::Matching {
+            record.inquiry = None;
+        }
         record.dialogue = Some(next.dialogue);
         work.deliveries.extend(delivery);
         let ended = review::end(record, event, self.now);
         match next.effect {
             Some(Effect::BeginAnew) => self.begin_anew(key, record),
-            Some(Effect::Untie) => {
-                record.inquiry = None;
+            Some(Effect::Untie | Effect::Erase) => {
                 if let Some(ended) = record.tie.take() {
                     record.former_customer = Some(ended.tie.customer_id);
                     self.audit(work, key, "untied", ended.tie.id.to_string());
@@ -375,7 +445,27 @@ impl Scene<'_> {
         if let Some(ended) = ended {
             self.audit(work, key, "review ended", ended);
         }
+        if next.effect == Some(Effect::Erase) {
+            let (cause, due) = if *event == Event::Due {
+                (Cause::Unfollowed, self.now)
+            } else {
+                (Cause::Person, self.now.checked_add(TOLD_WITHIN).unwrap_or(Timestamp::MAX))
+            };
+            work.withdrawn.push(key.clone());
+            work.erasures.push((self.erasure(key, cause), due));
+            self.audit(work, key, "erasure_asked", cause.as_str().to_owned());
+        }
         Some(next.effect)
+    }
+
+    fn consent(
+        &self,
+        record: &FollowerRecord,
+        dialogue: DialogueId,
+        kind: ConsentKind,
+        text: TextDigest,
+    ) -> Consent {
+        Consent { dialogue, kind, text, carrier: record.carrier.clone(), give_time: self.now }
     }
 
     fn stranger(&self, number: PhoneNumber, carrier: &CarrierId) -> FollowerRecord {
@@ -387,6 +477,7 @@ impl Scene<'_> {
             subscriptions: Vec::new(),
             dialogue: None,
             matched: Matched::default(),
+            shown: None,
             tie: None,
             former_customer: None,
             inquiry: None,
@@ -399,6 +490,7 @@ impl Scene<'_> {
         let id = DialogueId::derive(key.follower, turn);
         record.dialogue = Some(Dialogue::begin(id, turn, &self.account.rules, self.now));
         record.matched = Matched::default();
+        record.shown = None;
     }
 
     /// Nobody can say who has the number any more, but who has it: a new proof is asked for as soon as quiet hours allow.
@@ -424,14 +516,16 @@ impl Scene<'_> {
     }
 
     fn audit(&self, work: &mut Work, key: &FollowerKey, action: &'static str, detail: String) {
-        work.audits.push(Audit {
-            company: Some(self.company.id.clone()),
-            key: Some(key.clone()),
-            action,
-            detail,
-        });
+        work.audits.push(self.line(key, action, detail));
+    }
+
+    fn line(&self, key: &FollowerKey, action: &'static str, detail: String) -> Audit {
+        Audit { company: Some(self.company.id.clone()), key: Some(key.clone()), action, detail }
     }
 }
+
+/// What is reported is of before an erasure.
+struct Outdated;
 
 /// What a carrier's list says that wasn't known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

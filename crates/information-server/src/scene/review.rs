@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
     customer::{MatchDecision, MatchOutcome, Rivalry},
-    dialogue::{Event, State},
+    dialogue::{Choice, Event, State},
     id::{CustomerId, FollowerId, OperatorName, ReviewId},
     review::{Decision, ReviewState, ReviewSubject, Said, Verdict, say},
 };
@@ -164,7 +164,7 @@ pub(super) fn end(record: &mut FollowerRecord, event: &Event, now: Timestamp) ->
     let state = match event {
         Event::Reviewed(Verdict::Approved) => ReviewState::Approved,
         Event::Reviewed(Verdict::Rejected) => ReviewState::Rejected,
-        Event::Left => ReviewState::Withdrawn,
+        Event::Left | Event::Chose(Choice::Erase) => ReviewState::Withdrawn,
         Event::Due
         | Event::Chose(_)
         | Event::AccountGiven(_)
@@ -172,6 +172,7 @@ pub(super) fn end(record: &mut FollowerRecord, event: &Event, now: Timestamp) ->
         | Event::Verified
         | Event::Matched(_)
         | Event::CustomerMoved
+        | Event::EraseAsked
         | Event::GuessesSpent { .. } => ReviewState::Expired,
     };
     review.close(state, now);

@@ -14,6 +14,7 @@ use crate::directory::{Matching, Texts};
 
 mod numbers;
 mod reviews;
+mod rights;
 
 struct Stage {
     account: Account,

@@ -263,6 +263,7 @@ fn record(world: &World, place: u64, now: Timestamp) -> Result<(FollowerKey, Fol
         subscriptions: vec![subscription],
         dialogue: Some(dialogue),
         matched: Matched::default(),
+        shown: None,
         tie,
         former_customer: None,
         inquiry: None,

@@ -163,6 +163,7 @@ impl<'a> Layout<'a> {
             "database": self.database(INFORMATION),
             "tls": self.authority.issue_temporary(&Caller::Information)?,
             "keys": { "follower": secret(), "token": secret(), "master": [master()], "audit": [secret()] },
+            "erasure": { "journal": self.plan.folder.join("erasures") },
             // Often enough to be seen in a small run, seldom enough to cost a large one nothing.
             "lists": { "every": format!("{}s", 2 + followers / 2_000) },
             "company": companies.iter().enumerate().map(company).collect::<Vec<_>>(),

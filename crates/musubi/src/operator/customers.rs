@@ -9,8 +9,9 @@ use futures::stream;
 use indicatif::ProgressBar;
 use musubi_domain::Error;
 use musubi_proto::company::v1::{
-    Customer, EntrustMasterRequest, GetCustomerRequest, ImportCustomersRequest, ImportCustomersResponse,
-    ListCustomersRequest, PurgeMasterRequest, customer_service_client::CustomerServiceClient,
+    Customer, EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest,
+    ImportCustomersResponse, ListCustomersRequest, PurgeMasterRequest, SearchCustomerRequest,
+    customer_service_client::CustomerServiceClient,
 };
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use tokio::io::AsyncReadExt as _;
@@ -18,7 +19,7 @@ use tokio::io::AsyncReadExt as _;
 use super::{
     Connection, Ending, UPLOAD_DEADLINE,
     listing::{Format, Listing},
-    progress, refused, unreadable, unwritten,
+    progress, refused, rights, unreadable, unwritten,
     words::{parse_duration, show_time, thousands},
 };
 
@@ -33,6 +34,7 @@ const PART: usize = 128 * 1024;
   musubi customers list --all --format csv
   musubi customers show B000001
   musubi customers entrust --lease 30d
+  musubi customers erase B000001 --followers       the customer, and whoever is tied to them
 
 MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Customers {
@@ -78,6 +80,19 @@ enum Command {
     },
     /// Have the entrusted copy destroyed.
     Purge,
+    /// Erase a customer from the master. The next file that is imported must not have them.
+    Erase {
+        /// Which.
+        customer_id: String,
+        /// Also everything that is held about the people who are tied to the customer, in every account.
+        #[arg(long)]
+        followers: bool,
+    },
+    /// Search the company server for a customer; the exit code is 0 only if nothing is held.
+    ProveErased {
+        /// Which.
+        customer_id: String,
+    },
 }
 
 type Client = CustomerServiceClient<PeerChannel>;
@@ -95,6 +110,14 @@ impl Customers {
             Command::Show { customer_id } => show(client, customer_id, out).await,
             Command::Entrust { lease } => entrust(uploads(), lease, out).await,
             Command::Purge => purge(client, out).await,
+            Command::Erase { customer_id, followers } => {
+                // The ties first: without them nobody knows whose the followers were.
+                if followers {
+                    rights::erase_tied(channel, &customer_id, out).await?;
+                }
+                erase(client, customer_id, out).await
+            }
+            Command::ProveErased { customer_id } => prove_erased(client, customer_id, out).await,
         }
     }
 }
@@ -244,4 +267,23 @@ async fn purge(mut client: Client, out: &mut dyn Write) -> Result<Ending, Error>
     let purged = client.purge_master(PurgeMasterRequest {}).await.map_err(refused)?.into_inner().purged;
     writeln!(out, "the copy is destroyed; it held {} customers", thousands(purged)).map_err(unwritten)?;
     Ok(Ending::Done)
+}
+
+async fn erase(mut client: Client, customer_id: String, out: &mut dyn Write) -> Result<Ending, Error> {
+    let request = EraseCustomerRequest { customer_id };
+    let erased = client.erase_customer(request).await.map_err(refused)?.into_inner().erased;
+    let said = if erased { "the customer is erased" } else { "the master has no such customer" };
+    writeln!(out, "{said}").map_err(unwritten)?;
+    Ok(Ending::Done)
+}
+
+async fn prove_erased(mut client: Client, customer_id: String, out: &mut dyn Write) -> Result<Ending, Error> {
+    let found = client.search_customer(SearchCustomerRequest { customer_id }).await.map_err(refused)?;
+    let tables = found.into_inner().tables;
+    let mut listing = Listing::new(&["table", "rows"]);
+    tables.iter().for_each(|table| listing.add([table.table.clone(), thousands(table.rows)]));
+    listing.write(Format::Table, out)?;
+    let nothing = tables.iter().all(|table| table.rows == 0);
+    writeln!(out, "{}", if nothing { "nothing is held" } else { "something is held" }).map_err(unwritten)?;
+    Ok(if nothing { Ending::Done } else { Ending::Refused })
 }

@@ -1,4 +1,4 @@
-//! `musubi followers`: who follows, and how far each came.
+//! `musubi followers`: who follows, how far each came, and what each has a right to.
 
 use std::io::Write;
 
@@ -13,7 +13,9 @@ use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use super::{
     Connection, Ending,
     listing::{Format, Listing},
-    refused, unwritten,
+    refused,
+    rights::{self, People},
+    unwritten,
     words::{outcome_word, parse_outcome, show_time, thousands},
 };
 
@@ -28,6 +30,9 @@ const BAR: u64 = 30;
   musubi followers funnel
   musubi followers list --official-account tf-bank --outcome review
   musubi followers list --official-account tf-bank --format csv
+  musubi followers erase --official-account tf-bank < numbers.txt
+  musubi followers prove-erased --official-account tf-bank < numbers.txt
+  musubi followers export --official-account tf-bank --customer B000001 > person.json
 
 MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
 pub struct Followers {
@@ -57,6 +62,30 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Have people erased: everything that is held about them, within a minute.
+    Erase {
+        /// Whose followers; without it those of every account of the company.
+        #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
+    /// Search every table for people. Waits for an erasure that was asked for; the exit code is 0 only if nothing is held.
+    ProveErased {
+        /// Whose followers.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
+    /// Write everything that is held about one person, as JSON.
+    Export {
+        /// Whose follower.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
 }
 
 impl Followers {
@@ -71,6 +100,15 @@ impl Followers {
             }
             Command::List { official_account, outcome, format } => {
                 list(client, official_account, outcome, format, out).await?;
+            }
+            Command::Erase { official_account, people } => {
+                return rights::erase(client, official_account, people, out).await;
+            }
+            Command::ProveErased { official_account, people } => {
+                return rights::prove_erased(client, official_account, people, out).await;
+            }
+            Command::Export { official_account, people } => {
+                return rights::export(client, official_account, people, out).await;
             }
         }
         Ok(Ending::Done)

@@ -10,6 +10,7 @@ mod distributions;
 mod followers;
 pub(crate) mod listing;
 mod reviews;
+mod rights;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

@@ -32,6 +32,8 @@ use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use super::*;
 
+mod followers;
+
 #[derive(Parser)]
 enum Command {
     Customers(Customers),
@@ -130,7 +132,7 @@ B2,大森 千恵美,オオモリ チエミ,1940-12-15,東京都練馬区,230,009
 ";
 
 #[tokio::test]
-async fn a_master_is_imported_listed_and_shown() {
+async fn a_master_is_imported_listed_shown_and_erased_from() {
     let desk = Desk::at_company().await;
     let file = desk.file("master.csv", &encoding_rs::SHIFT_JIS.encode(MASTER).0);
     let (ending, text) = desk.run(&["customers", "import", &file, "--dry-run"]).await;
@@ -147,6 +149,14 @@ async fn a_master_is_imported_listed_and_shown() {
     assert_eq!(text.lines().count(), 3);
     let (_, text) = desk.run(&["customers", "show", "B2"]).await;
     assert!(text.contains("大森 千恵美"), "{text}");
+    let (ending, text) = desk.run(&["customers", "prove-erased", "B2"]).await;
+    assert!(ending == Ok(Ending::Refused) && text.ends_with("something is held\n"), "{text}");
+    let (_, text) = desk.run(&["customers", "erase", "B2"]).await;
+    assert_eq!(text, "the customer is erased\n");
+    let (ending, text) = desk.run(&["customers", "prove-erased", "B2"]).await;
+    assert!(ending == Ok(Ending::Done) && text.ends_with("nothing is held\n"), "{text}");
+    let (_, text) = desk.run(&["customers", "erase", "B2"]).await;
+    assert_eq!(text, "the master has no such customer\n");
 }
 
 #[tokio::test]
@@ -208,30 +218,6 @@ async fn a_server_that_is_away_and_an_operator_who_is_not_known_have_remedies_fo
         let error = command.run(&mut Vec::new()).await.unwrap_err();
         assert_eq!((error.field.as_str(), error.remedy.as_str()), (field, remedy), "{error}");
     }
-}
-
-#[tokio::test]
-async fn the_funnel_has_bars_and_followers_come_in_pages() {
-    let (desk, _) = Desk::at_peer().await;
-    let (_, text) = desk.run(&["followers", "funnel"]).await;
-    assert!(text.contains("tf-bank over kumo") && text.contains("now confirmed"), "{text}");
-    let bar = |stage: &str| text.lines().find(|line| line.contains(stage)).unwrap().matches('█').count();
-    assert_eq!((bar("1,000"), bar("asked"), bar("now confirmed")), (30, 15, 3), "{text}");
-    let (_, text) = desk
-        .run(&[
-            "followers",
-            "list",
-            "--official-account",
-            "tf-bank",
-            "--outcome",
-            "confirmed",
-            "--format",
-            "csv",
-        ])
-        .await;
-    let ids: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-    assert_eq!(ids, ["flw_1", "flw_2"]);
-    assert!(text.contains(",confirmed,B1,"), "{text}");
 }
 
 fn create(texts: [&str; 3]) -> Vec<&str> {
@@ -310,6 +296,7 @@ struct Told {
     largest_chunk: usize,
     commands: Vec<&'static str>,
     looks: u32,
+    searches: u32,
 }
 
 /// A server in the company server's place.
@@ -326,42 +313,6 @@ fn distribution(state: DistributionState, delivered: &str) -> Option<Distributio
         create_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
         ..Distribution::default()
     })
-}
-
-#[tonic::async_trait]
-impl FollowerService for Peer {
-    async fn get_funnel(&self, _: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
-        let outcome = OutcomeCount { outcome: FollowerOutcome::Confirmed.into(), count: 100 };
-        let funnel = Funnel {
-            official_account: "tf-bank".to_owned(),
-            carrier: "kumo".to_owned(),
-            followers: 1000,
-            asked: 500,
-            outcomes: vec![outcome],
-            ..Funnel::default()
-        };
-        Ok(Response::new(GetFunnelResponse { funnels: vec![funnel], ..GetFunnelResponse::default() }))
-    }
-
-    async fn list_followers(
-        &self,
-        request: Request<ListFollowersRequest>,
-    ) -> Result<Response<ListFollowersResponse>, Status> {
-        let request = request.into_inner();
-        let (number, next) = if request.page_token.is_empty() { (1, "more") } else { (2, "") };
-        let follower = Follower {
-            follower_id: format!("flw_{number}"),
-            phone_number: "+818000000000".to_owned(),
-            carrier: "kumo".to_owned(),
-            outcome: request.outcome,
-            customer_id: format!("B{number}"),
-            ..Follower::default()
-        };
-        Ok(Response::new(ListFollowersResponse {
-            followers: vec![follower],
-            next_page_token: next.to_owned(),
-        }))
-    }
 }
 
 macro_rules! commands {

@@ -152,6 +152,7 @@ pub const fn purpose(purpose: Purpose) -> &'static str {
         | Purpose::Renewal => purpose.as_str(),
         Purpose::Account | Purpose::AccountAgain => Purpose::Account.as_str(),
         Purpose::Confirmed | Purpose::NotConfirmed | Purpose::ReviewRejected => "result",
+        Purpose::EraseAsked | Purpose::Erasing => "erasure",
     }
 }
 
@@ -225,7 +226,17 @@ mod tests {
         words.dedup();
         assert_eq!(
             words,
-            ["undecided", "individual", "uniform", "question", "account", "identity", "result", "renewal"]
+            [
+                "undecided",
+                "individual",
+                "uniform",
+                "question",
+                "account",
+                "identity",
+                "result",
+                "renewal",
+                "erasure"
+            ]
         );
     }
 }

@@ -26,6 +26,7 @@ macro_rules! company_store_suite {
             candidates_have_the_keys_that_were_imported_last,
             keys_of_other_rules_are_made_anew_in_batches_until_none_is_left,
             an_import_keeps_the_keys_of_rows_that_are_the_same,
+            of_an_erased_customer_nothing_is_left_and_the_master_is_another,
         );
     };
     ($open:expr; $($fact:ident,)+) => {
@@ -303,4 +304,37 @@ pub(crate) async fn an_import_keeps_the_keys_of_rows_that_are_the_same(store: &d
     let rekeyed = store.rekey(2, 9, &|customer| made(2, customer)).await.unwrap();
     assert_eq!(rekeyed, 2, "what the import replaced is up to date");
     assert_eq!(candidates(store, &ALL).await, changed.map(|customer| by_rules(2, customer)));
+}
+
+pub(crate) async fn of_an_erased_customer_nothing_is_left_and_the_master_is_another(
+    store: &dyn CompanyStore,
+) {
+    let customers = [customer("C1", "1", "a"), customer("C2", "1", "b")];
+    import(store, &customers, replace(0)).await;
+    store.begin_import().await.unwrap();
+    store.stage_customers(&[keyed("C1", "1", "a")]).await.unwrap();
+    let decided = |id: u8, customer: &str| DecidedInquiry {
+        inquiry_id: InquiryId::from_bytes([id; 16]),
+        decision: MatchDecision {
+            outcome: MatchOutcome::Confirmed,
+            customer_id: Some(customer.parse().unwrap()),
+            reasons: Vec::new(),
+        },
+    };
+    store.record_decisions(1, &[decided(1, "C1"), decided(2, "C2")], at(1)).await.unwrap();
+    let rows = async |id: &str| {
+        let found = store.search_customer(&id.parse().unwrap()).await.unwrap();
+        found.into_iter().map(|(table, rows)| format!("{table} {rows}")).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("C1").await, ["customers 1", "staged_customers 1", "inquiries 1"]);
+    let (gone, before) = ("C1".parse().unwrap(), store.get_status().await.unwrap());
+    assert!(store.erase_customer(&gone).await.unwrap());
+    assert_eq!(rows("C1").await, ["customers 0", "staged_customers 0", "inquiries 0"]);
+    assert_eq!(rows("C2").await, ["customers 1", "staged_customers 0", "inquiries 1"]);
+    let after = store.get_status().await.unwrap();
+    assert_eq!((after.revision, after.customers), (before.revision + 1, 1), "it is to be entrusted anew");
+    assert!(!store.erase_customer(&gone).await.unwrap());
+    assert_eq!(store.get_status().await.unwrap(), after);
+    let left = candidates(store, &["1"]).await;
+    assert_eq!(left.iter().map(|it| it.customer.customer_id.as_str()).collect::<Vec<_>>(), ["C2"]);
 }

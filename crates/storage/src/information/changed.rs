@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use musubi_domain::{
+    consent::{Consent, ConsentKind, TextDigest},
     dialogue::{Dialogue, Stage, State},
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
@@ -70,6 +71,18 @@ bulk_rows! {
         given: Option<Bytes>,
         proposed_customer: Option<&'a str>,
         reasons: String,
+        shown_text: Option<Bytes>,
+    }
+
+    /// What a follower agreed to.
+    ConsentRow<'a> {
+        account: &'a str,
+        follower: Id,
+        dialogue: Id,
+        kind: i64,
+        text: Bytes,
+        carrier: &'a str,
+        give_time: i64,
     }
 
     /// A tie.
@@ -269,10 +282,12 @@ impl<'a> Changed<'a> {
             }
         }
         if let Some(dialogue) = &is.dialogue
-            && !was.is_some_and(|was| was.dialogue == is.dialogue && was.matched == is.matched)
+            && !was.is_some_and(|was| {
+                was.dialogue == is.dialogue && was.matched == is.matched && was.shown == is.shown
+            })
         {
             let rows = if was.is_some() { &mut self.dialogues } else { &mut self.new_dialogues };
-            rows.push(dialogue_row(key, dialogue, &is.matched, keys)?);
+            rows.push(dialogue_row(key, dialogue, is, keys)?);
         }
         match (&is.tie, was.and_then(|was| was.tie.as_ref())) {
             (Some(now), was) if was != Some(now) => {
@@ -331,11 +346,12 @@ pub(crate) fn message_row(key: &FollowerKey, id: MessageId) -> MessageKeyRow<'_>
 fn dialogue_row<'a>(
     key: &'a FollowerKey,
     dialogue: &'a Dialogue,
-    matched: &'a Matched,
+    record: &'a FollowerRecord,
     keys: &Keys,
 ) -> Result<DialogueRow<'a>, StoreError> {
     let KeyRow { account, follower } = key_row(key);
     let given = dialogue.given.as_ref();
+    let Matched { proposed_customer, reasons } = &record.matched;
     Ok(DialogueRow {
         account,
         follower,
@@ -351,8 +367,9 @@ fn dialogue_row<'a>(
         due_time: dialogue.due_time.map(micros),
         state_time: micros(dialogue.state_time),
         given: given.map(|given| keys.seal_given(account, key.follower.as_bytes(), given)).transpose()?,
-        proposed_customer: matched.proposed_customer.as_ref().map(CustomerId::as_str),
-        reasons: list(&matched.reasons)?,
+        proposed_customer: proposed_customer.as_ref().map(CustomerId::as_str),
+        reasons: list(reasons)?,
+        shown_text: record.shown.as_ref().map(digest),
     })
 }
 
@@ -463,6 +480,27 @@ pub(crate) fn added_rows(added: &[(FollowerKey, CarrierId, Origin)]) -> Vec<Adde
         by_list,
     });
     rows.collect()
+}
+
+/// What followers agreed to, each once.
+pub(crate) fn consent_rows(consents: &[(FollowerKey, Consent)]) -> Vec<ConsentRow<'_>> {
+    let rows = consents.iter().map(|(key, consent)| {
+        let KeyRow { account, follower } = key_row(key);
+        ConsentRow {
+            account,
+            follower,
+            dialogue: Id::of(consent.dialogue.as_bytes()),
+            kind: place(&ConsentKind::ALL, &consent.kind),
+            text: digest(&consent.text),
+            carrier: consent.carrier.as_str(),
+            give_time: micros(consent.give_time),
+        }
+    });
+    rows.collect()
+}
+
+fn digest(text: &TextDigest) -> Bytes {
+    Bytes(text.as_bytes().to_vec())
 }
 
 /// Lines of the audit.

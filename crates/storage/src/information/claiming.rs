@@ -149,7 +149,9 @@ impl Due {
             | Purpose::Confirmed
             | Purpose::NotConfirmed
             | Purpose::ReviewRejected
-            | Purpose::Renewal => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
+            | Purpose::Renewal
+            | Purpose::EraseAsked
+            | Purpose::Erasing => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
 }

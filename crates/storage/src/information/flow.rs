@@ -9,10 +9,12 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    consent::{Consent, TextDigest},
     customer::GivenAccount,
     delivery::Purpose,
     dialogue::Dialogue,
     eligibility::Tie,
+    erasure::Erasure,
     guess::{Axis, Count},
     id::{CarrierId, CompanyId, CustomerId, DialogueId, InquiryId, MessageId, OfficialAccountId},
     identity::{AttestedIdentity, IdentityMethod},
@@ -40,6 +42,8 @@ pub struct FollowerRecord {
     pub dialogue: Option<Dialogue>,
     /// What the last match decided, besides the tie; kept with the dialogue.
     pub matched: Matched,
+    /// The text of the question that the dialogue asked last; kept with it.
+    pub shown: Option<TextDigest>,
     /// The live tie.
     pub tie: Option<TieRecord>,
     /// The customer of the tie before, once it has ended.
@@ -112,6 +116,8 @@ pub struct GuessKey {
 pub struct Scope {
     /// Followers to load, known or not.
     pub followers: Vec<FollowerKey>,
+    /// Followers whose last erasure to know, whether they are there or not.
+    pub erased: Vec<FollowerKey>,
     /// Customers whose ties to know: the followers who have them are loaded too.
     pub customers: Vec<(OfficialAccountId, CustomerId)>,
     /// Events of one carrier that may have been taken before.
@@ -125,6 +131,8 @@ pub struct Scope {
 pub struct Work {
     /// The followers that exist. Add those that come, edit those that change; none is ever removed here.
     pub followers: HashMap<FollowerKey, FollowerRecord>,
+    /// The last erasures that were asked for of the scope's.
+    pub erased: HashMap<FollowerKey, Erasure>,
     /// Who had the ties of the scope's customers when the unit began. Enter those who are tied; whether they still are, their
     /// record tells.
     pub tied: HashMap<(OfficialAccountId, CustomerId), FollowerKey>,
@@ -140,6 +148,10 @@ pub struct Work {
     pub withdrawn: Vec<FollowerKey>,
     /// Followers that an event brought, and that a list brought, for the record of acquisition.
     pub added: Vec<(FollowerKey, CarrierId, Origin)>,
+    /// Followers to be erased, each not before that time. Who waits for that already is left alone.
+    pub erasures: Vec<(Erasure, Timestamp)>,
+    /// What followers agreed to.
+    pub consents: Vec<(FollowerKey, Consent)>,
     /// What happened, for the audit.
     pub audits: Vec<Audit>,
 }

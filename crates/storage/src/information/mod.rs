@@ -2,7 +2,8 @@
 //!
 //! The rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
-//! for, and [`expansion`] how distributions end. Whose number may be another's by now is in [`holder`]. What was done, and that nobody changed what tells of it, is in [`audit`].
+//! for, and [`expansion`] how distributions end. Whose number may be another's by now is in [`holder`]. How people are erased, and given
+//! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`audit`].
 
 pub mod audit;
 pub(crate) mod changed;
@@ -10,6 +11,7 @@ pub(crate) mod claiming;
 pub mod custody;
 pub mod delivery;
 pub mod distribution;
+pub mod erasure;
 pub mod expansion;
 pub mod flow;
 pub mod follower;
@@ -46,6 +48,7 @@ pub trait InformationStore:
     + follower::FollowerStore
     + holder::HolderStore
     + review::ReviewStore
+    + erasure::ErasureStore
     + audit::AuditStore
 {
 }
@@ -62,6 +65,7 @@ impl<T> InformationStore for T where
         + follower::FollowerStore
         + holder::HolderStore
         + review::ReviewStore
+        + erasure::ErasureStore
         + audit::AuditStore
 {
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use musubi_domain::{
+    consent::TextDigest,
     customer::KeyedCustomer,
     dialogue::{Dialogue, Stage, State},
     distribution,
@@ -60,7 +61,7 @@ pub(crate) fn keys_of(rows: &[impl Columns]) -> Result<Vec<FollowerKey>, StoreEr
 
 /// Reads a follower. Columns: the key, number, carrier, following, follow time (to 5), the dialogue with what the match decided
 /// (to 19), the tie (to 25), the inquiry (to 29), the former customer, the review (31 to 43), subscriptions, the tie's holder (45 to
-/// 48).
+/// 48), the text shown.
 pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecord, StoreError> {
     let (account, follower) = (row.text(0)?, &row.id(1)?);
     let tie = match row.maybe_id(20)? {
@@ -88,6 +89,7 @@ pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecor
             proposed_customer: row.maybe_text(18)?.map(str::parse).transpose()?,
             reasons: texts(row.maybe_text(19)?.unwrap_or("[]"))?,
         },
+        shown: row.maybe_bytes(49)?.map(digest_of).transpose()?,
         tie,
         former_customer: row.maybe_text(30)?.map(str::parse).transpose()?,
         inquiry: row.maybe_id(26)?.map(|_| inquiry_of(row, 26, keys)).transpose()?,
@@ -215,6 +217,12 @@ pub(crate) fn file_of(row: &impl Columns, keys: &Keys) -> Result<ReviewFile, Sto
         tied_number: tied.transpose()?,
         former_customer: row.maybe_text(18)?.map(str::parse).transpose()?,
     })
+}
+
+/// A text's digest.
+pub(crate) fn digest_of(bytes: &[u8]) -> Result<TextDigest, StoreError> {
+    let digest = bytes.try_into().map(TextDigest::from_bytes);
+    digest.map_err(|_| StoreError::Corrupt(format!("a text's digest is of {} bytes, not 32", bytes.len())))
 }
 
 /// The state of a dialogue, or none.

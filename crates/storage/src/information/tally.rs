@@ -123,6 +123,13 @@ impl<'a> FollowerTally<'a> {
         *self.0.entry(place).or_default() += count;
     }
 
+    /// One fewer stands there, as the row says. Columns: account, follower, carrier, following, state, stage reached.
+    pub(crate) fn remove(&mut self, row: &'a impl Columns) -> Result<(), StoreError> {
+        let place = (row.text(0)?, row.text(2)?, row.flag(3)?, row.int(4)?, row.int(5)?);
+        *self.0.entry(place).or_default() -= 1;
+        Ok(())
+    }
+
     /// The changes, in the order of their keys.
     pub(crate) fn rows(&self) -> Vec<FollowerTallyRow<'a>> {
         let mut moved: Vec<_> = self.0.iter().filter(|(_, count)| **count != 0).collect();

@@ -25,7 +25,7 @@ use crate::{
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
         ImportEnding, ImportTally, MasterStatus, RecordRow, StoredCustomer, custody_of, customer_rows,
-        decision_of, decision_rows, integer, keyed_of, record_rows, stored_of,
+        decision_of, decision_rows, integer, keyed_of, record_rows, rows_of, stored_of,
     },
     row::{BulkRow as _, Bytes, Columns as _, Id, micros},
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -109,6 +109,15 @@ const STATUS: &str = "
     SELECT master.revision, master.customers, last.* FROM master LEFT JOIN LATERAL (
         SELECT event_time, revision, customers, lease_end_time FROM custody_events ORDER BY sequence DESC LIMIT 1
     ) AS last ON true";
+
+const HELD: &str = "
+    SELECT 'customers', count(*) FROM customers WHERE customer_id = $1
+    UNION ALL SELECT 'staged_customers', count(*) FROM staged_customers WHERE customer_id = $1
+    UNION ALL SELECT 'inquiries', count(*) FROM inquiries WHERE customer_id = $1";
+
+/// What an erased customer goes from, besides the master.
+const BESIDES: [&str; 2] =
+    ["DELETE FROM staged_customers WHERE customer_id = $1", "DELETE FROM inquiries WHERE customer_id = $1"];
 
 /// The company store in a PostgreSQL database.
 #[derive(Clone)]
@@ -355,6 +364,27 @@ impl CompanyStore for PostgresCompanyStore {
             .await
             .map_err(StoreError::during("find_decision"))?;
         found.map(|row| decision_of(&row)).transpose()
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError> {
+        let mut write = self.database.write("erase_customer").await?;
+        hold_master(&mut write).await?;
+        let erase = sqlx::query("DELETE FROM customers WHERE customer_id = $1").bind(customer_id.as_str());
+        let erased = write.execute(erase).await? > 0;
+        for statement in BESIDES {
+            write.execute(sqlx::query(statement).bind(customer_id.as_str())).await?;
+        }
+        if erased {
+            const FEWER: &str = "UPDATE master SET revision = revision + 1, customers = customers - 1";
+            write.execute(sqlx::query(FEWER)).await?;
+        }
+        write.commit().await?;
+        Ok(erased)
+    }
+
+    async fn search_customer(&self, customer_id: &CustomerId) -> Result<Vec<(String, u64)>, StoreError> {
+        let found = sqlx::query(HELD).bind(customer_id.as_str()).fetch_all(self.database.read()).await;
+        found.map_err(StoreError::during("search_customer"))?.iter().map(rows_of).collect()
     }
 
     async fn get_status(&self) -> Result<MasterStatus, StoreError> {

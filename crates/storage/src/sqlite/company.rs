@@ -14,13 +14,13 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{Database, micros, rows};
+use super::{Database, micros, overwriting, rows};
 use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
         MasterStatus, StoredCustomer, custody_of, customer_rows, decision_of, decision_rows, integer,
-        keyed_of, record_rows, stored_of,
+        keyed_of, record_rows, rows_of, stored_of,
     },
     row::Bytes,
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -112,6 +112,15 @@ const OF_OTHER_RULES: &str = "
 const REKEY: &str = "
     UPDATE customers SET rules_version = ?1, record = substr(?3, k.value ->> 1, k.value ->> 2)
     FROM jsonb_each(?2) AS k WHERE customers.customer_id = k.value ->> 0";
+
+const HELD: &str = "
+    SELECT 'customers', count(*) FROM customers WHERE customer_id = ?1
+    UNION ALL SELECT 'staged_customers', count(*) FROM staged_customers WHERE customer_id = ?1
+    UNION ALL SELECT 'inquiries', count(*) FROM inquiries WHERE customer_id = ?1";
+
+/// What an erased customer goes from, besides the master.
+const BESIDES: [&str; 2] =
+    ["DELETE FROM staged_customers WHERE customer_id = ?1", "DELETE FROM inquiries WHERE customer_id = ?1"];
 
 /// Revision and number of customers.
 async fn master(connection: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
@@ -303,6 +312,35 @@ impl CompanyStore for SqliteCompanyStore {
         found.map(|row| decision_of(&row)).transpose()
     }
 
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError> {
+        const TRANSACTION: &str = "erase_customer";
+        let failed = StoreError::during(TRANSACTION);
+        let mut tx = self.database.write(TRANSACTION).await?;
+        overwriting(&mut tx, TRANSACTION, true).await?;
+        let erased = sqlx::query("DELETE FROM customers WHERE customer_id = ?1").bind(customer_id.as_str());
+        let erased = erased.execute(&mut *tx).await.map_err(&failed)?.rows_affected() > 0;
+        for statement in BESIDES {
+            sqlx::query(statement).bind(customer_id.as_str()).execute(&mut *tx).await.map_err(&failed)?;
+        }
+        if erased {
+            sqlx::query("UPDATE master SET revision = revision + 1, customers = customers - 1 WHERE id = 1")
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        }
+        overwriting(&mut tx, TRANSACTION, false).await?;
+        tx.commit().await.map_err(&failed)?;
+        if erased {
+            self.database.cut_log(TRANSACTION).await?;
+        }
+        Ok(erased)
+    }
+
+    async fn search_customer(&self, customer_id: &CustomerId) -> Result<Vec<(String, u64)>, StoreError> {
+        let found = sqlx::query(HELD).bind(customer_id.as_str()).fetch_all(self.database.read()).await;
+        found.map_err(StoreError::during("search_customer"))?.iter().map(rows_of).collect()
+    }
+
     async fn get_status(&self) -> Result<MasterStatus, StoreError> {
         let failed = StoreError::during("get_status");
         let mut transaction = self.read("get_status").await?;
@@ -373,6 +411,23 @@ mod tests {
                 assert!(plan.iter().any(|step| step.3 == format!("SEARCH {access}")), "{plan:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn every_table_that_names_a_customer_is_searched_and_erased_from() {
+        const NAMES: &str = "
+            SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+            WHERE t.type = 'table' AND c.name = 'customer_id' ORDER BY 1";
+        let (store, _folder) = open().await;
+        let names: Vec<String> = sqlx::query_scalar(NAMES).fetch_all(store.database.read()).await.unwrap();
+        let found = store.search_customer(&"C1".parse().unwrap()).await.unwrap();
+        let mut searched: Vec<String> = found.into_iter().map(|(table, _)| table).collect();
+        searched.sort();
+        assert_eq!(searched, names);
+        let erased = |table: &&String| {
+            *table == "customers" || BESIDES.iter().any(|delete| delete.contains(&format!(" {table} ")))
+        };
+        assert_eq!(names.iter().filter(erased).count(), names.len());
     }
 
     #[tokio::test]

@@ -88,6 +88,12 @@ impl Database {
         &self.writer
     }
 
+    /// Writes the log back into the file and cuts it, unless somebody reads what it was: then the next one does.
+    pub(crate) async fn cut_log(&self, transaction: &'static str) -> Result<(), StoreError> {
+        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&self.writer).await;
+        cut.map(drop).map_err(StoreError::during(transaction))
+    }
+
     /// Writes the log back into the file, closes it and leaves it to others.
     pub(crate) async fn close(&self) {
         self.reader.close().await;
@@ -131,7 +137,8 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(60))
         .after_release(|connection, _| Box::pin(is_at_rest(connection)))
-        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
+        // What is deleted or moved is overwritten in the pages that are written anyway.
+        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "FAST"))
         .await?;
     migrations.run(&writer).await?;
     let reader = SqlitePoolOptions::new()
@@ -147,6 +154,16 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
     // A rollback that was asked for is done after this.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
+}
+
+/// Whether what is deleted is also overwritten in pages that are given up with it.
+pub(crate) async fn overwriting(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    on: bool,
+) -> Result<(), StoreError> {
+    let pragma = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = FAST" };
+    sqlx::query(pragma).execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
 /// Rows as the one JSON parameter that `jsonb_each` takes apart: an array of arrays, one for each row. `json_each`

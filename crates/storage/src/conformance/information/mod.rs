@@ -7,6 +7,7 @@ mod audit;
 mod custody;
 mod delivery;
 mod distribution;
+mod erasure;
 mod expansion;
 mod flow;
 mod follower;
@@ -36,8 +37,8 @@ use musubi_domain::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    audit::*, custody::*, delivery::*, distribution::*, expansion::*, flow::*, follower::*, gate::*,
-    holder::*, list::*, records::*, restart::*, review::*, walk::*,
+    audit::*, custody::*, delivery::*, distribution::*, erasure::*, expansion::*, flow::*, follower::*,
+    gate::*, holder::*, list::*, records::*, restart::*, review::*, walk::*,
 };
 use crate::information::{
     FollowerKey, InformationStore,
@@ -53,6 +54,8 @@ pub(crate) trait Bench: InformationStore {
     async fn tallies(&self) -> [Vec<String>; 2];
     /// How many rows were written since the store was opened.
     async fn rows_written(&self) -> i64;
+    /// Every table of the schema with every column, as the database's own catalogue has them.
+    async fn columns(&self) -> Vec<(String, String)>;
     /// In how many rows a tie stands.
     fn rows_of_a_tie(&self) -> i64;
     /// The audit: company, account and follower (hexadecimal) or `-`, action, detail.
@@ -185,6 +188,21 @@ macro_rules! information_store_suite {
             a_tail_that_was_cut_is_found_by_the_head_that_was_kept,
             nothing_is_skipped_beside_writers,
             nobody_changes_the_audit_openly,
+            every_table_has_its_place,
+            of_an_erased_follower_nothing_is_left_and_counts_stay,
+            an_erasure_touches_nobody_else,
+            an_erasure_is_claimed_once_and_again_after_its_lease,
+            who_asks_twice_is_erased_once_and_can_be_again,
+            who_follows_again_is_not_erased_for_having_left,
+            who_comes_back_is_known_to_have_been_erased,
+            who_comes_back_while_a_distribution_runs_gets_no_second_message,
+            what_a_carrier_has_for_one_alone_is_told_before_an_erasure,
+            a_receipt_of_an_erased_message_changes_nothing,
+            an_erasure_beside_an_attempt_under_way_leaves_nothing,
+            a_journal_is_replayed_where_it_is_not_known,
+            all_that_is_held_is_exported_and_that_is_in_the_audit,
+            a_consent_is_kept_once_with_its_text,
+            guesses_are_forgotten_when_their_window_has_ended,
         );
     };
     (@tests {$open:expr}; $($fact:ident,)+) => {
@@ -245,6 +263,7 @@ pub(crate) fn follower(last: u8) -> FollowerRecord {
         subscriptions: vec![Subscription { carrier: named("alpha"), following: true, change_time: at(0) }],
         dialogue: Some(Dialogue::begin(dialogue_id(&key), 0, &Rules::default(), at(0))),
         matched: Matched::default(),
+        shown: None,
         tie: None,
         former_customer: None,
         inquiry: None,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use musubi_domain::{
+    consent::TextDigest,
     customer::GivenAccount,
     dialogue::{Dialogue, Stage, State},
     eligibility::Tie,
@@ -62,7 +63,7 @@ impl Dice {
         }
     }
 
-    fn inquiry(&mut self) -> Inquiry {
+    pub(crate) fn inquiry(&mut self) -> Inquiry {
         Inquiry {
             id: InquiryId::from_bytes([u8::try_from(self.roll(256)).unwrap(); 16]),
             company: self.pick(&["bank", "power"].map(named)),
@@ -100,7 +101,7 @@ impl Dice {
         TieRecord { tie, method: self.pick(&IdentityMethod::ALL), tie_time: self.instant() }
     }
 
-    fn review(&mut self, last: u8) -> Review {
+    pub(super) fn review(&mut self, last: u8) -> Review {
         let inquiry = self.inquiry();
         Review {
             id: ReviewId::from_bytes(self.roll(u64::MAX).to_be_bytes().repeat(2).try_into().unwrap()),
@@ -150,6 +151,9 @@ impl Dice {
             follow_time: self.instant(),
             subscriptions,
             matched: if dialogue.is_some() { matched } else { Matched::default() },
+            shown: self
+                .maybe(|dice| dice.pick(&[TextDigest::of("a"), TextDigest::of("b")]))
+                .filter(|_| dialogue.is_some()),
             dialogue,
             tie: self.maybe(|dice| dice.tie(last)),
             former_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),

@@ -6,6 +6,7 @@ use crate::{
     StoreError,
     information::{
         changed::{GuessKeyRow, KeyRow, guess_key_row, key_rows},
+        erasure::erasure_of,
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, keys_of, record_of},
     },
@@ -28,7 +29,7 @@ pub(super) const FOLLOWERS: &str = "
            i.inquiry_id, i.company, i.subject, i.due_time, f.former_customer,
            r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
            r.decisions, r.open_time, r.expire_time, r.close_time, s.subscriptions,
-           t.proved_time, t.silent_time, t.ask_time, t.doubt
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text
     FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
     CROSS JOIN LATERAL (SELECT * FROM follower AS f
         WHERE f.official_account = k.account AND f.follower = k.follower OFFSET 0) AS f
@@ -44,6 +45,12 @@ pub(super) const FOLLOWERS: &str = "
         SELECT coalesce(json_agg(json_build_array(s.carrier, s.following::integer, s.change_time) ORDER BY s.carrier), '[]')::text
             AS subscriptions
         FROM subscription AS s WHERE s.official_account = k.account AND s.follower = k.follower) AS s";
+
+pub(super) const ERASED: &str = "
+    SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time
+    FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    CROSS JOIN LATERAL (SELECT * FROM erasure AS e
+        WHERE e.official_account = k.account AND e.follower = k.follower OFFSET 0) AS e";
 
 pub(super) const TIED: &str = "
     SELECT t.official_account, t.follower, t.customer_id FROM unnest($1::text[], $2::text[]) AS k (account, customer)
@@ -97,6 +104,12 @@ pub(super) async fn load(tx: &mut Tx, (scope, sealing): (&Scope, &Keys)) -> Resu
         work.followers.reserve(loaded.len());
         for row in &loaded {
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
+        }
+    }
+    if !scope.erased.is_empty() {
+        let erased = key_rows(&scope.erased);
+        for row in &tx.fetch(KeyRow::bind(sqlx::query(ERASED), &erased)).await? {
+            work.erased.insert(key_of(row, &mut Interned::default())?, erasure_of(row)?);
         }
     }
     if let Some((carrier, events)) = &scope.events {

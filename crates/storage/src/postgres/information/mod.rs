@@ -10,6 +10,7 @@ mod audit;
 mod custody;
 mod delivery;
 mod distribution;
+mod erasure;
 mod expansion;
 mod flow;
 mod follower;

@@ -17,7 +17,8 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, delivery_rows, key_rows},
+        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, consent_rows, delivery_rows, key_rows},
+        erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey},
     },
@@ -50,23 +51,37 @@ const SUBSCRIPTIONS: &str = "
 
 const NEW_DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, given, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons, shown_text)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::text[],
-        $16::text[])";
+        $16::text[], $17::bytea[])";
 
 const DIALOGUES: &str = "
     INSERT INTO dialogue (official_account, follower, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, given, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons, shown_text)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::text[],
-        $16::text[])
+        $16::text[], $17::bytea[])
     ON CONFLICT (official_account, follower) DO UPDATE SET
         dialogue_id = excluded.dialogue_id, turn = excluded.turn, state = excluded.state, step = excluded.step,
         messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
         tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
         state_time = excluded.state_time, given = excluded.given, proposed_customer = excluded.proposed_customer,
-        reasons = excluded.reasons";
+        reasons = excluded.reasons, shown_text = excluded.shown_text";
+
+const CONSENTS: &str = "
+    INSERT INTO consent (official_account, follower, dialogue_id, kind, text, carrier, give_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bytea[], $6::text[], $7::bigint[])
+    ON CONFLICT DO NOTHING";
+
+// Who waits for it already is left alone.
+const ERASURES: &str = "
+    INSERT INTO erasure AS e (official_account, follower, company, cause, request_time, ask_time, due_time)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    ON CONFLICT (official_account, follower) DO UPDATE SET
+        company = excluded.company, cause = excluded.cause, request_time = excluded.request_time,
+        ask_time = excluded.ask_time, due_time = excluded.due_time
+    WHERE e.due_time IS NULL";
 
 pub(super) const FREE_CUSTOMERS: &str = "
     DELETE FROM tied_customer AS c USING (
@@ -172,6 +187,8 @@ pub(super) async fn save(
     tx.write(INQUIRIES, &changed.inquiries).await?;
     tx.write(END_INQUIRIES, &changed.ended_inquiries).await?;
     tx.write(review::SAVE, &changed.reviews).await?;
+    tx.write(CONSENTS, &consent_rows(&work.consents)).await?;
+    tx.write(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due)))).await?;
     if let Some((carrier, _)) = scope.events.as_ref().filter(|_| !work.taken.is_empty()) {
         // An event that stands twice in a batch is taken once.
         let taken: BTreeSet<&String> = work.taken.iter().collect();

@@ -13,6 +13,15 @@ const MOVE: &str = "
     ON CONFLICT (official_account, carrier, distribution, purpose, state, shard)
         DO UPDATE SET count = t.count + excluded.count";
 
+/// Of a count, so many have no row any more.
+pub(super) const ERASE: &str = "
+    INSERT INTO delivery_tally AS t (official_account, carrier, distribution, purpose, state, shard, count, erased)
+    SELECT k.account, k.carrier, k.distribution, k.purpose, k.state, pg_backend_pid() % 16, 0, k.count
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS k (account, carrier, distribution, purpose, state, count)
+    ON CONFLICT (official_account, carrier, distribution, purpose, state, shard)
+        DO UPDATE SET erased = t.erased + excluded.erased";
+
 pub(super) const MOVE_FOLLOWERS: &str = "
     INSERT INTO follower_tally AS t (official_account, carrier, following, state, reached, shard, count)
     SELECT k.account, k.carrier, k.following, k.state, k.reached, pg_backend_pid() % 16, k.count

@@ -35,8 +35,8 @@ impl facts::Bench for PostgresInformation {
         const OF_FACTS: &str = "official_account < 'zz'";
         const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
         let kept = format!(
-            "SELECT {LINE} || ' ' || sum(count) FROM delivery_tally WHERE {OF_FACTS}
-             GROUP BY {LINE} HAVING sum(count) <> 0 ORDER BY 1"
+            "SELECT {LINE} || ' ' || sum(count - erased) FROM delivery_tally WHERE {OF_FACTS}
+             GROUP BY {LINE} HAVING sum(count - erased) <> 0 ORDER BY 1"
         );
         let counted = format!(
             "SELECT {LINE} || ' ' || count(*) FROM delivery WHERE {OF_FACTS} GROUP BY {LINE} ORDER BY 1"
@@ -77,6 +77,14 @@ impl facts::Bench for PostgresInformation {
 
     fn rows_of_a_tie(&self) -> i64 {
         2
+    }
+
+    async fn columns(&self) -> Vec<(String, String)> {
+        const COLUMNS: &str = "
+            SELECT c.relname::text, a.attname::text FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+            WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+                AND a.attnum > 0 AND NOT a.attisdropped AND c.relname <> '_sqlx_migrations' ORDER BY 1, 2";
+        sqlx::query_as(COLUMNS).fetch_all(self.database.read()).await.unwrap()
     }
 
     async fn audits(&self) -> Vec<String> {

@@ -165,9 +165,12 @@ async fn no_statement_of_the_company_store_grows_with_its_customers() {
     let inquiry_id = InquiryId::from_bytes([7; 16]);
     store.record_decisions(1, &[DecidedInquiry { inquiry_id, decision }], now()).await.unwrap();
     assert!(store.find_decision(inquiry_id).await.unwrap().is_some());
+    let erased = "Z000500003".parse().unwrap();
+    assert!(store.erase_customer(&erased).await.unwrap());
+    assert!(store.search_customer(&erased).await.unwrap().iter().all(|(_, rows)| *rows == 0));
     let event = CustodyEvent { event_time: now(), revision: 1, customers: 1, lease_end_time: None };
     store.record_custody(event).await.unwrap();
-    assert_eq!(store.get_status().await.unwrap().customers, 1_000_000);
+    assert_eq!(store.get_status().await.unwrap().customers, 999_999);
     store.close().await;
     million.assert_right(12, &OF_IMPORTS);
 }

@@ -18,7 +18,7 @@ use crate::{
         record::{custody_of, entrusted_of, purged_line},
     },
     row::{Bytes, Columns as _, micros},
-    sqlite::{Packed, rows},
+    sqlite::{Packed, overwriting, rows},
     vault::customer::{account_key, seal_entrusted},
 };
 
@@ -327,16 +327,6 @@ async fn end(
         .await
         .map(drop)
         .map_err(StoreError::during(transaction))
-}
-
-/// Whether what is deleted is also overwritten in the file.
-async fn overwriting(
-    tx: &mut Transaction<'_, Sqlite>,
-    transaction: &'static str,
-    on: bool,
-) -> Result<(), StoreError> {
-    let pragma = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
-    sqlx::query(pragma).execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
 /// Destroys rows of ended copies, of one company or of all, and writes down which copies are gone with that.

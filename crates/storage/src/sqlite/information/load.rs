@@ -7,6 +7,7 @@ use crate::{
     StoreError,
     information::{
         changed::{guess_key_row, key_rows},
+        erasure::erasure_of,
         flow::{GuessKey, Scope, Work},
         record::{Interned, key_of, record_of},
     },
@@ -25,13 +26,17 @@ pub(super) const FOLLOWERS: &str = "
            r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
             FROM subscription AS s WHERE s.number = f.number),
-           t.proved_time, t.silent_time, t.ask_time, t.doubt
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
     LEFT JOIN inquiry AS i ON i.number = f.number
     LEFT JOIN review AS r ON r.official_account = f.official_account AND r.follower = f.follower AND r.state < 2";
+
+pub(super) const ERASED: &str = "
+    SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time FROM jsonb_each(?1) AS k
+    CROSS JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
 pub(super) const TIED: &str = "
     SELECT f.official_account, f.follower, t.customer_id FROM jsonb_each(?1) AS k
@@ -72,6 +77,12 @@ pub(super) async fn load(
         work.followers.reserve(loaded.len());
         for row in &loaded {
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
+        }
+    }
+    if !scope.erased.is_empty() {
+        let erased = rows(&key_rows(&scope.erased))?;
+        for row in &sqlx::query(ERASED).bind(erased).fetch_all(&mut **tx).await.map_err(&failed)? {
+            work.erased.insert(key_of(row, &mut Interned::default())?, erasure_of(row)?);
         }
     }
     if let Some((carrier, events)) = &scope.events {

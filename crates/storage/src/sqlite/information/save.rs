@@ -14,7 +14,8 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, added_rows, delivery_rows, key_rows},
+        changed::{Before, Changed, added_rows, consent_rows, delivery_rows, key_rows},
+        erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey},
     },
@@ -22,6 +23,15 @@ use crate::{
     sqlite::rows,
     vault::Keys,
 };
+
+// Who was erased and comes back gets their number again, so that a distribution under way doesn't reach them twice; nobody else ever does.
+pub(super) const FOLLOW: &str = "
+    INSERT INTO follower (number, official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+    SELECT coalesce(e.number, k.key + 1 + (SELECT max(coalesce((SELECT max(number) FROM follower), 0),
+            coalesce((SELECT max(number) FROM erasure), 0)))),
+        k.value ->> 0, unhex(k.value ->> 1), unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6
+    FROM jsonb_each(?1) AS k
+    LEFT JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
 pub(super) const FOLLOWERS: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
@@ -42,10 +52,10 @@ pub(super) const SUBSCRIPTIONS: &str = "
 
 pub(super) const DIALOGUES: &str = "
     INSERT INTO dialogue (number, dialogue_id, turn, state, step, messages, reminders, unreadable,
-        tries, reached, due_time, state_time, given, proposed_customer, reasons)
+        tries, reached, due_time, state_time, given, proposed_customer, reasons, shown_text)
     SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6, k.value ->> 7,
         k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12, unhex(k.value ->> 13), k.value ->> 14,
-        k.value ->> 15
+        k.value ->> 15, unhex(k.value ->> 16)
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     WHERE true
@@ -54,7 +64,25 @@ pub(super) const DIALOGUES: &str = "
         messages = excluded.messages, reminders = excluded.reminders, unreadable = excluded.unreadable,
         tries = excluded.tries, reached = excluded.reached, due_time = excluded.due_time,
         state_time = excluded.state_time, given = excluded.given, proposed_customer = excluded.proposed_customer,
-        reasons = excluded.reasons";
+        reasons = excluded.reasons, shown_text = excluded.shown_text";
+
+pub(super) const CONSENTS: &str = "
+    INSERT INTO consent (number, dialogue_id, kind, text, carrier, give_time)
+    SELECT f.number, unhex(k.value ->> 2), k.value ->> 3, unhex(k.value ->> 4), k.value ->> 5, k.value ->> 6
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    WHERE true
+    ON CONFLICT DO NOTHING";
+
+// Who waits for it already is left alone.
+pub(super) const ERASURES: &str = "
+    INSERT INTO erasure (official_account, follower, company, cause, request_time, ask_time, due_time)
+    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    FROM jsonb_each(?1) WHERE true
+    ON CONFLICT (official_account, follower) DO UPDATE SET
+        company = excluded.company, cause = excluded.cause, request_time = excluded.request_time,
+        ask_time = excluded.ask_time, due_time = excluded.due_time
+    WHERE erasure.due_time IS NULL";
 
 pub(super) const TIES: &str = "
     INSERT INTO customer_information (number, official_account, tie_id, customer_id, method, tie_time, expire_time,
@@ -115,7 +143,7 @@ pub(super) const DELIVERIES: &str = "
     RETURNING official_account, carrier, purpose";
 
 pub(super) const WITHDRAWN: &str = "
-    UPDATE delivery INDEXED BY delivery_queued SET state = 7, change_time = ?2 WHERE state = 0 AND number IN
+    UPDATE delivery INDEXED BY delivery_follower SET state = 7, change_time = ?2 WHERE state = 0 AND number IN
         (SELECT f.number FROM jsonb_each(?1) AS k
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))
     RETURNING official_account, carrier, distribution, purpose";
@@ -138,7 +166,7 @@ pub(super) async fn save(
 ) -> Result<(), StoreError> {
     let mut run = Run { tx, transaction };
     let changed = Changed::of(before, work, keys)?;
-    run.write(FOLLOWERS, &changed.new_followers).await?;
+    run.write(FOLLOW, &changed.new_followers).await?;
     run.write(FOLLOWERS, &changed.followers).await?;
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     run.write(SUBSCRIPTIONS, &changed.new_subscriptions).await?;
@@ -151,6 +179,8 @@ pub(super) async fn save(
     run.write(INQUIRIES, &changed.inquiries).await?;
     run.write(END_INQUIRIES, &changed.ended_inquiries).await?;
     run.write(review::SAVE, &changed.reviews).await?;
+    run.write(CONSENTS, &consent_rows(&work.consents)).await?;
+    run.write(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due)))).await?;
     if let Some((carrier, _)) = scope.events.as_ref().filter(|_| !work.taken.is_empty()) {
         sqlx::query(TAKEN)
             .bind(carrier.as_str())

@@ -9,6 +9,12 @@ pub(super) const MOVE: &str = "
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET count = count + excluded.count";
 
+/// Of a count, so many have no row any more.
+pub(super) const ERASE: &str = "
+    INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count, erased)
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4, 0, value ->> 5 FROM jsonb_each(?1) WHERE true
+    ON CONFLICT (official_account, carrier, distribution, purpose, state) DO UPDATE SET erased = erased + excluded.erased";
+
 pub(super) const MOVE_FOLLOWERS: &str = "
     INSERT INTO follower_tally (official_account, carrier, following, state, reached, count)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1) WHERE true

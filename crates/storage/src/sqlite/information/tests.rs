@@ -3,15 +3,14 @@
 
 use async_trait::async_trait;
 use musubi_domain::{
-    customer::{Customer, KeyedCustomer, MatchKeys},
     delivery::DeliveryState,
     id::{DistributionId, MessageId},
 };
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, expansion, flow, follower, holder, list, load,
-    review, save, tally,
+    SqliteInformation, custody, delivery, distribution, erasure, expansion, flow, follower, holder, list,
+    load, review, save, tally,
 };
 use crate::{
     Opened as _, StoreError,
@@ -21,18 +20,21 @@ use crate::{
     },
     information::{
         FollowerKey,
-        custody::CustodyStore as _,
         delivery::Source,
         flow::{Audit, FlowStore as _, Work},
     },
     row::Columns as _,
 };
 
+mod overwritten;
+
 #[async_trait]
 impl facts::Bench for SqliteInformation {
     async fn tallies(&self) -> [Vec<String>; 2] {
         const LINE: &str = "official_account || ' ' || carrier || ' ' || hex(distribution) || ' ' || purpose || ' ' || state";
-        let kept = format!("SELECT {LINE} || ' ' || count FROM delivery_tally WHERE count <> 0 ORDER BY 1");
+        let kept = format!(
+            "SELECT {LINE} || ' ' || (count - erased) FROM delivery_tally WHERE count <> erased ORDER BY 1"
+        );
         let counted = format!("SELECT {LINE} || ' ' || count(*) FROM delivery GROUP BY {LINE} ORDER BY 1");
         const STANDING: &str = "concat_ws(' ', f.official_account, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0))";
         let kept_followers =
@@ -61,6 +63,13 @@ impl facts::Bench for SqliteInformation {
 
     fn rows_of_a_tie(&self) -> i64 {
         1
+    }
+
+    async fn columns(&self) -> Vec<(String, String)> {
+        const COLUMNS: &str = "
+            SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> '_sqlx_migrations' ORDER BY 1, 2";
+        sqlx::query_as(COLUMNS).fetch_all(self.database.read()).await.unwrap()
     }
 
     async fn audits(&self) -> Vec<String> {
@@ -275,7 +284,11 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         load::TIED,
         load::EVENTS,
         load::GUESSES,
+        load::ERASED,
+        save::FOLLOW,
         save::FOLLOWERS,
+        save::CONSENTS,
+        save::ERASURES,
         save::SUBSCRIPTIONS,
         save::DIALOGUES,
         save::TIES,
@@ -293,6 +306,20 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         review::POSITION,
         review::PAGE,
         review::PAGE_OF_STATE,
+        erasure::CLAIM,
+        erasure::AT_CARRIERS,
+        erasure::STANDING,
+        erasure::DELIVERIES,
+        erasure::VALUES,
+        erasure::ROWS[0],
+        erasure::ROWS[2],
+        erasure::ROWS[5],
+        erasure::ROWS[6],
+        erasure::ROWS[7],
+        erasure::GUESSES,
+        erasure::DONE,
+        erasure::REPLAY,
+        erasure::FORGET_GUESSES,
         delivery::DUE_DIALOGUES,
         delivery::DUE_DISTRIBUTIONS,
         delivery::MAY_RUN,
@@ -435,35 +462,4 @@ async fn an_individual_retry_whose_values_are_gone_does_not_leave() {
     tx.commit().await.unwrap();
     assert_eq!(facts::attempts(&store, Source::Distribution(id), 60).await, []);
     assert_eq!(facts::state_of(&store, id, &facts::key("bank", 1)).await, DeliveryState::Revoked);
-}
-
-#[tokio::test]
-async fn of_a_purged_copy_nothing_stands_in_the_file_even_if_it_moved() {
-    let (store, folder) = open().await;
-    let row = |number: usize| KeyedCustomer {
-        customer: Customer {
-            customer_id: format!("C{number:04}").parse().unwrap(),
-            name: "name of a person".to_owned(),
-            name_kana: String::new(),
-            birth_date: "1980-02-03".to_owned(),
-            address: "東京都".to_owned(),
-            branch_number: String::new(),
-            account_number: format!("{number:07}"),
-            account_key: format!("{number:07}"),
-            identity_verification: String::new(),
-        },
-        keys: MatchKeys { rules_version: 0, bytes: b"first keys".to_vec() },
-    };
-    let (bank, now) = (facts::named("bank"), facts::at(0));
-    let copy = store.begin_copy(&bank, now).await.unwrap();
-    store.add_customers(&bank, copy, &(0..300).map(row).collect::<Vec<_>>(), now).await.unwrap();
-    store.take_effect(&bank, copy, facts::at(60), now).await.unwrap();
-    let longer = "second keys".repeat(9).into_bytes();
-    assert_eq!(store.rekey(1, 1000, &|_| longer.clone()).await.unwrap(), 300);
-    assert_eq!(store.purge(&bank, now).await.unwrap(), 300);
-    store.close().await;
-    let left = std::fs::read(folder.path().join("information.db")).unwrap();
-    for gone in ["name of a person", "first keys", "second keys"] {
-        assert!(!left.windows(gone.len()).any(|bytes| bytes == gone.as_bytes()), "{gone}");
-    }
 }

@@ -1,0 +1,278 @@
+//! What people have a right to, as a company asks for it: to be erased, to be searched for, to be given what is held about them.
+//!
+//! A person is named by phone number, follower or customer, and is a follower before anything else happens. Surprising: whoever is erased needs not be
+//! there. That nothing is held, and nobody was asked before, is known only for as long as a list brings nobody.
+
+use musubi_domain::{
+    Error, ErrorKind, eligibility,
+    erasure::Erasure,
+    id::{CompanyId, CustomerId, FollowerId, OfficialAccountId, OperatorName},
+    outcome::FollowerOutcome,
+    phone_number::PhoneNumber,
+    review::ReviewSubject,
+};
+use musubi_proto::{
+    convert::{content::timestamp, information as convert},
+    information::v1::{self as wire, person::Who},
+};
+use musubi_storage::information::{
+    FollowerKey,
+    erasure::{Asker, FollowerExport, Held},
+    flow::{Scope, Work},
+};
+
+use super::Followers;
+use crate::{directory::Account, reviews::show_review, scene::Scene};
+
+/// The most people of one request.
+const MOST: usize = 1_000;
+
+/// A person who was named.
+enum Named {
+    Number(PhoneNumber),
+    Follower(FollowerId),
+    Customer(CustomerId),
+}
+
+fn parse_person(person: &wire::Person) -> Result<Named, Error> {
+    match &person.who {
+        Some(Who::PhoneNumber(number)) => {
+            number.parse().map(Named::Number).map_err(|error: Error| error.at("phone_number"))
+        }
+        Some(Who::FollowerId(id)) => id.parse().map(Named::Follower),
+        Some(Who::CustomerId(id)) => id.parse().map(Named::Customer),
+        None => {
+            Err(Error::invalid("who", "nobody is named", "give a phone number, a follower or a customer"))
+        }
+    }
+}
+
+impl Followers {
+    /// Has people erased, account by account; gives what was asked for.
+    pub(super) async fn erase(
+        &self,
+        company: &CompanyId,
+        request: &wire::EraseFollowersRequest,
+    ) -> Result<Vec<Erasure>, Error> {
+        let accounts = match request.official_account.as_str() {
+            "" => self.directory.accounts_of(company),
+            named => vec![self.directory.own_account(company, named)?],
+        };
+        if !(1..=MOST).contains(&request.people.len()) {
+            let problem = format!("{} people", request.people.len());
+            return Err(Error::invalid("people", problem, "name 1 to 1,000"));
+        }
+        let people = request.people.iter().enumerate().map(|(place, person)| {
+            parse_person(person).map_err(|error| {
+                let field = format!("people[{place}].{}", error.field);
+                error.at(field)
+            })
+        });
+        let people = people.collect::<Result<Vec<_>, _>>()?;
+        if request.official_account.is_empty() && people.iter().any(|it| matches!(it, Named::Follower(_))) {
+            let remedy = "name the account that the followers are of";
+            return Err(Error::invalid("official_account", "is empty beside an id of one account", remedy));
+        }
+        let operator: OperatorName = request.operator.parse()?;
+        let mut asked = Vec::new();
+        for account in accounts {
+            asked.extend(self.erase_of(account, &people, &operator).await?);
+        }
+        Ok(asked)
+    }
+
+    async fn erase_of(
+        &self,
+        account: &Account,
+        people: &[Named],
+        operator: &OperatorName,
+    ) -> Result<Vec<Erasure>, Error> {
+        let Some((account, company)) = self.directory.account_and_company(&account.id) else {
+            return Ok(Vec::new());
+        };
+        let mut scope = Scope::default();
+        for person in people {
+            match person {
+                Named::Number(number) => {
+                    scope.followers.push(self.key(&account.id, self.keyring.follower(&account.id, number)));
+                }
+                Named::Follower(follower) => scope.followers.push(self.key(&account.id, *follower)),
+                Named::Customer(customer) => scope.customers.push((account.id.clone(), customer.clone())),
+            }
+        }
+        let now = self.clock.now();
+        let scene = Scene { account, company, now };
+        let mut asked = Vec::new();
+        self.store
+            .work("erase_followers", &scope, now, &mut |work: &mut Work| {
+                let mut keys: Vec<_> = scope.followers.iter().chain(work.tied.values()).cloned().collect();
+                keys.sort();
+                keys.dedup();
+                asked = keys.iter().map(|key| scene.erase(work, key, operator)).collect();
+            })
+            .await?;
+        Ok(asked)
+    }
+
+    /// What is held about a person, and about a customer if that is who was named. The follower: none, when the customer is tied to nobody.
+    pub(super) async fn search(
+        &self,
+        company: CompanyId,
+        request: &wire::SearchFollowerRequest,
+    ) -> Result<(Option<FollowerId>, Held), Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let (account, named) = self.named(&asker, &request.official_account, request.person.as_ref())?;
+        let follower = self.follower(&account, &named).await?;
+        let key = self.key(&account, follower.unwrap_or_else(|| FollowerId::from_bytes([0; 16])));
+        let customer = match &named {
+            Named::Customer(customer) => Some(customer),
+            Named::Number(_) | Named::Follower(_) => None,
+        };
+        let held = self.store.search_follower(&asker, &key, customer, self.clock.now()).await?;
+        Ok((follower, held))
+    }
+
+    /// Everything that is held about a person.
+    pub(super) async fn export(
+        &self,
+        company: CompanyId,
+        request: &wire::ExportFollowerRequest,
+    ) -> Result<wire::ExportFollowerResponse, Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let (account, named) = self.named(&asker, &request.official_account, request.person.as_ref())?;
+        let nothing = || {
+            let remedy = "nothing has to be done; a search tells the same table by table";
+            Error::new(ErrorKind::NotFound, "nothing is held about this person", remedy).at("person")
+        };
+        let key = self.key(&account, self.follower(&account, &named).await?.ok_or_else(nothing)?);
+        let export = self.store.export_follower(&asker, &key, self.clock.now()).await?.ok_or_else(nothing)?;
+        Ok(show_export(&key, export, self.clock.now()))
+    }
+
+    fn named(
+        &self,
+        asker: &Asker,
+        account: &str,
+        person: Option<&wire::Person>,
+    ) -> Result<(OfficialAccountId, Named), Error> {
+        let account = self.directory.own_account(&asker.company, account)?.id.clone();
+        let named = parse_person(&person.cloned().unwrap_or_default()).map_err(|error| {
+            let field = format!("person.{}", error.field);
+            error.at(field)
+        })?;
+        Ok((account, named))
+    }
+
+    /// Which follower of the account that is; none for a customer who is tied to nobody.
+    async fn follower(
+        &self,
+        account: &OfficialAccountId,
+        named: &Named,
+    ) -> Result<Option<FollowerId>, Error> {
+        match named {
+            Named::Number(number) => Ok(Some(self.keyring.follower(account, number))),
+            Named::Follower(follower) => Ok(Some(*follower)),
+            Named::Customer(customer) => {
+                let customers = vec![(account.clone(), customer.clone())];
+                let scope = Scope { customers, ..Scope::default() };
+                let mut tied = None;
+                let mut look = |work: &mut Work| tied = work.tied.values().next().map(|key| key.follower);
+                self.store.work("find_tied", &scope, self.clock.now(), &mut look).await?;
+                Ok(tied)
+            }
+        }
+    }
+
+    fn key(&self, account: &OfficialAccountId, follower: FollowerId) -> FollowerKey {
+        FollowerKey { account: account.clone(), follower }
+    }
+}
+
+pub(super) fn show_held(follower: Option<FollowerId>, held: Held) -> wire::SearchFollowerResponse {
+    let tables = held.tables.into_iter().map(|(table, rows)| wire::HeldRows { table, rows });
+    let erasure = held.erasure.map(|record| wire::Erasure {
+        cause: record.erasure.cause.as_str().to_owned(),
+        request_time: Some(timestamp(record.erasure.request_time)),
+        erase_time: record.erase_time.map(timestamp),
+        waits: record.waits,
+    });
+    wire::SearchFollowerResponse {
+        follower_id: follower.map_or_else(String::new, |follower| follower.to_string()),
+        tables: tables.collect(),
+        erasure,
+        follow_time: held.follow_time.map(timestamp),
+    }
+}
+
+fn show_export(
+    key: &FollowerKey,
+    export: FollowerExport,
+    now: jiff::Timestamp,
+) -> wire::ExportFollowerResponse {
+    let FollowerExport { record, consents, messages, guesses, reviews } = export;
+    let state = record.dialogue.as_ref().map(|dialogue| dialogue.state);
+    let customer = record.tie.as_ref().map(|tie| tie.tie.customer_id.clone());
+    let customer = customer.or_else(|| record.matched.proposed_customer.clone());
+    let held = record.tie.as_ref().and_then(|tie| eligibility::Held::of(&tie.tie, now));
+    let follower = wire::Follower {
+        follower_id: key.follower.to_string(),
+        phone_number: record.phone_number.as_str().to_owned(),
+        carrier: record.carrier.to_string(),
+        outcome: wire::FollowerOutcome::from(FollowerOutcome::of(record.following, state)).into(),
+        customer_id: customer.map_or_else(String::new, |customer| customer.to_string()),
+        reasons: record.matched.reasons.clone(),
+        follow_time: Some(timestamp(record.follow_time)),
+        outcome_time: Some(timestamp(
+            record.dialogue.as_ref().map_or(record.follow_time, |dialogue| dialogue.state_time),
+        )),
+        suspended: held.is_some(),
+        held_reason: held.map_or_else(String::new, |held| held.as_str().to_owned()),
+    };
+    let lists = record.subscriptions.iter().map(|list| wire::ListEntry {
+        carrier: list.carrier.to_string(),
+        following: list.following,
+        change_time: Some(timestamp(list.change_time)),
+    });
+    let tie = record.tie.as_ref();
+    let consents = consents.into_iter().map(|(consent, text)| wire::Consent {
+        kind: consent.kind.as_str().to_owned(),
+        text,
+        text_digest: consent.text.to_string(),
+        carrier: consent.carrier.to_string(),
+        dialogue_id: consent.dialogue.to_string(),
+        give_time: Some(timestamp(consent.give_time)),
+    });
+    let messages = messages.into_iter().map(|message| wire::ExportedMessage {
+        message_id: message.id.to_string(),
+        distribution_id: message.distribution.map_or_else(String::new, |id| id.to_string()),
+        purpose: convert::purpose(message.purpose).to_owned(),
+        state: message.state.as_str().to_owned(),
+        change_time: Some(timestamp(message.change_time)),
+    });
+    let waiting = record.review.clone();
+    let subject = waiting.as_ref().and_then(|review| review.subject.clone()).or_else(|| {
+        let inquiry = record.inquiry.clone()?;
+        Some(ReviewSubject { account: inquiry.account, identity: inquiry.identity })
+    });
+    let typed = record.dialogue.as_ref().and_then(|dialogue| dialogue.given.clone());
+    let subject = subject.map(crate::reviews::show_subject).or_else(|| {
+        typed.map(|given| wire::ReviewSubject {
+            account_number: given.account_number,
+            branch_number: given.branch_number.unwrap_or_default(),
+            ..wire::ReviewSubject::default()
+        })
+    });
+    wire::ExportFollowerResponse {
+        follower: Some(follower),
+        lists: lists.collect(),
+        wrong_guesses: guesses.at(now).charged,
+        tie_method: tie.map_or(0, |tie| musubi_proto::r#type::v1::IdentityMethod::from(tie.method).into()),
+        tie_time: tie.map(|tie| timestamp(tie.tie_time)),
+        tie_expire_time: tie.map(|tie| timestamp(tie.tie.expire_time)),
+        former_customer_id: record.former_customer.as_ref().map_or_else(String::new, ToString::to_string),
+        subject,
+        consents: consents.collect(),
+        messages: messages.collect(),
+        reviews: reviews.into_iter().chain(waiting).map(|review| show_review(key, review)).collect(),
+    }
+}

@@ -1,0 +1,260 @@
+//! What people have a right to, from the command line: `musubi followers erase`, `prove-erased` and `export`.
+//!
+//! People are named by follower or customer, or by phone numbers on standard input, because everybody on the machine can read an argument. Surprising:
+//! `prove-erased` waits for an erasure that was asked for, a minute at most, and its exit code is 0 only if nothing is held.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use musubi_domain::Error;
+use musubi_proto::information::v1::{
+    EraseFollowersRequest, ExportFollowerRequest, ExportFollowerResponse, Person, SearchFollowerRequest,
+    SearchFollowerResponse, follower_service_client::FollowerServiceClient, person::Who,
+};
+use musubi_runtime::grpc::client::PeerChannel;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    Ending,
+    listing::{Format, Listing},
+    refused, unreadable, unwritten,
+    words::{outcome_word, show_time, thousands},
+};
+
+/// People of one request.
+const BATCH: usize = 1_000;
+/// How long an erasure may take.
+const WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Who is meant.
+#[derive(Debug, Args)]
+pub(super) struct People {
+    /// A follower's id; may be given again. Without it and --customer, phone numbers are read from standard input, one to a line.
+    #[arg(long, value_name = "flw_…")]
+    follower: Vec<String>,
+    /// The customer whom a person is tied to; may be given again.
+    #[arg(long, value_name = "CUSTOMER_ID")]
+    customer: Vec<String>,
+}
+
+impl People {
+    /// Reads who is meant, from standard input if nobody is named.
+    fn read(self) -> Result<Vec<Person>, Error> {
+        let followers = self.follower.into_iter().map(Who::FollowerId);
+        let mut people: Vec<Who> = followers.chain(self.customer.into_iter().map(Who::CustomerId)).collect();
+        if people.is_empty() {
+            if io::stdin().is_terminal() {
+                let _unwritten = writeln!(io::stderr(), "phone numbers, one to a line; end with Ctrl-D");
+            }
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map_err(|error| unreadable("--follower", &error))?;
+            let numbers = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            people = numbers.map(|number| Who::PhoneNumber(number.to_owned())).collect();
+        }
+        if people.is_empty() {
+            let remedy =
+                "add --follower or --customer, or write phone numbers to standard input, one to a line";
+            return Err(Error::invalid("--follower", "nobody is named", remedy));
+        }
+        Ok(people.into_iter().map(|who| Person { who: Some(who) }).collect())
+    }
+}
+
+type Client = FollowerServiceClient<PeerChannel>;
+
+/// Asks for people to be erased.
+pub(super) async fn erase(
+    mut client: Client,
+    official_account: String,
+    people: People,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let people = people.read()?;
+    let mut asked = 0;
+    for batch in people.chunks(BATCH) {
+        let request = EraseFollowersRequest {
+            official_account: official_account.clone(),
+            people: batch.to_vec(),
+            operator: String::new(),
+        };
+        asked += client.erase_followers(request).await.map_err(refused)?.into_inner().erasures.len() as u64;
+    }
+    let hint = "everything about them is erased within a minute; prove-erased shows that it is";
+    writeln!(
+        out,
+        "{} followers of {} people named: {hint}",
+        thousands(asked),
+        thousands(people.len() as u64)
+    )
+    .map_err(unwritten)?;
+    Ok(Ending::Done)
+}
+
+/// Asks for whoever is tied to a customer to be erased, in every account of the company.
+pub(super) async fn erase_tied(
+    channel: PeerChannel,
+    customer_id: &str,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let people = People { follower: Vec::new(), customer: vec![customer_id.to_owned()] };
+    erase(Client::new(channel), String::new(), people, out).await.map(drop)
+}
+
+/// Shows that nothing is held about people, or what is.
+pub(super) async fn prove_erased(
+    mut client: Client,
+    official_account: String,
+    people: People,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let mut ending = Ending::Done;
+    let begun = Instant::now();
+    for person in people.read()? {
+        let request = SearchFollowerRequest {
+            official_account: official_account.clone(),
+            person: Some(person),
+            operator: String::new(),
+        };
+        let found = loop {
+            let found = client.search_follower(request.clone()).await.map_err(refused)?.into_inner();
+            if begun.elapsed() > WITHIN || !found.erasure.as_ref().is_some_and(|erasure| erasure.waits) {
+                break found;
+            }
+            sleep(LOOK).await;
+        };
+        if !show_found(&found, out)? {
+            ending = Ending::Refused;
+        }
+    }
+    Ok(ending)
+}
+
+/// Gives whether nothing is held.
+fn show_found(found: &SearchFollowerResponse, out: &mut dyn Write) -> Result<bool, Error> {
+    let mut tables = Listing::new(&["table", "rows"]);
+    for table in &found.tables {
+        tables.add([table.table.clone(), thousands(table.rows)]);
+    }
+    tables.write(Format::Table, out)?;
+    let nothing = found.tables.iter().all(|table| table.rows == 0);
+    let who =
+        if found.follower_id.is_empty() { "a customer who is tied to nobody" } else { &found.follower_id };
+    let held = if nothing { "nothing is held" } else { "something is held" };
+    let erasure = match &found.erasure {
+        None => "never erased".to_owned(),
+        Some(erasure) if erasure.waits => {
+            format!("to be erased: {}, {}", erasure.cause, show_time(erasure.request_time.as_ref()))
+        }
+        Some(erasure) if erasure.erase_time.is_none() => "not erased: follows again".to_owned(),
+        Some(erasure) => format!(
+            "erased {}: {}, asked for {}",
+            show_time(erasure.erase_time.as_ref()),
+            erasure.cause,
+            show_time(erasure.request_time.as_ref())
+        ),
+    };
+    let follows = found
+        .follow_time
+        .as_ref()
+        .map_or_else(String::new, |time| format!("; follows since {}", show_time(Some(time))));
+    writeln!(out, "{who}: {held}; {erasure}{follows}").map_err(unwritten)?;
+    Ok(nothing)
+}
+
+/// Writes everything that is held about one person, as JSON.
+pub(super) async fn export(
+    mut client: Client,
+    official_account: String,
+    people: People,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let [person]: [Person; 1] = people.read()?.try_into().map_err(|people: Vec<Person>| {
+        Error::invalid("--follower", format!("{} people are named", people.len()), "name one person")
+    })?;
+    let request = ExportFollowerRequest { official_account, person: Some(person), operator: String::new() };
+    let export = client.export_follower(request).await.map_err(refused)?.into_inner();
+    writeln!(out, "{:#}", show_export(&export)).map_err(unwritten)?;
+    Ok(Ending::Done)
+}
+
+fn show_export(export: &ExportFollowerResponse) -> Value {
+    let time = |time: &Option<prost_types::Timestamp>| match time {
+        None => Value::Null,
+        Some(time) => json!(show_time(Some(time))),
+    };
+    let follower = export.follower.clone().unwrap_or_default();
+    let tie = export.tie_time.as_ref().map(|_| {
+        json!({
+            "customer_id": follower.customer_id,
+            "method": export.tie_method().as_str_name().trim_start_matches("IDENTITY_METHOD_").to_ascii_lowercase(),
+            "tie_time": time(&export.tie_time),
+            "expire_time": time(&export.tie_expire_time),
+            "suspended": follower.suspended,
+        })
+    });
+    let lists = export.lists.iter().map(|list| {
+        json!({ "carrier": list.carrier, "following": list.following, "change_time": time(&list.change_time) })
+    });
+    let waiting = export.subject.as_ref().map(|subject| {
+        json!({
+            "account_number": subject.account_number,
+            "branch_number": subject.branch_number,
+            "name": subject.name,
+            "name_kana": subject.name_kana,
+            "birth_date": subject.birth_date,
+            "address": subject.address,
+        })
+    });
+    let consents = export.consents.iter().map(|consent| {
+        json!({
+            "kind": consent.kind,
+            "text": consent.text,
+            "text_sha256": consent.text_digest,
+            "carrier": consent.carrier,
+            "dialogue_id": consent.dialogue_id,
+            "give_time": time(&consent.give_time),
+        })
+    });
+    let messages = export.messages.iter().map(|message| {
+        json!({
+            "message_id": message.message_id,
+            "distribution_id": message.distribution_id,
+            "purpose": message.purpose,
+            "state": message.state,
+            "change_time": time(&message.change_time),
+        })
+    });
+    let reviews = export.reviews.iter().map(|review| {
+        json!({
+            "review_id": review.review_id,
+            "customer_id": review.customer_id,
+            "reasons": review.reasons,
+            "state": review.state().as_str_name().trim_start_matches("REVIEW_STATE_").to_ascii_lowercase(),
+            "open_time": time(&review.open_time),
+            "close_time": time(&review.close_time),
+        })
+    });
+    json!({
+        "follower_id": follower.follower_id,
+        "phone_number": follower.phone_number,
+        "carrier": follower.carrier,
+        "outcome": outcome_word(follower.outcome()),
+        "reasons": follower.reasons,
+        "follow_time": time(&follower.follow_time),
+        "outcome_time": time(&follower.outcome_time),
+        "lists": lists.collect::<Vec<_>>(),
+        "tie": tie,
+        "former_customer_id": export.former_customer_id,
+        "wrong_guesses": export.wrong_guesses,
+        "waiting_to_be_decided": waiting,
+        "consents": consents.collect::<Vec<_>>(),
+        "messages": messages.collect::<Vec<_>>(),
+        "reviews": reviews.collect::<Vec<_>>(),
+    })
+}

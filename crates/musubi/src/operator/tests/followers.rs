@@ -1,0 +1,148 @@
+//! Who follows, and what people have a right to: erased, shown to be erased, given what is held.
+
+use super::*;
+
+#[tokio::test]
+async fn the_funnel_has_bars_and_followers_come_in_pages() {
+    let (desk, _) = Desk::at_peer().await;
+    let (_, text) = desk.run(&["followers", "funnel"]).await;
+    assert!(text.contains("tf-bank over kumo") && text.contains("now confirmed"), "{text}");
+    let bar = |stage: &str| text.lines().find(|line| line.contains(stage)).unwrap().matches('█').count();
+    assert_eq!((bar("1,000"), bar("asked"), bar("now confirmed")), (30, 15, 3), "{text}");
+    let (_, text) = desk
+        .run(&[
+            "followers",
+            "list",
+            "--official-account",
+            "tf-bank",
+            "--outcome",
+            "confirmed",
+            "--format",
+            "csv",
+        ])
+        .await;
+    let ids: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(ids, ["flw_1", "flw_2"]);
+    assert!(text.contains(",confirmed,B1,"), "{text}");
+}
+
+#[tokio::test]
+async fn people_are_erased_and_the_proof_waits_for_it_and_tells_what_is_left() {
+    let (desk, peer) = Desk::at_peer().await;
+    let account = ["--official-account", "tf-bank"];
+    let (ending, text) = desk
+        .run(&[&["followers", "erase", "--follower", "flw_1", "--customer", "B1"][..], &account].concat())
+        .await;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert!(text.starts_with("2 followers of 2 people named: "), "{text}");
+    let prove = ["followers", "prove-erased", "--follower", "flw_1"];
+    let (ending, text) = desk.run(&[&prove[..], &account].concat()).await;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert!(text.contains("flw_1: nothing is held; erased 1970-01-01 09:00:00: company"), "{text}");
+    assert_eq!(peer.0.lock().unwrap().searches, 2, "it looked again while the erasure waited");
+    let (ending, text) = desk.run(&[&prove[..], &["--follower", "flw_2"], &account].concat()).await;
+    assert_eq!(ending, Ok(Ending::Refused), "one of two is held");
+    assert!(text.contains("flw_2: something is held"), "{text}");
+}
+
+#[tokio::test]
+async fn everything_about_a_person_is_written_as_json() {
+    let (desk, _peer) = Desk::at_peer().await;
+    let export = ["followers", "export", "--official-account", "tf-bank", "--follower", "flw_1"];
+    let (ending, text) = desk.run(&export).await;
+    assert_eq!(ending, Ok(Ending::Done));
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(told["phone_number"], "+818000000000");
+    assert_eq!(told["consents"][0]["text"], "はい");
+    assert_eq!(told["tie"]["method"], "jpki");
+    let (ending, _) = desk.run(&[&export[..], &["--follower", "flw_2"]].concat()).await;
+    assert_eq!(ending.unwrap_err().field, "--follower");
+}
+
+#[tonic::async_trait]
+impl FollowerService for Peer {
+    async fn get_funnel(&self, _: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
+        let outcome = OutcomeCount { outcome: FollowerOutcome::Confirmed.into(), count: 100 };
+        let funnel = Funnel {
+            official_account: "tf-bank".to_owned(),
+            carrier: "kumo".to_owned(),
+            followers: 1000,
+            asked: 500,
+            outcomes: vec![outcome],
+            ..Funnel::default()
+        };
+        Ok(Response::new(GetFunnelResponse { funnels: vec![funnel], ..GetFunnelResponse::default() }))
+    }
+
+    async fn list_followers(
+        &self,
+        request: Request<ListFollowersRequest>,
+    ) -> Result<Response<ListFollowersResponse>, Status> {
+        let request = request.into_inner();
+        let (number, next) = if request.page_token.is_empty() { (1, "more") } else { (2, "") };
+        let follower = Follower {
+            follower_id: format!("flw_{number}"),
+            phone_number: "+818000000000".to_owned(),
+            carrier: "kumo".to_owned(),
+            outcome: request.outcome,
+            customer_id: format!("B{number}"),
+            ..Follower::default()
+        };
+        Ok(Response::new(ListFollowersResponse {
+            followers: vec![follower],
+            next_page_token: next.to_owned(),
+        }))
+    }
+
+    async fn erase_followers(
+        &self,
+        request: Request<EraseFollowersRequest>,
+    ) -> Result<Response<EraseFollowersResponse>, Status> {
+        let request = request.into_inner();
+        let erasures = request.people.iter().map(|_| RequestedErasure::default()).collect();
+        Ok(Response::new(EraseFollowersResponse { erasures }))
+    }
+
+    /// Of flw_1 the erasure waits at the first look; of flw_2 there is a row.
+    async fn search_follower(
+        &self,
+        request: Request<SearchFollowerRequest>,
+    ) -> Result<Response<SearchFollowerResponse>, Status> {
+        let follower_id = match request.into_inner().person.and_then(|person| person.who) {
+            Some(person::Who::FollowerId(id)) => id,
+            who @ (Some(person::Who::PhoneNumber(_) | person::Who::CustomerId(_)) | None) => {
+                panic!("a follower is searched for: {}", who.is_some())
+            }
+        };
+        let looks = {
+            let mut told = self.0.lock().unwrap();
+            told.searches += 1;
+            told.searches
+        };
+        let rows = u64::from(follower_id == "flw_2");
+        let time = Some(timestamp(jiff::Timestamp::UNIX_EPOCH));
+        let erasure =
+            Erasure { cause: "company".to_owned(), request_time: time, erase_time: time, waits: looks == 1 };
+        Ok(Response::new(SearchFollowerResponse {
+            follower_id,
+            tables: vec![HeldRows { table: "delivery".to_owned(), rows }],
+            erasure: Some(erasure),
+            follow_time: None,
+        }))
+    }
+
+    async fn export_follower(
+        &self,
+        _: Request<ExportFollowerRequest>,
+    ) -> Result<Response<ExportFollowerResponse>, Status> {
+        let consent = Consent { kind: "wants".to_owned(), text: "はい".to_owned(), ..Consent::default() };
+        let follower = Follower { phone_number: "+818000000000".to_owned(), ..Follower::default() };
+        Ok(Response::new(ExportFollowerResponse {
+            follower: Some(follower),
+            consents: vec![consent],
+            tie_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
+            tie_method: 1,
+            ..ExportFollowerResponse::default()
+        }))
+    }
+}

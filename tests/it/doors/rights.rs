@@ -1,0 +1,81 @@
+//! What people have a right to, asked in every wrong way. The name of who asks is a company's to write and nobody's to claim, as with reviews.
+
+use musubi_domain::ErrorKind::{InvalidArgument, NotFound};
+use musubi_proto::information::v1::{
+    EraseFollowersRequest, ExportFollowerRequest, Person, SearchFollowerRequest,
+    follower_service_client::FollowerServiceClient, person::Who,
+};
+use musubi_runtime::grpc::client::PeerChannel;
+
+use super::{
+    probe::{NUMBER, Probes, Wrong, long, whole},
+    world::{BANK, FOLLOWERS, GAS, World},
+};
+
+/// Nobody of the world: a number that no list has.
+pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
+    let client = FollowerServiceClient::new(channel);
+    let operator = ["sato", ""][door].to_owned();
+    let person = Person { who: Some(Who::PhoneNumber("+818099990000".to_owned())) };
+    let call = async |request| whole(client.clone().erase_followers(request).await);
+    let good = EraseFollowersRequest {
+        official_account: BANK.to_owned(),
+        people: vec![person.clone()],
+        operator: operator.clone(),
+    };
+    let table: [Wrong<EraseFollowersRequest>; 14] = [
+        ("official_account", NotFound, |it| it.official_account = "nobody".to_owned()),
+        ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
+        ("official_account", NotFound, |it| it.official_account = long(64)),
+        ("people", InvalidArgument, |it| it.people.clear()),
+        ("people", InvalidArgument, |it| it.people = vec![it.people[0].clone(); 1_001]),
+        ("people.who", InvalidArgument, |it| it.people.push(Person::default())),
+        ("people.phone_number", InvalidArgument, |it| {
+            it.people[0].who = Some(Who::PhoneNumber(NUMBER.to_owned()));
+        }),
+        ("people.phone_number", InvalidArgument, |it| it.people[0].who = Some(Who::PhoneNumber(long(9_000)))),
+        ("people.follower_id", InvalidArgument, |it| {
+            it.people[0].who = Some(Who::FollowerId(NUMBER.to_owned()));
+        }),
+        ("people.follower_id", InvalidArgument, |it| it.people[0].who = Some(Who::FollowerId(long(9_000)))),
+        ("people.customer_id", InvalidArgument, |it| it.people[0].who = Some(Who::CustomerId(String::new()))),
+        ("people.customer_id", InvalidArgument, |it| it.people[0].who = Some(Who::CustomerId(long(65)))),
+        ("operator", InvalidArgument, |it| it.operator = long(4)),
+        ("operator", InvalidArgument, |it| it.operator = "Sato ".repeat(20)),
+    ];
+    probes.ask(world, "EraseFollowers", &good, call, &table).await;
+
+    macro_rules! about_one {
+        ($method:literal, $call:ident, $request:ident) => {{
+            let call = async |request| whole(client.clone().$call(request).await);
+            let good = $request {
+                official_account: BANK.to_owned(),
+                person: Some(Person { who: Some(Who::PhoneNumber(FOLLOWERS[0].0.to_owned())) }),
+                operator: operator.clone(),
+            };
+            let table: [Wrong<$request>; 10] = [
+                ("official_account", NotFound, |it| it.official_account.clear()),
+                ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
+                ("person.who", InvalidArgument, |it| it.person = None),
+                ("person.who", InvalidArgument, |it| it.person = Some(Person::default())),
+                ("person.phone_number", InvalidArgument, |it| {
+                    it.person = Some(Person { who: Some(Who::PhoneNumber(NUMBER.to_owned())) });
+                }),
+                ("person.follower_id", InvalidArgument, |it| {
+                    it.person = Some(Person { who: Some(Who::FollowerId(long(40))) });
+                }),
+                ("person.customer_id", InvalidArgument, |it| {
+                    it.person = Some(Person { who: Some(Who::CustomerId(long(40))) });
+                }),
+                ("person.customer_id", InvalidArgument, |it| {
+                    it.person = Some(Person { who: Some(Who::CustomerId(String::new())) });
+                }),
+                ("operator", InvalidArgument, |it| it.operator = long(4)),
+                ("operator", InvalidArgument, |it| it.operator = "Sato ".repeat(20)),
+            ];
+            probes.ask(world, $method, &good, call, &table).await;
+        }};
+    }
+    about_one!("SearchFollower", search_follower, SearchFollowerRequest);
+    about_one!("ExportFollower", export_follower, ExportFollowerRequest);
+}
