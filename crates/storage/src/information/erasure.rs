@@ -176,7 +176,7 @@ pub trait ErasureStore: Send + Sync {
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError>;
 
     /// Asks again for erasures of a journal, at most 1,000, unless this database knows of them or of later ones of the same followers. Gives how
-    /// many it did not know. Repeatable.
+    /// many it did not know; each of these is in the audit. Repeatable.
     async fn replay_erasures(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError>;
 
     /// Searches every table for a follower, and for a customer of the account if one is named; opens nothing that is sealed. The search is in the audit.
@@ -353,12 +353,12 @@ pub(crate) fn asked(asker: &Asker, key: &FollowerKey, action: &'static str) -> A
     Audit { company: Some(asker.company.clone()), key: Some(key.clone()), action, detail }
 }
 
-/// What the audit says of followers who were erased.
-pub(crate) fn erased_lines(erasures: &[Erasure]) -> Vec<Audit> {
+/// What the audit says of followers who were erased, or of whose erasure a journal told.
+pub(crate) fn erasure_lines(erasures: &[Erasure], action: &'static str) -> Vec<Audit> {
     let line = |erasure: &Erasure| Audit {
         company: Some(erasure.company.clone()),
         key: Some(FollowerKey { account: erasure.account.clone(), follower: erasure.follower }),
-        action: "erased",
+        action,
         detail: format!("{}, asked for at {}", erasure.cause.as_str(), erasure.request_time),
     };
     erasures.iter().map(line).collect()

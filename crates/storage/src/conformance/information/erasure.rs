@@ -372,6 +372,8 @@ pub(crate) async fn a_journal_is_replayed_where_it_is_not_known(store: &dyn Benc
     let journal = [&never, &older, &newer, &waits].map(|key| erasure(key, 10));
     assert_eq!(store.replay_erasures(&journal, at(60)).await.unwrap(), 2);
     assert_eq!(store.replay_erasures(&journal, at(60)).await.unwrap(), 0);
+    let replayed = |line: &&String| line.contains("erasure_replayed company, asked for at");
+    assert_eq!(store.audits().await.iter().filter(replayed).count(), 2);
     let mut due = claim_due(store, 60).await;
     due.sort_by_key(|erasure| erasure.follower);
     assert_eq!(due, [erasure(&never, 10), erasure(&older, 10)]);

@@ -26,9 +26,9 @@ use crate::{
         FollowerKey,
         changed::{KeyRow, key_rows},
         erasure::{
-            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
-            erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
-            keys_of_erasures, message_of, parted,
+            Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of,
+            consent_of, erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows,
+            held_of, keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -123,7 +123,8 @@ const REPLAY: &str = "
     ON CONFLICT (official_account, follower) DO UPDATE SET
         company = excluded.company, cause = excluded.cause, request_time = excluded.request_time,
         ask_time = excluded.ask_time, due_time = excluded.due_time
-    WHERE e.request_time < excluded.request_time";
+    WHERE e.request_time < excluded.request_time
+    RETURNING e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time";
 
 const RECORD: &str = "
     SELECT official_account, follower, company, cause, request_time, ask_time, due_time, erase_time FROM erasure
@@ -229,9 +230,11 @@ impl ErasureStore for PostgresInformation {
     async fn replay_erasures(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {
         let requests = erasure_rows(erasures.iter().map(|erasure| (erasure, now)));
         let mut tx = self.database.write("replay_erasures").await?;
-        let unknown = tx.write(REPLAY, &requests).await?;
+        let unknown = tx.fetch(ErasureRow::bind(sqlx::query(REPLAY), &requests)).await?;
+        let unknown = unknown.iter().map(erasure_of).collect::<Result<Vec<_>, _>>()?;
+        audit(&mut tx, &erasure_lines(&unknown, "erasure_replayed"), now).await?;
         tx.commit().await?;
-        Ok(u32::try_from(unknown).unwrap_or(u32::MAX))
+        Ok(u32::try_from(unknown.len()).unwrap_or(u32::MAX))
     }
 
     async fn search_follower(
@@ -346,7 +349,7 @@ impl PostgresInformation {
         let axis = place(&Axis::ALL, &Axis::Follower);
         tx.execute(GuesserRow::bind(sqlx::query(GUESSES), &guessers).bind(axis)).await?;
         tx.execute(KeyRow::bind(sqlx::query(DONE), &keys).bind(micros(now))).await?;
-        audit(&mut tx, &erased_lines(&erasures), now).await?;
+        audit(&mut tx, &erasure_lines(&erasures, "erased"), now).await?;
         tx.write(MOVE_FOLLOWERS, &followers.rows()).await?;
         tally::store(&moved, &mut tx).await?;
         tx.write(tally::ERASE, &erased.rows()).await?;

@@ -26,7 +26,7 @@ use crate::{
         changed::key_rows,
         erasure::{
             Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
-            erased_deliveries, erased_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
+            erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
             keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
@@ -114,7 +114,8 @@ pub(super) const REPLAY: &str = "
     ON CONFLICT (official_account, follower) DO UPDATE SET
         company = excluded.company, cause = excluded.cause, request_time = excluded.request_time,
         ask_time = excluded.ask_time, due_time = excluded.due_time
-    WHERE erasure.request_time < excluded.request_time";
+    WHERE erasure.request_time < excluded.request_time
+    RETURNING official_account, follower, company, cause, request_time, ask_time";
 
 pub(super) const RECORD: &str = "
     SELECT official_account, follower, company, cause, request_time, ask_time, due_time, erase_time FROM erasure
@@ -242,7 +243,7 @@ impl ErasureStore for SqliteInformation {
             sqlx::query(statement).bind(counts).execute(&mut *tx).await.map_err(&failed)?;
         }
         sqlx::query(DONE).bind(&keys).bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
-        audit(&mut tx, TRANSACTION, &erased_lines(&erasures), now).await?;
+        audit(&mut tx, TRANSACTION, &erasure_lines(&erasures, "erased"), now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         if !standing.is_empty() {
@@ -256,9 +257,11 @@ impl ErasureStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
         let mut tx = self.database.write(TRANSACTION).await?;
-        let unknown = sqlx::query(REPLAY).bind(requests).execute(&mut *tx).await.map_err(&failed)?;
+        let unknown = fetch(&mut tx, TRANSACTION, REPLAY, &requests).await?;
+        let unknown = unknown.iter().map(erasure_of).collect::<Result<Vec<_>, _>>()?;
+        audit(&mut tx, TRANSACTION, &erasure_lines(&unknown, "erasure_replayed"), now).await?;
         tx.commit().await.map_err(&failed)?;
-        Ok(u32::try_from(unknown.rows_affected()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(unknown.len()).unwrap_or(u32::MAX))
     }
 
     async fn search_follower(
