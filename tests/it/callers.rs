@@ -44,7 +44,9 @@ const NOWHERE: [&str; 3] = [
 ];
 
 /// A node, its table, and the callers whom it knows, with the roles of its people.
-fn nodes() -> [(&'static str, &'static [MayCall], BTreeMap<Caller, &'static [Role]>); 4] {
+type Node = (&'static str, &'static [MayCall], BTreeMap<Caller, &'static [Role]>);
+
+fn nodes() -> [Node; 4] {
     let people = OPERATORS.map(|(person, roles)| (Layout::operator(person, BANK), roles));
     let others = |callers: &[Caller]| callers.iter().map(|caller| (caller.clone(), &[][..])).collect();
     [

@@ -172,7 +172,7 @@ const OF_COMPANY: &str = "
 
 impl Tx {
     /// Leaves nothing to see but this company's rows.
-    async fn of_company(mut self, company: &CompanyId) -> Result<Self, StoreError> {
+    pub(crate) async fn of_company(mut self, company: &CompanyId) -> Result<Self, StoreError> {
         self.fetch_one(sqlx::query(OF_COMPANY).bind(company.as_str())).await?;
         Ok(self)
     }

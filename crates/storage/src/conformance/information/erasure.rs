@@ -23,7 +23,8 @@ use crate::information::{
     FollowerKey,
     delivery::{AttemptOutcome, AttemptResult, Claim, Source},
     erasure::{Asker, Held, PLACES, Place},
-    flow::{GuessKey, Scope, Work},
+    flow::{GuessKey, Inquiry, Scope, Work},
+    review::Review,
 };
 
 fn asker() -> Asker {
@@ -88,7 +89,7 @@ async fn with_everything(store: &dyn Bench, last: u8, customer: &str) -> Followe
     let (key, mut dice) = (key("bank", last), Dice(u64::from(last)));
     follow(store, "bank", [last]).await;
     for closed in [true, false] {
-        let mut review = dice.review(last);
+        let mut review = Review { company: named("bank"), ..dice.review(last) };
         change(store, &key, |record| {
             record.review = Some(review.clone());
             record.dialogue.as_mut().unwrap().state = State::Review;
@@ -99,7 +100,7 @@ async fn with_everything(store: &dyn Bench, last: u8, customer: &str) -> Followe
             change(store, &key, |record| record.review = Some(review.clone())).await;
         }
     }
-    let inquiry = dice.inquiry();
+    let inquiry = Inquiry { company: named("bank"), ..dice.inquiry() };
     change(store, &key, |record| {
         record.inquiry = Some(inquiry.clone());
         record.shown = Some(TextDigest::of("text"));

@@ -17,16 +17,8 @@ use crate::{
 };
 
 /// What no company does anything with.
-const OF_NO_COMPANY: [&str; 8] = [
-    "_sqlx_migrations",
-    "audit_mark",
-    "audit_seal",
-    "company_key",
-    "guess",
-    "inbox",
-    "schema_floor",
-    "unsealed",
-];
+const OF_NO_COMPANY: [&str; 7] =
+    ["_sqlx_migrations", "audit_mark", "audit_seal", "company_key", "inbox", "schema_floor", "unsealed"];
 
 /// Of each table: its name, whether security is forced, the policies, and what each role may do with it.
 const TABLES: &str = "

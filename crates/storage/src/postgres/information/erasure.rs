@@ -245,7 +245,7 @@ impl ErasureStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<Held, StoreError> {
         let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
-        let mut tx = self.database.write("search_follower").await?;
+        let mut tx = self.database.write_for("search_follower", &asker.company).await?;
         let held = sqlx::query(HELD)
             .bind(account)
             .bind(follower)
@@ -268,7 +268,8 @@ impl ErasureStore for PostgresInformation {
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
         let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
-        let mut tx = self.database.write_of_one_moment("export_follower").await?;
+        let mut tx =
+            self.database.write_of_one_moment("export_follower").await?.of_company(&asker.company).await?;
         let one = key_rows(std::slice::from_ref(key));
         let Some(record) = tx.fetch(KeyRow::bind(sqlx::query(load::FOLLOWERS), &one)).await?.pop() else {
             return Ok(None);

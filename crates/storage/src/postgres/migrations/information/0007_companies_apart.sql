@@ -39,7 +39,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', kept.name);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO musubi_node', kept.name);
         EXECUTE format('CREATE POLICY node ON %I TO musubi_node USING (true)', kept.name);
-        CONTINUE WHEN kept.name IN ('company_key', 'guess', 'inbox', 'unsealed', 'audit_seal', 'audit_mark');
+        CONTINUE WHEN kept.name IN ('company_key', 'inbox', 'unsealed', 'audit_seal', 'audit_mark');
         owner := CASE
             WHEN 'company' = ANY (kept.columns) THEN 'company = current_setting(''musubi.company'', true)'
             WHEN 'official_account' = ANY (kept.columns) THEN 'official_account IN (SELECT k.official_account FROM keyed_account AS k)'
@@ -49,6 +49,7 @@ BEGIN
         EXECUTE format('GRANT %s ON %I TO musubi_company', CASE kept.name
             WHEN 'audit' THEN 'INSERT'
             WHEN 'keyed_account' THEN 'SELECT'
+            WHEN 'guess' THEN 'SELECT'
             ELSE 'SELECT, INSERT, UPDATE, DELETE'
         END, kept.name);
     END LOOP;
