@@ -19,9 +19,10 @@ use uuid::Uuid;
 use super::{contract, probe::PERSONAL, world::World};
 
 /// What names something that is there.
-const IDS: [&str; 10] = [
+const IDS: [&str; 11] = [
     "official_account",
     "distribution_id",
+    "follower_id",
     "review_id",
     "customer_id",
     "message_id",
@@ -79,18 +80,28 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 8] = [
+const RIGHT: [(&str, Whose); 17] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
     ("ListReviews: official_account", Whose::Nobodys),
+    ("EraseFollowers: official_account", Whose::Nobodys),
     ("ListTalkRooms: phone_number", Whose::Nobodys),
     // A carrier speaks of all who follow anything with it, and of numbers that come from another.
     ("PushEvents: events.official_account", Whose::Anothers),
     ("PushEvents: events.msisdn", Whose::Anothers),
     // Companies name their customers as they like; nobody looks beyond.
+    ("EraseCustomer: customer_id", Whose::Anothers),
+    ("SearchCustomer: customer_id", Whose::Anothers),
     ("UploadValues: customers.customer_id", Whose::Anothers),
     ("EntrustCustomers: customers.customer_id", Whose::Anothers),
+    // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
+    ("EraseFollowers: people.phone_number", Whose::Anothers),
+    ("EraseFollowers: people.follower_id", Whose::Anothers),
+    ("EraseFollowers: people.customer_id", Whose::Anothers),
+    ("SearchFollower: person.phone_number", Whose::Anothers),
+    ("SearchFollower: person.follower_id", Whose::Anothers),
+    ("SearchFollower: person.customer_id", Whose::Anothers),
 ];
 
 /// A request with one id replaced.

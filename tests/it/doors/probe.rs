@@ -119,7 +119,10 @@ impl Probes {
 fn fault(answer: Result<(), Error>, field: &str, kind: Option<ErrorKind>) -> Option<String> {
     let Err(error) = answer else { return Some("it is taken".to_owned()) };
     let shown = error.to_string();
-    let what = if without_places(&error.field) != field {
+    let named = without_places(&error.field);
+    // Of an id it will do to name what it stands in.
+    let is_around = kind.is_none() && field.starts_with(&format!("{named}."));
+    let what = if named != field && !is_around {
         "another field is named"
     } else if kind.is_some_and(|kind| error.kind != kind) {
         "it is of another kind"

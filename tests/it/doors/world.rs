@@ -13,8 +13,9 @@ use musubi_proto::{
         EntrustMasterRequest, ImportCustomersRequest, customer_service_client::CustomerServiceClient,
     },
     information::v1::{
-        CreateDistributionRequest, ListReviewsRequest, Review, Template,
-        distribution_service_client::DistributionServiceClient, review_service_client::ReviewServiceClient,
+        CreateDistributionRequest, ListFollowersRequest, ListReviewsRequest, Review, Template,
+        distribution_service_client::DistributionServiceClient,
+        follower_service_client::FollowerServiceClient, review_service_client::ReviewServiceClient,
     },
     terminal::v1::{PlayStoriesRequest, terminal_service_client::TerminalServiceClient},
 };
@@ -114,6 +115,15 @@ async fn reviews(system: &System, company: &str) -> Vec<Review> {
     reviews.list_reviews(ListReviewsRequest::default()).await.unwrap().into_inner().reviews
 }
 
+/// What the gas company calls the follower of a number.
+async fn follower_id(system: &System, number: &str) -> String {
+    let mut followers = FollowerServiceClient::new(system.channel(GAS));
+    let request =
+        ListFollowersRequest { official_account: GAS.to_owned(), ..ListFollowersRequest::default() };
+    let page = followers.list_followers(request).await.unwrap().into_inner().followers;
+    page.into_iter().find(|follower| follower.phone_number == number).unwrap().follower_id
+}
+
 /// A draft, a review, a customer, a follower and a message of the gas company's.
 async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static str, String> {
     let mut distributions = DistributionServiceClient::new(system.channel(GAS));
@@ -133,6 +143,8 @@ async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static
         ("customer_id", "H000001".to_owned()),
         ("message_id", question.message_id.clone()),
         ("msisdn", question.msisdn.clone()),
+        ("phone_number", question.msisdn.clone()),
+        ("follower_id", follower_id(system, &question.msisdn).await),
         ("postback", suggestions[0].postback.clone()),
     ])
 }
