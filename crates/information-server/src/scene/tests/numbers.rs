@@ -59,7 +59,7 @@ fn a_recycled_number_loses_its_tie_and_whoever_has_it_is_asked_afresh() {
     );
     assert_eq!(stage.state(), State::Waiting);
     assert_eq!(stage.work.withdrawn, [stage.key.clone()]);
-    assert_eq!(stage.audits(), ["tied", "number recycled", "untied", "left"]);
+    assert_eq!(stage.audits(), ["consented", "tied", "number recycled", "untied", "left"]);
     assert!(!stage.hear(&about, Recycling::Recycled, 29 * DAY), "once");
 }
 
@@ -79,7 +79,7 @@ fn an_answer_that_says_nothing_suspends_and_the_one_that_it_is_the_same_resumes(
         assert!(!stage.hear(&about, Recycling::Same, 30 * DAY));
         let asked = stage.now + SignedDuration::from_secs(30 * DAY);
         assert_eq!(stage.holder(), Silence::of_days(30).proved(asked));
-        assert_eq!(stage.audits(), ["tied", "tie suspended", "tie resumed"]);
+        assert_eq!(stage.audits(), ["consented", "tied", "tie suspended", "tie resumed"]);
         let about = stage.to_ask();
         assert!(!stage.hear(&about, Recycling::Same, 57 * DAY));
         assert_eq!(stage.audits().len(), 3, "what goes on as it was is not told");
@@ -125,7 +125,7 @@ fn who_is_not_the_customer_says_so_once_and_gets_nothing_individual() {
     assert_eq!(record.former_customer.as_ref().map(CustomerId::as_str), Some("C1"));
     assert_eq!(stage.state(), State::Waiting);
     assert_eq!(stage.work.withdrawn, [stage.key.clone()], "what no carrier has is revoked");
-    assert_eq!(stage.audits(), ["tied", "not me", "untied", "left"]);
+    assert_eq!(stage.audits(), ["consented", "tied", "not me", "untied", "left"]);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_renewed_proof_makes_the_same_tie_last() {
     assert_eq!(after.tie.expire_time.duration_since(before.tie.expire_time).as_secs(), 166 * DAY);
     assert_eq!(after.tie.holder, Silence::of_days(30).proved(stage.now));
     assert_eq!((stage.state(), stage.record().former_customer.is_none()), (State::Confirmed, true));
-    assert_eq!(stage.audits(), ["tied", "tie renewed"]);
+    assert_eq!(stage.audits(), ["consented", "tied", "tie renewed"]);
 }
 
 #[test]
