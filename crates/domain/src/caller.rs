@@ -60,7 +60,7 @@ pub enum Role {
     Approver,
     /// Looks at everything, and changes nothing.
     Auditor,
-    /// Keeps the customer master.
+    /// Keeps the customer master, and sees to what people have a right to.
     Administrator,
 }
 

@@ -1,6 +1,6 @@
 //! Followers as companies look at them: the funnel, and pages of followers.
 //!
-//! Accounts come as arguments; who asks has made sure that they are the company's. Surprising: reading a page writes, because
+//! Of an account that is not the asking company's there is nobody. Surprising: reading a page writes, because
 //! every look at confirmed data stands in the audit (I15).
 
 use std::collections::BTreeMap;
