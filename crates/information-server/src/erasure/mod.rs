@@ -124,9 +124,7 @@ impl Eraser {
         info!(asked = due.len(), erased, "erased {erased} followers");
         Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
     }
-}
 
-impl Eraser {
     /// Asks carriers for what is individual and not on a phone yet. What a carrier doesn't give in time, or has given on, can't be helped.
     async fn ask_back(&self, due: &[Erasure]) -> Result<(), Error> {
         let mut theirs: BTreeMap<(CarrierId, OfficialAccountId), Vec<MessageId>> = BTreeMap::new();
