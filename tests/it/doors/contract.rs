@@ -3,14 +3,10 @@
 //! Surprising: some fields can't be wrong, and need no probe: a bool is one or the other, and an empty message says nothing but
 //! its name.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use musubi_proto::DESCRIPTORS;
-use prost::Message as _;
-use prost_types::{
-    DescriptorProto, FileDescriptorSet,
-    field_descriptor_proto::{Label, Type},
-};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
 /// Fields of which every value is right.
 const FREE: [&str; 1] = ["CreateDistribution: messages_per_second"];
@@ -22,26 +18,19 @@ pub(crate) struct Method {
     pub(crate) service: String,
     /// For example `SubmitActions`.
     pub(crate) name: String,
-    /// Its request's type, for example `.musubi.carrier.v1.SubmitActionsRequest`.
-    request: String,
-}
-
-fn descriptors() -> FileDescriptorSet {
-    FileDescriptorSet::decode(DESCRIPTORS).unwrap()
+    /// Its request.
+    pub(super) request: MessageDescriptor,
 }
 
 /// Every method of every service.
 pub(crate) fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
-    for file in descriptors().file {
-        for service in &file.service {
-            let full = format!("{}.{}", file.package(), service.name());
-            methods.extend(service.method.iter().map(|method| Method {
-                service: full.clone(),
-                name: method.name().to_owned(),
-                request: method.input_type().to_owned(),
-            }));
-        }
+    for service in DescriptorPool::decode(DESCRIPTORS).unwrap().services() {
+        methods.extend(service.methods().map(|method| Method {
+            service: service.full_name().to_owned(),
+            name: method.name().to_owned(),
+            request: method.input(),
+        }));
     }
     assert!(methods.len() > 25, "the descriptors hold {} methods", methods.len());
     methods
@@ -49,20 +38,15 @@ pub(crate) fn methods() -> Vec<Method> {
 
 /// Every field of every request that can be wrong, as `Method: path`; a `oneof` stands under its own name too.
 pub(super) fn fields() -> BTreeSet<String> {
-    let messages: HashMap<String, DescriptorProto> = descriptors()
-        .file
-        .into_iter()
-        .flat_map(|file| {
-            let package = file.package().to_owned();
-            file.message_type
-                .into_iter()
-                .map(move |message| (format!(".{package}.{}", message.name()), message))
-        })
-        .collect();
     let mut fields = BTreeSet::new();
     for method in methods() {
-        walk(&messages, &method.request, "", &mut |path| {
-            fields.insert(format!("{}: {path}", method.name));
+        walk(&method.request, "", &mut |path, field| {
+            let is_free = |field: &FieldDescriptor| {
+                !field.is_list() && (field.kind() == Kind::Bool || ours(field).is_some())
+            };
+            if !field.is_some_and(is_free) {
+                fields.insert(format!("{}: {path}", method.name));
+            }
         });
     }
     for free in FREE {
@@ -71,22 +55,28 @@ pub(super) fn fields() -> BTreeSet<String> {
     fields
 }
 
-fn walk(messages: &HashMap<String, DescriptorProto>, of: &str, under: &str, found: &mut dyn FnMut(&str)) {
-    let message = &messages[of];
-    for oneof in &message.oneof_decl {
+/// Tells every field of a message and of what stands in it, by its path, and every `oneof`, which is no field.
+pub(super) fn walk(
+    message: &MessageDescriptor,
+    under: &str,
+    found: &mut dyn FnMut(&str, Option<&FieldDescriptor>),
+) {
+    for oneof in message.oneofs() {
         // A suggestion without an action is a plain reply.
-        if of != ".musubi.type.v1.Suggestion" {
-            found(&format!("{under}{}", oneof.name()));
+        if message.full_name() != "musubi.type.v1.Suggestion" {
+            found(&format!("{under}{}", oneof.name()), None);
         }
     }
-    for field in &message.field {
+    for field in message.fields() {
         let path = format!("{under}{}", field.name());
-        let inner = field.type_name().starts_with(".musubi.") && field.r#type() == Type::Message;
-        if field.label() == Label::Repeated || !(inner || field.r#type() == Type::Bool) {
-            found(&path);
-        }
-        if inner {
-            walk(messages, field.type_name(), &format!("{path}."), found);
+        found(&path, Some(&field));
+        if let Some(inner) = ours(&field) {
+            walk(&inner, &format!("{path}."), found);
         }
     }
+}
+
+/// The message of our own that a field holds.
+fn ours(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    field.kind().as_message().filter(|inner| inner.package_name().starts_with("musubi.")).cloned()
 }

@@ -11,9 +11,9 @@ use musubi_domain::caller::{
     CallerKind::{Carrier, Company, Operator},
     MayCall,
 };
-use musubi_proto::{DESCRIPTORS, callers};
+use musubi_proto::callers;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 use uuid::Uuid;
 
 use super::{contract, probe::PERSONAL, world::World};
@@ -151,7 +151,7 @@ pub(super) fn all() -> BTreeSet<String> {
     let all: BTreeSet<_> = contract::methods()
         .into_iter()
         .flat_map(|method| {
-            let ids = of_message(&request_of(&method.name), "");
+            let ids = of_message(&method.request);
             ids.into_iter().map(move |path| format!("{}: {path}", method.name))
         })
         .collect();
@@ -166,7 +166,7 @@ pub(super) fn all() -> BTreeSet<String> {
 pub(super) fn replaced<R: Request>(method: &str, good: &R, world: &World) -> Vec<Replaced<R>> {
     let descriptor = request_of(method);
     let mut found = vec![];
-    for path in of_message(&descriptor, "") {
+    for path in of_message(&descriptor) {
         for whose in [Whose::Anothers, Whose::Nobodys, Whose::NoId] {
             let id = match whose {
                 Whose::Anothers if !is_called_by_tenants(method) => continue,
@@ -199,24 +199,17 @@ fn is_called_by_tenants(method: &str) -> bool {
 }
 
 fn request_of(method: &str) -> MessageDescriptor {
-    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let found = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    found.into_iter().find(|known| known.name() == method).unwrap().input()
+    contract::methods().into_iter().find(|known| known.name == method).unwrap().request
 }
 
-fn of_message(message: &MessageDescriptor, under: &str) -> Vec<String> {
+fn of_message(message: &MessageDescriptor) -> Vec<String> {
     let mut ids = vec![];
-    for field in message.fields() {
-        let path = format!("{under}{}", field.name());
-        let kind = field.kind();
-        if let Some(inner) = kind.as_message() {
-            if inner.package_name().starts_with("musubi.") {
-                ids.extend(of_message(inner, &format!("{path}.")));
-            }
-        } else if [Kind::String, Kind::Bytes].contains(&kind) && is_id(&path) {
-            ids.push(path);
+    contract::walk(message, "", &mut |path, field| {
+        let is_text = field.is_some_and(|field| [Kind::String, Kind::Bytes].contains(&field.kind()));
+        if is_text && is_id(path) {
+            ids.push(path.to_owned());
         }
-    }
+    });
     ids
 }
 
