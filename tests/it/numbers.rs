@@ -199,9 +199,16 @@ impl World {
             CustomerValues { values: vec![customer_id.clone()], customer_id }
         };
         let customers = stories.map(values).into();
-        let chunk = UploadValuesRequest { distribution_id: distribution_id.clone(), customers };
+        let chunk = UploadValuesRequest {
+            distribution_id: distribution_id.clone(),
+            customers,
+            operator: String::new(),
+        };
         distributions.upload_values(stream::iter([chunk])).await.unwrap();
-        distributions.start_distribution(StartDistributionRequest { distribution_id }).await.unwrap();
+        distributions
+            .start_distribution(StartDistributionRequest { distribution_id, operator: String::new() })
+            .await
+            .unwrap();
     }
 }
 

@@ -151,7 +151,11 @@ pub(crate) async fn distribute(system: &System, customers: &[&str]) {
     let chunk = UploadValuesRequest {
         distribution_id: distribution_id.clone(),
         customers: customers.iter().map(values).collect(),
+        operator: String::new(),
     };
     distributions.upload_values(stream::iter([chunk])).await.unwrap();
-    distributions.start_distribution(StartDistributionRequest { distribution_id }).await.unwrap();
+    distributions
+        .start_distribution(StartDistributionRequest { distribution_id, operator: String::new() })
+        .await
+        .unwrap();
 }

@@ -9,6 +9,7 @@ use musubi_domain::{Error, caller::Caller, vault::ReviewSeals};
 use musubi_proto::{
     company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
     information::v1::{
+        approval_service_server::ApprovalServiceServer,
         distribution_service_server::DistributionServiceServer,
         follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
     },
@@ -125,6 +126,9 @@ impl App {
             .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(
                 FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(
+                ApprovalServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));

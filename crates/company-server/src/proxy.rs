@@ -1,26 +1,30 @@
 //! The information-management server's contracts for this company's operators, passed on unchanged.
 //!
 //! Only an operator is let through, and goes on under the company's own certificate. Nothing is decided or kept here, and one thing is
-//! written: who of the company looks at a person or a review, or decides, which nobody can say of themselves.
+//! written: who of the company it is, which nobody can say of themselves.
 //! Surprising: a refusal of *that* certificate is turned into another error, because the operator's own was good.
 
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, id::OperatorName};
 use musubi_proto::information::v1::{
     ApproveReviewRequest, ApproveReviewResponse, CancelDistributionRequest, CancelDistributionResponse,
     CreateDistributionRequest, CreateDistributionResponse, EraseFollowersRequest, EraseFollowersResponse,
-    ExportFollowerRequest, ExportFollowerResponse, GetDistributionRequest, GetDistributionResponse,
-    GetFunnelRequest, GetFunnelResponse, GetReviewRequest, GetReviewResponse, ListDistributionsRequest,
-    ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
-    ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
-    PreviewDistributionResponse, RejectReviewRequest, RejectReviewResponse, ResumeDistributionRequest,
-    ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest,
-    StartDistributionResponse, UploadValuesRequest, UploadValuesResponse,
-    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
-    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
-    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
+    ExportFollowerRequest, ExportFollowerResponse, GetApprovalRequest, GetApprovalResponse,
+    GetDistributionRequest, GetDistributionResponse, GetFunnelRequest, GetFunnelResponse, GetReviewRequest,
+    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ListApprovalsRequest,
+    ListApprovalsResponse, ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest,
+    ListFollowersResponse, ListReviewsRequest, ListReviewsResponse, PauseDistributionRequest,
+    PauseDistributionResponse, PreviewDistributionRequest, PreviewDistributionResponse,
+    RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest, RejectReviewResponse,
+    ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest, ResumeDistributionResponse,
+    SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest, StartDistributionResponse,
+    UploadValuesRequest, UploadValuesResponse, approval_service_client::ApprovalServiceClient,
+    approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
+    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
+    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
+    review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -39,6 +43,7 @@ pub(crate) const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 pub(crate) struct Proxy {
     followers: FollowerServiceClient<PeerChannel>,
     reviews: ReviewServiceClient<PeerChannel>,
+    approvals: ApprovalServiceClient<PeerChannel>,
     distributions: DistributionServiceClient<PeerChannel>,
     uploads: DistributionServiceClient<PeerChannel>,
 }
@@ -55,6 +60,8 @@ impl Proxy {
             followers: FollowerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             reviews: ReviewServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            approvals: ApprovalServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
             distributions: distributions(channel.clone()),
             uploads: distributions(channel.with_deadline(UPLOAD_DEADLINE)),
         }
@@ -92,13 +99,19 @@ macro_rules! pass_on_by_name {
     ($client:expr, $method:ident, $request:ident) => {{
         let operator = auth::operator(&$request)?;
         let mut message = $request.into_inner();
-        if !message.operator.is_empty() {
-            let remedy = "leave it empty; this server writes the name in your certificate";
-            return Err(to_status(Error::invalid("operator", "a call does not say whose it is", remedy)));
-        }
-        message.operator = operator.to_string();
+        name(&mut message.operator, &operator).map_err(to_status)?;
         passed($client.clone().$method(message)).await
     }};
+}
+
+/// Writes whose a call is.
+fn name(field: &mut String, operator: &OperatorName) -> Result<(), Error> {
+    if !field.is_empty() {
+        let remedy = "leave it empty; this server writes the name in your certificate";
+        return Err(Error::invalid("operator", "a call does not say whose it is", remedy));
+    }
+    operator.as_str().clone_into(field);
+    Ok(())
 }
 
 async fn passed<T>(
@@ -121,7 +134,7 @@ impl FollowerService for Proxy {
         &self,
         request: Request<ListFollowersRequest>,
     ) -> Result<Response<ListFollowersResponse>, Status> {
-        pass_on!(self.followers, list_followers, request)
+        pass_on_by_name!(self.followers, list_followers, request)
     }
 
     async fn erase_followers(
@@ -143,6 +156,44 @@ impl FollowerService for Proxy {
         request: Request<ExportFollowerRequest>,
     ) -> Result<Response<ExportFollowerResponse>, Status> {
         pass_on_by_name!(self.followers, export_follower, request)
+    }
+
+    async fn release_list(
+        &self,
+        request: Request<ReleaseListRequest>,
+    ) -> Result<Response<ReleaseListResponse>, Status> {
+        pass_on_by_name!(self.followers, release_list, request)
+    }
+}
+
+#[tonic::async_trait]
+impl ApprovalService for Proxy {
+    async fn list_approvals(
+        &self,
+        request: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ListApprovalsResponse>, Status> {
+        pass_on!(self.approvals, list_approvals, request)
+    }
+
+    async fn get_approval(
+        &self,
+        request: Request<GetApprovalRequest>,
+    ) -> Result<Response<GetApprovalResponse>, Status> {
+        pass_on!(self.approvals, get_approval, request)
+    }
+
+    async fn grant_approval(
+        &self,
+        request: Request<GrantApprovalRequest>,
+    ) -> Result<Response<GrantApprovalResponse>, Status> {
+        pass_on_by_name!(self.approvals, grant_approval, request)
+    }
+
+    async fn reject_approval(
+        &self,
+        request: Request<RejectApprovalRequest>,
+    ) -> Result<Response<RejectApprovalResponse>, Status> {
+        pass_on_by_name!(self.approvals, reject_approval, request)
     }
 }
 
@@ -184,7 +235,11 @@ impl DistributionService for Proxy {
         request: Request<Streaming<UploadValuesRequest>>,
     ) -> Result<Response<UploadValuesResponse>, Status> {
         let mut client = self.uploads.clone();
-        let parts = request.into_inner().map_err(|status| from_status(&status));
+        let operator = auth::operator(&request)?;
+        let parts = request.into_inner().map_err(|status| from_status(&status)).and_then(move |mut part| {
+            let named = name(&mut part.operator, &operator).map(|()| part);
+            futures::future::ready(named)
+        });
         let (parts, failure) = guarded(parts);
         let call = async move { client.upload_values(parts).await.map_err(|status| upstream(&status)) };
         let stored = upload(failure, call).await.map_err(to_status)?;
@@ -195,42 +250,42 @@ impl DistributionService for Proxy {
         &self,
         request: Request<CreateDistributionRequest>,
     ) -> Result<Response<CreateDistributionResponse>, Status> {
-        pass_on!(self.distributions, create_distribution, request)
+        pass_on_by_name!(self.distributions, create_distribution, request)
     }
 
     async fn preview_distribution(
         &self,
         request: Request<PreviewDistributionRequest>,
     ) -> Result<Response<PreviewDistributionResponse>, Status> {
-        pass_on!(self.distributions, preview_distribution, request)
+        pass_on_by_name!(self.distributions, preview_distribution, request)
     }
 
     async fn start_distribution(
         &self,
         request: Request<StartDistributionRequest>,
     ) -> Result<Response<StartDistributionResponse>, Status> {
-        pass_on!(self.distributions, start_distribution, request)
+        pass_on_by_name!(self.distributions, start_distribution, request)
     }
 
     async fn pause_distribution(
         &self,
         request: Request<PauseDistributionRequest>,
     ) -> Result<Response<PauseDistributionResponse>, Status> {
-        pass_on!(self.distributions, pause_distribution, request)
+        pass_on_by_name!(self.distributions, pause_distribution, request)
     }
 
     async fn resume_distribution(
         &self,
         request: Request<ResumeDistributionRequest>,
     ) -> Result<Response<ResumeDistributionResponse>, Status> {
-        pass_on!(self.distributions, resume_distribution, request)
+        pass_on_by_name!(self.distributions, resume_distribution, request)
     }
 
     async fn cancel_distribution(
         &self,
         request: Request<CancelDistributionRequest>,
     ) -> Result<Response<CancelDistributionResponse>, Status> {
-        pass_on!(self.distributions, cancel_distribution, request)
+        pass_on_by_name!(self.distributions, cancel_distribution, request)
     }
 
     async fn get_distribution(

@@ -168,7 +168,9 @@ uuid_id!(DistributionId, "dst_", "distribution_id", "What a company asked to be 
 uuid_id!(MessageId, "msg_", "message_id", "One message to one follower, for ever the same.");
 uuid_id!(InquiryId, "inq_", "inquiry_id", "One question whether a person is a customer.");
 uuid_id!(ReviewId, "rev_", "review_id", "One inquiry that people decide.");
+uuid_id!(ApprovalId, "apv_", "approval_id", "What one person asked for and another has to approve.");
 timed!(DistributionId);
+timed!(ApprovalId);
 
 /// The key that turns numbers into [`FollowerId`]s; of a company's own.
 #[derive(Clone)]

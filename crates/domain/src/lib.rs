@@ -4,6 +4,7 @@
 //! nothing of ours. Surprising: the gate that guards every individual message, [`eligibility`], is one small function, on
 //! purpose, and everything that sends calls it.
 
+pub mod approval;
 pub mod audit;
 pub mod backoff;
 pub mod breaker;

@@ -103,18 +103,20 @@ pub enum Verdict {
     Quarantine,
 }
 
-/// Judges a whole snapshot by how many followers it loses of how many, and by how long ago a snapshot that lost no fewer
-/// was quarantined.
+/// Judges a whole snapshot by how many followers it loses of how many, and by what is known of those before it: how long ago one that lost no fewer was
+/// quarantined, and whether people have released it, seeing how many it lost. More than that and what a list may lose anyway they have not seen.
 #[must_use]
 pub fn judge(
     followers: u64,
     missing: u64,
     quarantined_before: Option<SignedDuration>,
+    released: Option<u64>,
     rules: &CollapseRules,
 ) -> Verdict {
     let limit = (followers.saturating_mul(rules.percent) / 100).max(rules.at_least);
     let confirmed = quarantined_before.is_some_and(|since| since >= rules.confirm_after);
-    if missing <= limit || confirmed { Verdict::Promote } else { Verdict::Quarantine }
+    let believed = missing <= limit.saturating_add(released.unwrap_or_default());
+    if believed || confirmed { Verdict::Promote } else { Verdict::Quarantine }
 }
 
 #[cfg(test)]
@@ -163,19 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn a_collapsing_list_is_quarantined_until_it_is_confirmed() {
+    fn a_collapsing_list_is_quarantined_until_it_is_confirmed_or_released() {
         let rules = CollapseRules::default();
         let hours = |hours| Some(SignedDuration::from_hours(hours));
-        for (followers, missing, before, verdict) in [
-            (1_000, 100, None, Verdict::Promote),
-            (1_000, 101, None, Verdict::Quarantine),
-            (10_000, 500, None, Verdict::Promote),
-            (10_000, 501, None, Verdict::Quarantine),
-            (10_000, 10_000, hours(0), Verdict::Quarantine),
-            (10_000, 10_000, hours(1), Verdict::Promote),
-            (0, 0, None, Verdict::Promote),
+        for (followers, missing, before, released, verdict) in [
+            (1_000, 100, None, None, Verdict::Promote),
+            (1_000, 101, None, None, Verdict::Quarantine),
+            (10_000, 500, None, None, Verdict::Promote),
+            (10_000, 501, None, None, Verdict::Quarantine),
+            (10_000, 10_000, hours(0), None, Verdict::Quarantine),
+            (10_000, 10_000, hours(1), None, Verdict::Promote),
+            (10_000, 3_500, hours(0), Some(3_000), Verdict::Promote),
+            (10_000, 3_501, hours(0), Some(3_000), Verdict::Quarantine),
+            (0, 0, None, None, Verdict::Promote),
         ] {
-            assert_eq!(judge(followers, missing, before, &rules), verdict, "{missing} of {followers}");
+            let judged = judge(followers, missing, before, released, &rules);
+            assert_eq!(judged, verdict, "{missing} of {followers}");
         }
     }
 }

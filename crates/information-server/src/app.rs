@@ -13,9 +13,9 @@ use musubi_domain::{
     postback::TokenKey,
 };
 use musubi_proto::information::v1::{
-    carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
-    distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
-    review_service_server::ReviewServiceServer,
+    approval_service_server::ApprovalServiceServer, carrier_event_service_server::CarrierEventServiceServer,
+    custody_service_server::CustodyServiceServer, distribution_service_server::DistributionServiceServer,
+    follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -49,6 +49,7 @@ use crate::{
         events::Events,
         lists::{AT_ONCE, Lists},
     },
+    approvals::{ApprovalsService, Sweeper},
     audit::Sealer,
     config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
@@ -297,6 +298,8 @@ impl App {
         shutdown.spawn("erase", self.eraser.run(shutdown.clone()));
         let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock));
         shutdown.spawn("purge", purger.run(shutdown.clone()));
+        let sweeper = Sweeper::new(Arc::clone(&store), Arc::clone(&clock));
+        shutdown.spawn("approvals", sweeper.run(shutdown.clone()));
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
         shutdown.spawn("keys", keep_keys(Arc::clone(&store), shutdown.token()));
 
@@ -328,8 +331,8 @@ impl App {
             };
         }
         let parts = || (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
-        let (for_distributions, for_custody, for_followers, for_reviews) =
-            (parts(), parts(), parts(), parts());
+        let (for_distributions, for_custody, for_followers, for_reviews, for_approvals) =
+            (parts(), parts(), parts(), parts(), parts());
         let distributions = Distributions::new(
             for_distributions.0,
             for_distributions.1,
@@ -338,11 +341,13 @@ impl App {
         );
         let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone());
         let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
+        let approvals = ApprovalsService::new(for_approvals.0, for_approvals.1, for_approvals.2);
         let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2, keyring);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
             .add_service(limited!(FollowerServiceServer, followers))
+            .add_service(limited!(ApprovalServiceServer, approvals))
             .add_service(limited!(ReviewServiceServer, reviews));
         let health = self.bound.health();
         shutdown.spawn("grpc", self.bound.serve(routes, self.identity, auth, shutdown.clone()));

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use musubi_domain::{
     Error, ErrorKind,
+    approval::SecondPerson,
     dialogue::Rules,
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
@@ -48,6 +49,8 @@ pub struct Company {
     pub limits: Limits,
     /// At most so many messages a second; 0: any number.
     pub messages_per_second: u32,
+    /// What its people do only two together.
+    pub second_person: SecondPerson,
 }
 
 /// An official account.

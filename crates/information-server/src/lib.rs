@@ -8,6 +8,7 @@
 
 pub mod acquisition;
 pub mod app;
+pub mod approvals;
 pub mod audit;
 pub mod config;
 pub mod confirmation;

@@ -13,8 +13,10 @@ use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
+    approval::SecondPerson,
     caller::Caller,
     dialogue::{Dialogue, Rules, Stage, State},
+    distribution::Command,
     eligibility::Tie,
     guess::Limits,
     id::{CarrierId, DialogueId, FollowerId, MessageId, OfficialAccountId, TieId},
@@ -30,6 +32,7 @@ use musubi_storage::{
     ephemeral::memory::MemoryEphemeral,
     information::{
         FollowerKey, InformationStore,
+        distribution::Order,
         flow::{FlowStore as _, FollowerRecord, Matched, Scope, TieRecord, Work},
     },
     sqlite::information::SqliteInformation,
@@ -43,8 +46,8 @@ use crate::{
     signal::Signals,
 };
 
-/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked, and has two persons
-/// approve a review.
+/// Two companies, each with an account of its own name: `bank` entrusts its customers, `power` is asked, and wants two persons for
+/// a review and for whatever may need two.
 pub(crate) struct World {
     store: SqliteInformation,
     pub(crate) clock: Arc<ManualClock>,
@@ -79,6 +82,10 @@ impl World {
             methods: vec![IdentityMethod::Jpki],
             limits: Limits::default(),
             messages_per_second: of_company,
+            second_person: match id {
+                "power" => SecondPerson { distribution_above: 2, ..SecondPerson::default() },
+                _ => alone(),
+            },
         };
         let account = |id: &str| Account {
             id: id.parse().unwrap(),
@@ -208,6 +215,17 @@ impl CarrierGateway for Carrier {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, Error> {
         Ok(self.keys.clone())
     }
+}
+
+/// One person is enough for everything.
+pub(crate) fn alone() -> SecondPerson {
+    SecondPerson { acts: Vec::new(), distribution_above: u64::MAX, ..SecondPerson::default() }
+}
+
+/// The order that starts a distribution.
+pub(crate) fn started() -> Order {
+    let operator = "sato".parse().unwrap();
+    Order { command: Command::Start, operator, alone_up_to: u64::MAX }
 }
 
 /// Signals within one process, without a clock that anybody needs.

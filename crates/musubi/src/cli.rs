@@ -43,6 +43,10 @@ enum Command {
     Followers(operator::Followers),
     /// Operators: decide the matches that could not be decided.
     Reviews(operator::Reviews),
+    /// Operators: see what waits for a second person, and approve or reject it.
+    Approvals(operator::Approvals),
+    /// Operators: see subscriber lists, and release one that is quarantined.
+    Lists(operator::Lists),
     /// Operators: make, start and watch distributions.
     Distributions(operator::Distributions),
 }
@@ -64,6 +68,8 @@ impl Program {
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Reviews(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Approvals(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Lists(args) => operator::run(async |out| args.run(out).await).await,
             Command::Distributions(args) => operator::run(async |out| args.run(out).await).await,
         }
     }

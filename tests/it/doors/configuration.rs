@@ -85,7 +85,7 @@ const COMPANY: [Wrong; 29] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 66] = [
+const INFORMATION: [Wrong; 69] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -125,6 +125,9 @@ const INFORMATION: [Wrong; 66] = [
     ("COMPANY__0__PERSON_LIMIT", GUESSES),
     ("COMPANY__0__COMPANY_LIMIT", &["", "漏", "-1", "0", "99999999999999999999"]),
     ("COMPANY__0__MESSAGES_PER_SECOND", COUNT),
+    ("COMPANY__0__SECOND_PERSON", WORD),
+    ("COMPANY__0__SECOND_PERSON_ABOVE", &["", "漏", "-1", "1000000001"]),
+    ("COMPANY__0__APPROVAL_DAYS", &["", "漏", "-1", "0", "91"]),
     ("OFFICIAL_ACCOUNT__0__ID", &["", "漏", "hinata-gas"]),
     ("OFFICIAL_ACCOUNT__0__COMPANY", &["", "漏", "nobody"]),
     ("OFFICIAL_ACCOUNT__0__DISPLAY_NAME", &[""]),

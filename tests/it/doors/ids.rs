@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::{contract, probe::PERSONAL, world::World};
 
 /// What names something that is there.
-const IDS: [&str; 11] = [
+const IDS: [&str; 12] = [
+    "approval_id",
     "official_account",
     "distribution_id",
     "follower_id",

@@ -24,11 +24,15 @@ use prost_types::Timestamp;
 use uuid::Uuid;
 
 use super::{
+    approvals,
     ids::Chunks,
     probe::{NUMBER, PERSONAL, Probes, Wrong, items, long, whole},
     reviews, rights,
     world::{BANK, FOLLOWERS, GAS, KUMO, World},
 };
+
+/// Whose a call is at each door: a company writes it, an operator does not.
+const NAMES: [&str; 2] = ["sato", ""];
 
 pub(super) async fn probe(world: &World, probes: &mut Probes) {
     events(world, probes).await;
@@ -37,9 +41,10 @@ pub(super) async fn probe(world: &World, probes: &mut Probes) {
     // A company's server passes these on unchanged, so that both doors answer alike.
     let doors = [world.system.channel_of(BANK, "information"), world.system.channel(BANK)];
     for (door, channel) in doors.into_iter().enumerate() {
-        followers(world, probes, channel.clone()).await;
+        followers(world, probes, channel.clone(), door).await;
         rights::probe(world, probes, channel.clone(), door).await;
         reviews::probe(world, probes, channel.clone(), door).await;
+        approvals::probe(world, probes, channel.clone(), door).await;
         drafts(world, probes, channel.clone(), door).await;
     }
 }
@@ -199,7 +204,7 @@ async fn custody(world: &World, probes: &mut Probes) {
     probes.ask(world, "EntrustCustomers", &good, call, &table).await;
 }
 
-async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel) {
+async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
     let client = FollowerServiceClient::new(channel);
     let call = async |request| whole(client.clone().get_funnel(request).await);
     let table: [Wrong<GetFunnelRequest>; 3] = [
@@ -210,8 +215,13 @@ async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel) {
     probes.ask(world, "GetFunnel", &GetFunnelRequest::default(), call, &table).await;
 
     let call = async |request| whole(client.clone().list_followers(request).await);
-    let good = ListFollowersRequest { official_account: BANK.to_owned(), ..ListFollowersRequest::default() };
-    let table: [Wrong<ListFollowersRequest>; 9] = [
+    let good = ListFollowersRequest {
+        official_account: BANK.to_owned(),
+        operator: NAMES[door].to_owned(),
+        ..ListFollowersRequest::default()
+    };
+    let table: [Wrong<ListFollowersRequest>; 10] = [
+        ("operator", InvalidArgument, |it| it.operator = long(4)),
         ("official_account", NotFound, |it| it.official_account.clear()),
         ("official_account", NotFound, |it| it.official_account = "nobody".to_owned()),
         ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
@@ -228,7 +238,11 @@ async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel) {
 /// A draft of the bank, from its making to its end; it would start long after the test.
 async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
     let client = DistributionServiceClient::new(channel);
-    let good = draft(Uuid::from_u128(100 + door as u128));
+    let operator = NAMES[door].to_owned();
+    let good = CreateDistributionRequest {
+        operator: operator.clone(),
+        ..draft(Uuid::from_u128(100 + door as u128))
+    };
     let call = async |request| whole(client.clone().create_distribution(request).await);
     probes.ask(world, "CreateDistribution", &good, call, &DRAFTS).await;
     let created = client.clone().create_distribution(good).await.unwrap().into_inner();
@@ -236,31 +250,43 @@ async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: 
 
     let customers =
         vec![CustomerValues { customer_id: "A000001".to_owned(), values: vec!["1234".to_owned()] }];
-    let good = Chunks(vec![UploadValuesRequest { distribution_id: distribution_id.clone(), customers }]);
+    let chunk = UploadValuesRequest {
+        distribution_id: distribution_id.clone(),
+        customers,
+        operator: operator.clone(),
+    };
+    let good = Chunks(vec![chunk]);
     let call = async |chunks: Chunks<UploadValuesRequest>| {
         whole(client.clone().upload_values(stream::iter(chunks.0)).await)
     };
     probes.ask(world, "UploadValues", &good, call, &VALUES).await;
 
     macro_rules! command {
-        ($method:literal, $call:ident, $request:ident) => {{
-            let good = $request { distribution_id: distribution_id.clone() };
+        ($method:literal, $call:ident, $request:ident $(, $operator:ident)?) => {{
+            let good = $request {
+                distribution_id: distribution_id.clone(),
+                $($operator: operator.clone(),)?
+            };
             let call = async |request| whole(client.clone().$call(request).await);
-            let table: [Wrong<$request>; 4] = [
+            let table: &[Wrong<$request>] = &[
+                $(
+                    (stringify!($operator), InvalidArgument, |it| it.$operator = long(4)),
+                    (stringify!($operator), InvalidArgument, |it| it.$operator = "Sato ".repeat(20)),
+                )?
                 ("distribution_id", NotFound, |it| it.distribution_id = unknown_draft()),
                 ("distribution_id", NotFound, |it| it.distribution_id.clear()),
                 ("distribution_id", NotFound, |it| it.distribution_id = NUMBER.to_owned()),
                 ("distribution_id", NotFound, |it| it.distribution_id = long(9_000)),
             ];
-            probes.ask(world, $method, &good, call, &table).await;
+            probes.ask(world, $method, &good, call, table).await;
         }};
     }
-    command!("PreviewDistribution", preview_distribution, PreviewDistributionRequest);
-    command!("StartDistribution", start_distribution, StartDistributionRequest);
-    command!("PauseDistribution", pause_distribution, PauseDistributionRequest);
-    command!("ResumeDistribution", resume_distribution, ResumeDistributionRequest);
+    command!("PreviewDistribution", preview_distribution, PreviewDistributionRequest, operator);
+    command!("StartDistribution", start_distribution, StartDistributionRequest, operator);
+    command!("PauseDistribution", pause_distribution, PauseDistributionRequest, operator);
+    command!("ResumeDistribution", resume_distribution, ResumeDistributionRequest, operator);
     command!("GetDistribution", get_distribution, GetDistributionRequest);
-    command!("CancelDistribution", cancel_distribution, CancelDistributionRequest);
+    command!("CancelDistribution", cancel_distribution, CancelDistributionRequest, operator);
 
     let call = async |request| whole(client.clone().list_distributions(request).await);
     let table: [Wrong<ListDistributionsRequest>; 3] = [
@@ -300,6 +326,7 @@ fn draft(request_id: Uuid) -> CreateDistributionRequest {
         start_time: Some(Timestamp { seconds: 4_000_000_000, nanos: 0 }),
         expire_time: Some(Timestamp { seconds: 4_000_100_000, nanos: 0 }),
         messages_per_second: 1,
+        operator: String::new(),
     }
 }
 
@@ -326,7 +353,8 @@ fn dial(template: &mut Template, number: &str) {
     template.suggestions[1].action = Some(suggestion::Action::Dial(dial));
 }
 
-const DRAFTS: [Wrong<CreateDistributionRequest>; 47] = [
+const DRAFTS: [Wrong<CreateDistributionRequest>; 48] = [
+    ("operator", InvalidArgument, |it| fresh(it).operator = long(4)),
     ("request_id", InvalidArgument, |it| it.request_id.clear()),
     ("request_id", InvalidArgument, |it| it.request_id = NUMBER.to_owned()),
     ("request_id", AlreadyExists, |it| it.name = "別".to_owned()),
@@ -409,7 +437,8 @@ const DRAFTS: [Wrong<CreateDistributionRequest>; 47] = [
     ("individual.text", InvalidArgument, |it| individual(it).text = long(3_073)),
 ];
 
-const VALUES: [Wrong<Chunks<UploadValuesRequest>>; 15] = [
+const VALUES: [Wrong<Chunks<UploadValuesRequest>>; 16] = [
+    ("operator", InvalidArgument, |it| it.0[0].operator = long(4)),
     ("distribution_id", InvalidArgument, |it| it.0.clear()),
     ("distribution_id", NotFound, |it| it.0[0].distribution_id.clear()),
     ("distribution_id", NotFound, |it| it.0[0].distribution_id = NUMBER.to_owned()),

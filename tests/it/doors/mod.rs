@@ -6,6 +6,7 @@
 //! what is none. Surprising: "nothing" is meant to the byte. Before and after each call
 //! the files of all databases are compared; that works only while the nodes have nothing of their own to do.
 
+mod approvals;
 mod carrier;
 mod company;
 mod configuration;

@@ -22,6 +22,8 @@ use musubi_proto::{
 use musubi_terminal_simulator::story::{Expected, Story};
 use musubi_tests::processes::{CARRIERS, System};
 
+use super::approvals::asked;
+
 /// The company that is asked, and the one whose master is entrusted; their official accounts have the same names.
 pub(super) const BANK: &str = "aoba-bank";
 pub(super) const GAS: &str = "hinata-gas";
@@ -41,7 +43,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
-        let system = System::start_quiet().await;
+        let system = System::start_as(|layout| layout.quiet().in_pairs(1_000_000_000)).await;
         for company in [BANK, GAS] {
             import(&system, company).await;
         }
@@ -124,7 +126,7 @@ async fn follower_id(system: &System, number: &str) -> String {
     page.into_iter().find(|follower| follower.phone_number == number).unwrap().follower_id
 }
 
-/// A draft, a review, a customer, a follower and a message of the gas company's.
+/// A draft, a review, something that waits for a second person, a customer, a follower and a message of the gas company's.
 async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static str, String> {
     let mut distributions = DistributionServiceClient::new(system.channel(GAS));
     let draft = CreateDistributionRequest {
@@ -136,10 +138,13 @@ async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static
     };
     let draft = distributions.create_distribution(draft).await.unwrap().into_inner().distribution.unwrap();
     let suggestions = &question.content.as_ref().unwrap().suggestions;
+    let number = "+818099990000".to_owned();
+    let approval_id = asked(system.channel_of(GAS, "information"), GAS, number, "sato").await;
     HashMap::from([
         ("official_account", GAS.to_owned()),
         ("distribution_id", draft.distribution_id),
         ("review_id", reviews(system, GAS).await.swap_remove(0).review_id),
+        ("approval_id", approval_id),
         ("customer_id", "H000001".to_owned()),
         ("message_id", question.message_id.clone()),
         ("msisdn", question.msisdn.clone()),

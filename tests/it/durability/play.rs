@@ -259,7 +259,8 @@ impl Play {
 
     /// Starts a draft.
     pub(super) async fn start(&self, (company, distribution_id): Distributed) -> Distributed {
-        let request = StartDistributionRequest { distribution_id: distribution_id.clone() };
+        let request =
+            StartDistributionRequest { distribution_id: distribution_id.clone(), operator: String::new() };
         ask!(self.companies[company].distributions, start_distribution, request.clone());
         (company, distribution_id)
     }
@@ -289,7 +290,11 @@ impl Play {
         for rows in master.rows.chunks(size) {
             let values = |id: &String| CustomerValues { customer_id: id.clone(), values: vec![id.clone()] };
             let customers = rows.iter().map(|row| values(&row.customer_id)).collect();
-            let chunk = UploadValuesRequest { distribution_id: distribution_id.clone(), customers };
+            let chunk = UploadValuesRequest {
+                distribution_id: distribution_id.clone(),
+                customers,
+                operator: String::new(),
+            };
             ask!(company.distributions, upload_values, stream::iter([chunk.clone()]));
             sleep(pause).await;
         }

@@ -57,6 +57,8 @@ pub(super) const NAMES: [&str; 6] =
     [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
 /// To a database, at most, for each node.
 const CONNECTIONS: u32 = 20;
+/// One person is enough for everything: most tests have one.
+const ALONE: &str = "second_person = []\nsecond_person_above = 1000000000\n";
 /// Whoever operates a node.
 pub const OPERATOR: &str = "sato";
 /// Another person of a company.
@@ -88,6 +90,8 @@ pub struct Layout {
     replicated: bool,
     /// How much every node says, when it is not what is usual.
     says: &'static str,
+    /// What a company's people do only two together.
+    second_person: String,
 }
 
 impl Layout {
@@ -104,6 +108,7 @@ impl Layout {
             over_carrier: 0,
             replicated: false,
             says: "",
+            second_person: ALONE.to_owned(),
         }
     }
 
@@ -143,6 +148,13 @@ impl Layout {
     #[must_use]
     pub fn talkative(self) -> Self {
         Self { says: "telemetry.filter = 'trace'\n", ..self }
+    }
+
+    /// The same, with companies whose people do nothing alone that may need two, and start no distribution to more followers than so many
+    /// that they have prepared.
+    #[must_use]
+    pub fn in_pairs(self, distribution_above: u64) -> Self {
+        Self { second_person: format!("second_person_above = {distribution_above}\n"), ..self }
     }
 
     /// The same, with so many messages a second over each carrier.
@@ -321,10 +333,11 @@ impl Layout {
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
-                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\n{}\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),
+                self.second_person,
                 matching == "custody",
                 self.of_account,
             ));

@@ -10,6 +10,7 @@ use musubi_proto::{
     callers::INFORMATION,
     convert::content::timestamp,
     information::v1::{
+        approval_service_server::{ApprovalService, ApprovalServiceServer},
         custody_service_server::{CustodyService, CustodyServiceServer},
         distribution_service_server::{DistributionService, DistributionServiceServer},
         follower_service_server::{FollowerService, FollowerServiceServer},
@@ -63,6 +64,7 @@ impl Peer {
         routes
             .add_service(CustodyServiceServer::new(service.clone()))
             .add_service(FollowerServiceServer::new(service.clone()))
+            .add_service(ApprovalServiceServer::new(service.clone()))
             .add_service(ReviewServiceServer::new(service.clone()))
             .add_service(DistributionServiceServer::new(service));
         let auth = Authenticator::new(INFORMATION, ["company/tf-bank".parse().unwrap()]);
@@ -187,6 +189,49 @@ impl FollowerService for Service {
         self.called(&format!("export {}", request.get_ref().operator), &request)?;
         Ok(Response::new(ExportFollowerResponse::default()))
     }
+
+    async fn release_list(
+        &self,
+        request: Request<ReleaseListRequest>,
+    ) -> Result<Response<ReleaseListResponse>, Status> {
+        self.called(&format!("release {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(ReleaseListResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl ApprovalService for Service {
+    async fn list_approvals(
+        &self,
+        request: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ListApprovalsResponse>, Status> {
+        self.called("approvals", &request)?;
+        Ok(Response::new(ListApprovalsResponse::default()))
+    }
+
+    async fn get_approval(
+        &self,
+        request: Request<GetApprovalRequest>,
+    ) -> Result<Response<GetApprovalResponse>, Status> {
+        self.called("approval", &request)?;
+        Ok(Response::new(GetApprovalResponse::default()))
+    }
+
+    async fn grant_approval(
+        &self,
+        request: Request<GrantApprovalRequest>,
+    ) -> Result<Response<GrantApprovalResponse>, Status> {
+        self.called(&format!("grant {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(GrantApprovalResponse::default()))
+    }
+
+    async fn reject_approval(
+        &self,
+        request: Request<RejectApprovalRequest>,
+    ) -> Result<Response<RejectApprovalResponse>, Status> {
+        self.called(&format!("refuse {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(RejectApprovalResponse::default()))
+    }
 }
 
 #[tonic::async_trait]
@@ -225,7 +270,7 @@ impl ReviewService for Service {
 }
 
 macro_rules! answers {
-    ($($method:ident: $request:ident => $response:ident,)+) => {
+    ($($method:ident: $request:ident $(by $operator:ident)? => $response:ident,)+) => {
         #[tonic::async_trait]
         impl DistributionService for Service {
             async fn upload_values(
@@ -235,6 +280,7 @@ macro_rules! answers {
                 self.called("upload_values", &request)?;
                 let mut chunks = request.into_inner();
                 while let Some(chunk) = chunks.message().await? {
+                    self.0.lock().unwrap().calls.push(format!("values {}", chunk.operator));
                     self.0.lock().unwrap().values.extend(chunk.customers);
                 }
                 let values = self.0.lock().unwrap().values.len() as u64;
@@ -243,7 +289,8 @@ macro_rules! answers {
 
             $(
                 async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
-                    self.called(stringify!($method), &request)?;
+                    let by = [stringify!($method), $(&request.get_ref().$operator)?].join(" ");
+                    self.called(&by, &request)?;
                     Ok(Response::new($response::default()))
                 }
             )+
@@ -252,12 +299,12 @@ macro_rules! answers {
 }
 
 answers! {
-    create_distribution: CreateDistributionRequest => CreateDistributionResponse,
-    preview_distribution: PreviewDistributionRequest => PreviewDistributionResponse,
-    start_distribution: StartDistributionRequest => StartDistributionResponse,
-    pause_distribution: PauseDistributionRequest => PauseDistributionResponse,
-    resume_distribution: ResumeDistributionRequest => ResumeDistributionResponse,
-    cancel_distribution: CancelDistributionRequest => CancelDistributionResponse,
+    create_distribution: CreateDistributionRequest by operator => CreateDistributionResponse,
+    preview_distribution: PreviewDistributionRequest by operator => PreviewDistributionResponse,
+    start_distribution: StartDistributionRequest by operator => StartDistributionResponse,
+    pause_distribution: PauseDistributionRequest by operator => PauseDistributionResponse,
+    resume_distribution: ResumeDistributionRequest by operator => ResumeDistributionResponse,
+    cancel_distribution: CancelDistributionRequest by operator => CancelDistributionResponse,
     get_distribution: GetDistributionRequest => GetDistributionResponse,
     list_distributions: ListDistributionsRequest => ListDistributionsResponse,
 }

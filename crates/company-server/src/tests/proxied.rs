@@ -1,11 +1,13 @@
 //! The information-management server's contracts, through the company server.
 
 use musubi_proto::information::v1::{
-    ApproveReviewRequest, CustomerValues, EraseFollowersRequest, ExportFollowerRequest,
-    GetDistributionRequest, GetFunnelRequest, GetReviewRequest, ListFollowersRequest, ListReviewsRequest,
-    RejectReviewRequest, SearchFollowerRequest, UploadValuesRequest,
-    distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
-    review_service_client::ReviewServiceClient,
+    ApproveReviewRequest, CancelDistributionRequest, CreateDistributionRequest, CustomerValues,
+    EraseFollowersRequest, ExportFollowerRequest, GetDistributionRequest, GetFunnelRequest, GetReviewRequest,
+    GrantApprovalRequest, ListFollowersRequest, ListReviewsRequest, PauseDistributionRequest,
+    PreviewDistributionRequest, RejectApprovalRequest, RejectReviewRequest, ReleaseListRequest,
+    ResumeDistributionRequest, SearchFollowerRequest, StartDistributionRequest, UploadValuesRequest,
+    approval_service_client::ApprovalServiceClient, distribution_service_client::DistributionServiceClient,
+    follower_service_client::FollowerServiceClient, review_service_client::ReviewServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
 use tonic::Code;
@@ -84,10 +86,50 @@ async fn uploads_go_through() {
         customers: (from..from + 1000)
             .map(|number| CustomerValues { customer_id: format!("C{number}"), values: vec!["1".to_owned()] })
             .collect(),
+        operator: String::new(),
     };
     let chunks = futures::stream::iter([chunk(0), chunk(1000), chunk(2000)]);
     assert_eq!(distributions.upload_values(chunks).await.unwrap().into_inner().values, 3000);
     assert_eq!(company.peer.told.lock().unwrap().values[2999].customer_id, "C2999");
+    let calls = company.peer.told.lock().unwrap().calls.clone();
+    assert_eq!(calls[1..], ["values sato"; 3], "every chunk says whose it is");
+    let claimed = UploadValuesRequest { operator: "kato".to_owned(), ..chunk(0) };
+    let upload = futures::stream::iter([chunk(0), claimed]);
+    let status = distributions.upload_values(upload).await.err().unwrap();
+    assert_eq!((status.code(), from_status(&status).field.as_str()), (Code::InvalidArgument, "operator"));
+}
+
+#[tokio::test]
+async fn who_commands_approves_and_releases_is_said_by_the_certificate() {
+    let company = Company::start("").await;
+    let distributions = DistributionServiceClient::new(company.channel(OPERATOR));
+    let approvals = ApprovalServiceClient::new(company.channel(OPERATOR));
+    let followers = FollowerServiceClient::new(company.channel(OPERATOR));
+    let mut expected = Vec::new();
+    macro_rules! by_name {
+        ($($client:ident.$call:ident($request:ident) $word:literal,)+) => {
+            $(
+                $client.clone().$call($request::default()).await.unwrap();
+                expected.push(concat!($word, " sato tf-bank"));
+                let claimed = $request { operator: "kato".to_owned(), ..$request::default() };
+                let status = $client.clone().$call(claimed).await.err().unwrap();
+                let found = (status.code(), from_status(&status).field);
+                assert_eq!(found, (Code::InvalidArgument, "operator".to_owned()));
+            )+
+        };
+    }
+    by_name!(
+        distributions.create_distribution(CreateDistributionRequest) "create_distribution",
+        distributions.preview_distribution(PreviewDistributionRequest) "preview_distribution",
+        distributions.start_distribution(StartDistributionRequest) "start_distribution",
+        distributions.pause_distribution(PauseDistributionRequest) "pause_distribution",
+        distributions.resume_distribution(ResumeDistributionRequest) "resume_distribution",
+        distributions.cancel_distribution(CancelDistributionRequest) "cancel_distribution",
+        approvals.grant_approval(GrantApprovalRequest) "grant",
+        approvals.reject_approval(RejectApprovalRequest) "refuse",
+        followers.release_list(ReleaseListRequest) "release",
+    );
+    assert_eq!(company.peer.told.lock().unwrap().calls, expected);
 }
 
 #[tokio::test]

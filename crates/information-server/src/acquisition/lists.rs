@@ -23,7 +23,7 @@ use musubi_storage::{
     StoreError,
     information::{
         FollowerKey, InformationStore,
-        flow::{Origin, Scope, Work},
+        flow::{Audit, Origin, Scope, Work},
         list::{DueLists, ListKey, ListLease, ListOutcome},
     },
 };
@@ -225,7 +225,7 @@ impl Acquisition<'_> {
         let (outcome, fetched) = match verdict {
             Verdict::Quarantine => {
                 warn!(%account, %carrier, missing, suspended, "the list collapsed and is quarantined");
-                (ListOutcome::Quarantined, Fetched::Quarantined)
+                (ListOutcome::Quarantined { followers, missing }, Fetched::Quarantined)
             }
             Verdict::Promote => {
                 if added + gone > 0 {
@@ -242,7 +242,7 @@ impl Acquisition<'_> {
     fn judge(&self, followers: u64, missing: u64) -> Verdict {
         let now = self.lists.clock.now();
         let quarantined_before = self.lease.quarantine_time.map(|since| now.duration_since(since));
-        judge(followers, missing, quarantined_before, &self.lists.collapse)
+        judge(followers, missing, quarantined_before, self.lease.released, &self.lists.collapse)
     }
 
     async fn fetch_part(&self, part: Part) -> Result<(Snapshot, Difference), Error> {
@@ -303,13 +303,14 @@ impl Acquisition<'_> {
         let arrive = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
             scene.arrive(work, key, number, &list.carrier, as_of, Origin::List);
         };
-        let added = self.apply(difference.new_ones(snapshot), arrive).await?;
+        let added = self.apply("list_added", difference.new_ones(snapshot), arrive).await?;
         let leave = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
                 scene.leave(work, key, number, &list.carrier, as_of);
             }
         };
-        self.apply(difference.missing.iter().map(|follower| (*follower, ())), leave).await?;
+        let missing = difference.missing.iter().map(|follower| (*follower, ()));
+        self.apply("list_removed", missing, leave).await?;
         let mut after = None;
         loop {
             let suspended = self.lists.store.suspended(&list.account, after, PAGE).await?;
@@ -318,7 +319,7 @@ impl Acquisition<'_> {
             let there = suspended.iter().filter(|follower| snapshot.has(**follower));
             let resume =
                 |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
-            self.apply(there.map(|follower| (*follower, ())), resume).await?;
+            self.apply("list_resumed", there.map(|follower| (*follower, ())), resume).await?;
         }
     }
 
@@ -330,12 +331,14 @@ impl Acquisition<'_> {
                 scene.suspend(work, key, true);
             }
         };
-        self.apply(difference.missing.iter().map(|follower| (*follower, ())), suspend).await
+        let missing = difference.missing.iter().map(|follower| (*follower, ()));
+        self.apply("list_suspended", missing, suspend).await
     }
 
-    /// Does something to followers, in batches. Gives how many they were.
+    /// Does something to followers, in batches, each with a line of the audit that says what and to how many. Gives how many they were.
     async fn apply<T: Copy + Send + Sync>(
         &self,
+        action: &'static str,
         followers: impl Iterator<Item = (FollowerId, T)> + Send,
         edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync,
     ) -> Result<u64, Error> {
@@ -352,7 +355,12 @@ impl Acquisition<'_> {
             let scene = Scene { account, company, now };
             let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
             let scope = Scope { erased: followers.clone(), followers, ..Scope::default() };
-            let mut each = |work: &mut Work| batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
+            let detail = format!("{} at {}, {} followers", account.id, self.lease.list.carrier, batch.len());
+            let line = Audit { company: Some(company.id.clone()), key: None, action, detail };
+            let mut each = |work: &mut Work| {
+                batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
+                work.audits.push(line.clone());
+            };
             lists.store.work("promote_list", &scope, now, &mut each).await?;
             lists.signals.dialogues.raise();
             // Here, where all batches go on: one that nobody polls may hold the only connection that writes.

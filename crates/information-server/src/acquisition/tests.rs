@@ -18,9 +18,10 @@ use musubi_domain::{
 use musubi_runtime::Clock as _;
 use musubi_storage::information::{
     FollowerKey,
+    erasure::Asker,
     flow::{Scope, TieRecord, Work},
-    follower::Acquisition,
-    list::DueLists,
+    follower::{Acquisition, Quarantine},
+    list::{DueLists, ListKey},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -180,6 +181,53 @@ async fn a_collapsed_list_suspends_whom_it_lacks_until_it_has_them_again() {
         assert_eq!(stage.counted().await.quarantined, 2);
         stage.acquire(&server, 100..200).await;
         assert_eq!(stage.followers().await[0], (100..200).collect(), "an hour later it is believed");
+    }
+}
+
+#[tokio::test]
+async fn a_quarantined_list_stays_until_it_is_released_and_then_is_the_list() {
+    for at_once in [usize::MAX, 30] {
+        let stage = Stage::new().await;
+        let server = stage.server(at_once);
+        stage.acquire(&server, 0..200).await;
+        stage.acquire(&server, 50..200).await;
+        assert_eq!(stage.followers().await[0], (0..200).collect());
+        let Quarantine { followers, missing, released, .. } = stage.counted().await.quarantine.unwrap();
+        assert_eq!((followers, missing, released), (200, 50, false));
+        assert!(!stage.acquire_due(&server).await, "nobody looks again");
+
+        // Those who release it have seen fifty missing; a list that has lost more since is not what they have seen.
+        let store = stage.world.store();
+        let asker = Asker { company: "bank".parse().unwrap(), operator: "sato".parse().unwrap() };
+        let list = ListKey { account: "bank".parse().unwrap(), carrier: "kumo".parse().unwrap() };
+        let release = async |missing| {
+            store.release_list(&asker, &list, missing, stage.world.clock.now()).await.unwrap();
+            assert!(stage.counted().await.quarantine.unwrap().released);
+            assert!(stage.acquire_due(&server).await, "at once");
+        };
+        stage.carrier.list.lock().unwrap().1 = (70..200).map(number).collect();
+        release(50).await;
+        assert_eq!(stage.followers().await[0], (0..200).collect());
+        assert_eq!(stage.counted().await.quarantine.unwrap().missing, 70);
+        release(70).await;
+        assert_eq!(stage.followers().await[0], (70..200).collect());
+        assert_eq!(stage.counted().await.quarantine, None);
+        let lines = store.audit_lines(0, 1_000).await.unwrap();
+        let told: Vec<_> = lines.iter().map(|line| (line.action.as_str(), line.detail.as_str())).collect();
+        let batches: &[_] = if at_once == usize::MAX {
+            &[
+                ("list_added", "bank at kumo, 200 followers"),
+                ("list_suspended", "bank at kumo, 50 followers"),
+                ("list_suspended", "bank at kumo, 70 followers"),
+                ("list_removed", "bank at kumo, 70 followers"),
+            ]
+        } else {
+            &[]
+        };
+        for line in batches {
+            assert!(told.contains(line), "{line:?} in {told:?}");
+        }
+        assert!(told.contains(&("list_released", "bank at kumo, 70 missing, by sato")), "{told:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use jiff::SignedDuration;
 use musubi_domain::{
     Error,
+    approval::{Act, SecondPerson},
     content::{Action, Content, Suggestion},
     dialogue::Rules,
     guess::Limits,
@@ -27,6 +28,10 @@ const SAFE_LIMIT: u32 = 100;
 const SILENT_DAYS: RangeInclusive<u16> = 1..=365;
 /// How many days before a tie ends its person is asked for a new proof, when nobody says and it lasts longer than that.
 const RENEW_DAYS: u32 = 14;
+/// More followers than anybody has: then one person is enough for every distribution.
+const MOST_ALONE: u64 = 1_000_000_000;
+/// How long what waits for a second person may wait.
+const APPROVAL_DAYS: RangeInclusive<u32> = 1..=90;
 /// The shortest and the longest time of a match.
 const MATCH_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(720 * 3600);
 
@@ -68,6 +73,15 @@ pub struct CompanyConfig {
     /// Messages of all its accounts; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
+    /// What its people do only two together.
+    #[serde(default = "every_act")]
+    pub second_person: Vec<Act>,
+    /// Above how many followers somebody starts a distribution who didn't prepare it.
+    #[serde(default = "many")]
+    pub second_person_above: u64,
+    /// How long what waits for a second person waits.
+    #[serde(default = "a_week")]
+    pub approval_days: u32,
 }
 
 /// An official account.
@@ -163,6 +177,15 @@ impl CompanyConfig {
                 return Err(Error::invalid(at(key), format!("is {limit}"), format!("write 1 to {most}")));
             }
         }
+        if self.second_person_above > MOST_ALONE {
+            let problem = format!("is {}", self.second_person_above);
+            let remedy = format!("write 0 to {MOST_ALONE}");
+            return Err(Error::invalid(at("second_person_above"), problem, remedy));
+        }
+        if !APPROVAL_DAYS.contains(&self.approval_days) {
+            let problem = format!("is {}", self.approval_days);
+            return Err(Error::invalid(at("approval_days"), problem, "write 1 to 90"));
+        }
         Ok(Company {
             id: self.id.clone(),
             matching: self.matching,
@@ -180,6 +203,11 @@ impl CompanyConfig {
                 ..Limits::default()
             },
             messages_per_second: self.messages_per_second,
+            second_person: SecondPerson {
+                acts: self.second_person.clone(),
+                distribution_above: self.second_person_above,
+                wait: SignedDuration::from_hours(24 * i64::from(self.approval_days)),
+            },
         })
     }
 }
@@ -289,6 +317,15 @@ impl AccountConfig {
     }
 }
 
+fn every_act() -> Vec<Act> {
+    SecondPerson::default().acts
+}
+fn many() -> u64 {
+    SecondPerson::default().distribution_above
+}
+const fn a_week() -> u32 {
+    7
+}
 const fn inquiry() -> Matching {
     Matching::Inquiry
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use musubi_domain::{
     delivery::DeliveryState,
-    distribution::Command,
     id::{DialogueId, DistributionId, MessageId},
     postback::TokenKey,
     template::Template,
@@ -102,10 +101,11 @@ impl Stage {
             start_time: None,
             expire_time: Some(minute(10_000)),
             messages_per_second,
+            operator: "sato".parse().unwrap(),
         };
         let store = self.world.store();
         store.create_distribution(&new, start()).await.unwrap();
-        store.command_distribution(&new.company, id, Command::Start, start()).await.unwrap();
+        store.command_distribution(&new.company, id, &crate::tests::started(), start()).await.unwrap();
         id
     }
 

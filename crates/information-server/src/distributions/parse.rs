@@ -33,7 +33,10 @@ pub(super) fn draft(
         Error::invalid("request_id", problem, "give a new UUID for each distribution")
     })?;
     let account = directory.own_account(&company, &request.official_account)?.id.clone();
+    let operator = request.operator.parse()?;
+    // The same is the same, whoever asks.
     request.request_id.clear();
+    request.operator.clear();
     let digest = Sha256::digest(request.encode_to_vec()).into();
     let length = request.name.chars().count();
     if length == 0 || length > NAME_LIMIT || request.name.chars().any(char::is_control) {
@@ -67,6 +70,7 @@ pub(super) fn draft(
         start_time: optional(request.start_time, "start_time")?,
         expire_time: optional(request.expire_time, "expire_time")?,
         messages_per_second: request.messages_per_second,
+        operator,
     })
 }
 

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt as _};
 use musubi_domain::{
     Error,
     distribution::Command,
-    id::{CompanyId, DistributionId},
+    id::{CompanyId, DistributionId, OperatorName},
     template::Template,
 };
 use musubi_proto::{
@@ -19,7 +19,7 @@ use musubi_runtime::{
 };
 use musubi_storage::information::{
     InformationStore,
-    distribution::{Distribution, Preview, Templates},
+    distribution::{Distribution, Order, Preview, Templates},
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -63,11 +63,14 @@ impl Distributions {
     async fn command(
         &self,
         company: &CompanyId,
-        id: &str,
+        (id, operator): (&str, &str),
         command: Command,
     ) -> Result<wire::Distribution, Error> {
         let now = self.clock.now();
-        let stands = self.store.command_distribution(company, parse_id(id)?, command, now).await?;
+        let rules = self.directory.company(company).map(|company| company.second_person.clone());
+        let alone_up_to = rules.unwrap_or_default().distribution_above;
+        let (id, order) = (parse_id(id)?, Order { command, operator: operator.parse()?, alone_up_to });
+        let stands = self.store.command_distribution(company, id, &order, now).await?;
         self.signals.distributions.raise();
         self.signals.deliveries.raise();
         Ok(show(stands))
@@ -86,11 +89,11 @@ impl Distributions {
             let chunk = chunk?;
             let upload = match &mut upload {
                 Some(upload) => upload,
-                None => upload
-                    .insert(self.begin_upload(company, &chunk.distribution_id).await.map_err(to_status)?),
+                None => upload.insert(self.begin_upload(company, &chunk).await.map_err(to_status)?),
             };
             let values = upload.check(chunk, count).map_err(to_status)?;
-            stored = self.store.put_values(company, upload.id, &values).await.map_err(to_status)?;
+            let by = (&upload.operator, self.clock.now());
+            stored = self.store.put_values(company, upload.id, &values, by).await.map_err(to_status)?;
         }
         match upload {
             Some(_) => Ok(stored),
@@ -101,24 +104,30 @@ impl Distributions {
         }
     }
 
-    async fn begin_upload(&self, company: &CompanyId, id: &str) -> Result<Upload, Error> {
-        let found = self.store.get_distribution(company, parse_id(id)?).await?;
+    async fn begin_upload(
+        &self,
+        company: &CompanyId,
+        first: &wire::UploadValuesRequest,
+    ) -> Result<Upload, Error> {
+        let id = parse_id(&first.distribution_id)?;
+        let operator = first.operator.parse()?;
+        let found = self.store.get_distribution(company, id).await?;
         let Templates { individual, .. } = self.store.get_templates(found.id).await?;
         let template = individual.ok_or_else(|| {
             let problem = "the distribution has no individual message";
             Error::invalid("customers", problem, "make a distribution with one, or send no values")
         })?;
-        Ok(Upload { id: found.id, template })
+        Ok(Upload { id: found.id, operator, template })
     }
 
     async fn preview(
         &self,
         company: &CompanyId,
-        id: &str,
+        request: &wire::PreviewDistributionRequest,
     ) -> Result<wire::PreviewDistributionResponse, Error> {
-        let id = parse_id(id)?;
+        let (id, operator) = (parse_id(&request.distribution_id)?, request.operator.parse()?);
         let Preview { individual, uniform, confirmed_without_values, values_without_follower, samples } =
-            self.store.preview_distribution(company, id, self.clock.now()).await?;
+            self.store.preview_distribution(company, id, &operator, self.clock.now()).await?;
         let templates = self.store.get_templates(id).await?;
         let samples = samples
             .iter()
@@ -138,6 +147,7 @@ impl Distributions {
 /// An upload under way.
 struct Upload {
     id: DistributionId,
+    operator: OperatorName,
     template: Template,
 }
 
@@ -154,6 +164,10 @@ impl Upload {
                 problem,
                 "upload values of one distribution in one stream",
             ));
+        }
+        if chunk.operator != self.operator.as_str() {
+            let problem = format!("chunk {count} is another's than the first");
+            return Err(Error::invalid("operator", problem, "say the same name in every chunk of a stream"));
         }
         parse::values(chunk.customers, &self.template, count)
     }
@@ -182,6 +196,7 @@ fn show(distribution: Distribution) -> wire::Distribution {
         start_time: distribution.start_time.map(timestamp),
         expire_time: distribution.expire_time.map(timestamp),
         end_time: distribution.end_time.map(timestamp),
+        prepared_by: distribution.prepared_by.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -210,8 +225,7 @@ impl DistributionService for Distributions {
         request: Request<wire::PreviewDistributionRequest>,
     ) -> Result<Response<wire::PreviewDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = request.into_inner().distribution_id;
-        self.preview(&company, &id).await.map(Response::new).map_err(to_status)
+        self.preview(&company, &request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn start_distribution(
@@ -219,8 +233,9 @@ impl DistributionService for Distributions {
         request: Request<wire::StartDistributionRequest>,
     ) -> Result<Response<wire::StartDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = request.into_inner().distribution_id;
-        let stands = self.command(&company, &id, Command::Start).await.map_err(to_status)?;
+        let wire::StartDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Start).await.map_err(to_status)?;
         Ok(Response::new(wire::StartDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -229,8 +244,9 @@ impl DistributionService for Distributions {
         request: Request<wire::PauseDistributionRequest>,
     ) -> Result<Response<wire::PauseDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = request.into_inner().distribution_id;
-        let stands = self.command(&company, &id, Command::Pause).await.map_err(to_status)?;
+        let wire::PauseDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Pause).await.map_err(to_status)?;
         Ok(Response::new(wire::PauseDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -239,8 +255,9 @@ impl DistributionService for Distributions {
         request: Request<wire::ResumeDistributionRequest>,
     ) -> Result<Response<wire::ResumeDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = request.into_inner().distribution_id;
-        let stands = self.command(&company, &id, Command::Resume).await.map_err(to_status)?;
+        let wire::ResumeDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Resume).await.map_err(to_status)?;
         Ok(Response::new(wire::ResumeDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -249,8 +266,9 @@ impl DistributionService for Distributions {
         request: Request<wire::CancelDistributionRequest>,
     ) -> Result<Response<wire::CancelDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = request.into_inner().distribution_id;
-        let stands = self.command(&company, &id, Command::Cancel).await.map_err(to_status)?;
+        let wire::CancelDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Cancel).await.map_err(to_status)?;
         Ok(Response::new(wire::CancelDistributionResponse { distribution: Some(stands) }))
     }
 

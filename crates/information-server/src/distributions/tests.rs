@@ -45,6 +45,7 @@ fn asked() -> wire::CreateDistributionRequest {
         start_time: None,
         expire_time: Some(timestamp(minute(60))),
         messages_per_second: 0,
+        operator: "sato".to_owned(),
     }
 }
 
@@ -58,7 +59,11 @@ fn chunk(id: &str, customers: &[(&str, &[&str])]) -> wire::UploadValuesRequest {
         customer_id: (*customer).to_owned(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),
     });
-    wire::UploadValuesRequest { distribution_id: id.to_owned(), customers: customers.collect() }
+    wire::UploadValuesRequest {
+        distribution_id: id.to_owned(),
+        customers: customers.collect(),
+        operator: "sato".to_owned(),
+    }
 }
 
 async fn upload(
@@ -207,7 +212,8 @@ async fn values_go_to_drafts_of_the_callers_with_an_individual_message() {
 }
 
 async fn start_it(service: &Distributions, id: &str) {
-    let start = wire::StartDistributionRequest { distribution_id: id.to_owned() };
+    let start =
+        wire::StartDistributionRequest { distribution_id: id.to_owned(), operator: "sato".to_owned() };
     service.start_distribution(from("bank", start)).await.unwrap_or_else(|status| panic!("{status}"));
 }
 
@@ -217,14 +223,18 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
     let service = service(&world);
     let distribution_id = create(&service, asked()).await.distribution_id;
     macro_rules! refused {
-        ($($call:ident $request:ident),+) => {
+        ($($call:ident $request:ident $($operator:ident)?),+) => {
             $(
                 for id in [distribution_id.clone(), "dst_x".to_owned(), String::new()] {
-                    let request = wire::$request { distribution_id: id };
+                    let request = wire::$request { distribution_id: id, $($operator: "sato".to_owned())? };
                     let error = refusal(service.$call(from("power", request)).await);
                     assert_eq!((error.kind, error.field.as_str()), (ErrorKind::NotFound, "distribution_id"));
                 }
-                let mut request = Request::new(wire::$request { distribution_id: distribution_id.clone() });
+                let request = wire::$request {
+                    distribution_id: distribution_id.clone(),
+                    $($operator: "sato".to_owned())?
+                };
+                let mut request = Request::new(request);
                 let error = refusal(service.$call(Request::new(request.get_ref().clone())).await);
                 assert_eq!(error.kind, ErrorKind::Unauthenticated);
                 request.extensions_mut().insert(Caller::Carrier("kumo".parse().unwrap()));
@@ -234,11 +244,11 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
     }
     refused!(
         get_distribution GetDistributionRequest,
-        preview_distribution PreviewDistributionRequest,
-        start_distribution StartDistributionRequest,
-        pause_distribution PauseDistributionRequest,
-        resume_distribution ResumeDistributionRequest,
-        cancel_distribution CancelDistributionRequest
+        preview_distribution PreviewDistributionRequest operator,
+        start_distribution StartDistributionRequest operator,
+        pause_distribution PauseDistributionRequest operator,
+        resume_distribution ResumeDistributionRequest operator,
+        cancel_distribution CancelDistributionRequest operator
     );
     let list = |company, account: &str| {
         service.list_distributions(from(
@@ -264,7 +274,8 @@ async fn a_preview_shows_the_messages_as_they_are_sent() {
     )
     .await
     .unwrap();
-    let request = wire::PreviewDistributionRequest { distribution_id: id.clone() };
+    let request =
+        wire::PreviewDistributionRequest { distribution_id: id.clone(), operator: "sato".to_owned() };
     let preview = service.preview_distribution(from("bank", request)).await.unwrap().into_inner();
     assert_eq!((preview.individual, preview.uniform), (2, 2));
     assert_eq!((preview.confirmed_without_values, preview.values_without_follower), (1, 1));
@@ -336,14 +347,15 @@ async fn a_cancelled_distribution_withdraws_what_waits() {
     let expander = Expander::new(world.store(), world.clock(), world.signals.clone());
     start_it(&service, &id).await;
     assert_eq!(claim(&world, &id, "nami").await, 0, "all are kumo's, and wait for it");
-    let cancel = || wire::CancelDistributionRequest { distribution_id: id.clone() };
+    let cancel =
+        || wire::CancelDistributionRequest { distribution_id: id.clone(), operator: "sato".to_owned() };
     service.cancel_distribution(from("bank", cancel())).await.unwrap();
     while expander.step(start()).await.unwrap() {}
     let again =
         service.cancel_distribution(from("bank", cancel())).await.unwrap().into_inner().distribution.unwrap();
     assert_eq!(state_of(&again), "DISTRIBUTION_STATE_CANCELLED");
     assert!(again.deliveries.iter().all(|count| count.state == "revoked") && again.created == 3);
-    let resume = wire::ResumeDistributionRequest { distribution_id: id.clone() };
+    let resume = wire::ResumeDistributionRequest { distribution_id: id.clone(), operator: "sato".to_owned() };
     let error = refusal(service.resume_distribution(from("bank", resume)).await);
     assert_eq!(error.kind, ErrorKind::FailedPrecondition);
 }
@@ -355,4 +367,39 @@ fn state_of(distribution: &wire::Distribution) -> &'static str {
 async fn get(service: &Distributions, id: &str) -> wire::Distribution {
     let request = wire::GetDistributionRequest { distribution_id: id.to_owned() };
     service.get_distribution(from("bank", request)).await.unwrap().into_inner().distribution.unwrap()
+}
+
+#[tokio::test]
+async fn who_prepared_a_distribution_to_many_has_another_start_it() {
+    let world = World::new().await;
+    world.follow("power", &[None, None, None]).await;
+    let service = service(&world);
+    let operator = |name: &str| name.to_owned();
+    let draft = wire::CreateDistributionRequest { official_account: "power".to_owned(), ..asked() };
+    let made = service.create_distribution(from("power", draft.clone())).await.unwrap().into_inner();
+    let made = made.distribution.unwrap();
+    let others = wire::CreateDistributionRequest { operator: operator("kato"), ..draft };
+    let same = service.create_distribution(from("power", others)).await.unwrap().into_inner();
+    assert!(same.distribution.unwrap() == made, "the same is the same, whoever asks");
+    assert_eq!(made.prepared_by, ["sato"]);
+    let values = [("C1", &["山田", "100"][..])];
+    let named = |name: &str| {
+        let chunk = chunk(&made.distribution_id, &values);
+        wire::UploadValuesRequest { operator: operator(name), ..chunk }
+    };
+    let error = refusal(upload(&service, "power", vec![named("kato"), named("sato")]).await);
+    assert_eq!(error.field, "operator", "a stream is one person's");
+    let error = refusal(upload(&service, "power", vec![named("")]).await);
+    assert_eq!(error.field, "operator");
+    let start = |name: &str| {
+        let distribution_id = made.distribution_id.clone();
+        from("power", wire::StartDistributionRequest { distribution_id, operator: operator(name) })
+    };
+    for who in ["sato", "kato"] {
+        let error = refusal(service.start_distribution(start(who)).await);
+        assert_eq!((error.kind, &*error.field), (ErrorKind::FailedPrecondition, "operator"), "{error}");
+    }
+    let started = service.start_distribution(start("ito")).await.unwrap().into_inner().distribution.unwrap();
+    assert_eq!(started.state().as_str_name(), "DISTRIBUTION_STATE_RUNNING");
+    assert_eq!(started.prepared_by, ["kato", "sato"]);
 }

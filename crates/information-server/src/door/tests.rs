@@ -127,6 +127,7 @@ impl Fixture {
             methods: vec![IdentityMethod::Jpki, IdentityMethod::Carrier],
             limits: Limits::default(),
             messages_per_second: 0,
+            second_person: crate::tests::alone(),
         };
         let account = |name: &str, carriers: &[&str]| Account {
             id: id(name),

@@ -4,7 +4,6 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use musubi_domain::{
     dialogue::{Choice, Event},
-    distribution::Command,
     erasure::{Cause, Erasure},
     id::{DistributionId, FollowerId},
     template::{Template, Variable, VariableKind},
@@ -68,12 +67,13 @@ async fn distribute(world: &World, customers: &[&str]) -> DistributionId {
         start_time: None,
         expire_time: Some(minute(10_000)),
         messages_per_second: 0,
+        operator: "sato".parse().unwrap(),
     };
     let store = world.store();
     store.create_distribution(&new, minute(0)).await.unwrap();
     let values: Vec<_> = customers.iter().map(|id| (id.parse().unwrap(), vec!["一".to_owned()])).collect();
-    store.put_values(&new.company, new.id, &values).await.unwrap();
-    store.command_distribution(&new.company, new.id, Command::Start, minute(0)).await.unwrap();
+    store.put_values(&new.company, new.id, &values, (&new.operator, minute(0))).await.unwrap();
+    store.command_distribution(&new.company, new.id, &crate::tests::started(), minute(0)).await.unwrap();
     new.id
 }
 

@@ -4,7 +4,9 @@
 //! there. That nothing is held, and nobody was asked before, is known only for as long as a list brings nobody.
 
 use musubi_domain::{
-    Error, ErrorKind, eligibility,
+    Error, ErrorKind,
+    approval::{Act, ApprovalState, Subject},
+    eligibility,
     erasure::Erasure,
     id::{CompanyId, CustomerId, FollowerId, OfficialAccountId, OperatorName},
     outcome::FollowerOutcome,
@@ -17,12 +19,15 @@ use musubi_proto::{
 };
 use musubi_storage::information::{
     FollowerKey,
+    approval::Approval,
     erasure::{Asker, FollowerExport, Held},
     flow::{Scope, Work},
+    follower::Quarantine,
+    list::ListKey,
 };
 
 use super::Followers;
-use crate::{directory::Account, reviews::show_review, scene::Scene};
+use crate::{approvals::show_approval, directory::Account, reviews::show_review, scene::Scene};
 
 /// The most people of one request.
 const MOST: usize = 1_000;
@@ -48,12 +53,12 @@ fn parse_person(person: &wire::Person) -> Result<Named, Error> {
 }
 
 impl Followers {
-    /// Has people erased, account by account; gives what was asked for.
+    /// Has people erased, account by account; gives what was asked for, or what a second person has to approve first.
     pub(super) async fn erase(
         &self,
         company: &CompanyId,
         request: &wire::EraseFollowersRequest,
-    ) -> Result<Vec<Erasure>, Error> {
+    ) -> Result<(Vec<Erasure>, Option<Approval>), Error> {
         let accounts = match request.official_account.as_str() {
             "" => self.directory.accounts_of(company),
             named => vec![self.directory.own_account(company, named)?],
@@ -74,11 +79,43 @@ impl Followers {
             return Err(Error::invalid("official_account", "is empty beside an id of one account", remedy));
         }
         let operator: OperatorName = request.operator.parse()?;
+        if self.approvals.is_needed(company, Act::Erase) {
+            let asker = Asker { company: company.clone(), operator };
+            return Ok((Vec::new(), self.ask_to_erase(&asker, &accounts, &people).await?));
+        }
         let mut asked = Vec::new();
         for account in accounts {
             asked.extend(self.erase_of(account, &people, &operator).await?);
         }
-        Ok(asked)
+        Ok((asked, None))
+    }
+
+    /// Asks a second person for it; for nothing, if nobody is meant.
+    async fn ask_to_erase(
+        &self,
+        asker: &Asker,
+        accounts: &[&Account],
+        people: &[Named],
+    ) -> Result<Option<Approval>, Error> {
+        let mut keys = Vec::new();
+        for account in accounts {
+            let Scope { followers, customers, .. } = self.scope_of(account, people);
+            let mut look = |work: &mut Work| {
+                keys.extend(work.tied.values().cloned());
+            };
+            let scope = Scope { customers, ..Scope::default() };
+            if !scope.customers.is_empty() {
+                self.store.work("find_tied", &scope, self.clock.now(), &mut look).await?;
+            }
+            keys.extend(followers);
+        }
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let subject = Subject::Erase { people: u64::try_from(keys.len()).unwrap_or(u64::MAX) };
+        self.approvals.ask(asker, subject, keys).await.map(Some)
     }
 
     async fn erase_of(
@@ -90,16 +127,7 @@ impl Followers {
         let Some((account, company)) = self.directory.account_and_company(&account.id) else {
             return Ok(Vec::new());
         };
-        let mut scope = Scope::default();
-        for person in people {
-            match person {
-                Named::Number(number) => {
-                    scope.followers.push(self.key(&account.id, self.keyring.follower(&account.id, number)));
-                }
-                Named::Follower(follower) => scope.followers.push(self.key(&account.id, *follower)),
-                Named::Customer(customer) => scope.customers.push((account.id.clone(), customer.clone())),
-            }
-        }
+        let scope = self.scope_of(account, people);
         let now = self.clock.now();
         let scene = Scene { account, company, now };
         let mut asked = Vec::new();
@@ -112,6 +140,21 @@ impl Followers {
             })
             .await?;
         Ok(asked)
+    }
+
+    /// Whom these are among the followers of an account.
+    fn scope_of(&self, account: &Account, people: &[Named]) -> Scope {
+        let mut scope = Scope::default();
+        for person in people {
+            match person {
+                Named::Number(number) => {
+                    scope.followers.push(self.key(&account.id, self.keyring.follower(&account.id, number)));
+                }
+                Named::Follower(follower) => scope.followers.push(self.key(&account.id, *follower)),
+                Named::Customer(customer) => scope.customers.push((account.id.clone(), customer.clone())),
+            }
+        }
+        scope
     }
 
     /// What is held about a person, and about a customer if that is who was named. The follower: none, when the customer is tied to nobody.
@@ -132,7 +175,7 @@ impl Followers {
         Ok((follower, held))
     }
 
-    /// Everything that is held about a person.
+    /// Everything that is held about a person, or what a second person has to approve first.
     pub(super) async fn export(
         &self,
         company: CompanyId,
@@ -145,8 +188,46 @@ impl Followers {
             Error::new(ErrorKind::NotFound, "nothing is held about this person", remedy).at("person")
         };
         let key = self.key(&account, self.follower(&account, &named).await?.ok_or_else(nothing)?);
-        let export = self.store.export_follower(&asker, &key, self.clock.now()).await?.ok_or_else(nothing)?;
+        let mut approved = None;
+        if self.approvals.is_needed(&asker.company, Act::Export) {
+            let approval = self.approvals.ask(&asker, Subject::Export { account }, vec![key.clone()]).await?;
+            if approval.state != ApprovalState::Approved {
+                let approval = Some(show_approval(&approval, false));
+                return Ok(wire::ExportFollowerResponse { approval, ..Default::default() });
+            }
+            approved = Some(approval.id);
+        }
+        let now = self.clock.now();
+        let export = self.store.export_follower(&asker, &key, approved, now).await?.ok_or_else(nothing)?;
         Ok(show_export(&key, export, self.clock.now()))
+    }
+
+    /// Has a quarantined list believed; gives what a second person has to approve first, and the quarantine as it stands then.
+    pub(super) async fn release(
+        &self,
+        company: CompanyId,
+        request: &wire::ReleaseListRequest,
+    ) -> Result<(Option<Approval>, Option<Quarantine>), Error> {
+        let account = self.directory.own_account(&company, &request.official_account)?;
+        let carrier = account.carriers.iter().find(|carrier| carrier.as_str() == request.carrier);
+        let carrier = carrier.cloned().ok_or_else(|| {
+            let remedy = "name a carrier where the official account is open";
+            Error::new(ErrorKind::NotFound, "the official account is not open there", remedy).at("carrier")
+        })?;
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let account = account.id.clone();
+        let overview = self.store.overview(&asker.company, std::slice::from_ref(&account)).await?;
+        let list = overview.acquisitions.into_iter().find(|list| list.carrier == carrier);
+        let Some(quarantine) = list.and_then(|list| list.quarantine) else { return Ok((None, None)) };
+        let Quarantine { followers, missing, .. } = quarantine;
+        if self.approvals.is_needed(&asker.company, Act::Release) {
+            let subject = Subject::Release { account, carrier, followers, missing };
+            let approval = self.approvals.ask(&asker, subject, Vec::new()).await?;
+            return Ok((Some(approval), Some(quarantine)));
+        }
+        let list = ListKey { account, carrier };
+        self.store.release_list(&asker, &list, missing, self.clock.now()).await?;
+        Ok((None, Some(Quarantine { released: true, ..quarantine })))
     }
 
     fn named(
@@ -274,5 +355,6 @@ fn show_export(
         consents: consents.collect(),
         messages: messages.collect(),
         reviews: reviews.into_iter().chain(waiting).map(|review| show_review(key, review)).collect(),
+        approval: None,
     }
 }

@@ -17,12 +17,15 @@ use musubi_runtime::{
 };
 use musubi_storage::information::{
     InformationStore,
-    follower::{Acquisition, FollowerQuery, FollowerView, Funnel, MessageCount},
+    follower::{Acquisition, FollowerQuery, FollowerView, Funnel, MessageCount, Quarantine},
 };
 use tonic::{Request, Response, Status};
 
 use super::rights::show_held;
-use crate::directory::{Account, Directory};
+use crate::{
+    approvals::{Approvals, show_approval},
+    directory::{Account, Directory},
+};
 
 /// The followers of a page when nobody says, and the most.
 const PAGE: (u32, u32) = (100, 1_000);
@@ -33,6 +36,7 @@ pub struct Followers {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) directory: Arc<Directory>,
     pub(super) keyring: FollowerKeyring,
+    pub(super) approvals: Approvals,
 }
 
 impl Followers {
@@ -44,7 +48,8 @@ impl Followers {
         directory: Arc<Directory>,
         keyring: FollowerKeyring,
     ) -> Self {
-        Self { store, clock, directory, keyring }
+        let approvals = Approvals::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
+        Self { store, clock, directory, keyring, approvals }
     }
 
     async fn funnel(&self, company: &CompanyId, account: &str) -> Result<wire::GetFunnelResponse, Error> {
@@ -82,7 +87,8 @@ impl Followers {
                 Error::invalid("page_token", "is no token of ours", remedy)
             })?),
         };
-        Ok(FollowerQuery { company, account, outcome: convert::outcome(request.outcome)?, after, limit })
+        let (operator, outcome) = (request.operator.parse()?, convert::outcome(request.outcome)?);
+        Ok(FollowerQuery { company, operator, account, outcome, after, limit })
     }
 }
 
@@ -150,6 +156,16 @@ fn show_acquisition(acquisition: Acquisition) -> wire::Acquisition {
         added_by_list: acquisition.added_by_list,
         skipped: acquisition.skipped,
         promote_time: acquisition.promote_time.map(timestamp),
+        quarantine: acquisition.quarantine.map(show_quarantine),
+    }
+}
+
+fn show_quarantine(quarantine: Quarantine) -> wire::Quarantine {
+    wire::Quarantine {
+        begin_time: Some(timestamp(quarantine.begin_time)),
+        followers: quarantine.followers,
+        missing: quarantine.missing,
+        released: quarantine.released,
     }
 }
 
@@ -197,13 +213,25 @@ impl FollowerService for Followers {
         request: Request<wire::EraseFollowersRequest>,
     ) -> Result<Response<wire::EraseFollowersResponse>, Status> {
         let company = auth::company(&request)?;
-        let asked = self.erase(&company, &request.into_inner()).await.map_err(to_status)?;
+        let (asked, approval) = self.erase(&company, &request.into_inner()).await.map_err(to_status)?;
         let erasures = asked.into_iter().map(|erasure| wire::RequestedErasure {
             official_account: erasure.account.to_string(),
             follower_id: erasure.follower.to_string(),
             request_time: Some(timestamp(erasure.request_time)),
         });
-        Ok(Response::new(wire::EraseFollowersResponse { erasures: erasures.collect() }))
+        let approval = approval.map(|approval| show_approval(&approval, false));
+        Ok(Response::new(wire::EraseFollowersResponse { erasures: erasures.collect(), approval }))
+    }
+
+    async fn release_list(
+        &self,
+        request: Request<wire::ReleaseListRequest>,
+    ) -> Result<Response<wire::ReleaseListResponse>, Status> {
+        let company = auth::company(&request)?;
+        let (approval, quarantine) = self.release(company, &request.into_inner()).await.map_err(to_status)?;
+        let approval = approval.map(|approval| show_approval(&approval, false));
+        let quarantine = quarantine.map(show_quarantine);
+        Ok(Response::new(wire::ReleaseListResponse { approval, quarantine }))
     }
 
     async fn search_follower(

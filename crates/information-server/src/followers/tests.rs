@@ -24,6 +24,7 @@ fn list(page_size: u32, page_token: &str, outcome: i32) -> wire::ListFollowersRe
         outcome,
         page_size,
         page_token: page_token.to_owned(),
+        operator: "sato".to_owned(),
     }
 }
 
@@ -164,7 +165,7 @@ async fn a_company_has_people_erased_by_number_follower_and_customer_and_sees_th
     assert!(rows(&held(of(3)).await) > 0);
     let everywhere = vec![Who::CustomerId("C2".to_owned())];
     let asked = service.erase_followers(from("power", erase("", everywhere))).await.unwrap().into_inner();
-    assert_eq!(asked.erasures[0].official_account, "power");
+    assert_eq!(asked.approval.unwrap().official_account, "power", "which wants a second person");
 }
 
 #[tokio::test]
@@ -206,6 +207,8 @@ async fn whoever_is_named_badly_is_told_by_field() {
     }
     let nobody = wire::SearchFollowerRequest { person: None, ..search(of(1)) };
     assert_eq!(refusal(service.search_follower(from("bank", nobody)).await).field, "person.who");
+    let unnamed = wire::ListFollowersRequest { operator: String::new(), ..list(1, "", 0) };
+    assert_eq!(refusal(service.list_followers(from("bank", unnamed)).await).field, "operator");
     let unnamed = wire::SearchFollowerRequest { operator: String::new(), ..search(of(1)) };
     assert_eq!(refusal(service.search_follower(from("bank", unnamed)).await).field, "operator");
 }

@@ -17,7 +17,6 @@ use musubi_domain::{
     ErrorKind,
     customer::{GivenAccount, MatchDecision, MatchOutcome},
     dialogue::{Choice, Event, State},
-    distribution::Command,
     eligibility::Held,
     id::{CompanyId, DistributionId, FollowerKeyring, OfficialAccountId},
     identity::{AttestedIdentity, IdentityMethod},
@@ -252,6 +251,7 @@ impl Play {
             start_time: None,
             expire_time: None,
             messages_per_second: 0,
+            operator: "sato".parse().unwrap(),
         };
         let store = self.world.store();
         store.create_distribution(&new, now).await.unwrap();
@@ -262,9 +262,9 @@ impl Play {
             .map(|name| (name.parse().unwrap(), vec![name.clone()]))
             .collect();
         for chunk in customers.chunks(1_000) {
-            store.put_values(&company, id, chunk).await.unwrap();
+            store.put_values(&company, id, chunk, (&new.operator, now)).await.unwrap();
         }
-        store.command_distribution(&company, id, Command::Start, now).await.unwrap();
+        store.command_distribution(&company, id, &crate::tests::started(), now).await.unwrap();
         let before = self.network.truth().right;
         for round in 0.. {
             for dispatcher in &self.dispatchers {
@@ -377,6 +377,7 @@ async fn a_carrier_that_does_not_answer_changes_nothing_and_is_asked_again() {
     let held = async || {
         let query = FollowerQuery {
             company: "bank".parse().unwrap(),
+            operator: "sato".parse().unwrap(),
             account: account(),
             outcome: None,
             after: None,

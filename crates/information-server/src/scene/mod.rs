@@ -143,7 +143,9 @@ impl Scene<'_> {
         erasure
     }
 
-    fn erasure(&self, key: &FollowerKey, cause: Cause) -> Erasure {
+    /// What an erasure on that word is.
+    #[must_use]
+    pub fn erasure(&self, key: &FollowerKey, cause: Cause) -> Erasure {
         let Account { rules, .. } = self.account;
         let wait = match cause {
             Cause::Person | Cause::Company => rules.declined_for,

@@ -46,6 +46,7 @@ impl Stage {
             methods: vec![IdentityMethod::Jpki],
             limits: Limits { follower: 2, ..Limits::default() },
             messages_per_second: 0,
+            second_person: crate::tests::alone(),
         };
         let account = Account {
             id: "bank".parse().unwrap(),

@@ -48,6 +48,8 @@ use crate::demo::screen::Screen;
 
 /// Rows of one unit of work, customers of one part of an upload.
 const BATCH: usize = 1_000;
+/// Whose distribution it is; their company lets one person reach everybody.
+const OPERATOR: &str = "bench";
 /// Units of work at the same time.
 const UNITS: usize = 4;
 /// How often it is asked how far the distribution is.
@@ -311,6 +313,7 @@ impl Company {
             start_time: None,
             expire_time: None,
             messages_per_second: 0,
+            operator: OPERATOR.to_owned(),
         };
         let answer = self.0.clone().create_distribution(request).await;
         let made = answer.map_err(|status| broken("no draft", status.message()))?.into_inner().distribution;
@@ -325,6 +328,7 @@ impl Company {
         let parts = (0..tied).step_by(BATCH).map(move |first| UploadValuesRequest {
             distribution_id: id.clone(),
             customers: (first..tied.min(first + BATCH as u64)).map(|half| values(half * 2)).collect(),
+            operator: OPERATOR.to_owned(),
         });
         let uploaded = self.0.clone().upload_values(stream::iter(parts)).await;
         let stored = uploaded.map_err(|status| broken("no values", status.message()))?.into_inner().values;
@@ -334,7 +338,8 @@ impl Company {
     }
 
     async fn start(&self, id: &str) -> Result<(), Error> {
-        let request = StartDistributionRequest { distribution_id: id.to_owned() };
+        let request =
+            StartDistributionRequest { distribution_id: id.to_owned(), operator: OPERATOR.to_owned() };
         let started = self.0.clone().start_distribution(request).await;
         started.map(drop).map_err(|status| broken("the distribution did not start", status.message()))
     }

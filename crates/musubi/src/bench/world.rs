@@ -120,6 +120,7 @@ impl World {
                 "branch_digits": 3,
                 "methods": ["jpki", "carrier"],
                 "company_limit": 1_000_000_000_u64,
+                "second_person_above": 1_000_000_000,
             }],
             "official_account": [{
                 "id": self.account,

@@ -141,6 +141,9 @@ impl<'a> Layout<'a> {
                 "methods": ["jpki", "carrier", "document"],
                 // Stories of strangers are many on purpose; the limits of one follower and one number still hold.
                 "company_limit": u64::from(Limits::default().company) + followers * 3,
+                // There is one operator, who prepares and starts.
+                "second_person": [],
+                "second_person_above": 1_000_000_000,
             })
         };
         let account = |company: &CompanyPlan| {

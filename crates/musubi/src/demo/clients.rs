@@ -133,7 +133,13 @@ impl CompanyClient {
         pages(self.clone(), move |this, page_token| {
             let outcome = FollowerOutcome::Unspecified.into();
             let official_account = account.clone();
-            let request = ListFollowersRequest { official_account, outcome, page_size: PAGE, page_token };
+            let request = ListFollowersRequest {
+                official_account,
+                outcome,
+                page_size: PAGE,
+                page_token,
+                operator: String::new(),
+            };
             async move {
                 let page = ask!(this.followers.list_followers(request))?;
                 Ok((page.followers, page.next_page_token))
@@ -154,13 +160,17 @@ impl CompanyClient {
 
     /// Who would get which.
     pub(super) async fn preview(&self, distribution_id: &str) -> anyhow::Result<PreviewDistributionResponse> {
-        let request = PreviewDistributionRequest { distribution_id: distribution_id.to_owned() };
+        let request = PreviewDistributionRequest {
+            distribution_id: distribution_id.to_owned(),
+            operator: String::new(),
+        };
         ask!(self.distributions.preview_distribution(request))
     }
 
     /// Starts a draft.
     pub(super) async fn start(&self, distribution_id: &str) -> anyhow::Result<()> {
-        let request = StartDistributionRequest { distribution_id: distribution_id.to_owned() };
+        let request =
+            StartDistributionRequest { distribution_id: distribution_id.to_owned(), operator: String::new() };
         ask!(self.distributions.start_distribution(request)).map(drop)
     }
 

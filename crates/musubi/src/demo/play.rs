@@ -238,7 +238,8 @@ impl Voice<'_> {
                 page.iter().map(|customer| self.notice.values(customer)).collect::<Result<_, _>>()?;
             let distribution_id = self.distribution_id.clone();
             stage.advance(page.len() as u64);
-            stored = self.client.upload(UploadValuesRequest { distribution_id, customers }).await?;
+            let chunk = UploadValuesRequest { distribution_id, customers, operator: String::new() };
+            stored = self.client.upload(chunk).await?;
         }
         if stored != self.notice.customers() {
             bail!("{} customers were given values and {stored} have them", self.notice.customers());

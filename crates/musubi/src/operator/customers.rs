@@ -113,7 +113,12 @@ impl Customers {
             Command::Erase { customer_id, followers } => {
                 // The ties first: without them nobody knows whose the followers were.
                 if followers {
-                    rights::erase_tied(channel, &customer_id, out).await?;
+                    let asked = rights::erase_tied(channel, &customer_id, out).await?;
+                    if asked == Ending::Refused {
+                        let then = "the customer stays in the master until then; run this command again";
+                        writeln!(out, "{then}").map_err(unwritten)?;
+                        return Ok(asked);
+                    }
                 }
                 erase(client, customer_id, out).await
             }

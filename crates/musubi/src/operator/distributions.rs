@@ -66,7 +66,7 @@ enum Command {
     Create(Box<Create>),
     /// Show who would get which message, with samples.
     Preview(Which),
-    /// Start a draft, now or at its start time.
+    /// Start a draft, now or at its start time. One to many followers is started by somebody who has not prepared it.
     Start(Which),
     /// Show where one stands.
     Show(Which),
@@ -130,8 +130,8 @@ type Client = DistributionServiceClient<PeerChannel>;
 
 /// Calls a method that takes an id and gives the distribution, and shows it.
 macro_rules! command {
-    ($client:ident.$method:ident($request:ident), $which:ident, $out:ident) => {{
-        let request = $request { distribution_id: $which.distribution_id };
+    ($client:ident.$method:ident($request:ident $($operator:ident)?), $which:ident, $out:ident) => {{
+        let request = $request { distribution_id: $which.distribution_id, $($operator: String::new())? };
         let answer = $client.$method(request).await.map_err(refused)?.into_inner();
         show(&answer.distribution.unwrap_or_default(), $out)?;
     }};
@@ -148,21 +148,24 @@ impl Distributions {
                 return create.run(client, uploads, out).await;
             }
             Command::Preview(which) => {
-                let request = PreviewDistributionRequest { distribution_id: which.distribution_id };
+                let request = PreviewDistributionRequest {
+                    distribution_id: which.distribution_id,
+                    operator: String::new(),
+                };
                 preview(&client.preview_distribution(request).await.map_err(refused)?.into_inner(), out)?;
             }
             Command::Start(which) => {
-                command!(client.start_distribution(StartDistributionRequest), which, out)
+                command!(client.start_distribution(StartDistributionRequest operator), which, out)
             }
             Command::Show(which) => command!(client.get_distribution(GetDistributionRequest), which, out),
             Command::Pause(which) => {
-                command!(client.pause_distribution(PauseDistributionRequest), which, out)
+                command!(client.pause_distribution(PauseDistributionRequest operator), which, out)
             }
             Command::Resume(which) => {
-                command!(client.resume_distribution(ResumeDistributionRequest), which, out)
+                command!(client.resume_distribution(ResumeDistributionRequest operator), which, out)
             }
             Command::Cancel(which) => {
-                command!(client.cancel_distribution(CancelDistributionRequest), which, out)
+                command!(client.cancel_distribution(CancelDistributionRequest operator), which, out)
             }
             Command::List { official_account, format } => {
                 let request = ListDistributionsRequest { official_account };
@@ -212,6 +215,7 @@ impl Create {
             start_time: self.start.map(timestamp),
             expire_time: self.expire.map(timestamp),
             messages_per_second: self.rate,
+            operator: String::new(),
         };
         let made = client.create_distribution(request).await.map_err(refused)?.into_inner();
         let mut made = made.distribution.unwrap_or_default();
@@ -273,7 +277,8 @@ async fn upload(
         loop {
             let customers = values.next_chunk(CHUNK)?;
             let count = customers.len() as u64;
-            let chunk = UploadValuesRequest { distribution_id: distribution_id.clone(), customers };
+            let distribution_id = distribution_id.clone();
+            let chunk = UploadValuesRequest { distribution_id, customers, operator: String::new() };
             if count == 0 || chunks.blocking_send(chunk).is_err() {
                 return Ok::<_, Error>(());
             }
@@ -307,6 +312,7 @@ fn show(distribution: &Distribution, out: &mut dyn Write) -> Result<(), Error> {
     for delivery in &distribution.deliveries {
         add(&format!("  {} {}", delivery.kind, delivery.state), thousands(delivery.count));
     }
+    add("prepared by", distribution.prepared_by.join(" "));
     add("made", show_time(distribution.create_time.as_ref()));
     add("not before", show_time(distribution.start_time.as_ref()));
     add("not after", show_time(distribution.expire_time.as_ref()));

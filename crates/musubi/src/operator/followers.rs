@@ -62,7 +62,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Have people erased: everything that is held about them, within a minute.
+    /// Have people erased: everything that is held about them, within a minute. Needs a second person, unless the configuration says otherwise.
     Erase {
         /// Whose followers; without it those of every account of the company.
         #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
@@ -78,7 +78,8 @@ enum Command {
         #[command(flatten)]
         people: People,
     },
-    /// Write everything that is held about one person, as JSON.
+    /// Write everything that is held about one person, as JSON. Needs a second person, unless the configuration says otherwise: then this says
+    /// what waits, and the same command again writes it, once, when it is approved.
     Export {
         /// Whose follower.
         #[arg(long, value_name = "ACCOUNT")]
@@ -210,6 +211,7 @@ async fn list(
             outcome: outcome.map(wire::FollowerOutcome::from).unwrap_or_default().into(),
             page_size: PAGE,
             page_token,
+            operator: String::new(),
         };
         let page = client.list_followers(request).await.map_err(refused)?.into_inner();
         count += page.followers.len() as u64;

@@ -1,14 +1,16 @@
 //! What a company's operators do from the command line, against a running company server.
 //!
 //! Nothing is decided here: files are checked before they are sent, answers are shown. Only the company server is called, also
-//! for followers, reviews and distributions; it passes those on. Surprising: every failure, the server's or our own, is one
+//! for followers, reviews, approvals and distributions; it passes those on. Surprising: every failure, the server's or our own, is one
 //! [`Error`], so that all of them are shown as field, problem and remedy.
 
+mod approvals;
 mod customers;
 mod distribution_file;
 mod distributions;
 mod followers;
 pub(crate) mod listing;
+mod lists;
 mod reviews;
 mod rights;
 #[cfg(test)]
@@ -35,7 +37,10 @@ use musubi_runtime::{
 };
 use tonic::Status;
 
-pub use self::{customers::Customers, distributions::Distributions, followers::Followers, reviews::Reviews};
+pub use self::{
+    approvals::Approvals, customers::Customers, distributions::Distributions, followers::Followers,
+    lists::Lists, reviews::Reviews,
+};
 
 /// How long an upload may take.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Ending,
+    Ending, approvals,
     listing::{Format, Listing},
     refused, unreadable, unwritten,
     words::{outcome_word, show_time, thousands},
@@ -76,14 +76,22 @@ pub(super) async fn erase(
     out: &mut dyn Write,
 ) -> Result<Ending, Error> {
     let people = people.read()?;
-    let mut asked = 0;
+    let (mut asked, mut ending) = (0, Ending::Done);
     for batch in people.chunks(BATCH) {
         let request = EraseFollowersRequest {
             official_account: official_account.clone(),
             people: batch.to_vec(),
             operator: String::new(),
         };
-        asked += client.erase_followers(request).await.map_err(refused)?.into_inner().erasures.len() as u64;
+        let answer = client.erase_followers(request).await.map_err(refused)?.into_inner();
+        asked += answer.erasures.len() as u64;
+        if let Some(approval) = &answer.approval {
+            let then = "everything about them is erased within a minute after that";
+            ending = approvals::waits(approval, then, out)?;
+        }
+    }
+    if ending == Ending::Refused {
+        return Ok(ending);
     }
     let hint = "everything about them is erased within a minute; prove-erased shows that it is";
     writeln!(
@@ -101,9 +109,9 @@ pub(super) async fn erase_tied(
     channel: PeerChannel,
     customer_id: &str,
     out: &mut dyn Write,
-) -> Result<(), Error> {
+) -> Result<Ending, Error> {
     let people = People { follower: Vec::new(), customer: vec![customer_id.to_owned()] };
-    erase(Client::new(channel), String::new(), people, out).await.map(drop)
+    erase(Client::new(channel), String::new(), people, out).await
 }
 
 /// Shows that nothing is held about people, or what is.
@@ -179,6 +187,10 @@ pub(super) async fn export(
     })?;
     let request = ExportFollowerRequest { official_account, person: Some(person), operator: String::new() };
     let export = client.export_follower(request).await.map_err(refused)?.into_inner();
+    if let Some(approval) = &export.approval {
+        // Not to where the export goes.
+        return approvals::waits(approval, "then run this command again", &mut io::stderr());
+    }
     writeln!(out, "{:#}", show_export(&export)).map_err(unwritten)?;
     Ok(Ending::Done)
 }

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::offset};
-use musubi_domain::{Error, error::shape, outcome::FollowerOutcome, review::ReviewState};
+use musubi_domain::{
+    Error, approval::ApprovalState, error::shape, outcome::FollowerOutcome, review::ReviewState,
+};
 use musubi_proto::{convert::information::outcome, information::v1 as wire, r#type::v1::IdentityMethod};
 
 const OUTCOME: &str = "FOLLOWER_OUTCOME_";
@@ -86,6 +88,20 @@ pub(super) fn review_state_word(state: wire::ReviewState) -> String {
     state.as_str_name().trim_start_matches("REVIEW_STATE_").to_ascii_lowercase()
 }
 
+/// Where something stands that was asked for, by its word.
+pub(super) fn parse_approval_state(text: &str) -> Result<ApprovalState, Error> {
+    ApprovalState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let problem = format!("{} is no state of approvals", shape(text));
+        let words = ApprovalState::ALL.map(ApprovalState::as_str).join(", ");
+        Error::invalid("", problem, format!("write one of {words}"))
+    })
+}
+
+/// The word of where it stands.
+pub(super) fn approval_state_word(state: wire::ApprovalState) -> String {
+    state.as_str_name().trim_start_matches("APPROVAL_STATE_").to_ascii_lowercase()
+}
+
 /// The word of what an operator said.
 pub(super) fn verdict_word(verdict: wire::ReviewVerdict) -> String {
     verdict.as_str_name().trim_start_matches("REVIEW_VERDICT_").to_ascii_lowercase()
@@ -155,6 +171,14 @@ mod tests {
         for wrong in ["unspecified", "Open", ""] {
             assert!(parse_review_state(wrong).unwrap_err().remedy.contains("open, approved_once"));
         }
+    }
+
+    #[test]
+    fn every_state_of_an_approval_is_read_by_its_word() {
+        for state in ApprovalState::ALL {
+            assert_eq!(parse_approval_state(&approval_state_word(state.into())), Ok(state));
+        }
+        assert!(parse_approval_state("open").unwrap_err().remedy.contains("waiting, approved"));
     }
 
     #[test]

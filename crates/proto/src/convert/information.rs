@@ -5,6 +5,7 @@
 
 use musubi_domain::{
     Error,
+    approval::{Act, ApprovalState},
     content::Content,
     delivery::Purpose,
     distribution::State,
@@ -121,6 +122,46 @@ impl From<Verdict> for wire::ReviewVerdict {
     }
 }
 
+impl From<Act> for wire::ApprovalAct {
+    fn from(act: Act) -> Self {
+        match act {
+            Act::Export => Self::Export,
+            Act::Erase => Self::Erase,
+            Act::Release => Self::Release,
+        }
+    }
+}
+
+impl From<ApprovalState> for wire::ApprovalState {
+    fn from(state: ApprovalState) -> Self {
+        match state {
+            ApprovalState::Waiting => Self::Waiting,
+            ApprovalState::Approved => Self::Approved,
+            ApprovalState::Done => Self::Done,
+            ApprovalState::Rejected => Self::Rejected,
+            ApprovalState::Expired => Self::Expired,
+        }
+    }
+}
+
+/// The state of approvals that a request names; none when it names none.
+///
+/// # Errors
+/// At `state` when the number is no state.
+pub fn approval_state(number: i32) -> Result<Option<ApprovalState>, Error> {
+    let named = wire::ApprovalState::try_from(number).map_err(|_| {
+        Error::invalid("state", format!("{number} is no state"), "name an ApprovalState, or none")
+    })?;
+    Ok(match named {
+        wire::ApprovalState::Unspecified => None,
+        wire::ApprovalState::Waiting => Some(ApprovalState::Waiting),
+        wire::ApprovalState::Approved => Some(ApprovalState::Approved),
+        wire::ApprovalState::Done => Some(ApprovalState::Done),
+        wire::ApprovalState::Rejected => Some(ApprovalState::Rejected),
+        wire::ApprovalState::Expired => Some(ApprovalState::Expired),
+    })
+}
+
 /// The state of reviews that a request names; none when it names none.
 ///
 /// # Errors
@@ -210,6 +251,24 @@ mod tests {
         }
         assert_eq!(review_state(0), Ok(None));
         assert_eq!(review_state(99).unwrap_err().field, "state");
+    }
+
+    #[test]
+    fn states_of_approvals_survive_the_wire_and_keep_their_names() {
+        for state in ApprovalState::ALL {
+            let shown = wire::ApprovalState::from(state);
+            assert_eq!(approval_state(shown.into()), Ok(Some(state)));
+            assert_eq!(
+                shown.as_str_name().to_ascii_lowercase(),
+                format!("approval_state_{}", state.as_str())
+            );
+        }
+        assert_eq!(approval_state(0), Ok(None));
+        assert_eq!(approval_state(99).unwrap_err().field, "state");
+        for act in Act::ALL {
+            let name = wire::ApprovalAct::from(act).as_str_name();
+            assert_eq!(name.to_ascii_lowercase(), format!("approval_act_{}", act.as_str()));
+        }
     }
 
     #[test]

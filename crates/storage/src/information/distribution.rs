@@ -4,7 +4,7 @@
 //! in [`delivery`](super::delivery), and comes to its end in [`expansion`](super::expansion). Surprising: deliveries are never
 //! counted here, only their tallies read.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,13 +12,13 @@ use musubi_domain::{
     Error, ErrorKind,
     delivery::{DeliveryState, Purpose},
     distribution::{self, Command, State},
-    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
     template::Template,
 };
 use uuid::Uuid;
 
 use super::flow::Audit;
-use crate::StoreError;
+use crate::{StoreError, row::list};
 
 /// A draft to be made.
 #[derive(Clone, Debug)]
@@ -43,6 +43,19 @@ pub struct NewDistribution {
     pub expire_time: Option<Timestamp>,
     /// At most so many messages a second over each carrier; 0: no limit of its own.
     pub messages_per_second: u32,
+    /// Who makes it.
+    pub operator: OperatorName,
+}
+
+/// A command, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What to do.
+    pub command: Command,
+    /// Who says so.
+    pub operator: OperatorName,
+    /// When more followers than this follow, somebody starts it who has not prepared it; 0: always.
+    pub alone_up_to: u64,
 }
 
 /// What a distribution says.
@@ -77,6 +90,8 @@ pub struct Distribution {
     pub expire_time: Option<Timestamp>,
     /// When it was completed or cancelled.
     pub end_time: Option<Timestamp>,
+    /// Who made it or gave it values, in the order of the names; nobody: it was made before that was kept.
+    pub prepared_by: Vec<OperatorName>,
 }
 
 /// Who would get which, if it were sent now. The samples are personal: `Debug` shows how many.
@@ -122,7 +137,7 @@ pub trait DistributionStore: Send + Sync {
     ) -> Result<Distribution, StoreError>;
 
     /// Stores values of at most 1,000 customers, each in the order of the individual template; a customer's last ones stand.
-    /// Gives how many customers have values now.
+    /// Gives how many customers have values now. Who gave how many is in the audit.
     ///
     /// # Errors
     /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when it is no draft.
@@ -131,18 +146,20 @@ pub trait DistributionStore: Send + Sync {
         company: &CompanyId,
         id: DistributionId,
         values: &[(CustomerId, Vec<String>)],
+        (operator, now): (&OperatorName, Timestamp),
     ) -> Result<u64, StoreError>;
 
-    /// Obeys a command ([`command`](musubi_domain::distribution::command)); repeatable. A start sets the times; a cancel
-    /// opens the way for [`withdraw`](super::expansion::ExpansionStore::withdraw).
+    /// Obeys a command ([`command`](musubi_domain::distribution::command)); repeatable. A start sets the times, unless who gives it may not
+    /// ([`check_starter`](musubi_domain::approval::check_starter)), which is in the audit, too; a cancel opens the way for [`withdraw`](super::expansion::ExpansionStore::withdraw).
     ///
     /// # Errors
-    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when the state or the expiry doesn't allow it.
+    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when the state or the expiry doesn't allow it, and at `operator` when
+    /// another person has to start it.
     async fn command_distribution(
         &self,
         company: &CompanyId,
         id: DistributionId,
-        command: Command,
+        order: &Order,
         now: Timestamp,
     ) -> Result<Distribution, StoreError>;
 
@@ -178,13 +195,46 @@ pub trait DistributionStore: Send + Sync {
         &self,
         company: &CompanyId,
         id: DistributionId,
+        operator: &OperatorName,
         now: Timestamp,
     ) -> Result<Preview, StoreError>;
 }
 
-/// The line of the audit that tells what was done to a distribution.
+/// The line of the audit that tells what became of a distribution.
 pub(crate) fn line(company: &CompanyId, action: &'static str, id: DistributionId) -> Audit {
     Audit { company: Some(company.clone()), key: None, action, detail: id.to_string() }
+}
+
+/// The line that tells what a person did to it.
+pub(crate) fn line_by(
+    company: &CompanyId,
+    action: &'static str,
+    id: DistributionId,
+    operator: &OperatorName,
+) -> Audit {
+    Audit { detail: format!("{id} by {operator}"), ..line(company, action, id) }
+}
+
+/// The line of values that were given.
+pub(crate) fn values_line(
+    company: &CompanyId,
+    id: DistributionId,
+    customers: usize,
+    operator: &OperatorName,
+) -> Audit {
+    let detail = format!("{id} {customers} customers by {operator}");
+    Audit { detail, ..line(company, "distribution_values", id) }
+}
+
+/// Whether this order starts a draft, and so has to be another person's than who prepared it if many follow.
+pub(crate) fn is_start(found: &Distribution, order: &Order) -> bool {
+    (found.state, order.command) == (State::Draft, Command::Start)
+}
+
+/// Who has prepared it, as it is stored, with this person among them.
+pub(crate) fn preparers(prepared_by: &[OperatorName], operator: &OperatorName) -> Result<String, StoreError> {
+    let all: BTreeSet<_> = prepared_by.iter().chain([operator]).map(OperatorName::as_str).collect();
+    list(&all)
 }
 
 /// The id of a request that asked for something else.

@@ -14,13 +14,14 @@ use musubi_domain::{
     erasure::{Cause, Erasure},
     guess::Count,
     id::{
-        CarrierId, CompanyId, CustomerId, DialogueId, DistributionId, MessageId, OfficialAccountId,
-        OperatorName,
+        ApprovalId, CarrierId, CompanyId, CustomerId, DialogueId, DistributionId, MessageId,
+        OfficialAccountId, OperatorName,
     },
 };
 
 use super::{
     FollowerKey,
+    approval::Approval,
     flow::{Audit, FollowerRecord},
     record::{Interned, digest_of, key_of},
     review::Review,
@@ -43,7 +44,7 @@ pub enum Place {
 }
 
 /// Every table that a backend may have, and its place.
-pub const PLACES: [(&str, Place); 28] = [
+pub const PLACES: [(&str, Place); 29] = [
     ("follower", Place::Erased),
     ("subscription", Place::Erased),
     ("dialogue", Place::Erased),
@@ -56,6 +57,7 @@ pub const PLACES: [(&str, Place); 28] = [
     ("guess", Place::Erased),
     ("distribution_value", Place::Erased),
     ("erasure", Place::Stays("it tells that the person was erased, and when")),
+    ("approval", Place::Stays("it names people by a keyed hash, and only while it is open")),
     ("audit", Place::Stays("its lines hold no personal value, and are sealed")),
     (
         "entrusted_customer",
@@ -188,11 +190,15 @@ pub trait ErasureStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Held, StoreError>;
 
-    /// All that is held about a follower; none: nothing is. That it was given is in the audit.
+    /// All that is held about a follower; none: nothing is. That it was given is in the audit. What a second person has approved is spent by it.
+    ///
+    /// # Errors
+    /// Refused as `FailedPrecondition` when nothing of that id is approved for who asks.
     async fn export_follower(
         &self,
         asker: &Asker,
         key: &FollowerKey,
+        approval: Option<ApprovalId>,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError>;
 
@@ -350,6 +356,17 @@ pub(crate) fn erased_deliveries(rows: &[impl Columns]) -> Result<(Tally, Tally),
 /// What the audit says of somebody who asked about a person.
 pub(crate) fn asked(asker: &Asker, key: &FollowerKey, action: &'static str) -> Audit {
     let detail = format!("by {}", asker.operator);
+    Audit { company: Some(asker.company.clone()), key: Some(key.clone()), action, detail }
+}
+
+/// What it says of an export, and by whose approval it was given.
+pub(crate) fn exported(asker: &Asker, key: &FollowerKey, approval: Option<&Approval>) -> Audit {
+    let approved = approval.and_then(|approval| {
+        let by = approval.decided_by.as_ref()?;
+        Some(format!(", approved by {by} as {}", approval.id))
+    });
+    let detail = format!("by {}{}", asker.operator, approved.unwrap_or_default());
+    let action = "follower_exported";
     Audit { company: Some(asker.company.clone()), key: Some(key.clone()), action, detail }
 }
 

@@ -11,7 +11,7 @@ use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     dialogue::Stage,
     eligibility::Held,
-    id::{CarrierId, CompanyId, CustomerId, FollowerId, OfficialAccountId},
+    id::{CarrierId, CompanyId, CustomerId, FollowerId, OfficialAccountId, OperatorName},
     outcome::FollowerOutcome,
     phone_number::PhoneNumber,
 };
@@ -80,6 +80,21 @@ pub struct Acquisition {
     pub skipped: u64,
     /// When the last snapshot was promoted.
     pub promote_time: Option<Timestamp>,
+    /// There while the list is quarantined.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A list that is kept as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Since when.
+    pub begin_time: Timestamp,
+    /// How many followers the list has.
+    pub followers: u64,
+    /// How many of them the last snapshot lacks.
+    pub missing: u64,
+    /// People have released it, and the next snapshot isn't here yet.
+    pub released: bool,
 }
 
 /// Which followers to list.
@@ -87,6 +102,8 @@ pub struct Acquisition {
 pub struct FollowerQuery {
     /// Who asks, for the audit.
     pub company: CompanyId,
+    /// By name.
+    pub operator: OperatorName,
     /// Of which account.
     pub account: OfficialAccountId,
     /// Only those that stand there.

@@ -43,6 +43,8 @@ pub struct ListLease {
     pub epoch: i64,
     /// When the unbroken row of quarantined snapshots began.
     pub quarantine_time: Option<Timestamp>,
+    /// How many missing followers people have seen, and released the list; none: nobody has.
+    pub released: Option<u64>,
 }
 
 /// Where a follower stands on the present list.
@@ -67,7 +69,12 @@ pub enum ListOutcome {
         skipped: u64,
     },
     /// The list is kept, for the snapshot lacks too much of it.
-    Quarantined,
+    Quarantined {
+        /// How many followers the list has.
+        followers: u64,
+        /// How many of them the snapshot lacks.
+        missing: u64,
+    },
     /// The list is kept: the snapshot didn't come, was incomplete, or lied.
     Discarded {
         /// When to try again.

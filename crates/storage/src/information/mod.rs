@@ -2,9 +2,10 @@
 //!
 //! The rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
-//! for, and [`expansion`] how distributions end. Whose number may be another's by now is in [`holder`]. How people are erased, and given
+//! for, and [`expansion`] how distributions end. What two people of a company do only together is in [`approval`]. Whose number may be another's by now is in [`holder`]. How people are erased, and given
 //! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`audit`].
 
+pub mod approval;
 pub mod audit;
 pub(crate) mod changed;
 pub(crate) mod claiming;
@@ -49,6 +50,7 @@ pub trait InformationStore:
     + holder::HolderStore
     + review::ReviewStore
     + erasure::ErasureStore
+    + approval::ApprovalStore
     + audit::AuditStore
 {
 }
@@ -66,6 +68,7 @@ impl<T> InformationStore for T where
         + holder::HolderStore
         + review::ReviewStore
         + erasure::ErasureStore
+        + approval::ApprovalStore
         + audit::AuditStore
 {
 }

@@ -9,7 +9,10 @@ use musubi_domain::{
     dialogue::{Dialogue, Stage, State},
     distribution,
     eligibility::{Held, Tie},
-    id::{CarrierId, DialogueId, DistributionId, FollowerId, InquiryId, OfficialAccountId, ReviewId, TieId},
+    id::{
+        CarrierId, DialogueId, DistributionId, FollowerId, InquiryId, OfficialAccountId, OperatorName,
+        ReviewId, TieId,
+    },
     outcome::FollowerOutcome,
     review::{Decision, ReviewState, ReviewSubject, Verdict},
     silence::{Doubt, Holder},
@@ -21,7 +24,7 @@ use super::{
     delivery::{DueSource, Source},
     distribution::Distribution,
     flow::{Audit, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
-    follower::{Acquisition, FollowerView, Funnel},
+    follower::{Acquisition, FollowerView, Funnel, Quarantine},
     list::{ListKey, ListLease, Listed},
     review::{Review, ReviewFile},
     tally::NO_DIALOGUE,
@@ -121,12 +124,13 @@ fn subscriptions_of(json: &str) -> Result<Vec<Subscription>, StoreError> {
     rows.into_iter().map(read).collect()
 }
 
-/// Reads a list that somebody begins to acquire: account, carrier, epoch, quarantine time.
+/// Reads a list that somebody begins to acquire: account, carrier, epoch, quarantine time, how many missing people have released.
 pub(crate) fn lease_of(row: &impl Columns) -> Result<ListLease, StoreError> {
     Ok(ListLease {
         list: ListKey { account: row.text(0)?.parse()?, carrier: row.text(1)?.parse()? },
         epoch: row.int(2)?,
         quarantine_time: row.maybe_instant(3)?,
+        released: row.maybe_int(4)?.map(|missing| u64::try_from(missing).unwrap_or_default()),
     })
 }
 
@@ -262,6 +266,15 @@ pub(crate) fn acquisition_of(row: &impl Columns) -> Result<Acquisition, StoreErr
         added_by_list: row.small(7)?,
         skipped: row.small(8)?,
         promote_time: row.maybe_instant(9)?,
+        quarantine: match row.maybe_instant(10)? {
+            None => None,
+            Some(begin_time) => Some(Quarantine {
+                begin_time,
+                followers: row.small(11)?,
+                missing: row.small(12)?,
+                released: row.maybe_int(13)?.is_some(),
+            }),
+        },
     })
 }
 
@@ -310,7 +323,13 @@ pub(crate) fn distribution_of(row: &impl Columns) -> Result<Distribution, StoreE
         start_time: row.maybe_instant(6)?,
         expire_time: row.maybe_instant(7)?,
         end_time: row.maybe_instant(8)?,
+        prepared_by: names_of(row.text(9)?)?,
     })
+}
+
+/// Reads names that stand in one column.
+fn names_of(text: &str) -> Result<Vec<OperatorName>, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt("names can't be read".to_owned()))
 }
 
 /// Reads the record of a copy. Columns: customers, entrust time, lease end, purge reason, purge time.

@@ -99,8 +99,24 @@ impl FollowerService for Peer {
         request: Request<EraseFollowersRequest>,
     ) -> Result<Response<EraseFollowersResponse>, Status> {
         let request = request.into_inner();
+        // flw_3 is of those who need a second person.
+        let third = Some(person::Who::FollowerId("flw_3".to_owned()));
+        if request.people.iter().any(|person| person.who == third) {
+            let approval = Some(Approval { approval_id: "apv_1".to_owned(), ..Approval::default() });
+            return Ok(Response::new(EraseFollowersResponse {
+                approval,
+                ..EraseFollowersResponse::default()
+            }));
+        }
         let erasures = request.people.iter().map(|_| RequestedErasure::default()).collect();
-        Ok(Response::new(EraseFollowersResponse { erasures }))
+        Ok(Response::new(EraseFollowersResponse { erasures, approval: None }))
+    }
+
+    async fn release_list(
+        &self,
+        _: Request<ReleaseListRequest>,
+    ) -> Result<Response<ReleaseListResponse>, Status> {
+        Ok(Response::new(ReleaseListResponse::default()))
     }
 
     /// Of flw_1 the erasure waits at the first look; of flw_2 there is a row.

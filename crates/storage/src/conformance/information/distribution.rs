@@ -11,7 +11,7 @@ use musubi_domain::{
 use uuid::Uuid;
 
 use super::{
-    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, tied, walk,
+    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, order, tied, walk,
 };
 use crate::{
     StoreError,
@@ -37,6 +37,7 @@ fn asked(id: u8, request: u128, digest: u8) -> NewDistribution {
         start_time: None,
         expire_time: None,
         messages_per_second: 7,
+        operator: named("sato"),
     }
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn a_draft_that_would_have_expired_is_refused_but_not_its_repet
     assert_eq!(refused, (ErrorKind::InvalidArgument, "expire_time".to_owned()));
     let made = store.create_distribution(&new, at(9)).await.unwrap();
     assert_eq!(store.create_distribution(&new, at(10)).await.unwrap(), made);
-    let started = store.command_distribution(&new.company, new.id, Command::Start, at(10)).await;
+    let started = store.command_distribution(&new.company, new.id, &order(Command::Start), at(10)).await;
     assert_eq!(refusal(started), (ErrorKind::FailedPrecondition, "expire_time".to_owned()));
     assert_eq!(get(store, new.id).await.state, State::Draft);
 }
@@ -83,15 +84,19 @@ pub(crate) async fn a_draft_that_would_have_expired_is_refused_but_not_its_repet
 pub(crate) async fn a_customer_whose_values_come_twice_counts_once(store: &dyn Bench) {
     let new = asked(1, 1, 1);
     store.create_distribution(&new, at(0)).await.unwrap();
-    let put =
-        |values: Vec<_>| async move { store.put_values(&named("bank"), new.id, &values).await.unwrap() };
+    let by = named("sato");
+    let sato = (&by, at(0));
+    let put = |values: Vec<_>| async move {
+        store.put_values(&named("bank"), new.id, &values, sato).await.unwrap()
+    };
     assert_eq!(put(vec![value("C1", "1"), value("C2", "2"), value("C1", "3")]).await, 2);
     assert_eq!(put(vec![value("C2", "4"), value("C3", "5")]).await, 3);
     assert_eq!(put(Vec::new()).await, 3);
     assert_eq!(get(store, asked(1, 1, 1).id).await.values, 3);
     follow(store, "bank", 1..=3).await;
     tied(store, "bank", &[(1, "C1"), (2, "C2"), (3, "C3")]).await;
-    let preview = store.preview_distribution(&named("bank"), asked(1, 1, 1).id, at(0)).await.unwrap();
+    let preview =
+        store.preview_distribution(&named("bank"), asked(1, 1, 1).id, &named("sato"), at(0)).await.unwrap();
     assert!(preview.samples == [["3"], ["4"], ["5"]], "the last values stand");
 }
 
@@ -99,7 +104,8 @@ pub(crate) async fn only_drafts_take_values(store: &dyn Bench) {
     let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
     for state in [Command::Start, Command::Pause, Command::Cancel] {
         command(store, "bank", id, state).await;
-        let refused = refusal(store.put_values(&named("bank"), id, &[value("C2", "y")]).await);
+        let refused =
+            refusal(store.put_values(&named("bank"), id, &[value("C2", "y")], (&named("sato"), at(0))).await);
         assert_eq!(refused.0, ErrorKind::FailedPrecondition);
     }
     assert_eq!(get(store, id).await.values, 1);
@@ -114,21 +120,23 @@ pub(crate) async fn commands_are_obeyed_once_and_are_in_the_audit(store: &dyn Be
         (Command::Cancel, State::Cancelled, "distribution_cancelled"),
     ] {
         for _ in 0..2 {
-            let stands = store.command_distribution(&named("bank"), id, given, at(1)).await.unwrap();
+            let stands = store.command_distribution(&named("bank"), id, &order(given), at(1)).await.unwrap();
             assert_eq!(stands.state, state);
             assert_eq!(stands, get(store, id).await, "what is told is what is stored");
         }
         assert_eq!(store.audits().await.iter().filter(|line| line.contains(word)).count(), 1, "{word}");
     }
     assert_eq!(get(store, id).await.end_time, Some(at(1)));
-    let refused = refusal(store.command_distribution(&named("bank"), id, Command::Start, at(1)).await);
+    let refused =
+        refusal(store.command_distribution(&named("bank"), id, &order(Command::Start), at(1)).await);
     assert_eq!(refused.0, ErrorKind::FailedPrecondition);
 }
 
 pub(crate) async fn a_start_sets_the_times_once(store: &dyn Bench) {
     let new = asked(1, 1, 1);
     store.create_distribution(&new, at(0)).await.unwrap();
-    let start = |second| store.command_distribution(&new.company, new.id, Command::Start, at(second));
+    let starts = order(Command::Start);
+    let start = |second| store.command_distribution(&new.company, new.id, &starts, at(second));
     let times = |stands: Distribution| (stands.start_time, stands.expire_time);
     let day_later = |from: Timestamp| from + musubi_domain::distribution::DEFAULT_DURATION;
     assert_eq!(times(start(5).await.unwrap()), (Some(at(5)), Some(day_later(at(5)))));
@@ -140,10 +148,13 @@ pub(crate) async fn another_company_sees_no_distribution(store: &dyn Bench) {
     let power = named("power");
     let not_found = (ErrorKind::NotFound, "distribution_id".to_owned());
     assert_eq!(refusal(store.get_distribution(&power, id).await), not_found);
-    assert_eq!(refusal(store.put_values(&power, id, &[value("C2", "y")]).await), not_found);
-    assert_eq!(refusal(store.preview_distribution(&power, id, at(0)).await), not_found);
+    assert_eq!(
+        refusal(store.put_values(&power, id, &[value("C2", "y")], (&named("sato"), at(0))).await),
+        not_found
+    );
+    assert_eq!(refusal(store.preview_distribution(&power, id, &named("sato"), at(0)).await), not_found);
     for given in [Command::Start, Command::Pause, Command::Resume, Command::Cancel] {
-        assert_eq!(refusal(store.command_distribution(&power, id, given, at(0)).await), not_found);
+        assert_eq!(refusal(store.command_distribution(&power, id, &order(given), at(0)).await), not_found);
     }
     assert_eq!(store.list_distributions(&power, None, 10).await.unwrap(), []);
     let stands = get(store, id).await;
@@ -193,7 +204,7 @@ pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     let values = ["C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9", "C10"]
         .map(|customer| (customer, if ["C1", "C2", "C8"].contains(&customer) { "x" } else { "n" }));
     let id = draft(store, "bank", 1, &values, 0).await;
-    let preview = store.preview_distribution(&named("bank"), id, at(0)).await.unwrap();
+    let preview = store.preview_distribution(&named("bank"), id, &named("sato"), at(0)).await.unwrap();
     // Followers 1, 2 and 8 get theirs; 4, 5 and 9 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
     let expected = Preview {
         individual: 3,

@@ -40,7 +40,14 @@ async fn all_sorts(store: &dyn Bench) {
 
 fn query(outcome: Option<O>, after: Option<u8>, limit: u32) -> FollowerQuery {
     let after = after.map(|last| FollowerId::from_bytes([last; 16]));
-    FollowerQuery { company: named("bank"), account: named("bank"), outcome, after, limit }
+    FollowerQuery {
+        company: named("bank"),
+        operator: named("sato"),
+        account: named("bank"),
+        outcome,
+        after,
+        limit,
+    }
 }
 
 async fn page(store: &dyn Bench, query: &FollowerQuery) -> Vec<FollowerView> {

@@ -6,7 +6,7 @@ use musubi_domain::id::{CarrierId, OfficialAccountId};
 use super::{Bench, Dice, at, follow, follower, key, keys, named, number, of, put, tied, unit};
 use crate::information::{
     flow::{FollowerRecord, Subscription},
-    follower::Acquisition,
+    follower::{Acquisition, Quarantine},
     list::{DueLists, ListKey, ListLease, ListOutcome, Listed},
 };
 
@@ -168,13 +168,14 @@ async fn acquired(store: &dyn Bench, account: &str) -> Vec<Acquisition> {
 pub(crate) async fn acquisitions_are_counted(store: &dyn Bench) {
     let bank = list("bank", "alpha");
     let mut ends = Vec::new();
+    let lacking = ListOutcome::Quarantined { followers: 9, missing: 7 };
     for second in 0..3_i64 {
         ends.push((ListOutcome::Discarded { again: at(0) }, second));
-        ends.push((ListOutcome::Quarantined, second));
+        ends.push((lacking, second));
         ends.push((ListOutcome::Promoted { generation: 10 + second.unsigned_abs(), skipped: 5 }, second));
     }
-    ends.push((ListOutcome::Quarantined, 60));
-    ends.push((ListOutcome::Quarantined, 70));
+    ends.push((lacking, 60));
+    ends.push((lacking, 70));
     for (outcome, second) in ends {
         let lease =
             claim(store, &bank.carrier, std::slice::from_ref(&bank.account), (at(99), 99)).await.unwrap();
@@ -192,6 +193,7 @@ pub(crate) async fn acquisitions_are_counted(store: &dyn Bench) {
         added_by_list: 0,
         skipped: 15,
         promote_time: Some(at(2)),
+        quarantine: Some(Quarantine { begin_time: at(60), followers: 9, missing: 7, released: false }),
     };
     assert_eq!(acquired(store, "bank").await, [expected]);
     let lease = claim(store, &bank.carrier, std::slice::from_ref(&bank.account), (at(99), 99)).await.unwrap();

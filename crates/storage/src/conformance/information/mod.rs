@@ -3,6 +3,7 @@
 //! A file for each room; here are the suite and what its facts are told with. Surprising: whatever a fact does by [`unit`],
 //! [`claimed`] or [`learn`] is followed by a count of all deliveries, which must be what the tally says.
 
+mod approval;
 mod audit;
 mod custody;
 mod delivery;
@@ -37,13 +38,14 @@ use musubi_domain::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    audit::*, custody::*, delivery::*, distribution::*, erasure::*, expansion::*, flow::*, follower::*,
-    gate::*, holder::*, list::*, records::*, restart::*, review::*, walk::*,
+    approval::*, audit::*, custody::*, delivery::*, distribution::*, erasure::*, expansion::*, flow::*,
+    follower::*, gate::*, holder::*, list::*, records::*, restart::*, review::*, walk::*,
 };
 use crate::information::{
     FollowerKey, InformationStore,
     delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, Claimed, Source},
-    distribution::{NewDistribution, Templates},
+    distribution::{NewDistribution, Order, Templates},
+    erasure::Asker,
     flow::{FollowerRecord, Matched, NewDelivery, Scope, Subscription, TieRecord, Work},
 };
 
@@ -123,6 +125,13 @@ macro_rules! information_store_suite {
             results_are_recorded_once_and_in_their_order,
             results_for_another_follower_change_nothing,
             accepted_deliveries_without_a_receipt_expire,
+            what_was_asked_for_waits_for_another_person,
+            two_approvers_at_once_do_it_once,
+            an_approved_export_is_given_once_to_who_asked,
+            what_nobody_decides_in_time_expires_and_names_nobody,
+            what_was_asked_for_is_listed_in_pages,
+            a_quarantined_list_is_released_as_it_was_shown,
+            who_prepared_a_large_distribution_does_not_start_it,
             a_list_is_acquired_by_one_at_a_time,
             lists_are_due_in_turn,
             a_list_is_read_in_pages_of_followers,
@@ -401,17 +410,33 @@ pub(crate) async fn draft(
         start_time: Some(at(start)),
         expire_time: Some(at(50_000)),
         messages_per_second: 0,
+        operator: named("sato"),
     };
     store.create_distribution(&new, at(0)).await.unwrap();
     let values: Vec<_> =
         values.iter().map(|(customer, value)| (named(customer), vec![(*value).to_owned()])).collect();
-    store.put_values(&new.company, new.id, &values).await.unwrap();
+    store.put_values(&new.company, new.id, &values, (&named("sato"), at(0))).await.unwrap();
     new.id
 }
 
 /// A command of the company that the account belongs to: they bear the same name here.
 pub(crate) async fn command(store: &dyn Bench, account: &str, id: DistributionId, command: Command) {
-    store.command_distribution(&named(account), id, command, at(0)).await.unwrap();
+    store.command_distribution(&named(account), id, &order(command), at(0)).await.unwrap();
+}
+
+/// Who asks, of a company.
+pub(crate) fn asker_of(company: &str, operator: &str) -> Asker {
+    Asker { company: named(company), operator: named(operator) }
+}
+
+/// A command of sato's, who may start what they prepared.
+pub(crate) fn order(command: Command) -> Order {
+    order_of(command, "sato", u64::MAX)
+}
+
+/// A command, whose company wants a second person above so many followers.
+pub(crate) fn order_of(command: Command, operator: &str, alone_up_to: u64) -> Order {
+    Order { command, operator: named(operator), alone_up_to }
 }
 
 /// A running distribution, with a delivery for every follower of the account.

@@ -157,6 +157,7 @@ pub(crate) async fn planted_are_read(store: &dyn Bench) {
     assert_eq!(loaded[&keys[2]].phone_number.as_str(), NUMBER);
     let query = FollowerQuery {
         company: named("bank"),
+        operator: named("sato"),
         account: named("bank"),
         outcome: None,
         after: None,
@@ -168,7 +169,7 @@ pub(crate) async fn planted_are_read(store: &dyn Bench) {
     let shown = store.get_review(&named("bank"), waiting.id).await.unwrap();
     assert!(shown.review == waiting && shown.phone_number.as_str() == NUMBER);
     let id = DistributionId::from_bytes([1; 16]);
-    let preview = store.preview_distribution(&named("bank"), id, at(0)).await.unwrap();
+    let preview = store.preview_distribution(&named("bank"), id, &named("sato"), at(0)).await.unwrap();
     assert_eq!(preview.samples, [[VALUE]]);
     let found = store.candidates(&named("bank"), &[ACCOUNT, "0000000"], at(0)).await.unwrap().unwrap();
     assert!(found == [person("")]);
@@ -365,6 +366,7 @@ pub(crate) async fn a_number_does_not_open(store: &dyn Bench) {
     for account in ["bank", "power"] {
         let query = FollowerQuery {
             company: named(account),
+            operator: named("sato"),
             account: named(account),
             outcome: None,
             after: None,

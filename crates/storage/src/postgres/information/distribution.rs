@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    approval::check_starter,
     delivery::{DeliveryState, Purpose},
-    distribution::{self, Command, State},
-    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+    distribution::{self, State},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
 };
 
 use super::{PostgresInformation, audit::audit};
@@ -15,8 +16,8 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
-            takes_no_values, used,
+            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, is_start, line_by,
+            not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
         template,
@@ -30,13 +31,14 @@ pub(super) const SAME_REQUEST: &str = "
 
 pub(super) const INSERT: &str = "
     INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
-        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '00000000-0000-0000-0000-000000000000', false, $9, $10, $11, $12)";
+        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time, prepared_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '00000000-0000-0000-0000-000000000000', false, $9, $10, $11, $12, $13)";
 
 macro_rules! distributions {
     ($which:literal) => {
         concat!(
-            "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+            "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
+                prepared_by
             FROM distribution WHERE ",
             $which
         )
@@ -71,7 +73,10 @@ pub(super) const PUT_VALUES: &str = "
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
 pub(super) const ADD_CUSTOMERS: &str = "
-    UPDATE distribution SET customers = customers + $2 WHERE distribution_id = $1 RETURNING customers";
+    UPDATE distribution SET customers = customers + $2, prepared_by = $3 WHERE distribution_id = $1 RETURNING customers";
+
+pub(super) const FOLLOWING: &str = "
+    SELECT coalesce(sum(count), 0)::bigint FROM follower_tally WHERE official_account = $1 AND following";
 
 pub(super) const MOVE: &str = "
     UPDATE distribution SET state = $2, start_time = $3, expire_time = $4, end_time = $5 WHERE distribution_id = $1";
@@ -124,6 +129,7 @@ impl DistributionStore for PostgresInformation {
         company: &CompanyId,
         id: DistributionId,
         values: &[(CustomerId, Vec<String>)],
+        (operator, now): (&OperatorName, Timestamp),
     ) -> Result<u64, StoreError> {
         // A customer that stands twice counts once; the last values stand.
         let values: BTreeMap<_, _> =
@@ -139,16 +145,18 @@ impl DistributionStore for PostgresInformation {
         let customers: Vec<&str> = values.into_keys().collect();
         let distribution = Id::of(id.as_bytes());
         let mut tx = self.database.write_for("put_values", company).await?;
-        let state = read_one(&mut tx, LOCK, company, id).await?.state;
-        if state != State::Draft {
-            return Err(takes_no_values(state).into());
+        let found = read_one(&mut tx, LOCK, company, id).await?;
+        if found.state != State::Draft {
+            return Err(takes_no_values(found.state).into());
         }
         let known = sqlx::query(KNOWN_VALUES).bind(distribution).bind(&customers);
         let known = tx.fetch_one(known).await?.int(0)?;
         tx.execute(ValueRow::bind(sqlx::query(PUT_VALUES).bind(distribution), &rows)).await?;
         let added = i64::try_from(rows.len()).unwrap_or(i64::MAX) - known;
-        let add = sqlx::query(ADD_CUSTOMERS).bind(distribution).bind(added);
+        let prepared_by = preparers(&found.prepared_by, operator)?;
+        let add = sqlx::query(ADD_CUSTOMERS).bind(distribution).bind(added).bind(prepared_by);
         let customers = tx.fetch_one(add).await?.small(0)?;
+        audit(&mut tx, &[values_line(company, id, rows.len(), operator)], now).await?;
         tx.commit().await?;
         Ok(customers)
     }
@@ -157,13 +165,24 @@ impl DistributionStore for PostgresInformation {
         &self,
         company: &CompanyId,
         id: DistributionId,
-        command: Command,
+        order: &Order,
         now: Timestamp,
     ) -> Result<Distribution, StoreError> {
         let mut tx = self.database.write_for("command_distribution", company).await?;
         hold(&mut tx, id, Hold::Commanding).await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
-        let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
+        if is_start(&found, order) {
+            let following = sqlx::query(FOLLOWING).bind(found.account.as_str());
+            let following = tx.fetch_one(following).await?.small(0)?;
+            let checked = check_starter(&found.prepared_by, &order.operator, following, order.alone_up_to);
+            if let Err(error) = checked {
+                let refused = line_by(company, "distribution_start_refused", id, &order.operator);
+                audit(&mut tx, &[refused], now).await?;
+                tx.commit().await?;
+                return Err(error.into());
+            }
+        }
+        let Some(action) = obey(&mut found, order.command, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
         if found.state == State::Cancelled {
             tx.execute(sqlx::query(OPEN_REVOCATIONS).bind(distribution)).await?;
@@ -175,7 +194,7 @@ impl DistributionStore for PostgresInformation {
             .bind(found.expire_time.map(micros))
             .bind(found.end_time.map(micros));
         tx.execute(moved).await?;
-        audit(&mut tx, &[line(company, action, id)], now).await?;
+        audit(&mut tx, &[line_by(company, action, id, &order.operator)], now).await?;
         tx.commit().await?;
         Ok(found)
     }
@@ -220,6 +239,7 @@ impl DistributionStore for PostgresInformation {
         &self,
         company: &CompanyId,
         id: DistributionId,
+        operator: &OperatorName,
         now: Timestamp,
     ) -> Result<Preview, StoreError> {
         let mut tx = self.database.snapshot_for("preview_distribution", company).await?;
@@ -245,7 +265,7 @@ impl DistributionStore for PostgresInformation {
             samples: samples.collect::<Result<_, _>>()?,
         };
         let mut tx = self.database.write_for("preview_distribution", company).await?;
-        audit(&mut tx, &[line(company, "distribution_previewed", id)], now).await?;
+        audit(&mut tx, &[line_by(company, "distribution_previewed", id, operator)], now).await?;
         tx.commit().await?;
         Ok(preview)
     }
@@ -275,9 +295,11 @@ impl PostgresInformation {
             .bind(i64::from(new.messages_per_second))
             .bind(micros(now))
             .bind(new.start_time.map(micros))
-            .bind(new.expire_time.map(micros));
+            .bind(new.expire_time.map(micros))
+            .bind(preparers(&[], &new.operator)?);
         tx.execute(insert).await?;
-        audit(&mut tx, &[line(&new.company, "distribution_created", new.id)], now).await?;
+        let created = line_by(&new.company, "distribution_created", new.id, &new.operator);
+        audit(&mut tx, &[created], now).await?;
         let made = read_one(&mut tx, GET, &new.company, new.id).await?;
         tx.commit().await?;
         Ok(made)

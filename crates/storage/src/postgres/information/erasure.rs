@@ -10,11 +10,12 @@ use musubi_domain::{
     consent::TextDigest,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
+    id::{ApprovalId, CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 
 use super::{
     PostgresInformation,
+    approval::spend,
     audit::audit,
     load,
     save::FREE_CUSTOMERS,
@@ -28,7 +29,7 @@ use crate::{
         erasure::{
             Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of,
             consent_of, erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows,
-            held_of, keys_of_erasures, message_of, parted,
+            exported, held_of, keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -265,37 +266,10 @@ impl ErasureStore for PostgresInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
+        approval: Option<ApprovalId>,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
-        let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
-        let mut tx =
-            self.database.write_of_one_moment("export_follower").await?.of_company(&asker.company).await?;
-        let one = key_rows(std::slice::from_ref(key));
-        let Some(record) = tx.fetch(KeyRow::bind(sqlx::query(load::FOLLOWERS), &one)).await?.pop() else {
-            return Ok(None);
-        };
-        let messages = sqlx::query(EXPORTED_MESSAGES).bind(account).bind(follower).bind(i64::from(MESSAGES));
-        let messages = tx.fetch(messages).await?;
-        let consents = tx.fetch(sqlx::query(EXPORTED_CONSENTS).bind(account).bind(follower)).await?;
-        let reviews = tx.fetch(sqlx::query(EXPORTED_REVIEWS).bind(account).bind(follower)).await?;
-        let guessed = sqlx::query(GUESSED)
-            .bind(asker.company.as_str())
-            .bind(place(&Axis::ALL, &Axis::Follower))
-            .bind(follower);
-        let guesses = match tx.fetch_optional(guessed).await? {
-            Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
-            None => Count::default(),
-        };
-        audit(&mut tx, &[asked(asker, key, "follower_exported")], now).await?;
-        tx.commit().await?;
-        let keys = self.vault.keys();
-        Ok(Some(FollowerExport {
-            record: record_of(&record, &keys)?,
-            consents: consents.iter().map(consent_of).collect::<Result<_, _>>()?,
-            messages: messages.iter().map(message_of).collect::<Result<_, _>>()?,
-            guesses,
-            reviews: reviews.iter().map(|row| review_of(row, 2, &keys)).collect::<Result<_, _>>()?,
-        }))
+        again!(self.export_once(asker, key, approval, now))
     }
 
     async fn keep_texts(
@@ -324,6 +298,48 @@ impl ErasureStore for PostgresInformation {
 }
 
 impl PostgresInformation {
+    async fn export_once(
+        &self,
+        asker: &Asker,
+        key: &FollowerKey,
+        approval: Option<ApprovalId>,
+        now: Timestamp,
+    ) -> Result<Option<FollowerExport>, StoreError> {
+        let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
+        let mut tx =
+            self.database.write_of_one_moment("export_follower").await?.of_company(&asker.company).await?;
+        let one = key_rows(std::slice::from_ref(key));
+        let Some(record) = tx.fetch(KeyRow::bind(sqlx::query(load::FOLLOWERS), &one)).await?.pop() else {
+            return Ok(None);
+        };
+        let messages = sqlx::query(EXPORTED_MESSAGES).bind(account).bind(follower).bind(i64::from(MESSAGES));
+        let messages = tx.fetch(messages).await?;
+        let consents = tx.fetch(sqlx::query(EXPORTED_CONSENTS).bind(account).bind(follower)).await?;
+        let reviews = tx.fetch(sqlx::query(EXPORTED_REVIEWS).bind(account).bind(follower)).await?;
+        let guessed = sqlx::query(GUESSED)
+            .bind(asker.company.as_str())
+            .bind(place(&Axis::ALL, &Axis::Follower))
+            .bind(follower);
+        let guesses = match tx.fetch_optional(guessed).await? {
+            Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
+            None => Count::default(),
+        };
+        let approval = match approval {
+            Some(id) => Some(spend(&mut tx, asker, id, now).await?),
+            None => None,
+        };
+        audit(&mut tx, &[exported(asker, key, approval.as_ref())], now).await?;
+        tx.commit().await?;
+        let keys = self.vault.keys();
+        Ok(Some(FollowerExport {
+            record: record_of(&record, &keys)?,
+            consents: consents.iter().map(consent_of).collect::<Result<_, _>>()?,
+            messages: messages.iter().map(message_of).collect::<Result<_, _>>()?,
+            guesses,
+            reviews: reviews.iter().map(|row| review_of(row, 2, &keys)).collect::<Result<_, _>>()?,
+        }))
+    }
+
     async fn erase_once(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {
         let concerned = keys_of_erasures(erasures);
         let all = key_rows(&concerned);

@@ -30,7 +30,7 @@ pub(super) const MESSAGES: &str = "
 
 pub(super) const ACQUISITIONS: &str = "
     SELECT official_account, carrier, promoted, discarded, quarantined, generation, added_by_event, added_by_list,
-        skipped, promote_time
+        skipped, promote_time, quarantine_time, quarantine_followers, quarantine_missing, release_missing
     FROM subscriber_list WHERE official_account = ANY ($1) ORDER BY 1, 2";
 
 pub(super) const PAGE: &str = "
@@ -98,7 +98,8 @@ impl FollowerStore for PostgresInformation {
         let page = found.iter().map(|row| view_of(row, (query.account.as_str(), now), &keys));
         let page = page.collect::<Result<Vec<_>, StoreError>>()?;
         let after = query.after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
-        let detail = format!("{}, {} followers after {after}", query.account, page.len());
+        let detail =
+            format!("{}, {} followers after {after}, by {}", query.account, page.len(), query.operator);
         let line =
             Audit { company: Some(query.company.clone()), key: None, action: "followers_listed", detail };
         audit(&mut tx, &[line], now).await?;

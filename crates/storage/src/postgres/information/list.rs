@@ -27,7 +27,7 @@ pub(super) const CLAIM: &str = "
         ORDER BY d.acquire_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE subscriber_list AS l SET lease_end_time = $5, epoch = l.epoch + 1 FROM due
     WHERE l.official_account = due.official_account AND l.carrier = $1
-    RETURNING l.official_account, l.carrier, l.epoch, l.quarantine_time";
+    RETURNING l.official_account, l.carrier, l.epoch, l.quarantine_time, l.release_missing";
 
 pub(super) const RENEW: &str = "
     UPDATE subscriber_list SET lease_end_time = $4 WHERE official_account = $1 AND carrier = $2 AND epoch = $3";
@@ -42,12 +42,12 @@ pub(super) const SUSPENDED: &str = "
 
 pub(super) const PROMOTED: &str = "
     UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + $6, generation = $5, promote_time = $4,
-        quarantine_time = NULL, acquire_time = $4, lease_end_time = 0
+        quarantine_time = NULL, release_missing = NULL, acquire_time = $4, lease_end_time = 0
     WHERE official_account = $1 AND carrier = $2 AND epoch = $3";
 
 pub(super) const QUARANTINED: &str = "
     UPDATE subscriber_list SET quarantined = quarantined + 1, quarantine_time = coalesce(quarantine_time, $4),
-        acquire_time = $4, lease_end_time = 0
+        quarantine_followers = $5, quarantine_missing = $6, release_missing = NULL, acquire_time = $4, lease_end_time = 0
     WHERE official_account = $1 AND carrier = $2 AND epoch = $3";
 
 pub(super) const DISCARDED: &str = "
@@ -118,7 +118,9 @@ impl ListStore for PostgresInformation {
             ListOutcome::Promoted { generation, skipped } => {
                 of_lease(PROMOTED).bind(micros(now)).bind(number(generation)).bind(number(skipped))
             }
-            ListOutcome::Quarantined => of_lease(QUARANTINED).bind(micros(now)),
+            ListOutcome::Quarantined { followers, missing } => {
+                of_lease(QUARANTINED).bind(micros(now)).bind(number(followers)).bind(number(missing))
+            }
             ListOutcome::Discarded { again } => of_lease(DISCARDED).bind(micros(again)),
         })
         .await

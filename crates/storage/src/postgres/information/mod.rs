@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod apart;
+mod approval;
 mod audit;
 mod custody;
 mod delivery;

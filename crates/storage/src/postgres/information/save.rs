@@ -75,7 +75,7 @@ const CONSENTS: &str = "
     ON CONFLICT DO NOTHING";
 
 // Who waits for it already is left alone.
-const ERASURES: &str = "
+pub(super) const ERASURES: &str = "
     INSERT INTO erasure AS e (official_account, follower, company, cause, request_time, ask_time, due_time)
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
     ON CONFLICT (official_account, follower) DO UPDATE SET

@@ -237,7 +237,7 @@ async fn no_attempt_starts_after_a_pause_was_acknowledged() {
         let store = store.clone();
         async move {
             let bank = facts::named("bank");
-            store.command_distribution(&bank, id, Command::Pause, facts::at(1)).await.unwrap()
+            store.command_distribution(&bank, id, &facts::order(Command::Pause), facts::at(1)).await.unwrap()
         }
     });
     while waiting().await < 2 && !pausing.is_finished() {

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    approval::check_starter,
     delivery::{DeliveryState, Purpose},
-    distribution::{self, Command, State},
-    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId},
+    distribution::{self, State},
+    id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
 };
 use sqlx::{Sqlite, Transaction};
 
@@ -16,8 +17,8 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Preview, Templates, line, not_found, obey,
-            takes_no_values, used,
+            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, is_start, line_by,
+            not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
         template,
@@ -31,15 +32,17 @@ pub(super) const SAME_REQUEST: &str = "
 
 pub(super) const INSERT: &str = "
     INSERT INTO distribution (distribution_id, company, official_account, request_id, request_digest, name, uniform,
-        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, ?12)";
+        individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time, prepared_by)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, ?12, ?13)";
 
 pub(super) const GET: &str = "
-    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
+        prepared_by
     FROM distribution WHERE company = ?1 AND distribution_id = ?2";
 
 pub(super) const LIST: &str = "
-    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time
+    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
+        prepared_by
     FROM distribution INDEXED BY distribution_company
     WHERE company = ?1 AND official_account = coalesce(?2, official_account)
     ORDER BY distribution_id DESC LIMIT ?3";
@@ -59,7 +62,10 @@ pub(super) const PUT_VALUES: &str = "
     ON CONFLICT (distribution, customer_id) DO UPDATE SET variables = excluded.variables";
 
 pub(super) const ADD_CUSTOMERS: &str = "
-    UPDATE distribution SET customers = customers + ?2 WHERE distribution_id = ?1 RETURNING customers";
+    UPDATE distribution SET customers = customers + ?2, prepared_by = ?3 WHERE distribution_id = ?1 RETURNING customers";
+
+pub(super) const FOLLOWING: &str = "
+    SELECT coalesce(sum(count), 0) FROM follower_tally WHERE official_account = ?1 AND following = 1";
 
 pub(super) const MOVE: &str = "
     UPDATE distribution SET state = ?2, start_time = ?3, expire_time = ?4, end_time = ?5 WHERE distribution_id = ?1";
@@ -126,10 +132,12 @@ impl DistributionStore for SqliteInformation {
             .bind(micros(now))
             .bind(new.start_time.map(micros))
             .bind(new.expire_time.map(micros))
+            .bind(preparers(&[], &new.operator)?)
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
-        audit(&mut tx, TRANSACTION, &[line(&new.company, "distribution_created", new.id)], now).await?;
+        let created = line_by(&new.company, "distribution_created", new.id, &new.operator);
+        audit(&mut tx, TRANSACTION, &[created], now).await?;
         let made = read_one(&mut tx, TRANSACTION, &new.company, new.id).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(made)
@@ -140,6 +148,7 @@ impl DistributionStore for SqliteInformation {
         company: &CompanyId,
         id: DistributionId,
         values: &[(CustomerId, Vec<String>)],
+        (operator, now): (&OperatorName, Timestamp),
     ) -> Result<u64, StoreError> {
         const TRANSACTION: &str = "put_values";
         let failed = StoreError::during(TRANSACTION);
@@ -152,9 +161,9 @@ impl DistributionStore for SqliteInformation {
         });
         let parameter = rows(&parameter.collect::<Result<Vec<_>, StoreError>>()?)?;
         let mut tx = self.database.write(TRANSACTION).await?;
-        let state = read_one(&mut tx, TRANSACTION, company, id).await?.state;
-        if state != State::Draft {
-            return Err(takes_no_values(state).into());
+        let found = read_one(&mut tx, TRANSACTION, company, id).await?;
+        if found.state != State::Draft {
+            return Err(takes_no_values(found.state).into());
         }
         let known: i64 = sqlx::query_scalar(KNOWN_VALUES)
             .bind(&id.as_bytes()[..])
@@ -171,9 +180,12 @@ impl DistributionStore for SqliteInformation {
         let customers: i64 = sqlx::query_scalar(ADD_CUSTOMERS)
             .bind(&id.as_bytes()[..])
             .bind(i64::try_from(values.len()).unwrap_or(i64::MAX) - known)
+            .bind(preparers(&found.prepared_by, operator)?)
             .fetch_one(&mut *tx)
             .await
             .map_err(&failed)?;
+        let given = values_line(company, id, values.len(), operator);
+        audit(&mut tx, TRANSACTION, &[given], now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(customers.unsigned_abs())
     }
@@ -182,14 +194,25 @@ impl DistributionStore for SqliteInformation {
         &self,
         company: &CompanyId,
         id: DistributionId,
-        command: Command,
+        order: &Order,
         now: Timestamp,
     ) -> Result<Distribution, StoreError> {
         const TRANSACTION: &str = "command_distribution";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
         let mut found = read_one(&mut tx, TRANSACTION, company, id).await?;
-        let Some(action) = obey(&mut found, command, now)? else { return Ok(found) };
+        if is_start(&found, order) {
+            let following = sqlx::query(FOLLOWING).bind(found.account.as_str());
+            let following = following.fetch_one(&mut *tx).await.map_err(&failed)?.small(0)?;
+            let checked = check_starter(&found.prepared_by, &order.operator, following, order.alone_up_to);
+            if let Err(error) = checked {
+                let refused = line_by(company, "distribution_start_refused", id, &order.operator);
+                audit(&mut tx, TRANSACTION, &[refused], now).await?;
+                tx.commit().await.map_err(&failed)?;
+                return Err(error.into());
+            }
+        }
+        let Some(action) = obey(&mut found, order.command, now)? else { return Ok(found) };
         if found.state == State::Cancelled {
             sqlx::query(OPEN_REVOCATIONS)
                 .bind(&id.as_bytes()[..])
@@ -206,7 +229,7 @@ impl DistributionStore for SqliteInformation {
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
-        audit(&mut tx, TRANSACTION, &[line(company, action, id)], now).await?;
+        audit(&mut tx, TRANSACTION, &[line_by(company, action, id, &order.operator)], now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(found)
     }
@@ -258,6 +281,7 @@ impl DistributionStore for SqliteInformation {
         &self,
         company: &CompanyId,
         id: DistributionId,
+        operator: &OperatorName,
         now: Timestamp,
     ) -> Result<Preview, StoreError> {
         const TRANSACTION: &str = "preview_distribution";
@@ -284,7 +308,7 @@ impl DistributionStore for SqliteInformation {
             samples: samples.collect::<Result<_, _>>()?,
         };
         let mut tx = self.database.write(TRANSACTION).await?;
-        audit(&mut tx, TRANSACTION, &[line(company, "distribution_previewed", id)], now).await?;
+        audit(&mut tx, TRANSACTION, &[line_by(company, "distribution_previewed", id, operator)], now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(preview)
     }

@@ -9,12 +9,13 @@ use musubi_domain::{
     consent::TextDigest,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
+    id::{ApprovalId, CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     SqliteInformation,
+    approval::spend,
     audit::audit,
     load,
     tally::{self, MOVE_FOLLOWERS},
@@ -26,7 +27,7 @@ use crate::{
         changed::key_rows,
         erasure::{
             Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
-            erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
+            erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, exported, held_of,
             keys_of_erasures, message_of, parted,
         },
         record::{record_of, review_of},
@@ -306,6 +307,7 @@ impl ErasureStore for SqliteInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
+        approval: Option<ApprovalId>,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
         const TRANSACTION: &str = "export_follower";
@@ -339,7 +341,11 @@ impl ErasureStore for SqliteInformation {
             Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
             None => Count::default(),
         };
-        audit(&mut tx, TRANSACTION, &[asked(asker, key, "follower_exported")], now).await?;
+        let approval = match approval {
+            Some(id) => Some(spend(&mut tx, TRANSACTION, asker, id, now).await?),
+            None => None,
+        };
+        audit(&mut tx, TRANSACTION, &[exported(asker, key, approval.as_ref())], now).await?;
         tx.commit().await.map_err(&failed)?;
         let keys = self.vault.keys();
         Ok(Some(FollowerExport {

@@ -25,7 +25,7 @@ pub(super) const CLAIM: &str = "
         (SELECT d.official_account FROM jsonb_each(?2) AS k
          CROSS JOIN subscriber_list AS d ON d.official_account = k.value AND d.carrier = ?1
          WHERE d.acquire_time <= ?4 AND d.lease_end_time <= ?3 ORDER BY d.acquire_time LIMIT 1)
-    RETURNING official_account, carrier, epoch, quarantine_time";
+    RETURNING official_account, carrier, epoch, quarantine_time, release_missing";
 
 pub(super) const RENEW: &str = "
     UPDATE subscriber_list SET lease_end_time = ?4 WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
@@ -41,12 +41,12 @@ pub(super) const SUSPENDED: &str = "
 
 pub(super) const PROMOTED: &str = "
     UPDATE subscriber_list SET promoted = promoted + 1, skipped = skipped + ?6, generation = ?5, promote_time = ?4,
-        quarantine_time = NULL, acquire_time = ?4, lease_end_time = 0
+        quarantine_time = NULL, release_missing = NULL, acquire_time = ?4, lease_end_time = 0
     WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
 
 pub(super) const QUARANTINED: &str = "
     UPDATE subscriber_list SET quarantined = quarantined + 1, quarantine_time = coalesce(quarantine_time, ?4),
-        acquire_time = ?4, lease_end_time = 0
+        quarantine_followers = ?5, quarantine_missing = ?6, release_missing = NULL, acquire_time = ?4, lease_end_time = 0
     WHERE official_account = ?1 AND carrier = ?2 AND epoch = ?3";
 
 pub(super) const DISCARDED: &str = "
@@ -122,7 +122,9 @@ impl ListStore for SqliteInformation {
             ListOutcome::Promoted { generation, skipped } => {
                 of_lease(PROMOTED).bind(micros(now)).bind(number(generation)).bind(number(skipped))
             }
-            ListOutcome::Quarantined => of_lease(QUARANTINED).bind(micros(now)),
+            ListOutcome::Quarantined { followers, missing } => {
+                of_lease(QUARANTINED).bind(micros(now)).bind(number(followers)).bind(number(missing))
+            }
             ListOutcome::Discarded { again } => of_lease(DISCARDED).bind(micros(again)),
         })
         .await

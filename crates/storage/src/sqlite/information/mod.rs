@@ -3,6 +3,7 @@
 //! The same rooms as the traits: `flow` (with `load` and `save` for its units of work), `delivery`, `list`, and what companies
 //! ask for.
 
+mod approval;
 mod audit;
 mod custody;
 mod delivery;

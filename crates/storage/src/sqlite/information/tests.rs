@@ -9,8 +9,8 @@ use musubi_domain::{
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, custody, delivery, distribution, erasure, expansion, flow, follower, holder, list,
-    load, review, save, tally,
+    SqliteInformation, approval, custody, delivery, distribution, erasure, expansion, flow, follower, holder,
+    list, load, review, save, tally,
 };
 use crate::{
     Opened as _, StoreError,
@@ -306,6 +306,14 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         review::POSITION,
         review::PAGE,
         review::PAGE_OF_STATE,
+        approval::ASK,
+        approval::OPEN,
+        approval::GET,
+        approval::PAGE,
+        approval::PAGE_OF_STATE,
+        approval::MOVE,
+        approval::OVER,
+        approval::RELEASE,
         erasure::CLAIM,
         erasure::AT_CARRIERS,
         erasure::STANDING,
