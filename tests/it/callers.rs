@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Command,
     time::Duration,
 };
 
@@ -20,8 +19,7 @@ use musubi_runtime::{
         authority::{Authority, Validity},
     },
 };
-use musubi_tests::processes::{INFORMATION, Kind, Layout, OPERATOR, OPERATORS, Stored, System, program};
-use serde_json::Value;
+use musubi_tests::processes::{INFORMATION, Layout, OPERATOR, OPERATORS, Stored, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -29,7 +27,7 @@ use tokio::{
 use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
-use crate::doors::contract;
+use crate::{doors::contract, people::audit};
 
 const BANK: &str = "aoba-bank";
 const GAS: &str = "hinata-gas";
@@ -80,23 +78,6 @@ async fn call(channel: &PeerChannel, path: &str) -> Code {
     let codec = ProstCodec::<(), ()>::default();
     let answer = client.server_streaming(Request::new(()), path.parse().unwrap(), codec).await;
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
-}
-
-/// The lines of the information-management server's audit; it is stopped meanwhile.
-async fn audit(system: &mut System) -> Vec<Value> {
-    let process = system.of(Kind::Information).next().unwrap();
-    assert!(process.stop().await.success());
-    let config = process.config().display().to_string();
-    let exported =
-        Command::new(program()).args(["audit", "export", "--config", &config]).env_clear().output().unwrap();
-    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
-    process.start();
-    process.serving().await.unwrap();
-    String::from_utf8(exported.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 #[tokio::test]

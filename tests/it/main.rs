@@ -24,6 +24,7 @@ mod people;
 mod reviews;
 #[cfg(test)]
 mod rights;
+#[cfg(test)]
 mod second_person;
 
 /// The folder of the program's samples.

@@ -24,6 +24,7 @@ use musubi_proto::{
 };
 use musubi_terminal_simulator::story::Story;
 use musubi_tests::processes::{Kind, Layout, OPERATOR, System, program};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::SAMPLES;
@@ -77,6 +78,24 @@ pub(crate) fn does(system: &System, company: &str, arguments: &[&str]) -> String
     let (well, said) = musubi(system, OPERATOR, company, arguments);
     assert!(well, "{arguments:?}: {said}");
     said
+}
+
+/// The lines of the information-management server's audit, which is verified; the server is stopped meanwhile.
+pub(crate) async fn audit(system: &mut System) -> Vec<Value> {
+    let process = system.of(Kind::Information).next().unwrap();
+    assert!(process.stop().await.success());
+    let config = process.config().display().to_string();
+    let run = |command: &str| {
+        let mut audit = Command::new(program());
+        let done = audit.args(["audit", command, "--config", &config]).env_clear().output().unwrap();
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    run("verify");
+    let exported = run("export");
+    process.start();
+    process.serving().await.unwrap();
+    exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Every message that a phone shows.

@@ -1,14 +1,12 @@
 //! What needs two people, as they do it: the `musubi` program at a company's door, an information-management server that dies in between, and the audit of
 //! all of it.
 
-use std::process::Command;
-
 use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, Kind, OPERATOR, OPERATORS, SECOND_OPERATOR, System, program};
+use musubi_tests::processes::{CARRIERS, OPERATOR, OPERATORS, SECOND_OPERATOR, System};
 use serde_json::Value;
 
 use crate::{
-    people::{BANK, CONFIRMED, does, import_masters, kill_and_start, musubi, play, shown, until},
+    people::{BANK, CONFIRMED, audit, does, import_masters, kill_and_start, musubi, play, shown, until},
     sample_stories,
 };
 
@@ -28,23 +26,6 @@ fn asks(system: &System, arguments: &[&str]) -> String {
 
 fn approve(system: &System, operator: &str, id: &str) -> (bool, String) {
     musubi(system, operator, BANK, &["approvals", "approve", id])
-}
-
-/// The actions of the information-management server's audit, with their details; it is stopped meanwhile.
-async fn audit(system: &mut System) -> Vec<(String, String)> {
-    let process = system.of(Kind::Information).next().unwrap();
-    assert!(process.stop().await.success());
-    let config = process.config().display().to_string();
-    let run = |command: &str| {
-        Command::new(program()).args(["audit", command, "--config", &config]).env_clear().output().unwrap()
-    };
-    assert!(run("verify").status.success());
-    let exported = String::from_utf8(run("export").stdout).unwrap();
-    process.start();
-    process.serving().await.unwrap();
-    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
-    let lines = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.map(|line| (text(&line, "action"), text(&line, "detail"))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +98,9 @@ async fn two_people_do_together_what_neither_does_alone() {
     assert!(well && said.contains("running"), "{said}");
     shown(&system, &one.phone_number, "みなさまへ").await;
 
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
     let lines = audit(&mut system).await;
+    let lines: Vec<_> = lines.iter().map(|line| (text(line, "action"), text(line, "detail"))).collect();
     let told = |action: &str, detail: &str| {
         let found = lines.iter().filter(|(what, how)| what == action && how.contains(detail)).count();
         assert!(found > 0, "no {action} with {detail} in {lines:#?}");

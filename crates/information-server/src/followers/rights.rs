@@ -190,6 +190,10 @@ impl Followers {
         let key = self.key(&account, self.follower(&account, &named).await?.ok_or_else(nothing)?);
         let mut approved = None;
         if self.approvals.is_needed(&asker.company, Act::Export) {
+            // Nobody is asked about nothing.
+            if !self.is_there(&key).await? {
+                return Err(nothing());
+            }
             let approval = self.approvals.ask(&asker, Subject::Export { account }, vec![key.clone()]).await?;
             if approval.state != ApprovalState::Approved {
                 let approval = Some(show_approval(&approval, false));
@@ -262,6 +266,14 @@ impl Followers {
                 Ok(tied)
             }
         }
+    }
+
+    async fn is_there(&self, key: &FollowerKey) -> Result<bool, Error> {
+        let scope = Scope { followers: vec![key.clone()], ..Scope::default() };
+        let mut is_there = false;
+        let mut look = |work: &mut Work| is_there = work.followers.contains_key(key);
+        self.store.work("find_follower", &scope, self.clock.now(), &mut look).await?;
+        Ok(is_there)
     }
 
     fn key(&self, account: &OfficialAccountId, follower: FollowerId) -> FollowerKey {
