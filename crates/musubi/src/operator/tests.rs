@@ -69,7 +69,7 @@ impl Desk {
              keys.master = ['the master key of all these tests']\n",
             database.display()
         );
-        std::fs::write(&config, settings).unwrap();
+        fs::write(&config, settings).unwrap();
         let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
         let tls = authority.issue_temporary(&bank()).unwrap();
         let config = musubi_company_server::Config::load(Some(&config)).unwrap();
@@ -101,7 +101,7 @@ impl Desk {
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path: PathBuf = self.folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
         path.display().to_string()
     }
 

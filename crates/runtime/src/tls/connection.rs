@@ -14,6 +14,7 @@ use std::{
 
 use futures::Stream;
 use musubi_domain::caller::Caller;
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -37,25 +38,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Acceptor {
     listener: Arc<TcpListener>,
     identity: Identity,
+    welcome: Welcome,
     places: Arc<Semaphore>,
 }
 
+/// Whom a handshake lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Welcome {
+    /// Who has a good certificate.
+    Certified,
+    /// Also who shows none.
+    Anybody,
+}
+
 impl Acceptor {
-    pub(crate) fn new(listener: Arc<TcpListener>, identity: Identity) -> Self {
-        Self { listener, identity, places: Arc::new(Semaphore::new(MOST)) }
+    pub(crate) fn new(listener: Arc<TcpListener>, identity: Identity, welcome: Welcome) -> Self {
+        Self { listener, identity, welcome, places: Arc::new(Semaphore::new(MOST)) }
     }
 
     /// The connections that come and whose handshake ends well, for ever.
     pub(crate) fn connections(&self) -> impl Stream<Item = Result<Connection, io::Error>> + use<> {
+        let welcome = self.welcome;
         let state =
             (Arc::clone(&self.listener), self.identity.clone(), Arc::clone(&self.places), JoinSet::new());
-        futures::stream::unfold(state, |(listener, identity, places, mut handshakes)| async move {
+        futures::stream::unfold(state, move |(listener, identity, places, mut handshakes)| async move {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
                         Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
                             Ok(place) => {
-                                handshakes.spawn(shake_hands(stream, address, identity.clone(), place));
+                                handshakes.spawn(shake_hands(stream, address, identity.server(welcome), place, identity.clone()));
                             }
                             Err(_full) => warn!(%address, "refused: there are {MOST} connections"),
                         },
@@ -76,12 +88,13 @@ impl Acceptor {
 async fn shake_hands(
     stream: TcpStream,
     address: SocketAddr,
-    identity: Identity,
+    config: Arc<ServerConfig>,
     place: OwnedSemaphorePermit,
+    identity: Identity,
 ) -> Option<Connection> {
     let handshake = async {
         stream.set_nodelay(true)?;
-        TlsAcceptor::from(identity.server()).accept(stream).await
+        TlsAcceptor::from(config).accept(stream).await
     };
     let problem = match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => {

@@ -32,7 +32,10 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::certificate::{Certificate, Stage};
+use self::{
+    certificate::{Certificate, Stage},
+    connection::Welcome,
+};
 use crate::{Clock as _, SystemClock};
 
 /// What a connection is for, said in its handshake: HTTP/2 and nothing else.
@@ -81,6 +84,8 @@ struct Material {
     files: [Vec<u8>; 3],
     certificate: Certificate,
     server: Arc<ServerConfig>,
+    /// The same, and lets those in who show no certificate.
+    open_server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
 }
 
@@ -159,8 +164,12 @@ impl Identity {
     }
 
     /// For a handshake as the called side.
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current().server)
+    pub(crate) fn server(&self, welcome: Welcome) -> Arc<ServerConfig> {
+        let current = self.current();
+        Arc::clone(match welcome {
+            Welcome::Certified => &current.server,
+            Welcome::Anybody => &current.open_server,
+        })
     }
 
     /// For a handshake as the calling side.
@@ -212,42 +221,82 @@ impl Material {
         let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|_| {
             wrong("tls.key", "is not the key of tls.certificate", "name the two files that belong together")
         })?;
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority).map_err(|_| {
-                wrong("tls.authorities", "holds a certificate that is none of an authority", "take it out")
-            })?;
-        }
-        let (server, client) = configurations(provider, roots, certified, (chain, key))
-            .map_err(|error| wrong("tls", format!("can not be used: {error}"), "issue new certificates"))?;
-        Ok(Self { files, certificate, server: Arc::new(server), client: Arc::new(client) })
+        let roots = roots(authorities, "tls.authorities")?;
+        let unusable = |error: Box<dyn std::error::Error>| {
+            wrong("tls", format!("can not be used: {error}"), "issue new certificates")
+        };
+        let server = |welcome| server(&provider, &roots, &certified, welcome).map(Arc::new).map_err(unusable);
+        let client = client(&provider, &roots, Some((chain, key))).map_err(unusable)?;
+        Ok(Self {
+            server: server(Welcome::Certified)?,
+            open_server: server(Welcome::Anybody)?,
+            client: Arc::new(client),
+            certificate,
+            files,
+        })
     }
 }
 
-/// TLS 1.3 for both sides, each with its certificate. No session is resumed: whoever connects is checked again.
-fn configurations(
-    provider: Arc<CryptoProvider>,
-    roots: RootCertStore,
-    certified: CertifiedKey,
-    (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
-) -> Result<(ServerConfig, ClientConfig), Box<dyn std::error::Error>> {
-    let roots = Arc::new(roots);
-    let callers =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
-    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+/// For whoever calls without a certificate and believes these authorities: a file, PEM.
+///
+/// # Errors
+/// Names the argument, the file's fault and the remedy.
+pub fn uncertified(authorities: &Path, argument: &str) -> Result<Arc<ClientConfig>, Error> {
+    let roots = roots(certificates(&read(authorities, argument)?, argument)?, argument)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let client = client(&provider, &roots, None);
+    let unusable = |error| wrong(argument, format!("can not be used: {error}"), "name another file");
+    client.map(Arc::new).map_err(unusable)
+}
+
+fn roots(authorities: Vec<CertificateDer<'static>>, key: &str) -> Result<Arc<RootCertStore>, Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots
+            .add(authority)
+            .map_err(|_| wrong(key, "holds a certificate that is none of an authority", "take it out"))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// TLS 1.3 for the called side. No session is resumed: whoever connects is checked again.
+fn server(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    certified: &CertifiedKey,
+    welcome: Welcome,
+) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+    let callers = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+    let callers = match welcome {
+        Welcome::Certified => callers,
+        Welcome::Anybody => callers.allow_unauthenticated(),
+    };
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(callers)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        .with_client_cert_verifier(callers.build()?)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified.clone())));
     server.alpn_protocols = vec![HTTP2.to_vec()];
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-    let mut client = ClientConfig::builder_with_provider(provider)
+    Ok(server)
+}
+
+/// TLS 1.3 for the calling side, with its certificate if it has one.
+fn client(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+    let client = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?;
+        .with_root_certificates(Arc::clone(roots));
+    let mut client = match own {
+        Some((chain, key)) => client.with_client_auth_cert(chain, key)?,
+        None => client.with_no_client_auth(),
+    };
     client.alpn_protocols = vec![HTTP2.to_vec()];
     client.resumption = Resumption::disabled();
-    Ok((server, client))
+    Ok(client)
 }
 
 fn read_all(config: &TlsConfig) -> Result<[Vec<u8>; 3], Error> {

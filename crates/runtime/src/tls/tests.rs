@@ -30,10 +30,19 @@ fn authority(folder: &Path) -> Authority {
 
 /// Who calls and from what they were let in, or why the handshake ended.
 async fn call(server: &Identity, client: &ClientConfig, host: &'static str) -> Result<Vec<Caller>, String> {
+    call_where(Welcome::Certified, server, client, host).await
+}
+
+async fn call_where(
+    welcome: Welcome,
+    server: &Identity,
+    client: &ClientConfig,
+    host: &'static str,
+) -> Result<Vec<Caller>, String> {
     use futures::StreamExt as _;
     let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     let address = listener.local_addr().unwrap();
-    let acceptor = Acceptor::new(listener, server.clone());
+    let acceptor = Acceptor::new(listener, server.clone(), welcome);
     let accept = async {
         let mut connections = Box::pin(acceptor.connections());
         let mut connection = connections.next().await.unwrap().unwrap();
@@ -105,17 +114,18 @@ async fn a_certificate_that_is_late_early_strange_or_missing_does_not_come_in() 
         let refused = call(&client, &caller.client(), "localhost").await.unwrap_err();
         assert!(refused.contains("invalid peer certificate"), "{kind}: {refused}");
     }
-    let mut roots = RootCertStore::empty();
-    let pem = std::fs::read(&ours_files.authorities).unwrap();
-    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-    let mut bare = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    bare.alpn_protocols = vec![HTTP2.to_vec()];
+    let bare = uncertified(&ours_files.authorities, "--authorities").unwrap();
     let refused = call(&server, &bare, "localhost").await.unwrap_err();
     assert!(refused.contains("CertificateRequired"), "{refused}");
+    // Where people sign in one may show no certificate, and still none that is bad.
+    assert_eq!(call_where(Welcome::Anybody, &server, &bare, "localhost").await, Ok(vec![]));
+    let strange = TlsConfig {
+        authorities: ours_files.authorities.clone(),
+        ..theirs.issue(&company, &[], good()).unwrap()
+    };
+    let strange = Identity::load(&strange).unwrap();
+    let refused = call_where(Welcome::Anybody, &server, &strange.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("received fatal alert"), "{refused}");
 }
 
 #[tokio::test]
