@@ -53,7 +53,7 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 29] = [
+const COMPANY: [Wrong; 32] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -67,6 +67,9 @@ const COMPANY: [Wrong; 29] = [
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__SATO", WORD),
     ("CALLERS__OPERATORS__SATO__0", WORD),
+    ("SIGN_IN__SESSION", &["", "漏", "0s", "4m", "25h"]),
+    ("SIGN_IN__IDLE", &["", "漏", "0s", "1m", "9h"]),
+    ("SIGN_IN__INVITATION", &["", "漏", "0s", "9m", "721h"]),
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
