@@ -63,7 +63,14 @@ impl Password {
         if self.0.chars().count() < *LENGTH.start() {
             return Err(unfit("it is shorter than 12 characters"));
         }
-        match zxcvbn::zxcvbn(&self.0, &[company.as_str(), name.as_str(), "musubi"]).score() >= STRENGTH {
+        // What everybody knows of the person adds nothing.
+        let known = [company.as_str(), name.as_str(), "musubi"];
+        let unknown = known
+            .iter()
+            .filter(|word| word.len() > 2)
+            .fold(self.0.to_lowercase(), |rest, word| rest.replace(word, ""));
+        let unknown = Zeroizing::new(unknown);
+        match zxcvbn::zxcvbn(&unknown, &known).score() >= STRENGTH {
             true => Ok(()),
             false => Err(unfit("it is too easy to guess")),
         }
