@@ -24,10 +24,11 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 26] = [
+const CARRIER: [Wrong; 27] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("CARRIER", &["", "漏", "Kumo", "-kumo"]),
@@ -53,10 +54,11 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 32] = [
+const COMPANY: [Wrong; 33] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("COMPANY", WORD),
@@ -88,10 +90,11 @@ const COMPANY: [Wrong; 32] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 66] = [
+const INFORMATION: [Wrong; 67] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("LISTEN", ADDRESS),
@@ -157,10 +160,11 @@ const INFORMATION: [Wrong; 66] = [
     ("CARRIER__0__MESSAGES_PER_SECOND", COUNT),
 ];
 
-const TERMINAL: [Wrong; 17] = [
+const TERMINAL: [Wrong; 18] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),

@@ -126,6 +126,7 @@ impl Connection {
                 .authorities
                 .clone()
                 .unwrap_or_else(|| certificate.with_file_name("authority.pem")),
+            revoked: None,
             name: vec![],
         };
         let identity = Identity::load(&files).map_err(|error| {

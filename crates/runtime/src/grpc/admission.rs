@@ -111,7 +111,8 @@ impl Rules {
     /// Who calls: by the certificate of the connection, and where it names nobody, by a token of the call.
     async fn identify(&self, head: &Parts) -> Result<Identified, Status> {
         let peer = head.extensions.get::<Peer>();
-        let parties = peer.map_or(&[][..], |peer| &peer.parties);
+        // Whose certificate was taken back is nobody.
+        let parties = peer.filter(|peer| !peer.is_revoked()).map_or(&[][..], |peer| &peer.parties);
         let (address, path) = (peer.map(|peer| peer.address), head.uri.path());
         let ip = address.map(|address| address.ip());
         let mut by_token = None;

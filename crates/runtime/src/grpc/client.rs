@@ -29,7 +29,7 @@ use tower::{Service, ServiceExt as _, service_fn};
 use super::{admission::parse_timeout, body::EndingBody, status};
 use crate::{
     config::Endpoint,
-    tls::{self, Identity},
+    tls::{self, Identity, certificate::Certificate},
 };
 
 const TIMEOUT: &str = "grpc-timeout";
@@ -132,7 +132,8 @@ pub(super) async fn dial(
     let stream = shake_hands(uri, identity.client()).await?;
     if let Some(expected) = expected {
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let named = certificate.is_some_and(|certificate| identity.parties(certificate).contains(expected));
+        let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
+        let named = certificate.is_some_and(|certificate| identity.parties(&certificate).contains(expected));
         if !named {
             return Err(io::Error::other(format!("who answers there has no certificate of {expected}")));
         }

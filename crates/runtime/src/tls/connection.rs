@@ -25,7 +25,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::Identity;
+use super::{Identity, certificate::Certificate};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -99,8 +99,10 @@ async fn shake_hands(
     let problem = match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let parties = certificate.map(|certificate| identity.parties(certificate)).unwrap_or_default();
-            let peer = Peer { address, parties: parties.into() };
+            let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
+            let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
+            let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
+            let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
             return Some(Connection { stream, peer, _place: place });
         }
         Ok(Err(error)) => error.to_string(),
@@ -117,6 +119,17 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Whom the certificate names; nobody, when it names none that can be a party.
     pub(crate) parties: Arc<[Caller]>,
+    /// Of the certificate; empty without one.
+    serial: Arc<[u8]>,
+    /// Of this side, which learns what is taken back.
+    identity: Identity,
+}
+
+impl Peer {
+    /// Whether the certificate was taken back since the handshake.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.identity.has_revoked(&self.serial)
+    }
 }
 
 /// A connection after its handshake.

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod certificate;
 pub(crate) mod connection;
+pub mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -21,9 +22,9 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, caller::Caller};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    client::Resumption,
+    client::{Resumption, WebPkiServerVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
@@ -35,6 +36,7 @@ use tracing::{info, warn};
 use self::{
     certificate::{Certificate, Stage},
     connection::Welcome,
+    revocation::Revocations,
 };
 use crate::{Clock as _, SystemClock};
 
@@ -55,6 +57,9 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// Whom it believes: certificates of authorities, PEM.
     pub authorities: PathBuf,
+    /// Certificates that the authorities have taken back: lists of revocation, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<PathBuf>,
     /// Names that stand in certificates of an authority which doesn't write ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub name: Vec<Alias>,
@@ -81,12 +86,22 @@ struct Inner {
 
 /// What is made of the files.
 struct Material {
-    files: [Vec<u8>; 3],
+    files: Files,
     certificate: Certificate,
+    revocations: Revocations,
     server: Arc<ServerConfig>,
     /// The same, and lets those in who show no certificate.
     open_server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+}
+
+/// What the files hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Files {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    authorities: Vec<u8>,
+    revoked: Option<Vec<u8>>,
 }
 
 impl Identity {
@@ -178,9 +193,13 @@ impl Identity {
         Arc::clone(&self.current().client)
     }
 
+    /// Whether the certificate of this serial number was taken back.
+    pub(crate) fn has_revoked(&self, serial: &[u8]) -> bool {
+        self.current().revocations.name(serial)
+    }
+
     /// Whom a certificate names, as far as this process has a name for it; the authority was checked before.
-    pub(crate) fn parties(&self, certificate: &CertificateDer<'_>) -> Vec<Caller> {
-        let Ok(certificate) = Certificate::read(certificate) else { return vec![] };
+    pub(crate) fn parties(&self, certificate: &Certificate) -> Vec<Caller> {
         let mut parties: Vec<Caller> = certificate.names.iter().filter_map(|name| self.party(name)).collect();
         parties.sort();
         parties.dedup();
@@ -208,8 +227,9 @@ impl Material {
         Self::from_files(read_all(config)?)
     }
 
-    fn from_files(files: [Vec<u8>; 3]) -> Result<Self, Error> {
-        let [certificate, key, authorities] = &files;
+    fn from_files(files: Files) -> Result<Self, Error> {
+        let Files { certificate, key, authorities, revoked } = &files;
+        let revocations = revoked.as_deref().map(Revocations::read_pem).transpose()?.unwrap_or_default();
         let chain = certificates(certificate, "tls.certificate")?;
         let authorities = certificates(authorities, "tls.authorities")?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
@@ -225,13 +245,15 @@ impl Material {
         let unusable = |error: Box<dyn std::error::Error>| {
             wrong("tls", format!("can not be used: {error}"), "issue new certificates")
         };
-        let server = |welcome| server(&provider, &roots, &certified, welcome).map(Arc::new).map_err(unusable);
-        let client = client(&provider, &roots, Some((chain, key))).map_err(unusable)?;
+        let believed = Believed { provider, roots, revoked: &revocations.lists };
+        let server = |welcome| server(&believed, &certified, welcome).map(Arc::new).map_err(unusable);
+        let client = client(&believed, Some((chain, key))).map_err(unusable)?;
         Ok(Self {
             server: server(Welcome::Certified)?,
             open_server: server(Welcome::Anybody)?,
             client: Arc::new(client),
             certificate,
+            revocations,
             files,
         })
     }
@@ -244,7 +266,7 @@ impl Material {
 pub fn uncertified(authorities: &Path, argument: &str) -> Result<Arc<ClientConfig>, Error> {
     let roots = roots(certificates(&read(authorities, argument)?, argument)?, argument)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let client = client(&provider, &roots, None);
+    let client = client(&Believed { provider, roots, revoked: &[] }, None);
     let unusable = |error| wrong(argument, format!("can not be used: {error}"), "name another file");
     client.map(Arc::new).map_err(unusable)
 }
@@ -259,14 +281,23 @@ fn roots(authorities: Vec<CertificateDer<'static>>, key: &str) -> Result<Arc<Roo
     Ok(Arc::new(roots))
 }
 
+/// Whom a side of a handshake believes.
+struct Believed<'a> {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    revoked: &'a [CertificateRevocationListDer<'static>],
+}
+
 /// TLS 1.3 for the called side. No session is resumed: whoever connects is checked again.
 fn server(
-    provider: &Arc<CryptoProvider>,
-    roots: &Arc<RootCertStore>,
+    Believed { provider, roots, revoked }: &Believed<'_>,
     certified: &CertifiedKey,
     welcome: Welcome,
 ) -> Result<ServerConfig, Box<dyn std::error::Error>> {
-    let callers = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+    // Of an authority without a list nothing is taken back.
+    let callers = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .with_crls(revoked.iter().cloned())
+        .allow_unknown_revocation_status();
     let callers = match welcome {
         Welcome::Certified => callers,
         Welcome::Anybody => callers.allow_unauthenticated(),
@@ -283,13 +314,15 @@ fn server(
 
 /// TLS 1.3 for the calling side, with its certificate if it has one.
 fn client(
-    provider: &Arc<CryptoProvider>,
-    roots: &Arc<RootCertStore>,
+    Believed { provider, roots, revoked }: &Believed<'_>,
     own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 ) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+    let called = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .with_crls(revoked.iter().cloned())
+        .allow_unknown_revocation_status();
     let client = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(Arc::clone(roots));
+        .with_webpki_verifier(called.build()?);
     let mut client = match own {
         Some((chain, key)) => client.with_client_auth_cert(chain, key)?,
         None => client.with_no_client_auth(),
@@ -299,12 +332,13 @@ fn client(
     Ok(client)
 }
 
-fn read_all(config: &TlsConfig) -> Result<[Vec<u8>; 3], Error> {
-    Ok([
-        read(&config.certificate, "tls.certificate")?,
-        read(&config.key, "tls.key")?,
-        read(&config.authorities, "tls.authorities")?,
-    ])
+fn read_all(config: &TlsConfig) -> Result<Files, Error> {
+    Ok(Files {
+        certificate: read(&config.certificate, "tls.certificate")?,
+        key: read(&config.key, "tls.key")?,
+        authorities: read(&config.authorities, "tls.authorities")?,
+        revoked: config.revoked.as_deref().map(|path| read(path, "tls.revoked")).transpose()?,
+    })
 }
 
 fn read(path: &Path, key: &str) -> Result<Vec<u8>, Error> {

@@ -148,6 +148,43 @@ async fn a_renewed_certificate_is_taken_and_a_spoilt_one_is_not() {
     assert!(call(&server, &client.client(), "localhost").await.is_ok());
 }
 
+#[tokio::test]
+async fn a_certificate_that_was_taken_back_is_refused_by_both_sides_and_its_successor_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    let (information, bank) = (party("information"), party("company/tf-bank"));
+    authority.issue_temporary(&party("carrier/kumo")).unwrap();
+    let list = authority.revoke(&party("carrier/kumo"), now()).unwrap();
+    let knowing = |party: &Caller| {
+        let files = authority.issue_temporary(party).unwrap();
+        TlsConfig { revoked: Some(list.clone()), ..files }
+    };
+    let server_files = knowing(&information);
+    let server = Identity::load(&server_files).unwrap();
+    let client = authority.identity(&bank).unwrap();
+    assert!(call(&server, &client.client(), "localhost").await.is_ok());
+    let serial = client.current().certificate.serial.clone();
+    assert!(!server.has_revoked(&serial));
+
+    authority.revoke(&bank, now()).unwrap();
+    assert!(server.renew() && server.has_revoked(&serial));
+    let refused = call(&server, &client.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("CertificateRevoked"), "{refused}");
+    // The other way round: whoever calls a server with such a certificate ends it, too.
+    let taken_back = Identity::load(&files(folder.path(), &bank)).unwrap();
+    let caller = Identity::load(&knowing(&party("terminal"))).unwrap();
+    let refused = call(&taken_back, &caller.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("Revoked"), "{refused}");
+
+    let again = authority.identity(&bank).unwrap();
+    assert!(call(&server, &again.client(), "localhost").await.is_ok());
+    // A list that can't be read is not used, and the one in use stays.
+    std::fs::write(&list, "half of a li").unwrap();
+    assert!(!server.renew() && server.has_revoked(&serial));
+    let error = Identity::load(&server_files).unwrap_err();
+    assert_eq!(error.field, "tls.revoked");
+}
+
 #[test]
 fn files_that_do_not_fit_are_refused_by_their_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -180,7 +217,7 @@ fn an_alias_names_who_another_authority_calls_otherwise() {
         .issue(&party("terminal"), &["tf-bank.example".to_owned()], Validity::days(now(), DAY))
         .unwrap();
     let pem = std::fs::read(&files.certificate).unwrap();
-    let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
+    let certificate = Certificate::read_pem(&pem).unwrap();
     let plain = Identity::load(&files).unwrap();
     assert_eq!(plain.parties(&certificate), [party("terminal")]);
     let name = vec![Alias { certificate: "tf-bank.example".to_owned(), is: party("company/tf-bank") }];
