@@ -40,6 +40,7 @@ use super::{
     status::{from_status, to_status},
 };
 use crate::{
+    Clock as _, SystemClock,
     config::Endpoint,
     lifecycle::Shutdown,
     tls::{Identity, TlsConfig, authority::Authority},
