@@ -26,6 +26,8 @@ mod reviews;
 mod rights;
 #[cfg(test)]
 mod second_person;
+#[cfg(test)]
+mod sign_in;
 
 /// The folder of the program's samples.
 #[cfg(test)]

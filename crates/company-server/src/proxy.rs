@@ -107,7 +107,7 @@ macro_rules! pass_on_by_name {
 /// Writes whose a call is.
 fn name(field: &mut String, operator: &OperatorName) -> Result<(), Error> {
     if !field.is_empty() {
-        let remedy = "leave it empty; this server writes the name in your certificate";
+        let remedy = "leave it empty; this server writes the name that you call by";
         return Err(Error::invalid("operator", "a call does not say whose it is", remedy));
     }
     operator.as_str().clone_into(field);

@@ -36,7 +36,7 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 30] = [
+const TEXTS: [&str; 33] = [
     "account_number",
     "account_text",
     "address",
@@ -45,6 +45,7 @@ const TEXTS: [&str; 30] = [
     "branch_number",
     "carrier",
     "chunk",
+    "code",
     "display_name",
     "fleet",
     "identity_address",
@@ -52,10 +53,12 @@ const TEXTS: [&str; 30] = [
     "identity_method",
     "identity_name",
     "identity_name_kana",
+    "invitation",
     "name",
     "name_kana",
     "operator",
     "page_token",
+    "password",
     "pin",
     "dial.phone_number",
     "specified_date",

@@ -13,6 +13,7 @@ mod configuration;
 pub(super) mod contract;
 mod ids;
 mod information;
+mod people;
 mod probe;
 mod reviews;
 mod rights;

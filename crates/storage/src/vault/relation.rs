@@ -31,6 +31,8 @@ pub(crate) enum Relation {
     Entrusted,
     /// The master.
     Customers,
+    /// What people sign in with.
+    Operators,
 }
 
 impl Relation {
@@ -38,7 +40,7 @@ impl Relation {
     pub(crate) const INFORMATION: [Self; 6] =
         [Self::Followers, Self::Dialogues, Self::Inquiries, Self::Reviews, Self::Values, Self::Entrusted];
     /// Of a company server.
-    pub(crate) const COMPANY: [Self; 1] = [Self::Customers];
+    pub(crate) const COMPANY: [Self; 2] = [Self::Customers, Self::Operators];
 
     /// The table's name, which is also what its rows are bound to.
     pub(crate) const fn table(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Relation {
             Self::Values => "distribution_value",
             Self::Entrusted => "entrusted_customer",
             Self::Customers => "customers",
+            Self::Operators => "operator",
         }
     }
 
@@ -57,14 +60,19 @@ impl Relation {
     pub(crate) const fn is_of_accounts(self) -> bool {
         match self {
             Self::Followers | Self::Dialogues => true,
-            Self::Inquiries | Self::Reviews | Self::Values | Self::Entrusted | Self::Customers => false,
+            Self::Inquiries
+            | Self::Reviews
+            | Self::Values
+            | Self::Entrusted
+            | Self::Customers
+            | Self::Operators => false,
         }
     }
 
     /// How many parts the key of a row has.
     pub(crate) const fn parts(self) -> usize {
         match self {
-            Self::Customers => 1,
+            Self::Customers | Self::Operators => 1,
             Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values => 2,
             Self::Reviews | Self::Entrusted => 3,
         }
@@ -140,7 +148,8 @@ impl Resealing<'_> {
             | Relation::Dialogues
             | Relation::Inquiries
             | Relation::Reviews
-            | Relation::Values => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
+            | Relation::Values
+            | Relation::Operators => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
             Relation::Entrusted => {
                 let customer = customer(2)?;
                 let copy = std::str::from_utf8(&row.key[0]).ok().and_then(|copy| copy.parse().ok());
