@@ -19,7 +19,7 @@ use musubi_runtime::{
         authority::{Authority, Validity},
     },
 };
-use musubi_tests::processes::{INFORMATION, Layout, OPERATOR, OPERATORS, Stored, System};
+use musubi_tests::processes::{INFORMATION, Kind, Layout, OPERATOR, OPERATORS, Stored, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -40,6 +40,9 @@ const NOWHERE: [&str; 3] = [
     "/musubi.information.v1.FollowerService/DropEverything",
     "/musubi.information.v2.FollowerService/GetFunnel",
 ];
+
+/// The nodes that keep an audit; of the companies' it is the bank's.
+const AUDITED: [Kind; 2] = [Kind::Information, Kind::Company];
 
 /// A node, its table, and the callers whom it knows, with the roles of its people.
 type Node = (&'static str, &'static [MayCall], BTreeMap<Caller, &'static [Role]>);
@@ -84,11 +87,14 @@ async fn call(channel: &PeerChannel, path: &str) -> Code {
 async fn only_what_the_tables_allow_passes() {
     let mut system = System::start_quiet().await;
     let elsewhere = |mut stored: Stored| {
-        stored.retain(|(node, ..)| *node != INFORMATION);
+        stored.retain(|(node, ..)| ![INFORMATION, BANK].contains(node));
         stored
     };
     let before = elsewhere(system.quiet().await);
-    let lines_before = audit(&mut system).await.len();
+    let mut lines_before = BTreeMap::new();
+    for kind in AUDITED {
+        lines_before.insert(kind.as_str(), audit(&mut system, kind).await.len());
+    }
     let (mut faults, mut passed) = (vec![], BTreeSet::new());
     for (node, table, known) in nodes() {
         for caller in everybody() {
@@ -117,12 +123,14 @@ async fn only_what_the_tables_allow_passes() {
             }
         }
     }
-    // The information-management server keeps an audit, and that is all that has changed there.
+    // These keep an audit, and that is all that has changed there.
     assert!(before == elsewhere(system.quiet().await), "a refused call left something behind");
-    let lines = audit(&mut system).await.split_off(lines_before);
-    let told = |action: &str| lines.iter().filter(|line| line["action"] == action).count();
-    assert!(told("denied") > 20 && told("refused") > 0, "the audit says too little: {lines:?}");
-    assert_eq!(told("denied") + told("refused"), lines.len(), "something else happened: {lines:?}");
+    for kind in AUDITED {
+        let lines = audit(&mut system, kind).await.split_off(lines_before[kind.as_str()]);
+        let told = |action: &str| lines.iter().filter(|line| line["action"] == action).count();
+        assert!(told("denied") > 20 && told("refused") > 0, "the audit says too little: {lines:?}");
+        assert_eq!(told("denied") + told("refused"), lines.len(), "something else happened: {lines:?}");
+    }
     assert!(passed.len() > 60, "{} cells of the tables are open", passed.len());
     for (node, caller, path) in passed {
         let code = call(&system.channel_as(&caller, node), &path).await;

@@ -80,14 +80,15 @@ pub(crate) fn does(system: &System, company: &str, arguments: &[&str]) -> String
     said
 }
 
-/// The lines of the information-management server's audit, which is verified; the server is stopped meanwhile.
-pub(crate) async fn audit(system: &mut System) -> Vec<Value> {
-    let process = system.of(Kind::Information).next().unwrap();
+/// The lines of a node's audit, which is verified; the node is stopped meanwhile. Of the companies' servers it is the bank's.
+pub(crate) async fn audit(system: &mut System, kind: Kind) -> Vec<Value> {
+    let process = system.of(kind).next().unwrap();
     assert!(process.stop().await.success());
     let config = process.config().display().to_string();
     let run = |command: &str| {
         let mut audit = Command::new(program());
-        let done = audit.args(["audit", command, "--config", &config]).env_clear().output().unwrap();
+        audit.args(["audit", command, "--config", &config, "--node", kind.as_str()]);
+        let done = audit.env_clear().output().unwrap();
         assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };

@@ -2,7 +2,7 @@
 //! all of it.
 
 use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, OPERATOR, OPERATORS, SECOND_OPERATOR, System};
+use musubi_tests::processes::{CARRIERS, Kind, OPERATOR, OPERATORS, SECOND_OPERATOR, System};
 use serde_json::Value;
 
 use crate::{
@@ -99,7 +99,7 @@ async fn two_people_do_together_what_neither_does_alone() {
     shown(&system, &one.phone_number, "みなさまへ").await;
 
     let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
-    let lines = audit(&mut system).await;
+    let lines = audit(&mut system, Kind::Information).await;
     let lines: Vec<_> = lines.iter().map(|line| (text(line, "action"), text(line, "detail"))).collect();
     let told = |action: &str, detail: &str| {
         let found = lines.iter().filter(|(what, how)| what == action && how.contains(detail)).count();

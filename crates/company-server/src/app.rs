@@ -44,8 +44,8 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
-    config::Config, custody::Custodian, customer_service::Customers, keys::keep_keys, match_service::Matches,
-    people::People, proxy::Proxy, rekeying::rekey,
+    audit::Sealer, config::Config, custody::Custodian, customer_service::Customers, keys::keep_keys,
+    match_service::Matches, people::People, proxy::Proxy, rekeying::rekey,
 };
 
 /// Why a company server can't be put together.
@@ -70,6 +70,7 @@ pub struct App {
     auth: Authenticator,
     custodian: Arc<Custodian>,
     store: Arc<dyn CompanyStore>,
+    sealer: Sealer,
 }
 
 impl App {
@@ -103,8 +104,10 @@ impl App {
         let channel = connect(&identity, information, Some(&Caller::Information), ClientOptions::default())
             .map_err(|error| BuildError::Config(error.at("information.endpoint")))?;
         let vault = vault(&config, &clock).map_err(BuildError::Config)?;
+        let audit_keys = config.keys.auditors().map_err(BuildError::Config)?;
         let (store, people) = open(&config.database, vault).await?;
-        let people = People::new(people, Arc::clone(&clock), &config).map_err(BuildError::Config)?;
+        let people = People::new(people, Arc::clone(&store), Arc::clone(&clock), &config)
+            .map_err(BuildError::Config)?;
         let auth = config.authenticator().with_bearers(Arc::new(people.clone()));
 
         // What an import that was killed left staged is people's data, and of no use.
@@ -123,6 +126,7 @@ impl App {
             config.account.into(),
             config.import,
         );
+        let sealing_clock = Arc::clone(&clock);
         let matches = Matches::new(Arc::clone(&store), clock, config.account.into(), config.policy);
         let proxy = Proxy::new(&channel);
         let mut routes = Routes::builder();
@@ -139,8 +143,9 @@ impl App {
             )
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
+        let sealer = Sealer::new(Arc::clone(&store), sealing_clock, audit_keys, auth.denials());
         let bound = bound.await?;
-        Ok(Self { bound, routes: routes.routes(), identity, auth, custodian, store })
+        Ok(Self { bound, routes: routes.routes(), identity, auth, custodian, store, sealer })
     }
 
     /// Where it is called.
@@ -157,6 +162,7 @@ impl App {
         let health = self.bound.health();
         let serve = self.bound.serve(self.routes, self.identity, self.auth, shutdown.clone());
         shutdown.spawn("grpc", serve);
+        shutdown.spawn("seal", self.sealer.run(shutdown.clone()));
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
         shutdown.spawn("rekey", rekey(Arc::clone(&self.store), shutdown.token()));
         shutdown.spawn("keys", keep_keys(Arc::clone(&self.store), shutdown.token()));
@@ -183,6 +189,18 @@ async fn open(
             (Arc::clone(&store) as _, store)
         }
     })
+}
+
+/// The audit of a node's store, for `musubi audit`. An SQLite file has one process, so that its node has to be stopped meanwhile.
+///
+/// # Errors
+/// As the node's own opening.
+pub async fn open_audit(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn CompanyStore>, BuildError> {
+    let vault = vault(config, clock).map_err(BuildError::Config)?;
+    Ok(open(&config.database, vault).await?.0)
 }
 
 /// What the store seals with: keys that master keys of the configuration wrap.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use musubi_domain::{
     Error,
+    audit::AuditKeyring,
     caller::{Caller, Role},
     id::{CompanyId, OperatorName},
     vault::MasterKeys,
@@ -126,6 +127,8 @@ pub struct KeysConfig {
     pub epoch_days: u16,
     /// How long a key stays after the next one took its place.
     pub keep_days: u16,
+    /// Sign the audit's seals: the first signs, all of them verify.
+    pub audit: Vec<Secret>,
 }
 
 /// `[account]`
@@ -188,6 +191,7 @@ impl Config {
         number("account.account_digits", self.account.account_digits, 4, 20)?;
         number("account.branch_digits", self.account.branch_digits, 0, 5)?;
         self.keys.masters()?;
+        self.keys.auditors()?;
         if self.keys.epoch_days > MOST_DAYS {
             return Err(Error::invalid("keys.epoch_days", "is more than 3650", "write 0 to 3650"));
         }
@@ -245,6 +249,15 @@ impl KeysConfig {
     pub(crate) fn masters(&self) -> Result<MasterKeys, Error> {
         let secrets: Vec<&[u8]> = self.master.iter().map(|key| key.expose().as_bytes()).collect();
         MasterKeys::new(&secrets).map_err(|error| error.at("keys.master"))
+    }
+
+    /// What signs the audit.
+    ///
+    /// # Errors
+    /// `keys.audit`, when there is none or one is too short.
+    pub fn auditors(&self) -> Result<AuditKeyring, Error> {
+        let secrets: Vec<&[u8]> = self.audit.iter().map(|key| key.expose().as_bytes()).collect();
+        AuditKeyring::new(&secrets).map_err(|error| error.at("keys.audit"))
     }
 
     /// When keys turn.

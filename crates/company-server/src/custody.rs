@@ -8,7 +8,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{Error, ErrorKind, id::CustomerId};
+use musubi_domain::{
+    Error, ErrorKind,
+    id::{CustomerId, OperatorName},
+};
 use musubi_proto::{
     convert::content::instant,
     information::v1::{
@@ -64,7 +67,11 @@ impl Custodian {
     /// # Errors
     /// `lease_seconds`; `FailedPrecondition` when the company matches by inquiry or the master is empty; `Unavailable` when the
     /// master changed meanwhile or either side doesn't answer: the copy before stands.
-    pub(crate) async fn entrust(&self, lease: Duration) -> Result<CustodyEvent, Error> {
+    pub(crate) async fn entrust(
+        &self,
+        lease: Duration,
+        by: Option<&OperatorName>,
+    ) -> Result<CustodyEvent, Error> {
         if !LEASE.contains(&lease) {
             let problem = format!("{} seconds", lease.as_secs());
             return Err(Error::invalid("lease_seconds", problem, "give 60 to 2592000, a minute to 30 days"));
@@ -96,7 +103,7 @@ impl Custodian {
             customers: custody.customers,
             lease_end_time: Some(instant(custody.lease_end_time.as_ref(), "lease_end_time")?),
         };
-        self.store.record_custody(event).await?;
+        self.store.record_custody(event, by).await?;
         info!(customers = event.customers, "the master is entrusted");
         Ok(event)
     }
@@ -105,15 +112,14 @@ impl Custodian {
     ///
     /// # Errors
     /// `Unavailable` when either side doesn't answer.
-    pub(crate) async fn purge(&self) -> Result<u64, Error> {
+    pub(crate) async fn purge(&self, by: &OperatorName) -> Result<u64, Error> {
         let _turn = self.turn.lock().await;
         let purged = self.client.clone().purge_customers(PurgeCustomersRequest {}).await;
         let customers = purged.map_err(|status| upstream(&status))?.into_inner().purged;
         let revision = self.store.get_status().await?.revision;
         let event_time = self.clock.now();
-        self.store
-            .record_custody(CustodyEvent { event_time, revision, customers, lease_end_time: None })
-            .await?;
+        let event = CustodyEvent { event_time, revision, customers, lease_end_time: None };
+        self.store.record_custody(event, Some(by)).await?;
         info!(customers, "the entrusted copy is destroyed");
         Ok(customers)
     }
@@ -156,7 +162,7 @@ impl Custodian {
     async fn entrust_when_due(&self) -> Result<(), Error> {
         let status = self.store.get_status().await?;
         if is_due(&status, self.clock.now()) {
-            self.entrust(self.config.lease).await?;
+            self.entrust(self.config.lease, None).await?;
         }
         Ok(())
     }

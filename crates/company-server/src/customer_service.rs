@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use musubi_domain::{Error, ErrorKind, id::CustomerId};
+use musubi_domain::{
+    Error, ErrorKind,
+    id::{CustomerId, OperatorName},
+};
 use musubi_matching::AccountFormat;
 use musubi_proto::{
     company::v1::{
@@ -18,8 +21,11 @@ use musubi_proto::{
     },
     convert::{company, content::timestamp},
 };
-use musubi_runtime::{Clock, grpc::status::to_status};
-use musubi_storage::company::CompanyStore;
+use musubi_runtime::{
+    Clock,
+    grpc::{auth, status::to_status},
+};
+use musubi_storage::company::{CompanyStore, Note};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
@@ -27,7 +33,7 @@ use tracing::info;
 use crate::{
     config::ImportConfig,
     custody::Custodian,
-    import::{ImportReport, import, receive},
+    import::{Ending, ImportReport, import, receive},
 };
 
 /// Customers of a page, unless the request says otherwise, and at most.
@@ -54,7 +60,22 @@ impl Customers {
         Self { store, custodian, clock, format, limits, import_turn: Semaphore::new(1) }
     }
 
-    async fn import(&self, parts: Streaming<ImportCustomersRequest>) -> Result<ImportReport, Error> {
+    /// Writes down who looked at what, before it is given.
+    async fn note(
+        &self,
+        action: &'static str,
+        what: impl std::fmt::Display + Send,
+        operator: &OperatorName,
+    ) -> Result<(), Error> {
+        let note = Note::by(action, what, Some(operator));
+        Ok(self.store.note(&[note], self.clock.now()).await?)
+    }
+
+    async fn import(
+        &self,
+        parts: Streaming<ImportCustomersRequest>,
+        operator: &OperatorName,
+    ) -> Result<ImportReport, Error> {
         let _turn = self.import_turn.try_acquire().map_err(|_taken| {
             Error::new(
                 ErrorKind::FailedPrecondition,
@@ -64,7 +85,8 @@ impl Customers {
         })?;
         let (file, dry_run) = receive(parts, &self.limits).await?;
         let now = self.clock.now();
-        let report = import(file, dry_run, self.format, &self.limits, &self.store, now).await?;
+        let ending = if dry_run { Ending::Compare } else { Ending::Replace(operator) };
+        let report = import(file, ending, self.format, &self.limits, &self.store, now).await?;
         if let (Some(tally), false) = (report.tally, dry_run) {
             info!(
                 rows = tally.rows,
@@ -85,7 +107,9 @@ impl CustomerService for Customers {
         &self,
         request: Request<Streaming<ImportCustomersRequest>>,
     ) -> Result<Response<ImportCustomersResponse>, Status> {
-        let ImportReport { file, tally } = self.import(request.into_inner()).await.map_err(to_status)?;
+        let operator = auth::operator(&request)?;
+        let ImportReport { file, tally } =
+            self.import(request.into_inner(), &operator).await.map_err(to_status)?;
         let errors = file.faults.into_iter().map(|row| RowError {
             line: row.line,
             field: row.fault.field,
@@ -107,10 +131,14 @@ impl CustomerService for Customers {
         &self,
         request: Request<ListCustomersRequest>,
     ) -> Result<Response<ListCustomersResponse>, Status> {
+        let operator = auth::operator(&request)?;
         let ListCustomersRequest { page_size, page_token } = request.into_inner();
         let size = page_size_of(page_size).map_err(to_status)?;
         let after = read_token(&page_token).map_err(to_status)?;
         let page = self.store.list_customers(after.as_ref(), size).await.map_err(to_status)?;
+        let first = after.map_or_else(|| "the first".to_owned(), |after| after.to_string());
+        let what = format!("{} customers after {first}", page.customers.len());
+        self.note("customers_listed", what, &operator).await.map_err(to_status)?;
         let full = page.customers.len() == usize::try_from(size).unwrap_or(usize::MAX);
         let last = page.customers.last().filter(|_| full).map(|last| token(&last.customer.customer_id));
         let customers =
@@ -126,6 +154,7 @@ impl CustomerService for Customers {
         &self,
         request: Request<GetCustomerRequest>,
     ) -> Result<Response<GetCustomerResponse>, Status> {
+        let operator = auth::operator(&request)?;
         let customer_id: CustomerId =
             request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
         let found = self.store.find_customer(&customer_id).await.map_err(to_status)?;
@@ -137,6 +166,7 @@ impl CustomerService for Customers {
             );
             to_status(missing.at("customer_id"))
         })?;
+        self.note("customer_shown", &customer_id, &operator).await.map_err(to_status)?;
         let customer = company::customer(stored.customer, stored.update_time);
         Ok(Response::new(GetCustomerResponse { customer: Some(customer) }))
     }
@@ -145,9 +175,11 @@ impl CustomerService for Customers {
         &self,
         request: Request<EraseCustomerRequest>,
     ) -> Result<Response<EraseCustomerResponse>, Status> {
+        let operator = auth::operator(&request)?;
         let customer_id: CustomerId =
             request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
-        let erased = self.store.erase_customer(&customer_id).await.map_err(to_status)?;
+        let now = self.clock.now();
+        let erased = self.store.erase_customer(&customer_id, &operator, now).await.map_err(to_status)?;
         if erased {
             info!("erased a customer");
             self.custodian.master_changed();
@@ -159,9 +191,11 @@ impl CustomerService for Customers {
         &self,
         request: Request<SearchCustomerRequest>,
     ) -> Result<Response<SearchCustomerResponse>, Status> {
+        let operator = auth::operator(&request)?;
         let customer_id: CustomerId =
             request.into_inner().customer_id.parse().map_err(|error: Error| to_status(error))?;
         let found = self.store.search_customer(&customer_id).await.map_err(to_status)?;
+        self.note("customer_searched", &customer_id, &operator).await.map_err(to_status)?;
         let tables = found.into_iter().map(|(table, rows)| CustomerRows { table, rows });
         Ok(Response::new(SearchCustomerResponse { tables: tables.collect() }))
     }
@@ -170,8 +204,9 @@ impl CustomerService for Customers {
         &self,
         request: Request<EntrustMasterRequest>,
     ) -> Result<Response<EntrustMasterResponse>, Status> {
+        let operator = auth::operator(&request)?;
         let lease = Duration::from_secs(request.into_inner().lease_seconds);
-        let entrusted = self.custodian.entrust(lease).await.map_err(to_status)?;
+        let entrusted = self.custodian.entrust(lease, Some(&operator)).await.map_err(to_status)?;
         Ok(Response::new(EntrustMasterResponse {
             customers: entrusted.customers,
             lease_end_time: entrusted.lease_end_time.map(timestamp),
@@ -180,9 +215,10 @@ impl CustomerService for Customers {
 
     async fn purge_master(
         &self,
-        _request: Request<PurgeMasterRequest>,
+        request: Request<PurgeMasterRequest>,
     ) -> Result<Response<PurgeMasterResponse>, Status> {
-        let purged = self.custodian.purge().await.map_err(to_status)?;
+        let operator = auth::operator(&request)?;
+        let purged = self.custodian.purge(&operator).await.map_err(to_status)?;
         Ok(Response::new(PurgeMasterResponse { purged }))
     }
 }

@@ -6,6 +6,7 @@
 //! `proxy.rs` and docs/adr/0003-operators-speak-one-contract.md.
 
 mod app;
+mod audit;
 mod config;
 pub mod csv_text;
 mod custody;
@@ -20,5 +21,5 @@ mod rekeying;
 mod tests;
 mod upload;
 
-pub use app::{App, BuildError, MIGRATIONS};
+pub use app::{App, BuildError, MIGRATIONS, open_audit};
 pub use config::{Config, DEFAULTS, Matching};

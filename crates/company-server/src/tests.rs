@@ -146,7 +146,7 @@ fn config(folder: &TempDir, peer: &Peer, settings: &str) -> Config {
         "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\n\
          tls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\ncallers.operators.sato = ['editor', 'approver', 'auditor', 'administrator']\n\
          callers.operators.kato = ['approver']\n\
-         {settings}\n[keys]\nmaster = ['{MASTER}']\n[information]\nendpoint = '{}'\n",
+         {settings}\n[keys]\nmaster = ['{MASTER}']\naudit = ['signs seals of the tests']\n[information]\nendpoint = '{}'\n",
         database.display(),
         peer.endpoint,
     );
@@ -159,7 +159,7 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("company.toml");
     let file = "company = 'tf-bank'\ntls = { certificate = 'a', key = 'a', authorities = 'a' }\n\
-                keys.master = ['the master key of all these tests']\ncallers.operators = { '佐藤 花子' = ['editor'] }\n";
+                keys.master = ['the master key of all these tests']\nkeys.audit = ['signs seals of the tests']\ncallers.operators = { '佐藤 花子' = ['editor'] }\n";
     std::fs::write(&path, file).unwrap();
     let error = Config::load(Some(&path)).unwrap_err().to_string();
     assert!(error.contains("callers.operators") && error.contains("a-z, 0-9 and hyphen"), "{error}");
@@ -169,8 +169,9 @@ fn a_name_that_no_record_could_show_is_refused_with_its_key() {
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_anything_is_opened() {
     type Spoil = fn(&mut Config);
-    let cases: [(&str, Spoil); 10] = [
+    let cases: [(&str, Spoil); 11] = [
         ("keys.master", |config| config.keys.master.clear()),
+        ("keys.audit", |config| config.keys.audit.clear()),
         ("keys.epoch_days", |config| config.keys.epoch_days = 3651),
         ("keys.keep_days", |config| config.keys.keep_days = 0),
         ("account.account_digits", |config| config.account.account_digits = 0),

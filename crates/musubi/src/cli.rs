@@ -31,7 +31,7 @@ enum Command {
     Terminal(node::Args),
     Certs(certs::Args),
     Migrate(migrate::Args),
-    /// Verify the audit of an information-management server, or write it out.
+    /// Verify the audit of an information-management server or a company server, or write it out.
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.

@@ -4,16 +4,19 @@
 //! It never decides a match. Surprising: every change of the master gives it a new *revision*, and whoever reads customers
 //! in pages is told the revision with each page, so that a copy made of two masters is noticed.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     customer::{Customer, KeyedCustomer, MatchDecision, MatchOutcome},
-    id::{CustomerId, InquiryId},
+    id::{CompanyId, CustomerId, InquiryId, OperatorName},
     vault::{CompanyKeys, LOOK_UP_BYTES},
 };
 
 use crate::{
     MakeKeys, Opened, StoreError,
+    audit::{AuditRow, AuditStore},
     row::{Columns, Id, Packed, bulk_rows},
     vault::{
         Sealing,
@@ -125,7 +128,7 @@ pub struct DecidedInquiry {
 /// The company server's store. Every method is one transaction; [`StoreError::Unavailable`] may come of any, and then
 /// nothing was written.
 #[async_trait]
-pub trait CompanyStore: Opened + Sealing {
+pub trait CompanyStore: Opened + Sealing + AuditStore {
     /// Begins an import: what an earlier one left staged is gone. One import at a time is the caller's care; where several
     /// processes share the database, the earlier one is refused from then on.
     async fn begin_import(&self) -> Result<(), StoreError>;
@@ -137,8 +140,12 @@ pub trait CompanyStore: Opened + Sealing {
     async fn stage_customers(&self, customers: &[KeyedCustomer]) -> Result<(), StoreError>;
 
     /// Ends an import, and nothing is staged any more. All or nothing; rows that are the same keep their update time and
-    /// their keys, and the revision stays when no row differs.
-    async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError>;
+    /// their keys, and the revision stays when no row differs. A master that is replaced is in the audit, with whose file it was.
+    async fn finish_import(
+        &self,
+        ending: ImportEnding,
+        by: Option<&OperatorName>,
+    ) -> Result<ImportTally, StoreError>;
 
     /// One customer.
     async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError>;
@@ -170,8 +177,13 @@ pub trait CompanyStore: Opened + Sealing {
     async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError>;
 
     /// Erases a customer from the master, from what is staged and from the decisions; gives whether the master had them, and then it is another
-    /// master. Who is in the next file that is imported is a customer again.
-    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError>;
+    /// master. Who is in the next file that is imported is a customer again. Who erased them is in the audit.
+    async fn erase_customer(
+        &self,
+        customer_id: &CustomerId,
+        by: &OperatorName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// How many rows of a customer each table has that may have some, zeros too; opens none.
     async fn search_customer(&self, customer_id: &CustomerId) -> Result<Vec<(String, u64)>, StoreError>;
@@ -179,8 +191,57 @@ pub trait CompanyStore: Opened + Sealing {
     /// How the master and its custody stand.
     async fn get_status(&self) -> Result<MasterStatus, StoreError>;
 
-    /// Records that a copy was entrusted or taken back.
-    async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError>;
+    /// Records that a copy was entrusted or taken back; in the audit, too, and by whom, unless this server did it by itself.
+    async fn record_custody(&self, event: CustodyEvent, by: Option<&OperatorName>) -> Result<(), StoreError>;
+
+    /// Writes down looks at the master, before what was seen is given, and calls that were refused.
+    async fn note(&self, notes: &[Note], now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// A line of the company server's audit. No personal value, and customers by their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What was done: a word like `customer_shown`.
+    pub action: &'static str,
+    /// Ids, counts and names of operators.
+    pub detail: String,
+}
+
+impl Note {
+    /// What an operator did, or this server by itself.
+    #[must_use]
+    pub fn by(action: &'static str, what: impl fmt::Display, by: Option<&OperatorName>) -> Self {
+        let detail = match by {
+            Some(by) => format!("{what} by {by}"),
+            None => what.to_string(),
+        };
+        Self { action, detail }
+    }
+
+    /// Of an import that made another master.
+    pub(crate) fn of_import(tally: &ImportTally, by: Option<&OperatorName>) -> Self {
+        let ImportTally { rows, added, changed, removed } = tally;
+        let what = format!("{rows} rows: {added} added, {changed} changed, {removed} removed");
+        Self::by("master_imported", what, by)
+    }
+
+    /// Of a copy that came or went.
+    pub(crate) fn of_custody(event: &CustodyEvent, by: Option<&OperatorName>) -> Self {
+        let action = if event.lease_end_time.is_some() { "master_entrusted" } else { "master_purged" };
+        Self::by(action, format!("{} customers", event.customers), by)
+    }
+}
+
+/// Lines as they are stored.
+pub(crate) fn note_rows<'a>(company: &'a CompanyId, notes: &'a [Note]) -> Vec<AuditRow<'a>> {
+    let row = |note: &'a Note| AuditRow {
+        company: company.as_str(),
+        account: None,
+        follower: None,
+        action: note.action,
+        detail: &note.detail,
+    };
+    notes.iter().map(row).collect()
 }
 
 bulk_rows! {

@@ -6,6 +6,7 @@
 //! Surprising: bulk goes to the database in one statement, as one JSON parameter (SQLite) or one array for each column
 //! (PostgreSQL), because a statement for each row is what makes a store slow.
 
+pub mod audit;
 pub mod carrier;
 pub mod company;
 #[cfg(test)]

@@ -54,7 +54,7 @@ const CARRIER: [Wrong; 27] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 33] = [
+const COMPANY: [Wrong; 34] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -75,6 +75,7 @@ const COMPANY: [Wrong; 33] = [
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
+    ("KEYS__AUDIT__0", &["", "short"]),
     ("ACCOUNT__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("ACCOUNT__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("POLICY__BRANCH_REQUIRED", FLAG),

@@ -295,7 +295,7 @@ impl Layout {
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}callers.operators = {{ {} }}\n\
-             keys.master = ['wraps the keys of this company in tests']\n\
+             keys.master = ['wraps the keys of this company in tests']\nkeys.audit = ['signs seals of the audit']\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),

@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::offset};
 use musubi_domain::{
     Error, ErrorKind,
     customer::{Customer, KeyedCustomer},
-    id::CustomerId,
+    id::{CustomerId, OperatorName},
 };
 use musubi_matching::{AccountFormat, keyed};
 use musubi_proto::company::v1::ImportCustomersRequest;
@@ -114,13 +114,22 @@ pub(crate) async fn receive(
     Ok((file.into_std().await, dry_run.unwrap_or_default()))
 }
 
+/// What a file is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    /// It becomes the master, by this person's word.
+    Replace(&'a OperatorName),
+    /// It is only compared.
+    Compare,
+}
+
 /// Checks a file and, when every row is good, makes it the master, or only compares it.
 ///
 /// # Errors
 /// `file`, `header` when it can't be read as a master, the store's own.
 pub(crate) async fn import(
     file: File,
-    dry_run: bool,
+    ending: Ending<'_>,
     format: AccountFormat,
     config: &ImportConfig,
     store: &Arc<dyn CompanyStore>,
@@ -145,11 +154,11 @@ pub(crate) async fn import(
         return Ok(ImportReport { file: file?, tally: None });
     }
     let file = file?;
-    let ending = match dry_run {
-        true => ImportEnding::Compare,
-        false => ImportEnding::Replace { now, encoding: file.encoding.as_str() },
+    let (ending, by) = match ending {
+        Ending::Compare => (ImportEnding::Compare, None),
+        Ending::Replace(by) => (ImportEnding::Replace { now, encoding: file.encoding.as_str() }, Some(by)),
     };
-    let tally = store.finish_import(ending).await?;
+    let tally = store.finish_import(ending, by).await?;
     Ok(ImportReport { file, tally: Some(tally) })
 }
 

@@ -1,6 +1,6 @@
 //! Who may call this server without a certificate: people who sign in, machines with keys.
 //!
-//! Whoever has a certificate needs none of this, and the first administrator has one. What is said here of a name is said in the log, never
+//! Whoever has a certificate needs none of this, and the first administrator has one. What is said here of a name is said in the log and in the audit, never
 //! a password, code or token. Surprising: a wrong name, a wrong password, a wrong code and a try that has to wait get the same
 //! answer, after the same work.
 
@@ -8,7 +8,7 @@ mod operators;
 mod password;
 mod sign_in;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,7 +19,11 @@ use musubi_domain::{
     sign_in::{Token, TokenKind},
 };
 use musubi_runtime::{Clock, grpc::auth::Bearers};
-use musubi_storage::people::{Known, PeopleStore};
+use musubi_storage::{
+    company::{CompanyStore, Note},
+    people::{Known, PeopleStore},
+};
+use tracing::info;
 
 use self::password::Passwords;
 use crate::config::{Config, SignInConfig};
@@ -30,6 +34,7 @@ pub(crate) struct People(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn PeopleStore>,
+    audit: Arc<dyn CompanyStore>,
     clock: Arc<dyn Clock>,
     company: CompanyId,
     config: SignInConfig,
@@ -41,11 +46,13 @@ struct Inner {
 impl People {
     pub(crate) fn new(
         store: Arc<dyn PeopleStore>,
+        audit: Arc<dyn CompanyStore>,
         clock: Arc<dyn Clock>,
         config: &Config,
     ) -> Result<Self, Error> {
         Ok(Self(Arc::new(Inner {
             store,
+            audit,
             clock,
             company: config.company.clone(),
             config: config.sign_in,
@@ -60,6 +67,18 @@ impl Inner {
     fn sessions_since(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let ago = |time: std::time::Duration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
         (ago(self.config.session), ago(self.config.idle))
+    }
+
+    /// Says what was done to whom: in the log, and in the audit, in a transaction behind that which did it and before the answer.
+    async fn tell(
+        &self,
+        action: &'static str,
+        who: impl fmt::Display + Send,
+        by: Option<&OperatorName>,
+    ) -> Result<(), Error> {
+        info!(operator = %who, by = by.map(tracing::field::display), "{action}");
+        let note = Note::by(action, who, by);
+        Ok(self.audit.note(&[note], self.clock.now()).await?)
     }
 
     fn certified(&self) -> BTreeSet<&OperatorName> {

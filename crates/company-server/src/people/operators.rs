@@ -25,7 +25,6 @@ use musubi_runtime::{
 };
 use musubi_storage::people::{self, NewOperator};
 use tonic::{Request, Response, Status};
-use tracing::info;
 
 use super::{Inner, People};
 
@@ -45,7 +44,7 @@ impl Inner {
         let token = invitation.digest();
         let person = NewOperator { name: &name, roles: &roles, token: &token, token_end_time, now };
         self.store.invite(&person).await?;
-        info!(operator = %name, ?roles, %by, "invited");
+        self.tell("operator_invited", format!("{name} as {roles:?}"), Some(by)).await?;
         let end_time = Some(timestamp(token_end_time));
         Ok(InviteOperatorResponse { invitation: invitation.expose().to_owned(), end_time })
     }
@@ -75,7 +74,7 @@ impl Inner {
         let token = key.digest();
         let machine = NewOperator { name: &name, roles: &roles, token: &token, token_end_time, now };
         self.store.add_machine(&machine).await?;
-        info!(machine = %name, ?roles, %by, "has a key");
+        self.tell("machine_created", format!("{name} as {roles:?}"), Some(by)).await?;
         let end_time = Some(timestamp(token_end_time));
         Ok(CreateMachineResponse { key: key.expose().to_owned(), end_time })
     }
@@ -158,7 +157,7 @@ impl OperatorService for People {
         if !found {
             return Err(to_status(nobody()));
         }
-        info!(operator = %name, %by, "unlocked");
+        self.0.tell("operator_unlocked", &name, Some(&by)).await.map_err(to_status)?;
         Ok(Response::new(UnlockOperatorResponse {}))
     }
 
@@ -172,7 +171,7 @@ impl OperatorService for People {
         if !found {
             return Err(to_status(nobody()));
         }
-        info!(operator = %name, %by, "removed");
+        self.0.tell("operator_removed", &name, Some(&by)).await.map_err(to_status)?;
         Ok(Response::new(RemoveOperatorResponse {}))
     }
 }

@@ -19,7 +19,7 @@ use musubi_runtime::{
 };
 use musubi_storage::people::{Credential, Try};
 use tonic::{Request, Response, Status};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Inner, People,
@@ -41,7 +41,7 @@ impl Inner {
         if !self.store.accept(&name, &invitation.digest(), &credential, now).await? {
             return Err(void());
         }
-        info!(operator = %name, "took the invitation");
+        self.tell("invitation_taken", &name, None).await?;
         let authenticator_uri = authenticator_uri(&credential.secret, &self.company, &name)?;
         Ok(AcceptInvitationResponse { name: name.to_string(), authenticator_uri })
     }
@@ -74,7 +74,7 @@ impl Inner {
         };
         let (begun_before, used_before) = self.sessions_since(now);
         self.store.forget_sessions(begun_before, used_before).await?;
-        info!(operator = %name, "signed in");
+        self.tell("signed_in", &name, None).await?;
         Ok(SignInResponse {
             token: session.expose().to_owned(),
             end_time: now.checked_add(self.config.session).ok().map(timestamp),
@@ -105,7 +105,7 @@ impl SignInService for People {
         let name = auth::operator(&request)?;
         if let Some(session) = token(&request).filter(|token| token.kind() == TokenKind::Session) {
             self.0.store.sign_out(&session.digest()).await.map_err(to_status)?;
-            info!(operator = %name, "signed out");
+            self.0.tell("signed_out", &name, None).await.map_err(to_status)?;
         }
         Ok(Response::new(SignOutResponse {}))
     }

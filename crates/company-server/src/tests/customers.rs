@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use musubi_proto::company::v1::{
-    GetCustomerRequest, ListCustomersRequest, customer_service_client::CustomerServiceClient,
+    EraseCustomerRequest, GetCustomerRequest, ListCustomersRequest, SearchCustomerRequest,
+    customer_service_client::CustomerServiceClient,
 };
-use musubi_runtime::grpc::status::from_status;
+use musubi_runtime::{Clock, grpc::status::from_status};
+use musubi_storage::audit::verify;
 use tonic::Code;
 
 use super::*;
@@ -198,4 +200,47 @@ async fn twenty_thousand_rows_are_imported_in_batches_and_again_without_change()
     assert_eq!((response.rows, response.added), (many, many));
     let again = company.import(file(&rows).as_bytes()).await.unwrap();
     assert_eq!((again.added, again.changed, again.removed), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn looks_changes_and_refusals_are_in_the_sealed_audit() {
+    let mut company = Company::start("").await;
+    company
+        .import(
+            file("B1,山田 太郎,ヤマダ タロウ,1980-01-01,東京都港区芝公園四丁目2,001,0000001,\n").as_bytes(),
+        )
+        .await
+        .unwrap();
+    let one = || "B1".to_owned();
+    company.customers().list_customers(ListCustomersRequest::default()).await.unwrap();
+    company.customers().get_customer(GetCustomerRequest { customer_id: one() }).await.unwrap();
+    company.customers().search_customer(SearchCustomerRequest { customer_id: one() }).await.unwrap();
+    company.customers().erase_customer(EraseCustomerRequest { customer_id: one() }).await.unwrap();
+    let stranger = CustomerServiceClient::new(company.channel(INFORMATION));
+    let refused =
+        stranger.clone().get_customer(GetCustomerRequest { customer_id: one() }).await.err().unwrap();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    company.stop().await;
+
+    let config = config(&company.folder, &company.peer, "");
+    let clock: Arc<dyn Clock> = company.clock.clone();
+    let store = crate::open_audit(&config, &clock).await.unwrap();
+    let keys = config.keys.auditors().unwrap();
+    store.seal_audit(&keys, clock.now(), 100).await.unwrap();
+    let lines = store.audit_lines(0, 100).await.unwrap();
+    let told: Vec<_> = lines.iter().map(|line| format!("{} {}", line.action, line.detail)).collect();
+    let refused = "denied information /musubi.company.v1.CustomerService/GetCustomer, 1 times".to_owned();
+    assert!(told.contains(&refused), "{told:?}");
+    let done: Vec<_> = told.iter().filter(|line| **line != refused).collect();
+    let expected = [
+        "master_imported 1 rows: 1 added, 0 changed, 0 removed by sato",
+        "customers_listed 1 customers after the first by sato",
+        "customer_shown B1 by sato",
+        "customer_searched B1 by sato",
+        "customer_erased B1 by sato",
+    ];
+    assert_eq!(done, expected);
+    let verdict = verify(&*store, &keys, None).await.unwrap();
+    assert_eq!((verdict.lines, verdict.unsealed, verdict.broken), (6, 0, None));
+    store.close().await;
 }

@@ -73,7 +73,9 @@ pub(super) async fn import(
         answers.extend(more);
     }
     making.await.map_err(|_| Error::new(ErrorKind::Internal, "the making of people panicked", ""))?;
-    store.finish_import(ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" }).await?;
+    store
+        .finish_import(ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" }, None)
+        .await?;
     let length = answers.len().max(1);
     let mut answers: Vec<_> = answers.into_iter().enumerate().collect();
     answers.sort_by_key(|(place, _)| place.wrapping_mul(0x9E37_79B9_7F4A_7C15) % length);

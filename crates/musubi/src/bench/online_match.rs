@@ -131,7 +131,7 @@ fn configuration(world: &World, place: &Place) -> Result<Value, Error> {
         "information": { "endpoint": "https://127.0.0.1:9" },
         "tls": world.tls(&world.company_server())?,
         "callers": { "operators": { "operator": Role::ALL } },
-        "keys": { "master": [world.master.expose()] },
+        "keys": { "master": [world.master.expose()], "audit": [crate::cluster::secret()] },
         "account": { "account_digits": KEY_DIGITS, "branch_digits": 3 },
     }))
 }

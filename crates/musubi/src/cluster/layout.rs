@@ -106,7 +106,7 @@ impl<'a> Layout<'a> {
             "information": { "endpoint": self.information_endpoint() },
             "tls": self.authority.issue_temporary(&Caller::Company(company.company.clone()))?,
             "callers": { "operators": { OPERATOR: Role::ALL } },
-            "keys": { "master": [master()] },
+            "keys": { "master": [master()], "audit": [secret()] },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,

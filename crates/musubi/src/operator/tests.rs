@@ -66,7 +66,7 @@ impl Desk {
         let settings = format!(
             "company = 'tf-bank'\nlisten = '127.0.0.1:0'\ndatabase = '{}'\ninformation.endpoint = 'https://127.0.0.1:1'\n\
              callers.operators.sato = ['editor', 'auditor', 'administrator']\ntls = {{ certificate = 'a', key = 'a', authorities = 'a' }}\n\
-             keys.master = ['the master key of all these tests']\n",
+             keys.master = ['the master key of all these tests']\nkeys.audit = ['signs seals of the tests']\n",
             database.display()
         );
         fs::write(&config, settings).unwrap();

@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 use musubi_domain::{
+    audit::AuditKeyring,
     customer::{Customer, KeyedCustomer, MatchDecision, MatchKeys, MatchOutcome},
     id::InquiryId,
 };
 
-use crate::company::{CompanyStore, CustodyEvent, DecidedInquiry, ImportEnding, ImportTally, MasterStatus};
+use crate::{
+    audit::verify,
+    company::{CompanyStore, CustodyEvent, DecidedInquiry, ImportEnding, ImportTally, MasterStatus, Note},
+};
 
 /// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
 macro_rules! company_store_suite {
@@ -27,6 +31,7 @@ macro_rules! company_store_suite {
             keys_of_other_rules_are_made_anew_in_batches_until_none_is_left,
             an_import_keeps_the_keys_of_rows_that_are_the_same,
             of_an_erased_customer_nothing_is_left_and_the_master_is_another,
+            what_is_done_to_the_master_is_in_the_audit_and_sealed,
         );
     };
     ($open:expr; $($fact:ident,)+) => {
@@ -93,7 +98,7 @@ async fn import_by_rules(
         let batch: Vec<_> = batch.iter().map(|customer| by_rules(rules_version, customer.clone())).collect();
         store.stage_customers(&batch).await.unwrap();
     }
-    store.finish_import(ending).await.unwrap()
+    store.finish_import(ending, None).await.unwrap()
 }
 
 /// The customers with one of these account keys, by id.
@@ -191,7 +196,7 @@ pub(crate) async fn a_batch_with_an_id_already_staged_is_refused_whole(store: &d
     let [first, second, _] = three().map(|customer| by_rules(1, customer));
     store.stage_customers(std::slice::from_ref(&first)).await.unwrap();
     assert!(store.stage_customers(&[second, first]).await.is_err());
-    assert_eq!(store.finish_import(replace(0)).await.unwrap().rows, 1);
+    assert_eq!(store.finish_import(replace(0), None).await.unwrap().rows, 1);
 }
 
 pub(crate) async fn pages_go_by_customer_id_and_end(store: &dyn CompanyStore) {
@@ -249,10 +254,10 @@ pub(crate) async fn another_master_may_decide_the_same_inquiry_otherwise(store: 
 pub(crate) async fn the_last_word_on_custody_stands(store: &dyn CompanyStore) {
     let entrusted =
         CustodyEvent { event_time: at(0), revision: 1, customers: 3, lease_end_time: Some(at(60)) };
-    store.record_custody(entrusted).await.unwrap();
+    store.record_custody(entrusted, None).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(entrusted));
     let purged = CustodyEvent { event_time: at(1), revision: 1, customers: 3, lease_end_time: None };
-    store.record_custody(purged).await.unwrap();
+    store.record_custody(purged, None).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(purged));
 }
 
@@ -273,7 +278,7 @@ pub(crate) async fn candidates_have_the_keys_that_were_imported_last(store: &dyn
     assert_eq!(candidates(store, &["0000003"]).await, []);
     let empty = KeyedCustomer { keys: MatchKeys { rules_version: 0, bytes: Vec::new() }, customer: third };
     store.stage_customers(std::slice::from_ref(&empty)).await.unwrap();
-    store.finish_import(replace(2)).await.unwrap();
+    store.finish_import(replace(2), None).await.unwrap();
     assert_eq!(candidates(store, &ALL).await, [empty]);
 }
 
@@ -328,13 +333,53 @@ pub(crate) async fn of_an_erased_customer_nothing_is_left_and_the_master_is_anot
     };
     assert_eq!(rows("C1").await, ["customers 1", "staged_customers 1", "inquiries 1"]);
     let (gone, before) = ("C1".parse().unwrap(), store.get_status().await.unwrap());
-    assert!(store.erase_customer(&gone).await.unwrap());
+    assert!(store.erase_customer(&gone, &"sato".parse().unwrap(), Timestamp::UNIX_EPOCH).await.unwrap());
     assert_eq!(rows("C1").await, ["customers 0", "staged_customers 0", "inquiries 0"]);
     assert_eq!(rows("C2").await, ["customers 1", "staged_customers 0", "inquiries 1"]);
     let after = store.get_status().await.unwrap();
     assert_eq!((after.revision, after.customers), (before.revision + 1, 1), "it is to be entrusted anew");
-    assert!(!store.erase_customer(&gone).await.unwrap());
+    assert!(!store.erase_customer(&gone, &"sato".parse().unwrap(), Timestamp::UNIX_EPOCH).await.unwrap());
     assert_eq!(store.get_status().await.unwrap(), after);
     let left = candidates(store, &["1"]).await;
     assert_eq!(left.iter().map(|it| it.customer.customer_id.as_str()).collect::<Vec<_>>(), ["C2"]);
+}
+
+pub(crate) async fn what_is_done_to_the_master_is_in_the_audit_and_sealed(store: &dyn CompanyStore) {
+    let (sato, gone) = ("sato".parse().unwrap(), "C1".parse().unwrap());
+    store.begin_import().await.unwrap();
+    store.stage_customers(&[keyed("C1", "1", "a"), keyed("C2", "2", "b")]).await.unwrap();
+    store.finish_import(ImportEnding::Compare, Some(&sato)).await.unwrap();
+    store.stage_customers(&[keyed("C1", "1", "a"), keyed("C2", "2", "b")]).await.unwrap();
+    store.finish_import(replace(1), Some(&sato)).await.unwrap();
+    let entrusted =
+        CustodyEvent { event_time: at(2), revision: 1, customers: 2, lease_end_time: Some(at(9)) };
+    store.record_custody(entrusted, None).await.unwrap();
+    store.record_custody(CustodyEvent { lease_end_time: None, ..entrusted }, Some(&sato)).await.unwrap();
+    store.erase_customer(&gone, &sato, at(3)).await.unwrap();
+    let notes = ["C2", "C3"].map(|id| Note::by("customer_shown", id, Some(&sato)));
+    store.note(&notes, at(4)).await.unwrap();
+    let lines = store.audit_lines(0, 9).await.unwrap();
+    let told: Vec<_> = lines.iter().map(|line| format!("{} {}", line.action, line.detail)).collect();
+    let expected = [
+        "master_imported 2 rows: 2 added, 0 changed, 0 removed by sato",
+        "master_entrusted 2 customers",
+        "master_purged 2 customers by sato",
+        "customer_erased C1 by sato",
+        "customer_shown C2 by sato",
+        "customer_shown C3 by sato",
+    ];
+    assert_eq!(told, expected, "a comparison changes nothing");
+    assert!(lines.iter().all(|line| line.company == "bank"));
+
+    let keys = AuditKeyring::new(&[b"signs seals of the facts"]).unwrap();
+    let sealing = async {
+        while verify(store, &keys, None).await.unwrap().unsealed > 0 {
+            store.seal_audit(&keys, at(5), 4).await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), sealing).await.unwrap();
+    let verdict = verify(store, &keys, None).await.unwrap();
+    assert_eq!((verdict.lines, verdict.seals, verdict.broken), (6, 2, None));
+    let other = AuditKeyring::new(&[b"signs seals of nobody's"]).unwrap();
+    assert!(verify(store, &other, None).await.unwrap().broken.is_some());
 }

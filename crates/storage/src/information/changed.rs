@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     StoreError,
+    audit::AuditRow,
     row::{Bytes, Id, bulk_rows, list, micros, place},
     vault::Keys,
 };
@@ -161,14 +162,6 @@ bulk_rows! {
     /// Followers that came, for the record of acquisition.
     AddedRow<'a> { account: &'a str, carrier: &'a str, by_event: i64, by_list: i64, }
 
-    /// A line of the audit.
-    AuditRow<'a> {
-        company: &'a str,
-        account: Option<&'a str>,
-        follower: Option<Id>,
-        action: &'a str,
-        detail: &'a str,
-    }
 }
 
 /// What was loaded, kept to be compared.

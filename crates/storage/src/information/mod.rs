@@ -3,10 +3,9 @@
 //! The rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
 //! for, and [`expansion`] how distributions end. What two people of a company do only together is in [`approval`]. Whose number may be another's by now is in [`holder`]. How people are erased, and given
-//! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`audit`].
+//! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`audit`](crate::audit).
 
 pub mod approval;
-pub mod audit;
 pub(crate) mod changed;
 pub(crate) mod claiming;
 pub mod custody;
@@ -25,7 +24,7 @@ pub(crate) mod template;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 
-use crate::{Opened, vault::Sealing};
+use crate::{Opened, audit::AuditStore, vault::Sealing};
 
 /// A follower's key: official account and follower, in front of every key that grows with followers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +50,7 @@ pub trait InformationStore:
     + review::ReviewStore
     + erasure::ErasureStore
     + approval::ApprovalStore
-    + audit::AuditStore
+    + AuditStore
 {
 }
 
@@ -69,6 +68,6 @@ impl<T> InformationStore for T where
         + review::ReviewStore
         + erasure::ErasureStore
         + approval::ApprovalStore
-        + audit::AuditStore
+        + AuditStore
 {
 }

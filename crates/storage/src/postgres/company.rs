@@ -15,17 +15,20 @@ use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
     customer::{KeyedCustomer, MatchDecision},
-    id::{CompanyId, CustomerId, InquiryId},
+    id::{CompanyId, CustomerId, InquiryId, OperatorName},
 };
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
-use super::{Database, Migrations, PostgresOptions, Tx};
+use super::{
+    Database, Migrations, PostgresOptions, Tx,
+    audit::{self, audit_store},
+};
 use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
-        ImportEnding, ImportTally, MasterStatus, RecordRow, StoredCustomer, custody_of, customer_rows,
-        decision_of, decision_rows, integer, keyed_of, record_rows, rows_of, stored_of,
+        ImportEnding, ImportTally, MasterStatus, Note, RecordRow, StoredCustomer, custody_of, customer_rows,
+        decision_of, decision_rows, integer, keyed_of, note_rows, record_rows, rows_of, stored_of,
     },
     row::{BulkRow as _, Bytes, Columns as _, Id, micros},
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -240,7 +243,11 @@ impl CompanyStore for PostgresCompanyStore {
         write.commit().await
     }
 
-    async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError> {
+    async fn finish_import(
+        &self,
+        ending: ImportEnding,
+        by: Option<&OperatorName>,
+    ) -> Result<ImportTally, StoreError> {
         let mut write = self.database.write("finish_import").await?;
         let staged = hold_master(&mut write).await?;
         self.check_import(staged)?;
@@ -265,6 +272,7 @@ impl CompanyStore for PostgresCompanyStore {
                     record = record.bind(count);
                 }
                 write.execute(record).await?;
+                self.tell(&mut write, &[Note::of_import(&tally, by)], now).await?;
                 tally
             }
         };
@@ -366,7 +374,12 @@ impl CompanyStore for PostgresCompanyStore {
         found.map(|row| decision_of(&row)).transpose()
     }
 
-    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError> {
+    async fn erase_customer(
+        &self,
+        customer_id: &CustomerId,
+        by: &OperatorName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut write = self.database.write("erase_customer").await?;
         hold_master(&mut write).await?;
         let erase = sqlx::query("DELETE FROM customers WHERE customer_id = $1").bind(customer_id.as_str());
@@ -378,6 +391,7 @@ impl CompanyStore for PostgresCompanyStore {
             const FEWER: &str = "UPDATE master SET revision = revision + 1, customers = customers - 1";
             write.execute(sqlx::query(FEWER)).await?;
         }
+        self.tell(&mut write, &[Note::by("customer_erased", customer_id, Some(by))], now).await?;
         write.commit().await?;
         Ok(erased)
     }
@@ -396,9 +410,10 @@ impl CompanyStore for PostgresCompanyStore {
         Ok(MasterStatus { revision: found.small(0)?, customers: found.small(1)?, custody })
     }
 
-    async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError> {
+    async fn record_custody(&self, event: CustodyEvent, by: Option<&OperatorName>) -> Result<(), StoreError> {
         let mut write = self.database.write("record_custody").await?;
         hold_master(&mut write).await?;
+        self.tell(&mut write, &[Note::of_custody(&event, by)], event.event_time).await?;
         let event = sqlx::query(
             "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES ($1, $2, $3, $4)",
         )
@@ -408,6 +423,21 @@ impl CompanyStore for PostgresCompanyStore {
         .bind(event.lease_end_time.map(micros));
         write.execute(event).await?;
         write.commit().await
+    }
+
+    async fn note(&self, notes: &[Note], now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.database.write("note").await?;
+        self.tell(&mut write, notes, now).await?;
+        write.commit().await
+    }
+}
+
+audit_store!(PostgresCompanyStore);
+
+impl PostgresCompanyStore {
+    /// Writes lines of the audit.
+    async fn tell(&self, write: &mut Tx, notes: &[Note], now: Timestamp) -> Result<(), StoreError> {
+        audit::write(write, &note_rows(&self.company, notes), now).await
     }
 }
 
@@ -459,8 +489,8 @@ mod tests {
         assert!(refused(first.stage_customers(&[keyed("C2", "0000002", "西")]).await));
         second.stage_customers(&[keyed("C3", "0000003", "南")]).await.unwrap();
         let ending = ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" };
-        assert!(refused(first.finish_import(ending).await.map(drop)));
-        let tally = second.finish_import(ending).await.unwrap();
+        assert!(refused(first.finish_import(ending, None).await.map(drop)));
+        let tally = second.finish_import(ending, None).await.unwrap();
         assert_eq!(tally, ImportTally { rows: 1, added: 1, changed: 0, removed: 0 });
     }
 
@@ -472,13 +502,13 @@ mod tests {
             now: Timestamp::from_second(second).unwrap(),
             encoding: "UTF-8",
         };
-        store.finish_import(ending(0)).await.unwrap();
+        store.finish_import(ending(0), None).await.unwrap();
         for round in 1..10 {
             let address = format!("東{round}");
             store.stage_customers(&[keyed("C1", "0000001", &address)]).await.unwrap();
             let make = |customer: &musubi_domain::customer::Customer| customer.address.clone().into_bytes();
             let (imported, rekeyed) =
-                tokio::join!(store.finish_import(ending(round)), store.rekey(2, 9, &make));
+                tokio::join!(store.finish_import(ending(round), None), store.rekey(2, 9, &make));
             assert_eq!(imported.unwrap().changed, 1);
             let candidates = store.find_by_account_keys(&["0000001"]).await.unwrap().customers;
             let [row] = &candidates[..] else { panic!("{candidates:?}") };

@@ -6,6 +6,7 @@
 //! lost is not an error before the database was asked what became of it; and a database that has crashed since is not asked,
 //! because it gives the number of a transaction that it has lost to another one.
 
+pub(crate) mod audit;
 pub mod carrier;
 pub mod company;
 pub mod information;

@@ -10,17 +10,21 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     customer::{KeyedCustomer, MatchDecision},
-    id::{CompanyId, CustomerId, InquiryId},
+    id::{CompanyId, CustomerId, InquiryId, OperatorName},
 };
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{Database, micros, overwriting, rows};
+use super::{
+    Database,
+    audit::{self, audit_store},
+    micros, overwriting, rows,
+};
 use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
-        MasterStatus, StoredCustomer, custody_of, customer_rows, decision_of, decision_rows, integer,
-        keyed_of, record_rows, rows_of, stored_of,
+        MasterStatus, Note, StoredCustomer, custody_of, customer_rows, decision_of, decision_rows, integer,
+        keyed_of, note_rows, record_rows, rows_of, stored_of,
     },
     row::Bytes,
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -169,11 +173,15 @@ impl CompanyStore for SqliteCompanyStore {
         transaction.commit().await.map_err(&failed)
     }
 
-    async fn finish_import(&self, ending: ImportEnding) -> Result<ImportTally, StoreError> {
+    async fn finish_import(
+        &self,
+        ending: ImportEnding,
+        by: Option<&OperatorName>,
+    ) -> Result<ImportTally, StoreError> {
         let failed = StoreError::during("finish_import");
         let mut transaction = self.database.write("finish_import").await?;
-        let (now, encoding) = match ending {
-            ImportEnding::Replace { now, encoding } => (micros(now), encoding),
+        let (time, encoding) = match ending {
+            ImportEnding::Replace { now, encoding } => (now, encoding),
             ImportEnding::Compare => {
                 let tally = merge(&mut transaction, 0).await.map_err(&failed)?;
                 transaction.rollback().await.map_err(&failed)?;
@@ -181,6 +189,7 @@ impl CompanyStore for SqliteCompanyStore {
                 return Ok(tally);
             }
         };
+        let now = micros(time);
         let tally = merge(&mut transaction, now).await.map_err(&failed)?;
         sqlx::query("UPDATE master SET revision = revision + ?1, customers = ?2 WHERE id = 1")
             .bind(tally.differs())
@@ -198,6 +207,7 @@ impl CompanyStore for SqliteCompanyStore {
             record = record.bind(count);
         }
         record.execute(&mut *transaction).await.map_err(&failed)?;
+        self.tell(&mut transaction, "finish_import", &[Note::of_import(&tally, by)], time).await?;
         sqlx::query("DELETE FROM staged_customers").execute(&mut *transaction).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         Ok(tally)
@@ -312,7 +322,12 @@ impl CompanyStore for SqliteCompanyStore {
         found.map(|row| decision_of(&row)).transpose()
     }
 
-    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<bool, StoreError> {
+    async fn erase_customer(
+        &self,
+        customer_id: &CustomerId,
+        by: &OperatorName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const TRANSACTION: &str = "erase_customer";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
@@ -328,6 +343,8 @@ impl CompanyStore for SqliteCompanyStore {
                 .await
                 .map_err(&failed)?;
         }
+        let note = Note::by("customer_erased", customer_id, Some(by));
+        self.tell(&mut tx, TRANSACTION, &[note], now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         if erased {
@@ -356,9 +373,11 @@ impl CompanyStore for SqliteCompanyStore {
         Ok(MasterStatus { revision, customers, custody })
     }
 
-    async fn record_custody(&self, event: CustodyEvent) -> Result<(), StoreError> {
-        let failed = StoreError::during("record_custody");
-        let mut transaction = self.database.write("record_custody").await?;
+    async fn record_custody(&self, event: CustodyEvent, by: Option<&OperatorName>) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "record_custody";
+        let failed = StoreError::during(TRANSACTION);
+        let mut transaction = self.database.write(TRANSACTION).await?;
+        self.tell(&mut transaction, TRANSACTION, &[Note::of_custody(&event, by)], event.event_time).await?;
         sqlx::query(
             "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES (?1, ?2, ?3, ?4)",
         )
@@ -370,6 +389,28 @@ impl CompanyStore for SqliteCompanyStore {
         .await
         .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
+    }
+
+    async fn note(&self, notes: &[Note], now: Timestamp) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "note";
+        let mut transaction = self.database.write(TRANSACTION).await?;
+        self.tell(&mut transaction, TRANSACTION, notes, now).await?;
+        transaction.commit().await.map_err(StoreError::during(TRANSACTION))
+    }
+}
+
+audit_store!(SqliteCompanyStore);
+
+impl SqliteCompanyStore {
+    /// Writes lines of the audit.
+    async fn tell(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        transaction: &'static str,
+        notes: &[Note],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        audit::write(tx, transaction, &note_rows(&self.company, notes), now).await
     }
 }
 
@@ -436,7 +477,7 @@ mod tests {
         let customer = |id: &str| crate::conformance::company::keyed(id, "0000001", "東");
         store.stage_customers(&[customer("C1")]).await.unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }).await.unwrap();
+        store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }, None).await.unwrap();
         store.stage_customers(&[customer("C2")]).await.unwrap();
         drop(store);
         let path = folder.path().join("company.db");

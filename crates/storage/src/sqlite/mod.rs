@@ -6,6 +6,7 @@
 //! Surprising: a write transaction is `BEGIN IMMEDIATE`, because one that begins by reading and then writes can't wait for its
 //! turn.
 
+pub(crate) mod audit;
 pub mod carrier;
 pub mod company;
 pub mod information;

@@ -35,6 +35,13 @@ async fn people_are_erased_and_the_proof_waits_for_it_and_tells_what_is_left() {
         .await;
     assert_eq!(ending, Ok(Ending::Done));
     assert!(text.starts_with("2 followers of 2 people named: "), "{text}");
+    let waits = ["followers", "erase", "--follower", "flw_3"];
+    let (ending, text) = desk.run(&[&waits[..], &account].concat()).await;
+    assert_eq!(ending, Ok(Ending::Refused), "what waits is not done");
+    assert!(
+        text.starts_with("waits for a second person") && text.contains("musubi approvals approve apv_1"),
+        "{text}"
+    );
     let prove = ["followers", "prove-erased", "--follower", "flw_1"];
     let (ending, text) = desk.run(&[&prove[..], &account].concat()).await;
     assert_eq!(ending, Ok(Ending::Done));

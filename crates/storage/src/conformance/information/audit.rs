@@ -5,9 +5,9 @@ use std::time::Duration;
 use musubi_domain::audit::{AuditKeyring, AuditLine, Fault, Head};
 
 use super::{Bench, at, named};
-use crate::information::{
+use crate::{
     audit::{Verdict, verify},
-    flow::{Audit, Scope},
+    information::flow::{Audit, Scope},
 };
 
 /// How long a store may take to seal what was committed.

@@ -199,7 +199,7 @@ pub(crate) async fn plant_customer(store: &(impl CompanyStore + PeopleStore)) {
     store.begin_import().await.unwrap();
     store.stage_customers(&[person("passport:2018-11")]).await.unwrap();
     let ending = ImportEnding::Replace { now: at(0), encoding: CONTROL };
-    store.finish_import(ending).await.unwrap();
+    store.finish_import(ending, None).await.unwrap();
 }
 
 /// Every way to read the person gives it.
@@ -374,7 +374,8 @@ pub(crate) async fn an_import_of_another_epoch_changes_nothing(
     store.tend_keys().await.unwrap();
     store.begin_import().await.unwrap();
     store.stage_customers(&[person("passport:2018-11")]).await.unwrap();
-    let tally = store.finish_import(ImportEnding::Replace { now: at(9), encoding: "UTF-8" }).await.unwrap();
+    let tally =
+        store.finish_import(ImportEnding::Replace { now: at(9), encoding: "UTF-8" }, None).await.unwrap();
     assert_eq!((tally.rows, tally.added, tally.changed, tally.removed), (1, 0, 0, 0));
     assert_eq!(store.find_customer(&named("C7")).await.unwrap().unwrap().update_time, at(0));
 }

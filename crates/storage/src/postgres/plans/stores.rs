@@ -152,7 +152,7 @@ async fn no_statement_of_the_company_store_grows_with_its_customers() {
     }
     store.begin_import().await.unwrap();
     store.stage_customers(&[company::keyed("C1", "1", "a")]).await.unwrap();
-    store.finish_import(crate::company::ImportEnding::Compare).await.unwrap();
+    store.finish_import(crate::company::ImportEnding::Compare, None).await.unwrap();
     let middle = "Z000500000".parse().unwrap();
     assert!(store.find_customer(&"Z000500001".parse().unwrap()).await.unwrap().is_some());
     let page = store.list_customers(Some(&middle), 10).await.unwrap();
@@ -166,10 +166,10 @@ async fn no_statement_of_the_company_store_grows_with_its_customers() {
     store.record_decisions(1, &[DecidedInquiry { inquiry_id, decision }], now()).await.unwrap();
     assert!(store.find_decision(inquiry_id).await.unwrap().is_some());
     let erased = "Z000500003".parse().unwrap();
-    assert!(store.erase_customer(&erased).await.unwrap());
+    assert!(store.erase_customer(&erased, &"sato".parse().unwrap(), Timestamp::UNIX_EPOCH).await.unwrap());
     assert!(store.search_customer(&erased).await.unwrap().iter().all(|(_, rows)| *rows == 0));
     let event = CustodyEvent { event_time: now(), revision: 1, customers: 1, lease_end_time: None };
-    store.record_custody(event).await.unwrap();
+    store.record_custody(event, None).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().customers, 999_999);
     store.close().await;
     million.assert_right(12, &OF_IMPORTS);

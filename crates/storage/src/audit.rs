@@ -1,4 +1,4 @@
-//! The audit after it was written: sealed, read, and held against its seals.
+//! The audit of a node after it was written: sealed, read, and held against its seals. The information-management server has one, and each company server.
 //!
 //! Lines are written by whatever they tell of, in its transaction, and know nothing of seals, so that replicas don't wait for one another. One of
 //! them at a time seals what is behind. Surprising: seals follow the order of the ids, and a line with a lower id may be committed later, so
@@ -13,13 +13,24 @@ use musubi_domain::{
 
 use crate::{
     StoreError,
-    row::{Columns, hex},
+    row::{Columns, Id, bulk_rows, hex},
 };
 
 /// How long a line may wait for its seal before that is told.
 pub const SEALED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// How many lines or seals are read at once.
 const PAGE: u32 = 4_000;
+
+bulk_rows! {
+    /// A line to write.
+    AuditRow<'a> {
+        company: &'a str,
+        account: Option<&'a str>,
+        follower: Option<Id>,
+        action: &'a str,
+        detail: &'a str,
+    }
+}
 
 /// The audit's lines and seals.
 #[async_trait]
