@@ -90,7 +90,7 @@ const COMPANY: [Wrong; 33] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 67] = [
+const INFORMATION: [Wrong; 70] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -114,6 +114,9 @@ const INFORMATION: [Wrong; 67] = [
     ("LEASES__INQUIRY", &["", "漏", "0s", "61m"]),
     ("ERASURE__JOURNAL", &[""]),
     ("REDIS__URL", &["", "漏", "127.0.0.1:6379", "http://127.0.0.1:6379", "redis://:漏@127.0.0.1:99999"]),
+    ("REDIS__AUTHORITIES", PEM),
+    ("REDIS__CERTIFICATE", PEM),
+    ("REDIS__KEY", PEM),
     ("REDIS__PREFIX", &["", "漏", "two words"]),
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
     ("TELEMETRY__FORMAT", WORD),
