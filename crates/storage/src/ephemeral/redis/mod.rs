@@ -8,17 +8,24 @@ mod link;
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{AsyncCommands as _, Client, Script, ScriptInvocation, aio::MultiplexedConnection};
+use ::redis::{
+    AsyncCommands as _, Client, ClientTlsConfig, Script, ScriptInvocation, TlsCertificates,
+    aio::MultiplexedConnection,
+};
 use async_trait::async_trait;
 use musubi_domain::{Error, ErrorKind};
 use tokio::task::JoinSet;
 
 use self::link::Link;
-use super::{Bucket, Counts, Grant, Limits, Listener, Now, Progress, Signals, memory::MemoryEphemeral};
+use super::{
+    Bucket, Counts, Grant, Limits, Listener, Now, Progress, SharedTls, Signals, memory::MemoryEphemeral,
+};
 
 /// How to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisOptions {
+    /// Whom to believe.
+    pub tls: SharedTls,
     /// What every key and channel begins with, so that two installations may use one server.
     pub prefix: String,
     /// How much of each limit this process has to itself while the server is out of reach, in percent: 1 to 100.
@@ -46,8 +53,8 @@ impl RedisEphemeral {
     /// # Errors
     /// When the address is wrong; not when nobody is there.
     pub async fn open(url: &str, options: RedisOptions, now: Now) -> Result<Self, Error> {
-        let client = open(url)?;
-        let RedisOptions { prefix, fallback_percent, deadline } = options;
+        let RedisOptions { tls, prefix, fallback_percent, deadline } = options;
+        let client = open(url, tls)?;
         let alone = MemoryEphemeral::at_share(now, fallback_percent);
         let channel = format!("{prefix}:signals");
         let mut tasks = JoinSet::new();
@@ -83,10 +90,25 @@ impl RedisEphemeral {
 }
 
 /// Checks an address; the text of the library may repeat it, so it is left out.
-pub(super) fn open(url: &str) -> Result<Client, Error> {
-    Client::open(url).map_err(|_| {
-        let problem = "it is no address of a Redis server";
-        Error::new(ErrorKind::InvalidArgument, problem, "write redis://host:port")
+pub(super) fn open(url: &str, tls: SharedTls) -> Result<Client, Error> {
+    let wrong = |problem, remedy| Error::new(ErrorKind::InvalidArgument, problem, remedy);
+    // Behind it an address may say that no certificate is looked at.
+    if url.contains('#') {
+        return Err(wrong("there is a # in it", "write rediss://host:port"));
+    }
+    let client = Client::open(url)
+        .map_err(|_| wrong("it is no address of a Redis server", "write rediss://host:port"))?;
+    if !url.starts_with("rediss:") {
+        if tls != SharedTls::default() {
+            return Err(wrong("it is without TLS, and certificates are named", "write rediss://host:port"));
+        }
+        return Ok(client);
+    }
+    let SharedTls { authorities, own } = tls;
+    let client_tls = own.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+    Client::build_with_tls(url, TlsCertificates { client_tls, root_cert: authorities }).map_err(|_| {
+        let remedy = "name files with PEM in redis.authorities, redis.certificate and redis.key";
+        wrong("the certificates can not be used", remedy)
     })
 }
 
