@@ -225,6 +225,12 @@ impl Note {
         Self::by("master_imported", what, by)
     }
 
+    /// Of a customer who was erased, from the master too if it had them.
+    pub(crate) fn of_erasure(customer_id: &CustomerId, from_master: bool, by: &OperatorName) -> Self {
+        let what = if from_master { "" } else { ", whom the master had not," };
+        Self::by("customer_erased", format!("{customer_id}{what}"), Some(by))
+    }
+
     /// Of a copy that came or went.
     pub(crate) fn of_custody(event: &CustodyEvent, by: Option<&OperatorName>) -> Self {
         let action = if event.lease_end_time.is_some() { "master_entrusted" } else { "master_purged" };

@@ -91,7 +91,7 @@ const COMPANY: [Wrong; 34] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 70] = [
+const INFORMATION: [Wrong; 73] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),

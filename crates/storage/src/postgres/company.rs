@@ -391,7 +391,7 @@ impl CompanyStore for PostgresCompanyStore {
             const FEWER: &str = "UPDATE master SET revision = revision + 1, customers = customers - 1";
             write.execute(sqlx::query(FEWER)).await?;
         }
-        self.tell(&mut write, &[Note::by("customer_erased", customer_id, Some(by))], now).await?;
+        self.tell(&mut write, &[Note::of_erasure(customer_id, erased, by)], now).await?;
         write.commit().await?;
         Ok(erased)
     }

@@ -343,7 +343,7 @@ impl CompanyStore for SqliteCompanyStore {
                 .await
                 .map_err(&failed)?;
         }
-        let note = Note::by("customer_erased", customer_id, Some(by));
+        let note = Note::of_erasure(customer_id, erased, by);
         self.tell(&mut tx, TRANSACTION, &[note], now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
