@@ -229,7 +229,7 @@ async fn looks_changes_and_refusals_are_in_the_sealed_audit() {
     store.seal_audit(&keys, clock.now(), 100).await.unwrap();
     let lines = store.audit_lines(0, 100).await.unwrap();
     let told: Vec<_> = lines.iter().map(|line| format!("{} {}", line.action, line.detail)).collect();
-    let refused = "denied information /musubi.company.v1.CustomerService/GetCustomer, 1 times".to_owned();
+    let refused = "denied information GetCustomer, 1 times".to_owned();
     assert!(told.contains(&refused), "{told:?}");
     let done: Vec<_> = told.iter().filter(|line| **line != refused).collect();
     let expected = [
