@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod backoff;
+pub mod blind;
 pub mod breaker;
 pub mod caller;
 pub mod consent;
