@@ -12,9 +12,9 @@ use musubi_proto::{
     company::v1::{
         CustomerRows, EntrustMasterRequest, EntrustMasterResponse, EraseCustomerRequest,
         EraseCustomerResponse, GetCustomerRequest, GetCustomerResponse, ImportCustomersRequest,
-        ImportCustomersResponse, ListCustomersRequest, ListCustomersResponse, PurgeMasterRequest,
-        PurgeMasterResponse, RowError, SearchCustomerRequest, SearchCustomerResponse,
-        customer_service_server::CustomerService,
+        ImportCustomersResponse, ListCopiesRequest, ListCopiesResponse, ListCustomersRequest,
+        ListCustomersResponse, PurgeMasterRequest, PurgeMasterResponse, RowError, SearchCustomerRequest,
+        SearchCustomerResponse, customer_service_server::CustomerService,
     },
     convert::{company, content::timestamp},
 };
@@ -170,12 +170,22 @@ impl CustomerService for Customers {
         &self,
         request: Request<EntrustMasterRequest>,
     ) -> Result<Response<EntrustMasterResponse>, Status> {
-        let lease = Duration::from_secs(request.into_inner().lease_seconds);
-        let entrusted = self.custodian.entrust(lease).await.map_err(to_status)?;
+        let EntrustMasterRequest { lease_seconds, blind } = request.into_inner();
+        let lease = Duration::from_secs(lease_seconds);
+        let entrusted = self.custodian.entrust(lease, blind).await.map_err(to_status)?;
         Ok(Response::new(EntrustMasterResponse {
             customers: entrusted.customers,
             lease_end_time: entrusted.lease_end_time.map(timestamp),
+            blind: entrusted.digest_rules.is_some(),
         }))
+    }
+
+    async fn list_copies(
+        &self,
+        _request: Request<ListCopiesRequest>,
+    ) -> Result<Response<ListCopiesResponse>, Status> {
+        let copies = self.custodian.copies().await.map_err(to_status)?;
+        Ok(Response::new(ListCopiesResponse { copies: copies.into_iter().map(Into::into).collect() }))
     }
 
     async fn purge_master(

@@ -31,6 +31,16 @@ pub enum Matching {
     Custody,
 }
 
+/// Who decides what the digests of a blind copy don't tell: whether it is the customer in another spelling, or somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undecided {
+    /// The company's server is asked; until it answers the match waits.
+    Ask,
+    /// Nobody is asked: with the name or the address equal it is for people, else rejected.
+    Decide,
+}
+
 /// A company.
 #[derive(Debug)]
 pub struct Company {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use musubi_domain::{
     blind::{BlindCustomer, DigestKey},
     customer::Customer,
+    id::CustomerId,
 };
 use musubi_matching::{
     AccountText, Decision, Identity, Outcome, Policy, PreparedIdentity, Strength, blinded, check_digests,
@@ -111,11 +112,15 @@ fn address() -> impl Strategy<Value = String> {
             "コーポ緑が丘101",
         ],
     ];
-    parts.map(|part| prop::sample::select(part)).prop_map(|parts| parts.concat())
+    parts.map(prop::sample::select).prop_map(|parts| parts.concat())
 }
 
 fn branch() -> impl Strategy<Value = String> {
     of(&["", "012", "12", "013"])
+}
+
+fn named(id: &str) -> CustomerId {
+    id.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
 prop_compose! {
@@ -123,7 +128,7 @@ prop_compose! {
         name in of(NAMES), name_kana in of(READINGS), birth_date in of(DAYS), address in address(), branch_number in branch(),
     ) -> Customer {
         Customer {
-            customer_id: id.parse().unwrap(),
+            customer_id: named(id),
             name, name_kana, birth_date, address, branch_number,
             account_number: "76317".to_owned(),
             account_key: "0076317".to_owned(),
@@ -219,7 +224,7 @@ fn nobody_is_confirmed_by_digests_whom_the_master_does_not_confirm() {
 
 fn taro() -> Customer {
     Customer {
-        customer_id: "C1".parse().unwrap(),
+        customer_id: named("C1"),
         name: "渡辺 栄治".to_owned(),
         name_kana: "ワタナベ エイジ".to_owned(),
         birth_date: "1984-07-11".to_owned(),
@@ -285,7 +290,7 @@ fn what_digests_do_not_tell_is_for_people_or_rejected() {
 #[test]
 fn rows_of_one_number_are_told_apart_by_the_branch_and_never_guessed() {
     let other = Customer {
-        customer_id: "C2".parse().unwrap(),
+        customer_id: named("C2"),
         name: "森 永太".to_owned(),
         birth_date: "1950-01-02".to_owned(),
         branch_number: "013".to_owned(),
@@ -305,7 +310,7 @@ fn rows_of_one_number_are_told_apart_by_the_branch_and_never_guessed() {
 fn nothing_of_a_customer_stands_in_the_digests_and_no_two_customers_share_one() {
     let key = DigestKey::new([9; 32]);
     let [one, two] =
-        [blinded(&taro(), &key), blinded(&Customer { customer_id: "C2".parse().unwrap(), ..taro() }, &key)];
+        [blinded(&taro(), &key), blinded(&Customer { customer_id: named("C2"), ..taro() }, &key)];
     assert_eq!(one.account, two.account, "a row is found by its number");
     let shared =
         one.digests.windows(16).filter(|digest| two.digests.windows(16).any(|other| other == *digest));

@@ -28,6 +28,7 @@ mod tables {
     pub const COMPANY: &[MayCall] = &[
         people("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster", "PurgeMaster", "EraseCustomer"], &[Administrator]),
         people("musubi.company.v1.CustomerService", &["ListCustomers", "GetCustomer"], &[Editor, Approver, Auditor, Administrator]),
+        people("musubi.company.v1.CustomerService", &["ListCopies"], &[Auditor, Administrator]),
         people("musubi.company.v1.CustomerService", &["SearchCustomer"], &[Auditor, Administrator]),
         row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
         people("musubi.information.v1.FollowerService", &["GetFunnel"], ALL),
@@ -47,7 +48,7 @@ mod tables {
     pub const INFORMATION: &[MayCall] = &[
         row("musubi.information.v1.CarrierEventService", &["PushEvents", "PushAssertions"], &[Carrier]),
         row("musubi.information.v1.CustodyService",
-            &["EntrustCustomers", "PurgeCustomers", "GetCustody"], &[Company]),
+            &["EntrustCustomers", "EntrustDigests", "PurgeCustomers", "GetCustody"], &[Company]),
         row("musubi.information.v1.FollowerService",
             &["GetFunnel", "ListFollowers", "EraseFollowers", "SearchFollower", "ExportFollower"], &[Company]),
         row("musubi.information.v1.ReviewService",

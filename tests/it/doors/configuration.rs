@@ -53,7 +53,7 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 29] = [
+const COMPANY: [Wrong; 30] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -80,12 +80,13 @@ const COMPANY: [Wrong; 29] = [
     ("IMPORT__LARGEST_FILE_MIB", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("IMPORT__MOST_ROWS", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("CUSTODY__AUTOMATIC", FLAG),
+    ("CUSTODY__BLIND", FLAG),
     ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 66] = [
+const INFORMATION: [Wrong; 67] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -119,6 +120,7 @@ const INFORMATION: [Wrong; 66] = [
     ("COMPANY__0__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("COMPANY__0__POLICY", WORD),
     ("COMPANY__0__POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
+    ("COMPANY__0__BLIND_UNDECIDED", WORD),
     ("COMPANY__0__METHODS", WORD),
     ("COMPANY__0__FOLLOWER_LIMIT", GUESSES),
     ("COMPANY__0__ACCOUNT_LIMIT", GUESSES),

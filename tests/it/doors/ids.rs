@@ -35,7 +35,8 @@ const IDS: [&str; 11] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 30] = [
+const TEXTS: [&str; 33] = [
+    "account",
     "account_number",
     "account_text",
     "address",
@@ -44,6 +45,8 @@ const TEXTS: [&str; 30] = [
     "branch_number",
     "carrier",
     "chunk",
+    "digest_key",
+    "digests",
     "display_name",
     "fleet",
     "identity_address",
@@ -80,7 +83,7 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 17] = [
+const RIGHT: [(&str, Whose); 18] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
@@ -95,6 +98,7 @@ const RIGHT: [(&str, Whose); 17] = [
     ("SearchCustomer: customer_id", Whose::Anothers),
     ("UploadValues: customers.customer_id", Whose::Anothers),
     ("EntrustCustomers: customers.customer_id", Whose::Anothers),
+    ("EntrustDigests: customers.customer_id", Whose::Anothers),
     // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
     ("EraseFollowers: people.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),

@@ -86,6 +86,8 @@ pub struct Layout {
     over_carrier: u32,
     /// Whether there are three information-management servers.
     replicated: bool,
+    /// Whether copies in custody are digests.
+    is_blind: bool,
     /// How much every node says, when it is not what is usual.
     says: &'static str,
 }
@@ -103,6 +105,7 @@ impl Layout {
             of_account: 0,
             over_carrier: 0,
             replicated: false,
+            is_blind: false,
             says: "",
         }
     }
@@ -143,6 +146,12 @@ impl Layout {
     #[must_use]
     pub fn talkative(self) -> Self {
         Self { says: "telemetry.filter = 'trace'\n", ..self }
+    }
+
+    /// The same, with a company in custody that entrusts nothing but digests.
+    #[must_use]
+    pub fn blind(self) -> Self {
+        Self { is_blind: true, ..self }
     }
 
     /// The same, with so many messages a second over each carrier.
@@ -284,12 +293,14 @@ impl Layout {
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\n\
+             [custody]\nblind = {}\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
             self.common(id),
             operators.join(", "),
+            self.is_blind,
             self.information_endpoint(),
         )
     }

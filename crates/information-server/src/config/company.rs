@@ -18,7 +18,7 @@ use musubi_runtime::config::{Endpoint, duration};
 use serde::Deserialize;
 
 use super::{Config, signed};
-use crate::directory::{Account, Company, Matching, Texts};
+use crate::directory::{Account, Company, Matching, Texts, Undecided};
 
 /// The most wrong guesses that anybody may have in 24 hours (NIST SP 800-63B-4: 100 one after the other).
 const SAFE_LIMIT: u32 = 100;
@@ -50,6 +50,9 @@ pub struct CompanyConfig {
     /// What it demands of a match in custody.
     #[serde(default)]
     pub policy: Policy,
+    /// Who decides what a blind copy doesn't tell.
+    #[serde(default = "ask")]
+    pub blind_undecided: Undecided,
     /// The methods that it accepts.
     #[serde(default = "strong_methods")]
     pub methods: Vec<IdentityMethod>,
@@ -289,6 +292,9 @@ impl AccountConfig {
     }
 }
 
+const fn ask() -> Undecided {
+    Undecided::Ask
+}
 const fn inquiry() -> Matching {
     Matching::Inquiry
 }

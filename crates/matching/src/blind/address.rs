@@ -189,17 +189,15 @@ impl AddressDigests {
         if held(&address.place, &[Form::Whole]) {
             return Some(&[]);
         }
-        let found =
-            shortened(address, true).into_iter().enumerate().find_map(|(at, (place, (_, aza_missing)))| {
-                let (forms, reasons): (&[Form], &'static [Reason]) = match (at, aza_missing) {
-                    (0, _) if address.aza.is_none() => (&[Form::Shorter, Form::AzaMissing], MUNICIPALITY),
-                    (0, _) => (&[Form::Shorter], MUNICIPALITY),
-                    (_, true) => (&[Form::WithoutAza], AZA),
-                    (_, false) => (&[Form::Whole], MUNICIPALITY),
-                };
-                held(&place, forms).then_some(reasons)
-            });
-        found
+        shortened(address, true).into_iter().enumerate().find_map(|(at, (place, (_, aza_missing)))| {
+            let (forms, reasons): (&[Form], &'static [Reason]) = match (at, aza_missing) {
+                (0, _) if address.aza.is_none() => (&[Form::Shorter, Form::AzaMissing], MUNICIPALITY),
+                (0, _) => (&[Form::Shorter], MUNICIPALITY),
+                (_, true) => (&[Form::WithoutAza], AZA),
+                (_, false) => (&[Form::Whole], MUNICIPALITY),
+            };
+            held(&place, forms).then_some(reasons)
+        })
     }
 
     /// No number counts something else on the other side.

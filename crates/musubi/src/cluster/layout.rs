@@ -107,6 +107,7 @@ impl<'a> Layout<'a> {
             "tls": self.authority.issue_temporary(&Caller::Company(company.company.clone()))?,
             "callers": { "operators": { OPERATOR: Role::ALL } },
             "keys": { "master": [master()] },
+            "custody": { "blind": company.matching.entrusts().1 },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,

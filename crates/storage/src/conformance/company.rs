@@ -247,11 +247,22 @@ pub(crate) async fn another_master_may_decide_the_same_inquiry_otherwise(store: 
 }
 
 pub(crate) async fn the_last_word_on_custody_stands(store: &dyn CompanyStore) {
-    let entrusted =
-        CustodyEvent { event_time: at(0), revision: 1, customers: 3, lease_end_time: Some(at(60)) };
+    let entrusted = CustodyEvent {
+        event_time: at(0),
+        revision: 1,
+        customers: 3,
+        lease_end_time: Some(at(60)),
+        digest_rules: Some(7),
+    };
     store.record_custody(entrusted).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(entrusted));
-    let purged = CustodyEvent { event_time: at(1), revision: 1, customers: 3, lease_end_time: None };
+    let purged = CustodyEvent {
+        event_time: at(1),
+        revision: 1,
+        customers: 3,
+        lease_end_time: None,
+        digest_rules: None,
+    };
     store.record_custody(purged).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(purged));
 }

@@ -43,7 +43,7 @@ pub enum Place {
 }
 
 /// Every table that a backend may have, and its place.
-pub const PLACES: [(&str, Place); 28] = [
+pub const PLACES: [(&str, Place); 29] = [
     ("follower", Place::Erased),
     ("subscription", Place::Erased),
     ("dialogue", Place::Erased),
@@ -60,6 +60,10 @@ pub const PLACES: [(&str, Place); 28] = [
     (
         "entrusted_customer",
         Place::Stays("it is the company's copy of its master, and goes with the customer of the master"),
+    ),
+    (
+        "blind_customer",
+        Place::Stays("digests of the company's master, which go with the customer of the master"),
     ),
     ("consent_text", Place::Nobodys),
     ("inbox", Place::Nobodys),

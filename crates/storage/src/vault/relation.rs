@@ -29,14 +29,23 @@ pub(crate) enum Relation {
     Values,
     /// Copies of masters in custody.
     Entrusted,
+    /// What digests of blind copies were made with.
+    DigestKeys,
     /// The master.
     Customers,
 }
 
 impl Relation {
     /// Of the information-management server.
-    pub(crate) const INFORMATION: [Self; 6] =
-        [Self::Followers, Self::Dialogues, Self::Inquiries, Self::Reviews, Self::Values, Self::Entrusted];
+    pub(crate) const INFORMATION: [Self; 7] = [
+        Self::Followers,
+        Self::Dialogues,
+        Self::Inquiries,
+        Self::Reviews,
+        Self::Values,
+        Self::Entrusted,
+        Self::DigestKeys,
+    ];
     /// Of a company server.
     pub(crate) const COMPANY: [Self; 1] = [Self::Customers];
 
@@ -49,6 +58,7 @@ impl Relation {
             Self::Reviews => "review",
             Self::Values => "distribution_value",
             Self::Entrusted => "entrusted_customer",
+            Self::DigestKeys => "custody",
             Self::Customers => "customers",
         }
     }
@@ -57,7 +67,12 @@ impl Relation {
     pub(crate) const fn is_of_accounts(self) -> bool {
         match self {
             Self::Followers | Self::Dialogues => true,
-            Self::Inquiries | Self::Reviews | Self::Values | Self::Entrusted | Self::Customers => false,
+            Self::Inquiries
+            | Self::Reviews
+            | Self::Values
+            | Self::Entrusted
+            | Self::DigestKeys
+            | Self::Customers => false,
         }
     }
 
@@ -65,7 +80,7 @@ impl Relation {
     pub(crate) const fn parts(self) -> usize {
         match self {
             Self::Customers => 1,
-            Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values => 2,
+            Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values | Self::DigestKeys => 2,
             Self::Reviews | Self::Entrusted => 3,
         }
     }
@@ -140,7 +155,8 @@ impl Resealing<'_> {
             | Relation::Dialogues
             | Relation::Inquiries
             | Relation::Reviews
-            | Relation::Values => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
+            | Relation::Values
+            | Relation::DigestKeys => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
             Relation::Entrusted => {
                 let customer = customer(2)?;
                 let copy = std::str::from_utf8(&row.key[0]).ok().and_then(|copy| copy.parse().ok());
