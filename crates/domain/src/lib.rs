@@ -21,6 +21,7 @@ pub mod error;
 pub mod guess;
 pub mod id;
 pub mod identity;
+pub mod link;
 pub mod outcome;
 pub mod phone_number;
 pub mod postback;

@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
+    link::LinkHosts,
     silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
@@ -56,6 +57,8 @@ pub struct Company {
     pub methods: Vec<IdentityMethod>,
     /// Limits of wrong guesses.
     pub limits: Limits,
+    /// Where links in its distributions lead.
+    pub link_hosts: LinkHosts,
     /// At most so many messages a second; 0: any number.
     pub messages_per_second: u32,
 }

@@ -78,6 +78,7 @@ impl World {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits::default(),
+            link_hosts: musubi_domain::link::LinkHosts::parse(&["bank.example".to_owned()]).unwrap(),
             messages_per_second: of_company,
         };
         let account = |id: &str| Account {

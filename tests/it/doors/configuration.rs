@@ -86,7 +86,7 @@ const COMPANY: [Wrong; 30] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 67] = [
+const INFORMATION: [Wrong; 69] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -125,6 +125,8 @@ const INFORMATION: [Wrong; 67] = [
     ("COMPANY__0__FOLLOWER_LIMIT", GUESSES),
     ("COMPANY__0__ACCOUNT_LIMIT", GUESSES),
     ("COMPANY__0__PERSON_LIMIT", GUESSES),
+    ("COMPANY__0__LIFE_LIMIT", GUESSES),
+    ("COMPANY__0__LINK_HOSTS__0", &["", "漏", "bank", "https://bank.test", "bank.test/"]),
     ("COMPANY__0__COMPANY_LIMIT", &["", "漏", "-1", "0", "99999999999999999999"]),
     ("COMPANY__0__MESSAGES_PER_SECOND", COUNT),
     ("OFFICIAL_ACCOUNT__0__ID", &["", "漏", "hinata-gas"]),

@@ -83,7 +83,7 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 18] = [
+const RIGHT: [(&str, Whose); 21] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
@@ -103,6 +103,9 @@ const RIGHT: [(&str, Whose); 18] = [
     ("EraseFollowers: people.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),
     ("EraseFollowers: people.customer_id", Whose::Anothers),
+    ("UnlockFollower: person.phone_number", Whose::Anothers),
+    ("UnlockFollower: person.follower_id", Whose::Anothers),
+    ("UnlockFollower: person.customer_id", Whose::Anothers),
     ("SearchFollower: person.phone_number", Whose::Anothers),
     ("SearchFollower: person.follower_id", Whose::Anothers),
     ("SearchFollower: person.customer_id", Whose::Anothers),

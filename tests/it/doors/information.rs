@@ -383,7 +383,7 @@ fn dial(template: &mut Template, number: &str) {
     template.suggestions[1].action = Some(suggestion::Action::Dial(dial));
 }
 
-const DRAFTS: [Wrong<CreateDistributionRequest>; 47] = [
+const DRAFTS: [Wrong<CreateDistributionRequest>; 49] = [
     ("request_id", InvalidArgument, |it| it.request_id.clear()),
     ("request_id", InvalidArgument, |it| it.request_id = NUMBER.to_owned()),
     ("request_id", AlreadyExists, |it| it.name = "別".to_owned()),
@@ -405,6 +405,10 @@ const DRAFTS: [Wrong<CreateDistributionRequest>; 47] = [
     ("uniform.suggestions.postback", InvalidArgument, |it| uniform(it).suggestions[0].postback = long(2_049)),
     ("uniform.suggestions.open_url.url", InvalidArgument, |it| open(uniform(it), "")),
     ("uniform.suggestions.open_url.url", InvalidArgument, |it| open(uniform(it), "http://bank.test/")),
+    ("uniform.suggestions.open_url.url", InvalidArgument, |it| {
+        open(uniform(it), "https://bank.test@elsewhere.test/")
+    }),
+    ("uniform.text", InvalidArgument, |it| uniform(it).text = "https://elsewhere.test/ へ".to_owned()),
     ("uniform.suggestions.dial.phone_number", InvalidArgument, |it| dial(uniform(it), "")),
     ("uniform.suggestions.dial.phone_number", InvalidArgument, |it| dial(uniform(it), NUMBER)),
     ("uniform.variables", InvalidArgument, |it| {

@@ -332,7 +332,7 @@ impl Layout {
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
-                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\n\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),

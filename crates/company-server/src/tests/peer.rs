@@ -201,6 +201,14 @@ impl FollowerService for Service {
         Ok(Response::new(EraseFollowersResponse::default()))
     }
 
+    async fn unlock_follower(
+        &self,
+        request: Request<UnlockFollowerRequest>,
+    ) -> Result<Response<UnlockFollowerResponse>, Status> {
+        self.called(&format!("unlock {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(UnlockFollowerResponse::default()))
+    }
+
     async fn search_follower(
         &self,
         request: Request<SearchFollowerRequest>,

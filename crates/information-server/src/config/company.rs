@@ -10,6 +10,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
+    link::LinkHosts,
     quiet_hours::QuietHours,
     silence::{DEFAULT_SILENT_DAYS, Silence},
 };
@@ -68,6 +69,12 @@ pub struct CompanyConfig {
     /// By one verified person.
     #[serde(default = "person_limit")]
     pub person_limit: u32,
+    /// By one follower in all.
+    #[serde(default = "life_limit")]
+    pub life_limit: u32,
+    /// Where links in its distributions may lead; empty: they have none.
+    #[serde(default)]
+    pub link_hosts: Vec<String>,
     /// Messages of all its accounts; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
@@ -159,6 +166,7 @@ impl CompanyConfig {
             ("follower_limit", self.follower_limit, SAFE_LIMIT),
             ("account_limit", self.account_limit, SAFE_LIMIT),
             ("person_limit", self.person_limit, SAFE_LIMIT),
+            ("life_limit", self.life_limit, SAFE_LIMIT),
             ("company_limit", self.company_limit, u32::MAX),
         ];
         for (key, limit, most) in limits {
@@ -180,8 +188,10 @@ impl CompanyConfig {
                 account: self.account_limit,
                 company: self.company_limit,
                 person: self.person_limit,
+                life: self.life_limit,
                 ..Limits::default()
             },
+            link_hosts: LinkHosts::parse(&self.link_hosts).map_err(|error| error.at(at("link_hosts")))?,
             messages_per_second: self.messages_per_second,
         })
     }
@@ -309,6 +319,9 @@ fn account_limit() -> u32 {
 }
 fn person_limit() -> u32 {
     Limits::default().person
+}
+fn life_limit() -> u32 {
+    Limits::default().life
 }
 fn company_limit() -> u32 {
     Limits::default().company

@@ -124,7 +124,14 @@ impl Matcher for ByCustody {
                 Ok(decided.map(|(decision, certain)| keeps(certain).then_some(decision)).collect())
             }
             // Nobody here can make these digests anew.
-            Some(Entrusted::Blind(..)) if self.asks => Ok(vec![None; inquiries.len()]),
+            Some(Entrusted::Blind(blinding, _)) if self.asks => {
+                warn!(
+                    company = %self.company,
+                    "the blind copy is of rules version {}, and this server compares {RULES_VERSION}; the company is asked",
+                    blinding.rules_version
+                );
+                Ok(vec![None; inquiries.len()])
+            }
             Some(Entrusted::Blind(blinding, _)) => {
                 let version = blinding.rules_version;
                 let problem = format!(

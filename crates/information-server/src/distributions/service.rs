@@ -7,6 +7,7 @@ use musubi_domain::{
     Error,
     distribution::Command,
     id::{CompanyId, DistributionId},
+    link::LinkHosts,
     template::Template,
 };
 use musubi_proto::{
@@ -80,6 +81,7 @@ impl Distributions {
         chunks: impl Stream<Item = Result<wire::UploadValuesRequest, Status>>,
     ) -> Result<u64, Status> {
         let mut chunks = std::pin::pin!(chunks.zip(futures::stream::iter(1..)));
+        let hosts = parse::link_hosts(&self.directory, company).map_err(to_status)?;
         let mut upload: Option<Upload> = None;
         let mut stored = 0;
         while let Some((chunk, count)) = chunks.next().await {
@@ -89,7 +91,7 @@ impl Distributions {
                 None => upload
                     .insert(self.begin_upload(company, &chunk.distribution_id).await.map_err(to_status)?),
             };
-            let values = upload.check(chunk, count).map_err(to_status)?;
+            let values = upload.check(chunk, hosts, count).map_err(to_status)?;
             stored = self.store.put_values(company, upload.id, &values).await.map_err(to_status)?;
         }
         match upload {
@@ -145,6 +147,7 @@ impl Upload {
     fn check(
         &self,
         chunk: wire::UploadValuesRequest,
+        hosts: &LinkHosts,
         count: u64,
     ) -> Result<Vec<(musubi_domain::id::CustomerId, Vec<String>)>, Error> {
         if parse_id(&chunk.distribution_id)? != self.id {
@@ -155,7 +158,7 @@ impl Upload {
                 "upload values of one distribution in one stream",
             ));
         }
-        parse::values(chunk.customers, &self.template, count)
+        parse::values(chunk.customers, (&self.template, hosts), count)
     }
 }
 

@@ -193,6 +193,7 @@ macro_rules! information_store_suite {
             a_tail_that_was_cut_is_found_by_the_head_that_was_kept,
             nothing_is_skipped_beside_writers,
             nobody_changes_the_audit_openly,
+            the_count_of_a_life_outlives_an_erasure,
             every_table_has_its_place,
             of_an_erased_follower_nothing_is_left_and_counts_stay,
             an_erasure_touches_nobody_else,
