@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use musubi_domain::caller::{Caller, MayCall, Role};
+use musubi_domain::caller::{Caller, CallerKind, MayCall, Role};
 use musubi_proto::callers;
 use musubi_runtime::{
     Clock as _, SystemClock,
-    grpc::client::{ClientOptions, PeerChannel, connect},
+    grpc::client::{ClientOptions, PeerChannel, connect, connect_with_token},
     tls::{
         Identity, TlsConfig,
         authority::{Authority, Validity},
@@ -115,8 +115,9 @@ async fn only_what_the_tables_allow_passes() {
             for path in paths() {
                 let roles = known.get(&caller);
                 let is_known = roles.is_some();
+                let kind = if is_known { caller.kind() } else { CallerKind::Anybody };
                 let row = table.iter().find(|row| row.is_about(&path));
-                let may = row.zip(roles).is_some_and(|(row, roles)| row.allows(caller.kind(), roles));
+                let may = row.is_some_and(|row| row.allows(kind, roles.copied().unwrap_or_default()));
                 if may {
                     // Tried last: what is allowed may have an effect.
                     passed.insert((node, caller.clone(), path));
@@ -211,6 +212,18 @@ async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
                 }
                 assert_eq!(call(&channel, HEALTH).await, Code::Unavailable, "{node}, {kind}");
             }
+        }
+        // Nobody in particular: only a company server lets that in, and only to what is everybody's.
+        let authorities = system.certificate(&Caller::Information).authorities;
+        let channel = connect_with_token(&authorities, None, &endpoint, ClientOptions::default()).unwrap();
+        for path in paths().iter().map(String::as_str).chain([HEALTH]) {
+            let is_everybodys = |row: &MayCall| row.is_about(path) && row.allows(CallerKind::Anybody, &[]);
+            let expected = match (node == BANK, table.iter().any(is_everybodys)) {
+                (false, _) => Code::Unavailable,
+                (true, false) => Code::Unauthenticated,
+                (true, true) => Code::InvalidArgument,
+            };
+            assert_eq!(call(&channel, path).await, expected, "{path} at {node} without a certificate");
         }
         // HTTP/2 in the clear, with what a call begins with.
         let mut plain = TcpStream::connect(address).await.unwrap();

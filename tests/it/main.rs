@@ -26,6 +26,8 @@ mod people;
 mod reviews;
 #[cfg(test)]
 mod rights;
+#[cfg(test)]
+mod sign_in;
 
 /// The folder of the program's samples.
 #[cfg(test)]

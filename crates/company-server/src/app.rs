@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use musubi_domain::{Error, caller::Caller, vault::ReviewSeals};
 use musubi_proto::{
-    company::v1::{customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer},
+    company::v1::{
+        customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer,
+        operator_service_server::OperatorServiceServer, sign_in_service_server::SignInServiceServer,
+    },
     information::v1::{
         distribution_service_server::DistributionServiceServer,
         follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
@@ -29,6 +32,7 @@ use musubi_runtime::{
 use musubi_storage::{
     Migrations, StoreError,
     company::CompanyStore,
+    people::PeopleStore,
     postgres::{
         PostgresOptions,
         company::{self, PostgresCompanyStore},
@@ -40,7 +44,7 @@ use tonic::service::Routes;
 
 use crate::{
     config::Config, custody::Custodian, customer_service::Customers, keys::keep_keys, match_service::Matches,
-    proxy::Proxy, rekeying::rekey,
+    people::People, proxy::Proxy, rekeying::rekey,
 };
 
 /// Why a company server can't be put together.
@@ -93,13 +97,14 @@ impl App {
         bound: impl Future<Output = Result<Bound, ServerError>>,
     ) -> Result<Self, BuildError> {
         config.check().map_err(BuildError::Config)?;
-        let auth = config.authenticator();
         let identity = config.identity().map_err(BuildError::Config)?;
         let information = &config.information.endpoint;
         let channel = connect(&identity, information, Some(&Caller::Information), ClientOptions::default())
             .map_err(|error| BuildError::Config(error.at("information.endpoint")))?;
         let vault = vault(&config, &clock).map_err(BuildError::Config)?;
-        let store = open(&config.database, vault).await?;
+        let (store, people) = open(&config.database, vault).await?;
+        let people = People::new(people, Arc::clone(&clock), &config).map_err(BuildError::Config)?;
+        let auth = config.authenticator().with_bearers(Arc::new(people.clone()));
 
         // What an import that was killed left staged is people's data, and of no use.
         store.begin_import().await?;
@@ -122,6 +127,8 @@ impl App {
         let mut routes = Routes::builder();
         routes
             .add_service(CustomerServiceServer::new(customers).max_encoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(SignInServiceServer::new(people.clone()))
+            .add_service(OperatorServiceServer::new(people))
             .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(
                 FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
@@ -157,12 +164,19 @@ impl App {
 }
 
 /// The node's store: in a file, or in PostgreSQL.
-async fn open(database: &Database, vault: VaultOptions) -> Result<Arc<dyn CompanyStore>, StoreError> {
+async fn open(
+    database: &Database,
+    vault: VaultOptions,
+) -> Result<(Arc<dyn CompanyStore>, Arc<dyn PeopleStore>), StoreError> {
     Ok(match database {
-        Database::File(path) => Arc::new(SqliteCompanyStore::open(path, vault).await?),
+        Database::File(path) => {
+            let store = Arc::new(SqliteCompanyStore::open(path, vault).await?);
+            (Arc::clone(&store) as _, store)
+        }
         Database::Postgres(it) => {
             let options = PostgresOptions::new(it.url.expose(), it.connections, it.may_lose_data);
-            Arc::new(PostgresCompanyStore::open(&options, vault).await?)
+            let store = Arc::new(PostgresCompanyStore::open(&options, vault).await?);
+            (Arc::clone(&store) as _, store)
         }
     })
 }

@@ -26,6 +26,15 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 pub(crate) const LEASE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
 
+/// How long sessions may last, how long they may idle, and how long invitations may be good, in minutes.
+const SESSION: (u64, u64) = (5, 24 * 60);
+const IDLE: (u64, u64) = (2, 8 * 60);
+const INVITATION: (u64, u64) = (10, 30 * 24 * 60);
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
+
 /// The longest time that keys have, in days.
 const MOST_DAYS: u16 = 3650;
 
@@ -50,6 +59,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Who may call, beside the information-management server.
     pub callers: CallersConfig,
+    /// How people sign in.
+    pub sign_in: SignInConfig,
     /// What personal data is sealed with.
     pub keys: KeysConfig,
     /// How long account numbers are.
@@ -88,6 +99,21 @@ pub struct InformationConfig {
 pub struct CallersConfig {
     /// The company's operators, by the names that records show, each with what they may do.
     pub operators: BTreeMap<OperatorName, Vec<Role>>,
+}
+
+/// `[sign_in]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInConfig {
+    /// How long a session lasts at most.
+    #[serde(with = "duration")]
+    pub session: Duration,
+    /// How long one may not be used.
+    #[serde(with = "duration")]
+    pub idle: Duration,
+    /// How long an invitation is good.
+    #[serde(with = "duration")]
+    pub invitation: Duration,
 }
 
 /// `[keys]`
@@ -180,6 +206,19 @@ impl Config {
         }
         if !LEASE.contains(&self.custody.lease) {
             return Err(Error::invalid("custody.lease", "it is too short or too long", "write 1m to 720h"));
+        }
+        for (key, time, (least, most)) in [
+            ("sign_in.session", self.sign_in.session, SESSION),
+            ("sign_in.idle", self.sign_in.idle, IDLE),
+            ("sign_in.invitation", self.sign_in.invitation, INVITATION),
+        ] {
+            if time < minutes(least) || time > minutes(most) {
+                return Err(Error::invalid(
+                    key,
+                    "it is too short or too long",
+                    format!("write {least}m to {most}m"),
+                ));
+            }
         }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";

@@ -13,6 +13,7 @@ mod customer_service;
 pub mod import;
 mod keys;
 mod match_service;
+mod people;
 mod proxy;
 mod rekeying;
 #[cfg(test)]

@@ -94,7 +94,7 @@ macro_rules! pass_on_by_name {
         let operator = auth::operator(&$request)?;
         let mut message = $request.into_inner();
         if !message.operator.is_empty() {
-            let remedy = "leave it empty; this server writes the name in your certificate";
+            let remedy = "leave it empty; this server writes the name that you call by";
             return Err(to_status(Error::invalid("operator", "a call does not say whose it is", remedy)));
         }
         message.operator = operator.to_string();

@@ -29,8 +29,12 @@ pub enum Caller {
     Terminal,
     /// A person of a company, who operates the company's server.
     CompanyOperator(CompanyId, OperatorName),
+    /// A program of a company that calls the company's server by a key of its own.
+    CompanyMachine(CompanyId, OperatorName),
     /// A person who operates the terminals.
     TerminalOperator(OperatorName),
+    /// Whoever has said nothing of themselves yet. No certificate names them.
+    Stranger,
 }
 
 /// What kind of party calls: a column of the table of callers.
@@ -46,6 +50,10 @@ pub enum CallerKind {
     Terminal,
     /// A person who operates the called node.
     Operator,
+    /// A program with a key of the called node.
+    Machine,
+    /// Everybody, known or not.
+    Anybody,
 }
 
 /// What an operator of a company may do; one may have several. The table of callers says which methods that is.
@@ -68,6 +76,29 @@ impl Role {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Viewer, Self::Editor, Self::Approver, Self::Auditor, Self::Administrator];
+
+    /// As people write it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
+            let remedy = "write viewer, editor, approver, auditor or administrator";
+            Error::invalid("role", format!("{} is no role", shape(word)), remedy)
+        })
+    }
 }
 
 impl Caller {
@@ -80,6 +111,8 @@ impl Caller {
             Self::Information => CallerKind::Information,
             Self::Terminal => CallerKind::Terminal,
             Self::CompanyOperator(..) | Self::TerminalOperator(_) => CallerKind::Operator,
+            Self::CompanyMachine(..) => CallerKind::Machine,
+            Self::Stranger => CallerKind::Anybody,
         }
     }
 
@@ -104,7 +137,9 @@ impl fmt::Display for Caller {
             Self::Information => f.write_str("information"),
             Self::Terminal => f.write_str("terminal"),
             Self::CompanyOperator(id, name) => write!(f, "company/{id}/operator/{name}"),
+            Self::CompanyMachine(id, name) => write!(f, "company/{id}/machine/{name}"),
             Self::TerminalOperator(name) => write!(f, "terminal/operator/{name}"),
+            Self::Stranger => f.write_str("a stranger"),
         }
     }
 }
@@ -153,7 +188,7 @@ pub struct MayCall {
     pub methods: &'static [&'static str],
     /// Who may call them.
     pub who: &'static [CallerKind],
-    /// Of operators only those with one of these roles; none: all.
+    /// Of operators and machines only those with one of these roles; none: all.
     pub roles: &'static [Role],
 }
 
@@ -166,11 +201,12 @@ impl MayCall {
             .is_some_and(|(service, method)| service == self.service && self.methods.contains(&method))
     }
 
-    /// Whether it lets a party of this kind, with these roles if it is an operator.
+    /// Whether it lets a party of this kind, with these roles if it is an operator or a machine.
     #[must_use]
     pub fn allows(&self, kind: CallerKind, roles: &[Role]) -> bool {
         let has_role = || self.roles.is_empty() || roles.iter().any(|role| self.roles.contains(role));
-        self.who.contains(&kind) && (kind != CallerKind::Operator || has_role())
+        let needs_role = matches!(kind, CallerKind::Operator | CallerKind::Machine);
+        self.who.contains(&CallerKind::Anybody) || (self.who.contains(&kind) && (!needs_role || has_role()))
     }
 }
 
@@ -200,6 +236,8 @@ mod tests {
             "company/a/operator",
             "information/",
             "carrier/a/operator/b",
+            "company/a/machine/b",
+            "a stranger",
         ] {
             assert!(wrong.parse::<Caller>().is_err(), "{wrong}");
             assert_eq!(Caller::from_uri(&format!("{FRONT}{wrong}")), None, "{wrong}");
@@ -230,5 +268,29 @@ mod tests {
         }
         assert!(!row.allows(CallerKind::Operator, &[]));
         assert!(MayCall { roles: &[], ..row }.allows(CallerKind::Operator, &[]));
+        let machines = MayCall { who: &[CallerKind::Machine], ..row };
+        assert!(machines.allows(CallerKind::Machine, &[Role::Editor]));
+        assert!(!machines.allows(CallerKind::Machine, &[Role::Viewer]));
+        assert!(!machines.allows(CallerKind::Operator, &[Role::Editor]));
+    }
+
+    #[test]
+    fn what_anybody_may_call_the_known_may_too() {
+        let row = MayCall { service: "a.v1.B", methods: &["Get"], who: &[CallerKind::Anybody], roles: &[] };
+        for kind in [CallerKind::Anybody, CallerKind::Operator, CallerKind::Information] {
+            assert!(row.allows(kind, &[]), "{kind:?}");
+            let not = MayCall { who: &[CallerKind::Company], ..row };
+            assert!(!not.allows(kind, &Role::ALL), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_read_as_it_is_written() {
+        for role in Role::ALL {
+            assert_eq!(role.word().parse(), Ok(role));
+        }
+        for wrong in ["", "Editor", "editor ", "root"] {
+            assert_eq!(wrong.parse::<Role>().unwrap_err().field, "role", "{wrong}");
+        }
     }
 }

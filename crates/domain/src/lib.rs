@@ -28,6 +28,7 @@ pub mod postback;
 pub mod quiet_hours;
 pub mod review;
 pub mod roster;
+pub mod sign_in;
 pub mod silence;
 pub mod template;
 pub mod vault;

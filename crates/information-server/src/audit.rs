@@ -90,7 +90,9 @@ fn line((denial, count): (&Denial, &u64)) -> Audit {
                 | Caller::Information
                 | Caller::Terminal
                 | Caller::CompanyOperator(..)
-                | Caller::TerminalOperator(_) => None,
+                | Caller::CompanyMachine(..)
+                | Caller::TerminalOperator(_)
+                | Caller::Stranger => None,
             };
             (company, "denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
         }

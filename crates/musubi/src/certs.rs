@@ -13,7 +13,7 @@ use musubi_domain::{Error, caller::Caller};
 use musubi_runtime::{
     Clock as _, SystemClock,
     tls::{
-        authority::{Authority, Validity},
+        authority::{Authority, Validity, revocations},
         certificate::Certificate,
     },
 };
@@ -39,7 +39,10 @@ use crate::operator::{
 
 A node that is called from other machines needs the names that it is called by:
   musubi certs issue information --host musubi.example.jp --host 10.0.0.5
-To renew, issue again: nodes take the new files within seconds, without a restart."
+To renew, issue again: nodes take the new files within seconds, without a restart.
+When a key was lost:
+  musubi certs revoke company/tf-bank/operator/sato
+  musubi certs issue company/tf-bank/operator/sato"
 )]
 pub(crate) struct Args {
     /// The authority's folder.
@@ -68,6 +71,13 @@ enum Command {
         /// How long it is good.
         #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
+    },
+    /// Take the certificates of these parties back, before their end. Nodes that name DIR/revoked.pem in `tls.revoked` refuse
+    /// them within seconds, also on connections that stand. To be one of them again, a party is issued a new one.
+    Revoke {
+        /// Who.
+        #[arg(required = true, value_name = "PARTY")]
+        parties: Vec<Caller>,
     },
     /// List the certificates of the folder, with their ends.
     List {
@@ -99,6 +109,13 @@ impl Args {
                         .map_err(unwritten)?;
                 }
             }
+            Command::Revoke { parties } => {
+                let authority = Authority::open(folder)?;
+                for party in parties {
+                    let list = authority.revoke(&party, now)?;
+                    writeln!(out, "{party}: taken back; {} says so", list.display()).map_err(unwritten)?;
+                }
+            }
             Command::List { format } => list(folder, format, out)?,
         }
         Ok(Ending::Done)
@@ -114,14 +131,19 @@ fn list(folder: &Path, format: Format, out: &mut dyn Write) -> Result<(), Error>
         .map_err(unread)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "pem"))
+        .filter(|path| !path.ends_with("revoked.pem"))
         .collect();
     paths.sort();
     let mut listing = Listing::new(&["file", "party", "hosts", "from", "until", "state"]);
-    let now = SystemClock.now();
+    let (now, revocations) = (SystemClock.now(), revocations(folder)?);
     for path in paths {
         let certificate = Certificate::read_pem(&std::fs::read(&path).map_err(unread)?)?;
-        let stage = certificate.stage(now);
-        let Certificate { names, from, until } = certificate;
+        let state = if revocations.name(&certificate.serial) {
+            "taken back"
+        } else {
+            certificate.stage(now).as_str()
+        };
+        let Certificate { names, from, until, .. } = certificate;
         let (parties, hosts): (Vec<_>, Vec<_>) =
             names.iter().map(|name| (Caller::from_uri(name), name)).partition(|(party, _)| party.is_some());
         let parties = parties.iter().filter_map(|(party, _)| party.as_ref().map(ToString::to_string));
@@ -131,7 +153,7 @@ fn list(folder: &Path, format: Format, out: &mut dyn Write) -> Result<(), Error>
             hosts.iter().map(|(_, host)| host.as_str()).collect::<Vec<_>>().join(" "),
             from.to_string(),
             until.to_string(),
-            stage.as_str().to_owned(),
+            state.to_owned(),
         ]);
     }
     listing.write(format, out)
@@ -174,6 +196,19 @@ mod tests {
             row.contains(",company/tf-bank,") && row.contains("bank.example") && row.ends_with(",good"),
             "{row}"
         );
+        for again in 0..2 {
+            let taken_back = run(folder.path(), &["revoke", "information"]).unwrap();
+            assert!(taken_back.contains("revoked.pem"), "{again}: {taken_back}");
+        }
+        let state = |party: &str| {
+            let listed = run(folder.path(), &["list", "--format", "csv"]).unwrap();
+            listed.lines().find(|row| row.starts_with(party)).unwrap().rsplit(',').next().unwrap().to_owned()
+        };
+        assert_eq!([state("information"), state("company")], ["taken back", "good"]);
+        run(folder.path(), &["revoke", "company/tf-bank"]).unwrap();
+        run(folder.path(), &["issue", "information"]).unwrap();
+        assert_eq!([state("information"), state("company")], ["good", "taken back"]);
+        assert_eq!(run(folder.path(), &["revoke", "terminal"]).unwrap_err().field, "PARTY");
         let error = run(folder.path(), &["issue", "terminal", "--host", "no host"]).unwrap_err();
         assert_eq!(error.field, "--host");
         assert_eq!(run(folder.path(), &["init"]).unwrap_err().kind, musubi_domain::ErrorKind::AlreadyExists);

@@ -37,6 +37,10 @@ enum Command {
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.
     Match(matching::Args),
     Bench(bench::Args),
+    /// Operators: sign in and out.
+    Session(operator::Session),
+    /// Operators: who may call the company server, people and machines.
+    Operators(operator::Operators),
     /// Operators: import, see and entrust the customer master.
     Customers(operator::Customers),
     /// Operators: who follows, and how far each came.
@@ -61,6 +65,8 @@ impl Program {
             Command::Audit(audit) => operator::run(async |out| audit.run(out).await).await,
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Bench(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Session(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Operators(args) => operator::run(async |out| args.run(out).await).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Reviews(args) => operator::run(async |out| args.run(out).await).await,

@@ -4,7 +4,7 @@
 //! knows by name: a company server admits the operators of its own configuration, no other company's, each with their roles.
 
 use musubi_domain::caller::{
-    CallerKind::{self, Carrier, Company, Information, Operator, Terminal},
+    CallerKind::{self, Anybody, Carrier, Company, Information, Machine, Operator, Terminal},
     MayCall,
     Role::{self, Administrator, Approver, Auditor, Editor},
 };
@@ -18,6 +18,15 @@ const fn people(service: &'static str, methods: &'static [&'static str], roles: 
     MayCall { service, methods, who: &[Operator], roles }
 }
 
+/// The same, and machines of the company with one of these roles.
+const fn people_and_machines(
+    service: &'static str,
+    methods: &'static [&'static str],
+    roles: &'static [Role],
+) -> MayCall {
+    MayCall { service, methods, who: &[Operator, Machine], roles }
+}
+
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
@@ -26,23 +35,28 @@ mod tables {
 
     /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
     pub const COMPANY: &[MayCall] = &[
-        people("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster", "PurgeMaster", "EraseCustomer"], &[Administrator]),
-        people("musubi.company.v1.CustomerService", &["ListCustomers", "GetCustomer"], &[Editor, Approver, Auditor, Administrator]),
-        people("musubi.company.v1.CustomerService", &["ListCopies"], &[Auditor, Administrator]),
+        row("musubi.company.v1.SignInService", &["AcceptInvitation", "SignIn"], &[Anybody]),
+        people_and_machines("musubi.company.v1.SignInService", &["SignOut", "WhoAmI"], ALL),
+        people("musubi.company.v1.OperatorService",
+            &["InviteOperator", "CreateMachine", "ListOperators", "UnlockOperator", "RemoveOperator"], &[Administrator]),
+        people_and_machines("musubi.company.v1.CustomerService", &["ImportCustomers", "EntrustMaster"], &[Administrator]),
+        people("musubi.company.v1.CustomerService", &["PurgeMaster", "EraseCustomer"], &[Administrator]),
+        people_and_machines("musubi.company.v1.CustomerService", &["ListCustomers", "GetCustomer"], &[Editor, Approver, Auditor, Administrator]),
+        people_and_machines("musubi.company.v1.CustomerService", &["ListCopies"], &[Auditor, Administrator]),
         people("musubi.company.v1.CustomerService", &["SearchCustomer"], &[Auditor, Administrator]),
         row("musubi.company.v1.MatchService", &["MatchCustomers"], &[Information]),
-        people("musubi.information.v1.FollowerService", &["GetFunnel"], ALL),
-        people("musubi.information.v1.FollowerService", &["ListFollowers"], &[Editor, Approver, Auditor]),
+        people_and_machines("musubi.information.v1.FollowerService", &["GetFunnel"], ALL),
+        people_and_machines("musubi.information.v1.FollowerService", &["ListFollowers"], &[Editor, Approver, Auditor]),
         people("musubi.information.v1.FollowerService", &["SearchFollower", "ExportFollower"], &[Auditor, Administrator]),
         people("musubi.information.v1.FollowerService", &["EraseFollowers"], &[Administrator]),
         people("musubi.information.v1.FollowerService", &["UnlockFollower"], &[Approver, Administrator]),
         people("musubi.information.v1.ReviewService", &["ListReviews", "GetReview"], &[Approver, Auditor]),
         people("musubi.information.v1.ReviewService", &["ApproveReview", "RejectReview"], &[Approver]),
-        people("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues"], &[Editor]),
-        people("musubi.information.v1.DistributionService", &["PreviewDistribution"], &[Editor, Approver, Auditor]),
+        people_and_machines("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues"], &[Editor]),
+        people_and_machines("musubi.information.v1.DistributionService", &["PreviewDistribution"], &[Editor, Approver, Auditor]),
         people("musubi.information.v1.DistributionService", &["StartDistribution", "ResumeDistribution"], &[Approver]),
-        people("musubi.information.v1.DistributionService", &["PauseDistribution", "CancelDistribution"], &[Editor, Approver, Administrator]),
-        people("musubi.information.v1.DistributionService", &["GetDistribution", "ListDistributions"], ALL),
+        people_and_machines("musubi.information.v1.DistributionService", &["PauseDistribution", "CancelDistribution"], &[Editor, Approver, Administrator]),
+        people_and_machines("musubi.information.v1.DistributionService", &["GetDistribution", "ListDistributions"], ALL),
     ];
 
     /// At the information-management server.
@@ -119,7 +133,8 @@ mod tests {
     #[test]
     fn every_row_of_a_companys_people_says_for_which_roles() {
         for row in COMPANY {
-            assert_eq!(row.who.contains(&Operator), !row.roles.is_empty(), "{row:?}");
+            let needs_roles = row.who.contains(&Operator) || row.who.contains(&Machine);
+            assert_eq!(needs_roles, !row.roles.is_empty(), "{row:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod conformance;
 pub mod ephemeral;
 pub mod error;
 pub mod information;
+pub mod people;
 pub mod postgres;
 mod row;
 pub mod sqlite;

@@ -17,6 +17,7 @@ use musubi_proto::{
 
 use super::{
     ids::Chunks,
+    people,
     probe::{NUMBER, Probes, Wrong, long, whole},
     world::{BANK, GAS, World},
 };
@@ -24,6 +25,7 @@ use super::{
 pub(super) async fn probe(world: &World, probes: &mut Probes) {
     customers(world, probes).await;
     custody(world, probes).await;
+    people::probe(world, probes).await;
     inquiries(world, probes).await;
 }
 

@@ -24,10 +24,11 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 26] = [
+const CARRIER: [Wrong; 27] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("CARRIER", &["", "漏", "Kumo", "-kumo"]),
@@ -53,10 +54,11 @@ const CARRIER: [Wrong; 26] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 30] = [
+const COMPANY: [Wrong; 34] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("COMPANY", WORD),
@@ -67,6 +69,9 @@ const COMPANY: [Wrong; 30] = [
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__SATO", WORD),
     ("CALLERS__OPERATORS__SATO__0", WORD),
+    ("SIGN_IN__SESSION", &["", "漏", "0s", "4m", "25h"]),
+    ("SIGN_IN__IDLE", &["", "漏", "0s", "1m", "9h"]),
+    ("SIGN_IN__INVITATION", &["", "漏", "0s", "9m", "721h"]),
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
@@ -86,10 +91,11 @@ const COMPANY: [Wrong; 30] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 69] = [
+const INFORMATION: [Wrong; 70] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("LISTEN", ADDRESS),
@@ -158,10 +164,11 @@ const INFORMATION: [Wrong; 69] = [
     ("CARRIER__0__MESSAGES_PER_SECOND", COUNT),
 ];
 
-const TERMINAL: [Wrong; 17] = [
+const TERMINAL: [Wrong; 18] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
+    ("TLS__REVOKED", PEM),
     ("TLS__NAME", WORD),
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),

@@ -35,7 +35,7 @@ const IDS: [&str; 11] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 33] = [
+const TEXTS: [&str; 36] = [
     "account",
     "account_number",
     "account_text",
@@ -47,6 +47,7 @@ const TEXTS: [&str; 33] = [
     "chunk",
     "digest_key",
     "digests",
+    "code",
     "display_name",
     "fleet",
     "identity_address",
@@ -54,10 +55,12 @@ const TEXTS: [&str; 33] = [
     "identity_method",
     "identity_name",
     "identity_name_kana",
+    "invitation",
     "name",
     "name_kana",
     "operator",
     "page_token",
+    "password",
     "pin",
     "dial.phone_number",
     "specified_date",

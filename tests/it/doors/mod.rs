@@ -12,6 +12,7 @@ mod configuration;
 pub(super) mod contract;
 mod ids;
 mod information;
+mod people;
 mod probe;
 mod reviews;
 mod rights;

@@ -37,7 +37,7 @@ const PART: usize = 128 * 1024;
   musubi customers copies                          what is entrusted, and until when
   musubi customers erase B000001 --followers       the customer, and whoever is tied to them
 
-MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Customers {
     #[command(flatten)]
     connection: Connection,

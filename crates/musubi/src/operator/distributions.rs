@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_secs(1);
   musubi distributions watch dst_…        live counts until it ends; ctrl-c leaves it running
 
 A text holds its variables in braces: `{name}様、{points}ポイントです`. The values file is CSV with a column customer_id and one
-for each variable. MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+for each variable. MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Distributions {
     #[command(flatten)]
     connection: Connection,

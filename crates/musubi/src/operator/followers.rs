@@ -35,7 +35,7 @@ const BAR: u64 = 30;
   musubi followers prove-erased --official-account tf-bank < numbers.txt
   musubi followers export --official-account tf-bank --customer B000001 > person.json
 
-MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Followers {
     #[command(flatten)]
     connection: Connection,

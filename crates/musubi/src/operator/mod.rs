@@ -9,33 +9,40 @@ mod distribution_file;
 mod distributions;
 mod followers;
 pub(crate) mod listing;
+mod operators;
 mod reviews;
 mod rights;
+mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
 
 use std::{
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, sign_in::Token};
 use musubi_runtime::{
     config::Endpoint,
     grpc::{
-        client::{ClientOptions, PeerChannel, connect},
+        client::{ClientOptions, PeerChannel, connect, connect_with_token},
         status::from_status,
     },
     tls::{Identity, TlsConfig},
 };
 use tonic::Status;
+use zeroize::Zeroizing;
 
-pub use self::{customers::Customers, distributions::Distributions, followers::Followers, reviews::Reviews};
+pub use self::{
+    customers::Customers, distributions::Distributions, followers::Followers, operators::Operators,
+    reviews::Reviews, session::Session,
+};
 
 /// How long an upload may take.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
@@ -51,25 +58,67 @@ pub(crate) struct Connection {
     /// The operator's certificate, PEM. Its key stands beside it, with `.key` for `.pem`, unless --key names it.
     #[arg(long, global = true, value_name = "FILE.pem", env = "MUSUBI_CERTIFICATE")]
     certificate: Option<PathBuf>,
+    /// The file with a session's token or a machine's key, instead of a certificate; `musubi session begin` writes one.
+    #[arg(long, global = true, value_name = "FILE", env = "MUSUBI_TOKEN")]
+    token: Option<PathBuf>,
     /// The key of the certificate.
     #[arg(long, global = true, value_name = "FILE.key", env = "MUSUBI_KEY")]
     key: Option<PathBuf>,
-    /// Certificates of the authorities that the server's may come from; without it authority.pem beside the certificate.
+    /// Certificates of the authorities that the server's may come from; without it authority.pem beside the certificate, or
+    /// beside the token.
     #[arg(long, global = true, value_name = "FILE.pem", env = "MUSUBI_AUTHORITIES")]
     authorities: Option<PathBuf>,
 }
 
 impl Connection {
-    fn channel(&self) -> Result<PeerChannel, Error> {
-        let server = self.server.as_ref().ok_or_else(|| {
+    fn server(&self) -> Result<&Endpoint, Error> {
+        self.server.as_ref().ok_or_else(|| {
             let remedy = "add --server https://HOST:PORT, or set MUSUBI_SERVER";
             Error::invalid("--server", "no company server is named", remedy)
+        })
+    }
+
+    /// Where a session's token is, or comes to be.
+    fn token_file(&self) -> Result<&Path, Error> {
+        self.token.as_deref().ok_or_else(|| {
+            let remedy = "add --token FILE, or set MUSUBI_TOKEN";
+            Error::invalid("--token", "no file for the session's token is named", remedy)
+        })
+    }
+
+    /// Who calls without a certificate.
+    fn read_token(&self) -> Result<Token, Error> {
+        let Some(file) = &self.token else {
+            let remedy = "add --token FILE of `musubi session begin`, or --certificate FILE.pem; or set MUSUBI_TOKEN or MUSUBI_CERTIFICATE";
+            return Err(Error::invalid("--token", "nothing says who you are", remedy));
+        };
+        let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
+            let remedy = "sign in with `musubi session begin NAME`, or name another file";
+            Error { remedy: remedy.to_owned(), ..unreadable("--token", &error) }
         })?;
-        let certificate = self.certificate.as_ref().ok_or_else(|| {
-            let remedy =
-                "add --certificate FILE.pem, or set MUSUBI_CERTIFICATE; `musubi certs issue` makes one";
-            Error::invalid("--certificate", "nothing says who you are", remedy)
+        text.trim().parse().map_err(|error: Error| error.at("--token"))
+    }
+
+    /// As nobody yet.
+    fn stranger(&self) -> Result<PeerChannel, Error> {
+        self.by_token(None)
+    }
+
+    fn by_token(&self, token: Option<&Token>) -> Result<PeerChannel, Error> {
+        let beside = self.token.as_ref().map(|token| token.with_file_name("authority.pem"));
+        let authorities = self.authorities.clone().or(beside).ok_or_else(|| {
+            let remedy = "add --authorities FILE.pem, or set MUSUBI_AUTHORITIES";
+            Error::invalid("--authorities", "nothing says which server to believe", remedy)
         })?;
+        connect_with_token(&authorities, token, self.server()?, ClientOptions { deadline: DEADLINE })
+            .map_err(|error| if error.field == "endpoint" { error.at("--server") } else { error })
+    }
+
+    fn channel(&self) -> Result<PeerChannel, Error> {
+        let server = self.server()?;
+        let Some(certificate) = &self.certificate else {
+            return self.by_token(Some(&self.read_token()?));
+        };
         let files = TlsConfig {
             certificate: certificate.clone(),
             key: self.key.clone().unwrap_or_else(|| certificate.with_extension("key")),
@@ -77,6 +126,7 @@ impl Connection {
                 .authorities
                 .clone()
                 .unwrap_or_else(|| certificate.with_file_name("authority.pem")),
+            revoked: None,
             name: vec![],
         };
         let identity = Identity::load(&files).map_err(|error| {
@@ -127,15 +177,17 @@ fn described(error: &Error) -> String {
 fn refused(status: Status) -> Error {
     let error = from_status(&status);
     match error.kind {
-        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => {
-            Error { remedy: "give the certificate of an operator of this company server".to_owned(), ..error }
-                .at("--certificate")
+        ErrorKind::PermissionDenied => {
+            let remedy =
+                "ask an administrator for a role that may; `musubi session show` says which you have";
+            Error { remedy: remedy.to_owned(), ..error }
         }
         ErrorKind::Unavailable if error.problem.starts_with("the peer does not answer") => {
             let remedy = "start the company server, or name another with --server; then repeat it".to_owned();
             Error { remedy, ..error }
         }
         ErrorKind::Unavailable
+        | ErrorKind::Unauthenticated
         | ErrorKind::InvalidArgument
         | ErrorKind::NotFound
         | ErrorKind::AlreadyExists

@@ -43,9 +43,9 @@ const WAITING: [ReviewState; 2] = [ReviewState::Open, ReviewState::ApprovedOnce]
   musubi reviews approve rev_0190…                 ties the customer; the person is told that they are confirmed
   musubi reviews reject rev_0190…                  the person is told that it could not be confirmed, and nothing else
 
-Who looks and who decides is recorded by the name in the certificate. A review that nobody decides in time is rejected.
+Who looks and who decides is recorded by name. A review that nobody decides in time is rejected.
 
-MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Reviews {
     #[command(flatten)]
     connection: Connection,

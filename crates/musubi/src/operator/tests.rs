@@ -69,7 +69,7 @@ impl Desk {
              keys.master = ['the master key of all these tests']\n",
             database.display()
         );
-        std::fs::write(&config, settings).unwrap();
+        fs::write(&config, settings).unwrap();
         let authority = Authority::temporary(&folder.path().join("tls")).unwrap();
         let tls = authority.issue_temporary(&bank()).unwrap();
         let config = musubi_company_server::Config::load(Some(&config)).unwrap();
@@ -101,7 +101,7 @@ impl Desk {
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path: PathBuf = self.folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
         path.display().to_string()
     }
 
@@ -189,7 +189,11 @@ async fn refusals_are_shown_as_field_problem_and_remedy() {
 async fn a_missing_server_or_certificate_is_named() {
     for (arguments, field) in [
         (&["musubi", "customers", "purge", "--certificate", "x"][..], "--server"),
-        (&["musubi", "customers", "purge", "--server", "https://127.0.0.1:1"][..], "--certificate"),
+        (&["musubi", "customers", "purge", "--server", "https://127.0.0.1:1"][..], "--token"),
+        (
+            &["musubi", "customers", "purge", "--server", "https://127.0.0.1:1", "--token", "/nowhere"][..],
+            "--token",
+        ),
         (
             &["musubi", "customers", "purge", "--server", "https://127.0.0.1:1", "--certificate", "/nowhere"]
                 [..],
@@ -206,7 +210,11 @@ async fn a_server_that_is_away_and_an_operator_who_is_not_known_have_remedies_fo
     let desk = Desk::at_company().await;
     let stranger = desk.certificate("stranger");
     for (server, field, remedy) in [
-        (desk.server.as_str(), "--certificate", "give the certificate of an operator of this company server"),
+        (
+            desk.server.as_str(),
+            "",
+            "sign in, or show a certificate that names one party whom the called node's configuration knows",
+        ),
         (
             "https://127.0.0.1:1",
             "",

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::offset};
 use musubi_domain::{Error, error::shape, outcome::FollowerOutcome, review::ReviewState};
-use musubi_proto::{convert::information::outcome, information::v1 as wire, r#type::v1::IdentityMethod};
+use musubi_proto::{
+    company::v1::OperatorRole, convert::information::outcome, information::v1 as wire,
+    r#type::v1::IdentityMethod,
+};
 
 const OUTCOME: &str = "FOLLOWER_OUTCOME_";
 const STATE: &str = "DISTRIBUTION_STATE_";
@@ -94,6 +97,15 @@ pub(super) fn verdict_word(verdict: wire::ReviewVerdict) -> String {
 /// The word of a method of verification.
 pub(super) fn method_word(method: IdentityMethod) -> String {
     method.as_str_name().trim_start_matches("IDENTITY_METHOD_").to_ascii_lowercase()
+}
+
+/// What an operator may do.
+pub(super) fn role_words(roles: &[i32]) -> String {
+    let roles = roles.iter().filter_map(|role| OperatorRole::try_from(*role).ok());
+    let words: Vec<_> = roles
+        .map(|role| role.as_str_name().trim_start_matches("OPERATOR_ROLE_").to_ascii_lowercase())
+        .collect();
+    words.join(", ")
 }
 
 /// A number with thousands separators.

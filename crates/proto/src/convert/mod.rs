@@ -4,3 +4,4 @@ pub mod carrier;
 pub mod company;
 pub mod content;
 pub mod information;
+pub mod people;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
 use musubi_domain::{Error, ErrorKind, caller::Caller};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,7 +23,11 @@ use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
 use tracing::{Instrument as _, info_span, warn};
 
-use super::{auth::Authenticator, body::EndingBody, status};
+use super::{
+    auth::{Authenticator, Identified, Roles},
+    body::EndingBody,
+    status,
+};
 use crate::tls::connection::Peer;
 
 /// A call whose caller gave no deadline ends after this.
@@ -37,6 +41,9 @@ const MARGIN: Duration = Duration::from_millis(20);
 const MOST_AT_ONCE: usize = 1024;
 /// How many of them for one caller, so that none takes the places of all others.
 const MOST_OF_ONE: usize = 256;
+/// How many calls at once of those who have no certificate and are not known yet: each costs a look into the database, or a password's
+/// hash.
+const MOST_OF_STRANGERS: usize = 64;
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// The door, before `routes`.
@@ -50,6 +57,9 @@ struct Rules {
     auth: Authenticator,
     places: Semaphore,
     of_each: HashMap<Caller, Semaphore>,
+    /// Of all whom a token names.
+    of_bearers: Semaphore,
+    of_strangers: Semaphore,
     soft: CancellationToken,
     hard: CancellationToken,
     calls: TaskTracker,
@@ -66,7 +76,8 @@ impl Admission {
     ) -> Self {
         let places = Semaphore::new(MOST_AT_ONCE);
         let of_each = auth.known().map(|caller| (caller.clone(), Semaphore::new(MOST_OF_ONE))).collect();
-        let rules = Rules { auth, places, of_each, soft, hard, calls };
+        let (of_bearers, of_strangers) = (Semaphore::new(MOST_OF_ONE), Semaphore::new(MOST_OF_STRANGERS));
+        let rules = Rules { auth, places, of_each, of_bearers, of_strangers, soft, hard, calls };
         Self { routes: routes.prepare(), rules: Arc::new(rules) }
     }
 }
@@ -85,8 +96,9 @@ impl Service<Request<Body>> for Admission {
         let rules = Arc::clone(&self.rules);
         if request.uri().path().starts_with(HEALTH) {
             return Box::pin(async move {
-                match rules.caller(&request) {
-                    Ok(_known) => routes.call(request).await,
+                let (head, body) = request.into_parts();
+                match rules.identify(&head).await {
+                    Ok(_known) => routes.call(Request::from_parts(head, body)).await,
                     Err(refused) => Ok(refused.into_http()),
                 }
             });
@@ -96,38 +108,48 @@ impl Service<Request<Body>> for Admission {
 }
 
 impl Rules {
-    /// Who calls, by the certificate of the connection.
-    fn caller(&self, request: &Request<Body>) -> Result<Caller, Status> {
-        let peer = request.extensions().get::<Peer>();
-        let parties = peer.map_or(&[][..], |peer| &peer.parties);
-        let address = peer.map(|peer| peer.address);
-        self.auth.identify(parties, address.map(|address| address.ip())).map_err(|error| {
-            warn!(method = request.uri().path(), ?address, "refused: {}", error.problem);
+    /// Who calls: by the certificate of the connection, and where it names nobody, by a token of the call.
+    async fn identify(&self, head: &Parts) -> Result<Identified, Status> {
+        let peer = head.extensions.get::<Peer>();
+        // Whose certificate was taken back is nobody.
+        let parties = peer.filter(|peer| !peer.is_revoked()).map_or(&[][..], |peer| &peer.parties);
+        let (address, path) = (peer.map(|peer| peer.address), head.uri.path());
+        let ip = address.map(|address| address.ip());
+        let mut by_token = None;
+        if !self.auth.knows_any(parties) {
+            let _place = self.of_strangers.try_acquire().map_err(|_full| full())?;
+            let authorization = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+            by_token = self.auth.identify_bearer(authorization, path, ip).await;
+        }
+        let identified = by_token.unwrap_or_else(|| self.auth.identify(parties, ip));
+        identified.map_err(|error| {
+            warn!(method = path, ?address, "refused: {}", error.problem);
             status::to_status(error)
         })
     }
 
-    async fn run(&self, mut routes: Routes, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn run(&self, mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
             return Err(stopping());
         }
-        let caller = self.caller(&request)?;
+        let (head, body) = request.into_parts();
+        let identified = self.identify(&head).await?;
+        let mut request = Request::from_parts(head, body);
         let method = request.uri().path();
-        self.auth.permit(&caller, method).map_err(|error| {
+        self.auth.permit(&identified, method).map_err(|error| {
             warn!(method, "denied: {}", error.problem);
             status::to_status(error)
         })?;
-        let full = || {
-            let problem = "too many calls at once";
-            status::to_status(Error::new(ErrorKind::ResourceExhausted, problem, "slow down and repeat"))
-        };
-        let own = self.of_each.get(&caller).map(Semaphore::try_acquire);
-        let _own = own.transpose().map_err(|_full| full())?;
+        let Identified { caller, roles } = identified;
+        let others = || if caller == Caller::Stranger { &self.of_strangers } else { &self.of_bearers };
+        let own = self.of_each.get(&caller).unwrap_or_else(others);
+        let _own = own.try_acquire().map_err(|_full| full())?;
         let _place = self.places.try_acquire().map_err(|_full| full())?;
         let span = info_span!("call", method, %caller);
         let deadline = deadline(request.headers());
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Roles(roles));
         let handler =
             AssertUnwindSafe(async move { routes.call(request).await }.instrument(span)).catch_unwind();
         let response = tokio::select! {
@@ -146,6 +168,11 @@ impl Rules {
         };
         Ok(response.map(|body| EndingBody::wrap(body, Box::pin(end), call)))
     }
+}
+
+fn full() -> Status {
+    let problem = "too many calls at once";
+    status::to_status(Error::new(ErrorKind::ResourceExhausted, problem, "slow down and repeat"))
 }
 
 fn stopping() -> Status {
@@ -195,7 +222,7 @@ mod tests {
     fn deadline_is_the_callers_within_limits() {
         let with = |text: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", http::HeaderValue::from_static(text));
+            headers.insert("grpc-timeout", HeaderValue::from_static(text));
             deadline(&headers)
         };
         assert_eq!(deadline(&HeaderMap::new()), DEFAULT_DEADLINE);

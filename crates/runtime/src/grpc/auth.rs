@@ -3,12 +3,14 @@
 //! A handler never reads a caller out of a message, and needn't ask whether its caller may call it: the table of callers is
 //! read at the door. Surprising: a certificate that names two of those who are known is nobody's, because nobody can say which.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
+use async_trait::async_trait;
 use musubi_domain::{
     Error, ErrorKind,
     caller::{Caller, MayCall, Role},
     id::{CarrierId, CompanyId, OperatorName},
+    sign_in::Token,
 };
 use tonic::{Request, Status};
 
@@ -17,14 +19,37 @@ use super::{
     status::to_status,
 };
 
+/// Whose a token is.
+#[async_trait]
+pub trait Bearers: Send + Sync {
+    /// Who has this token, with their roles; none when nobody has.
+    ///
+    /// # Errors
+    /// When it can't be looked up now.
+    async fn find(&self, token: &Token) -> Result<Option<(Caller, Vec<Role>)>, Error>;
+}
+
 /// Whom a server knows, and who of them may call what. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Authenticator {
     /// With their roles, which only operators have.
     known: Arc<HashMap<Caller, Vec<Role>>>,
+    /// Who else is known, without a certificate.
+    bearers: Option<Arc<dyn Bearers>>,
     table: &'static [MayCall],
     denials: Denials,
 }
+
+/// Who calls, and what they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identified {
+    pub(crate) caller: Caller,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// What the caller may do, as handlers find it.
+#[derive(Clone)]
+pub(crate) struct Roles(pub(crate) Vec<Role>);
 
 impl Authenticator {
     /// Knows these parties, and lets them call what the table says.
@@ -37,7 +62,19 @@ impl Authenticator {
         table: &'static [MayCall],
         known: impl IntoIterator<Item = (Caller, Vec<Role>)>,
     ) -> Self {
-        Self { known: Arc::new(known.into_iter().collect()), table, denials: Denials::default() }
+        let known = Arc::new(known.into_iter().collect());
+        Self { known, bearers: None, table, denials: Denials::default() }
+    }
+
+    /// Lets those in, too, who have no certificate, and knows them by their tokens.
+    #[must_use]
+    pub fn with_bearers(self, bearers: Arc<dyn Bearers>) -> Self {
+        Self { bearers: Some(bearers), ..self }
+    }
+
+    /// Whether it lets somebody in without a certificate.
+    pub(crate) fn takes_bearers(&self) -> bool {
+        self.bearers.is_some()
     }
 
     /// Whom it refused.
@@ -46,7 +83,12 @@ impl Authenticator {
         self.denials.clone()
     }
 
-    /// Everybody whom it knows.
+    /// Whether it knows one of them.
+    pub(crate) fn knows_any(&self, parties: &[Caller]) -> bool {
+        parties.iter().any(|party| self.known.contains_key(party))
+    }
+
+    /// Everybody whom it knows by certificate.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Caller> {
         self.known.keys()
     }
@@ -55,35 +97,84 @@ impl Authenticator {
     ///
     /// # Errors
     /// `Unauthenticated` when none of them is known, or more than one is.
-    pub(crate) fn identify(&self, parties: &[Caller], address: Option<IpAddr>) -> Result<Caller, Error> {
-        let mut known = parties.iter().filter(|party| self.known.contains_key(party));
+    pub(crate) fn identify(&self, parties: &[Caller], address: Option<IpAddr>) -> Result<Identified, Error> {
+        let mut known = parties.iter().filter_map(|party| self.known.get_key_value(party));
         let problem = match (known.next(), known.next()) {
-            (Some(caller), None) => return Ok(caller.clone()),
+            (Some((caller, roles)), None) => {
+                return Ok(Identified { caller: caller.clone(), roles: roles.clone() });
+            }
             (None, _) => "the certificate names nobody who is known here",
             (Some(_), Some(_)) => "the certificate names more than one of those who are known here",
         };
+        let remedy = match self.takes_bearers() {
+            true => {
+                "sign in, or show a certificate that names one party whom the called node's configuration knows"
+            }
+            false => "show a certificate that names one party whom the called node's configuration knows",
+        };
+        Err(self.unknown(address, problem, remedy))
+    }
+
+    /// The caller, by what stands in the header `authorization`, if the server takes that from somebody. Nothing stands there: a
+    /// stranger, when the table has something for them at this path.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when the token is nobody's, or what stands there is none; what the look-up says when it fails.
+    pub(crate) async fn identify_bearer(
+        &self,
+        authorization: Option<&[u8]>,
+        path: &str,
+        address: Option<IpAddr>,
+    ) -> Option<Result<Identified, Error>> {
+        let bearers = self.bearers.as_ref()?;
+        let Some(authorization) = authorization else {
+            let stranger = Identified { caller: Caller::Stranger, roles: Vec::new() };
+            return self.permits(&stranger, path).then_some(Ok(stranger));
+        };
+        let text = std::str::from_utf8(authorization).ok().and_then(|text| text.strip_prefix("Bearer "));
+        let found = match text.and_then(|text| text.parse::<Token>().ok()) {
+            Some(token) => bearers.find(&token).await,
+            None => Ok(None),
+        };
+        Some(match found {
+            Ok(Some((caller, roles))) => Ok(Identified { caller, roles }),
+            Ok(None) => {
+                let remedy = "sign in again, or have an administrator make a new key";
+                Err(self.unknown(address, "the token is nobody's, or has ended", remedy))
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    fn unknown(&self, address: Option<IpAddr>, problem: &str, remedy: &str) -> Error {
         self.denials.count(Denial::NotKnown { address });
-        Err(Error::new(
-            ErrorKind::Unauthenticated,
-            problem,
-            "show a certificate that names one party whom the called node's configuration knows",
-        ))
+        Error::new(ErrorKind::Unauthenticated, problem, remedy)
     }
 
     /// Whether this caller may call the method of this path. What the table doesn't allow is denied.
     ///
     /// # Errors
     /// `PermissionDenied`, alike for what another may call and for what there isn't.
-    pub(crate) fn permit(&self, caller: &Caller, path: &str) -> Result<(), Error> {
-        let roles = self.known.get(caller).map_or(&[][..], Vec::as_slice);
-        if self.table.iter().any(|row| row.is_about(path) && row.allows(caller.kind(), roles)) {
+    pub(crate) fn permit(&self, identified: &Identified, path: &str) -> Result<(), Error> {
+        if self.permits(identified, path) {
             return Ok(());
         }
+        let caller = &identified.caller;
         let row = self.table.iter().find(|row| row.is_about(path));
         let name = path.rsplit('/').next().unwrap_or_default();
         let method = row.and_then(|row| row.methods.iter().copied().find(|method| *method == name));
         self.denials.count(Denial::NotAllowed { caller: caller.clone(), method });
         Err(denied(caller))
+    }
+
+    fn permits(&self, Identified { caller, roles }: &Identified, path: &str) -> bool {
+        self.table.iter().any(|row| row.is_about(path) && row.allows(caller.kind(), roles))
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
@@ -107,7 +198,9 @@ pub fn company<T>(request: &Request<T>) -> Result<CompanyId, Status> {
         | Caller::Information
         | Caller::Terminal
         | Caller::CompanyOperator(..)
-        | Caller::TerminalOperator(_)) => Err(to_status(denied(other))),
+        | Caller::CompanyMachine(..)
+        | Caller::TerminalOperator(_)
+        | Caller::Stranger) => Err(to_status(denied(other))),
     }
 }
 
@@ -122,21 +215,36 @@ pub fn carrier<T>(request: &Request<T>) -> Result<CarrierId, Status> {
         | Caller::Information
         | Caller::Terminal
         | Caller::CompanyOperator(..)
-        | Caller::TerminalOperator(_)) => Err(to_status(denied(other))),
+        | Caller::CompanyMachine(..)
+        | Caller::TerminalOperator(_)
+        | Caller::Stranger) => Err(to_status(denied(other))),
     }
 }
 
-/// The operator who calls.
+/// The operator who calls, or the machine.
 ///
 /// # Errors
 /// PERMISSION_DENIED when another does.
 pub fn operator<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match caller(request)? {
-        Caller::CompanyOperator(_, name) | Caller::TerminalOperator(name) => Ok(name.clone()),
-        other @ (Caller::Company(_) | Caller::Carrier(_) | Caller::Information | Caller::Terminal) => {
-            Err(to_status(denied(other)))
-        }
+        Caller::CompanyOperator(_, name)
+        | Caller::CompanyMachine(_, name)
+        | Caller::TerminalOperator(name) => Ok(name.clone()),
+        other @ (Caller::Company(_)
+        | Caller::Carrier(_)
+        | Caller::Information
+        | Caller::Terminal
+        | Caller::Stranger) => Err(to_status(denied(other))),
     }
+}
+
+/// What the operator who calls may do, or the machine.
+///
+/// # Errors
+/// As [`caller`].
+pub fn roles<T>(request: &Request<T>) -> Result<Vec<Role>, Status> {
+    caller(request)?;
+    Ok(request.extensions().get::<Roles>().map(|roles| roles.0.clone()).unwrap_or_default())
 }
 
 fn denied(caller: &Caller) -> Error {
@@ -146,7 +254,7 @@ fn denied(caller: &Caller) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use musubi_domain::caller::CallerKind;
+    use musubi_domain::{caller::CallerKind, sign_in::TokenKind};
 
     use super::*;
 
@@ -172,8 +280,10 @@ mod tests {
 
     #[test]
     fn a_certificate_is_its_one_known_party_and_otherwise_nobody() {
-        let who =
-            |names: &[&str]| door().identify(&names.iter().map(|name| party(name)).collect::<Vec<_>>(), None);
+        let who = |names: &[&str]| {
+            let parties: Vec<_> = names.iter().map(|name| party(name)).collect();
+            door().identify(&parties, None).map(|identified| identified.caller)
+        };
         assert_eq!(who(&["company/tf-bank"]), Ok(party("company/tf-bank")));
         assert_eq!(who(&["company/minato-power", "carrier/kumo"]), Ok(party("carrier/kumo")));
         for nobody in [
@@ -187,9 +297,57 @@ mod tests {
         }
     }
 
+    struct OneToken(Token);
+
+    #[async_trait]
+    impl Bearers for OneToken {
+        async fn find(&self, token: &Token) -> Result<Option<(Caller, Vec<Role>)>, Error> {
+            let known = (party("company/tf-bank/operator/mori"), vec![Role::Editor]);
+            Ok((token.digest() == self.0.digest()).then_some(known))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_its_holders_and_without_one_there_is_only_what_strangers_may() {
+        const TABLE: &[MayCall] = &[
+            MayCall {
+                service: "a.v1.B",
+                methods: &["Get"],
+                who: &[CallerKind::Operator],
+                roles: &[Role::Editor],
+            },
+            MayCall { service: "a.v1.B", methods: &["SignIn"], who: &[CallerKind::Anybody], roles: &[] },
+        ];
+        let good = Token::new(TokenKind::Session, &[1; 32]);
+        let header = |token: &Token| format!("Bearer {}", token.expose());
+        let plain = Authenticator::new(TABLE, []);
+        assert!(plain.identify_bearer(Some(header(&good).as_bytes()), "/a.v1.B/Get", None).await.is_none());
+        assert!(plain.identify_bearer(None, "/a.v1.B/SignIn", None).await.is_none());
+
+        let door = plain.with_bearers(Arc::new(OneToken(good)));
+        let [good, other] =
+            [1, 2].map(|byte| Token::new(TokenKind::Session, &[byte; 32])).map(|it| header(&it));
+        let who = door.identify_bearer(Some(good.as_bytes()), "/a.v1.B/Get", None).await.unwrap().unwrap();
+        assert_eq!(who.caller, party("company/tf-bank/operator/mori"));
+        assert!(door.permit(&who, "/a.v1.B/Get").is_ok() && door.permit(&who, "/a.v1.B/Put").is_err());
+        for nobodys in [other.as_str(), &good[7..], &good.to_lowercase(), "Bearer ", "", &format!("{good} ")]
+        {
+            let refused =
+                door.identify_bearer(Some(nobodys.as_bytes()), "/a.v1.B/SignIn", None).await.unwrap();
+            assert_eq!(refused.unwrap_err().kind, ErrorKind::Unauthenticated);
+        }
+        let stranger = door.identify_bearer(None, "/a.v1.B/SignIn", None).await.unwrap().unwrap();
+        assert_eq!(stranger.caller, Caller::Stranger);
+        assert!(door.identify_bearer(None, "/a.v1.B/Get", None).await.is_none());
+        assert_eq!(door.denials().take().values().sum::<u64>(), 7, "and the one that was not permitted");
+    }
+
     #[test]
     fn what_no_row_allows_is_denied() {
-        let may = |name: &str, path: &str| door().permit(&party(name), path).is_ok();
+        let may = |name: &str, path: &str| {
+            let identified = door().identify(&[party(name)], None).unwrap();
+            door().permit(&identified, path).is_ok()
+        };
         assert!(may("company/tf-bank", "/a.v1.B/Get") && may("company/tf-bank/operator/sato", "/a.v1.B/Get"));
         assert!(!may("carrier/kumo", "/a.v1.B/Get") && !may("company/tf-bank/operator/kato", "/a.v1.B/Get"));
         for path in [

@@ -6,22 +6,31 @@
 
 use std::{
     future, io,
+    path::Path,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
 use hyper_util::rt::TokioIo;
-use musubi_domain::{Error, caller::Caller};
-use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time::Instant};
+use musubi_domain::{Error, caller::Caller, sign_in::Token};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::Instant,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{Status, body::Body, transport::Channel};
 use tower::{Service, ServiceExt as _, service_fn};
 
 use super::{admission::parse_timeout, body::EndingBody, status};
-use crate::{config::Endpoint, tls::Identity};
+use crate::{
+    config::Endpoint,
+    tls::{self, Identity, certificate::Certificate},
+};
 
 const TIMEOUT: &str = "grpc-timeout";
 const CONNECT: Duration = Duration::from_secs(3);
@@ -47,6 +56,8 @@ pub struct PeerChannel {
     pub(super) channel: Channel,
     deadline: Duration,
     open_ended: bool,
+    /// Of whoever calls by a token.
+    authorization: Option<HeaderValue>,
 }
 
 /// A channel to `endpoint` that calls as `identity`. The peer's certificate has to be good for the endpoint's host, and to name
@@ -60,12 +71,47 @@ pub fn connect(
     expected: Option<&Caller>,
     options: ClientOptions,
 ) -> Result<PeerChannel, Error> {
-    let wrong = || Error::invalid("endpoint", "is no URL", "write https://host:port");
     let (identity, expected) = (identity.clone(), expected.cloned());
     let dial = move |uri: Uri| {
         let (identity, expected) = (identity.clone(), expected.clone());
         async move { dial(&uri, &identity, expected.as_ref()).await.map(TokioIo::new) }
     };
+    channel(endpoint, service_fn(dial), options)
+}
+
+/// A channel to `endpoint` that calls without a certificate and believes these authorities: a file, PEM. A token says who calls.
+/// Nothing is connected before the first call. Needs a tokio runtime.
+///
+/// # Errors
+/// When the file can't be used, or the endpoint can't be one.
+pub fn connect_with_token(
+    authorities: &Path,
+    token: Option<&Token>,
+    endpoint: &Endpoint,
+    options: ClientOptions,
+) -> Result<PeerChannel, Error> {
+    let config = tls::uncertified(authorities, "--authorities")?;
+    let dial = move |uri: Uri| {
+        let config = Arc::clone(&config);
+        async move { shake_hands(&uri, config).await.map(TokioIo::new) }
+    };
+    let mut made = channel(endpoint, service_fn(dial), options)?;
+    if let Some(token) = token {
+        let header = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        let mut header = header.map_err(|_| Error::invalid("token", "this is no token", "sign in again"))?;
+        header.set_sensitive(true);
+        made.authorization = Some(header);
+    }
+    Ok(made)
+}
+
+fn channel<C, S>(endpoint: &Endpoint, dial: C, options: ClientOptions) -> Result<PeerChannel, Error>
+where
+    C: Service<Uri, Response = TokioIo<S>, Error = io::Error> + Send + 'static,
+    C::Future: Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let wrong = || Error::invalid("endpoint", "is no URL", "write https://host:port");
     let (ping, sign_of_life) = PING;
     let channel = Channel::from_shared(endpoint.as_str().to_owned())
         .map_err(|_| wrong())?
@@ -73,8 +119,8 @@ pub fn connect(
         .http2_keep_alive_interval(ping)
         .keep_alive_timeout(sign_of_life)
         .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(service_fn(dial));
-    Ok(PeerChannel { channel, deadline: options.deadline, open_ended: false })
+        .connect_with_connector_lazy(dial);
+    Ok(PeerChannel { channel, deadline: options.deadline, open_ended: false, authorization: None })
 }
 
 /// A connection after its handshake.
@@ -83,20 +129,25 @@ pub(super) async fn dial(
     identity: &Identity,
     expected: Option<&Caller>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let address = uri.authority().map_or("", |authority| authority.as_str());
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let host = ServerName::try_from(host).map_err(io::Error::other)?;
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let stream = TlsConnector::from(identity.client()).connect(host, stream).await?;
+    let stream = shake_hands(uri, identity.client()).await?;
     if let Some(expected) = expected {
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let named = certificate.is_some_and(|certificate| identity.parties(certificate).contains(expected));
+        let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
+        let named = certificate.is_some_and(|certificate| identity.parties(&certificate).contains(expected));
         if !named {
             return Err(io::Error::other(format!("who answers there has no certificate of {expected}")));
         }
     }
     Ok(stream)
+}
+
+async fn shake_hands(uri: &Uri, config: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let address = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host = ServerName::try_from(host).map_err(io::Error::other)?;
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    TlsConnector::from(config).connect(host, stream).await
 }
 
 impl PeerChannel {
@@ -125,6 +176,9 @@ impl Service<Request<Body>> for PeerChannel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let headers = request.headers_mut();
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         let asked = headers.get(TIMEOUT).and_then(|value| parse_timeout(value.to_str().ok()?));
         let open_ended = self.open_ended && asked.is_none();
         let deadline = asked.unwrap_or(self.deadline);

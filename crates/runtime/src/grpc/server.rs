@@ -16,7 +16,10 @@ use super::{admission::Admission, auth::Authenticator};
 use crate::{
     config::Endpoint,
     lifecycle::Shutdown,
-    tls::{Identity, connection::Acceptor},
+    tls::{
+        Identity,
+        connection::{Acceptor, Welcome},
+    },
 };
 
 /// Concurrent streams of a connection; tonic's default is no limit.
@@ -139,10 +142,11 @@ impl Bound {
         let health = tonic_health::server::HealthService::from_health_reporter(self.health.0.clone());
         let routes = routes.add_service(tonic_health::pb::health_server::HealthServer::new(health));
         let (soft, hard, calls) = (shutdown.token(), shutdown.hard_token(), TaskTracker::new());
+        let welcome = if auth.takes_bearers() { Welcome::Anybody } else { Welcome::Certified };
         let door = Admission::new(routes, auth, soft.clone(), hard.clone(), calls.clone());
         info!("serving gRPC on {}", self.address);
 
-        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone());
+        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome);
         let serve =
             |until| transport().serve_with_incoming_shutdown(door.clone(), acceptor.connections(), until);
         let working = serve(soft.clone().cancelled_owned());

@@ -40,9 +40,10 @@ use super::{
     status::{from_status, to_status},
 };
 use crate::{
+    Clock as _, SystemClock,
     config::Endpoint,
     lifecycle::Shutdown,
-    tls::{Identity, authority::Authority},
+    tls::{Identity, TlsConfig, authority::Authority},
 };
 
 const COMPANY: &str = "company/tf-bank";
@@ -151,9 +152,19 @@ fn serve(bound: Bound, drain: Duration) -> Node {
 }
 
 fn serve_under(bound: Bound, drain: Duration, folder: TempDir, authority: Authority) -> Node {
+    let identity = authority.identity(&INFORMATION.parse().unwrap()).unwrap();
+    serve_as(identity, bound, drain, folder, authority)
+}
+
+fn serve_as(
+    identity: Identity,
+    bound: Bound,
+    drain: Duration,
+    folder: TempDir,
+    authority: Authority,
+) -> Node {
     let echo = Echo { inside: Arc::default(), finish: Arc::new(Semaphore::new(0)) };
     let (endpoint, shutdown) = (bound.endpoint(), Shutdown::new(drain));
-    let identity = authority.identity(&INFORMATION.parse().unwrap()).unwrap();
     let auth = Authenticator::new(TABLE, [COMPANY, CARRIER].map(|party| party.parse().unwrap()));
     shutdown.spawn("grpc", bound.serve(Routes::new(echo.clone()), identity, auth, shutdown.clone()));
     Node { endpoint, shutdown, echo, authority, _folder: folder }
@@ -213,6 +224,27 @@ async fn the_certificate_decides_who_calls() {
         let health = HealthClient::new(node.channel(stranger)).check(HealthCheckRequest::default()).await;
         assert_eq!(health.unwrap_err().code(), Code::Unauthenticated, "{stranger}");
     }
+}
+
+#[tokio::test]
+async fn whose_certificate_is_taken_back_is_refused_on_a_connection_that_stands() {
+    let (folder, authority) = authority();
+    let [information, company] = [INFORMATION, COMPANY].map(|it| it.parse().unwrap());
+    // The list has to be there, and names a certificate of before.
+    authority.issue_temporary(&company).unwrap();
+    let revoked = Some(authority.revoke(&company, SystemClock.now()).unwrap());
+    let files = TlsConfig { revoked, ..authority.issue_temporary(&information).unwrap() };
+    let identity = Identity::load(&files).unwrap();
+    let bound = Server::bind(([127, 0, 0, 1], 0)).await.unwrap();
+    let node = serve_as(identity.clone(), bound, SHORT, folder, authority);
+    let [lost, kept] = [COMPANY, CARRIER].map(|party| node.channel(party));
+    for channel in [&lost, &kept] {
+        say(channel, "who").await.unwrap();
+    }
+    node.authority.revoke(&company, SystemClock.now()).unwrap();
+    assert!(identity.renew());
+    assert_eq!(say(&lost, "who").await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(say(&kept, "who").await.unwrap(), CARRIER);
 }
 
 #[tokio::test]

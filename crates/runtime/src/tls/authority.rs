@@ -14,19 +14,28 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, ErrorKind, caller::Caller, error::shape};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, string::Ia5String,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    string::Ia5String,
 };
 use rustls::pki_types::DnsName;
 use time::OffsetDateTime;
 
-use super::{Identity, TlsConfig};
+use super::{
+    Identity, TlsConfig,
+    certificate::Certificate,
+    revocation::{Revocations, Revoked},
+};
 use crate::{Clock as _, SystemClock};
 
 const CERTIFICATE: &str = "authority.pem";
+const REVOKED: &str = "revoked.pem";
 const KEY: &str = "authority.key";
 /// How much earlier than it is issued a certificate is good.
 const EARLIER: SignedDuration = SignedDuration::from_mins(5);
+
+/// When a list of revocation says that the next one comes: whenever something is taken back, so long after.
+const NEXT_LIST: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
 /// How long what is temporary lasts.
 const TEMPORARY_DAYS: u32 = 30;
@@ -139,6 +148,55 @@ impl Authority {
         Ok(files)
     }
 
+    /// Takes a party's present certificate back; its files stay until another is issued. Gives the file of the list, which every node
+    /// needs that names it in `tls.revoked`. The same again changes nothing.
+    ///
+    /// # Errors
+    /// When the party has no certificate in the folder, or the folder can't be written to.
+    pub fn revoke(&self, party: &Caller, now: Timestamp) -> Result<PathBuf, Error> {
+        let file = files(&self.folder, party).certificate;
+        let pem = fs::read(&file).map_err(|error| {
+            let problem = format!("{} can not be read ({})", file.display(), error.kind());
+            Error::invalid("PARTY", problem, "name a party of `musubi certs list`")
+        })?;
+        let Certificate { serial, .. } = Certificate::read_pem(&pem)?;
+        let mut revoked = self.revocations()?;
+        let path = self.folder.join(REVOKED);
+        if revoked.name(&serial) {
+            return Ok(path);
+        }
+        revoked.revoked.push(Revoked { serial, since: now });
+        let entries = revoked.revoked.into_iter().map(|Revoked { serial, since }| {
+            Ok(RevokedCertParams {
+                serial_number: SerialNumber::from(serial),
+                revocation_time: instant(since)?,
+                reason_code: None,
+                invalidity_date: None,
+            })
+        });
+        let revoked_certs = entries.collect::<Result<Vec<_>, Error>>()?;
+        let list = CertificateRevocationListParams {
+            this_update: instant(now.saturating_sub(EARLIER).unwrap_or(Timestamp::MIN))?,
+            next_update: instant(now.saturating_add(NEXT_LIST).unwrap_or(Timestamp::MAX))?,
+            crl_number: SerialNumber::from(revoked_certs.len() as u64),
+            issuing_distribution_point: None,
+            revoked_certs,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list =
+            list.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(|error| unmade(&error))?;
+        write(&path, &list)?;
+        Ok(path)
+    }
+
+    /// What was taken back so far.
+    ///
+    /// # Errors
+    /// When the list can't be read.
+    pub fn revocations(&self) -> Result<Revocations, Error> {
+        revocations(&self.folder)
+    }
+
     /// Issues a certificate for this machine, good as long as a [temporary](Self::temporary) authority.
     ///
     /// # Errors
@@ -164,6 +222,22 @@ fn dns_name(host: &str) -> Result<Ia5String, Error> {
     })
 }
 
+/// What a folder's authority has taken back so far.
+///
+/// # Errors
+/// When the list can't be read.
+pub fn revocations(folder: &Path) -> Result<Revocations, Error> {
+    let path = folder.join(REVOKED);
+    match fs::read(&path) {
+        Ok(pem) => Revocations::read_pem(&pem).map_err(|error| error.at("--dir")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Revocations::default()),
+        Err(error) => {
+            let problem = format!("{} can not be read ({})", path.display(), error.kind());
+            Err(Error::invalid("--dir", problem, "make it readable"))
+        }
+    }
+}
+
 /// Where a folder's authority puts what it issues to a party.
 #[must_use]
 pub fn files(folder: &Path, party: &Caller) -> TlsConfig {
@@ -172,6 +246,7 @@ pub fn files(folder: &Path, party: &Caller) -> TlsConfig {
         certificate: folder.join(format!("{name}.pem")),
         key: folder.join(format!("{name}.key")),
         authorities: folder.join(CERTIFICATE),
+        revoked: None,
         name: vec![],
     }
 }
@@ -182,12 +257,13 @@ fn parameters(validity: Validity) -> Result<CertificateParams, Error> {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     wanted.subject_alt_names.extend(loopback.map(SanType::IpAddress));
     wanted.distinguished_name = rcgen::DistinguishedName::new();
-    let instant = |at: Timestamp| {
-        OffsetDateTime::from_unix_timestamp(at.as_second())
-            .map_err(|_| Error::invalid("--days", "ends after the year 9999", "give fewer"))
-    };
     (wanted.not_before, wanted.not_after) = (instant(validity.from)?, instant(validity.until)?);
     Ok(wanted)
+}
+
+fn instant(at: Timestamp) -> Result<OffsetDateTime, Error> {
+    OffsetDateTime::from_unix_timestamp(at.as_second())
+        .map_err(|_| Error::invalid("--days", "ends after the year 9999", "give fewer"))
 }
 
 /// Written beside and moved, so that nobody reads half of it.

@@ -1,5 +1,6 @@
 //! What a certificate says: the names of its subject, and from when to when it is good.
 
+use super::revocation;
 use jiff::Timestamp;
 use musubi_domain::Error;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -8,6 +9,8 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 /// What is read of a certificate. It proves nothing before its authority was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
+    /// Its serial number, without zeros in front.
+    pub serial: Vec<u8>,
     /// DNS names and URIs among the subject's alternative names. The common name is none.
     pub names: Vec<String>,
     /// It is good from this instant …
@@ -74,7 +77,8 @@ impl Certificate {
         let instant = |seconds| Timestamp::from_second(seconds).map_err(|_| unread());
         let validity = certificate.validity();
         let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        Ok(Self { names, from: instant(from)?, until: instant(until)? })
+        let serial = revocation::serial(certificate.raw_serial());
+        Ok(Self { serial, names, from: instant(from)?, until: instant(until)? })
     }
 
     /// Reads the first certificate of a PEM file.
@@ -94,7 +98,7 @@ mod tests {
     #[test]
     fn the_last_third_of_its_time_is_for_renewing_it() {
         let at = |day: u8| format!("2026-11-{day:02}T00:00:00Z").parse::<Timestamp>().unwrap();
-        let certificate = Certificate { names: vec![], from: at(10), until: at(25) };
+        let certificate = Certificate { serial: vec![1], names: vec![], from: at(10), until: at(25) };
         for (day, stage) in [
             (9, Stage::Early),
             (10, Stage::Good),

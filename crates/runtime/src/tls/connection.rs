@@ -14,6 +14,7 @@ use std::{
 
 use futures::Stream;
 use musubi_domain::caller::Caller;
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -24,7 +25,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::Identity;
+use super::{Identity, certificate::Certificate};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -37,25 +38,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Acceptor {
     listener: Arc<TcpListener>,
     identity: Identity,
+    welcome: Welcome,
     places: Arc<Semaphore>,
 }
 
+/// Whom a handshake lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Welcome {
+    /// Who has a good certificate.
+    Certified,
+    /// Also who shows none.
+    Anybody,
+}
+
 impl Acceptor {
-    pub(crate) fn new(listener: Arc<TcpListener>, identity: Identity) -> Self {
-        Self { listener, identity, places: Arc::new(Semaphore::new(MOST)) }
+    pub(crate) fn new(listener: Arc<TcpListener>, identity: Identity, welcome: Welcome) -> Self {
+        Self { listener, identity, welcome, places: Arc::new(Semaphore::new(MOST)) }
     }
 
     /// The connections that come and whose handshake ends well, for ever.
     pub(crate) fn connections(&self) -> impl Stream<Item = Result<Connection, io::Error>> + use<> {
+        let welcome = self.welcome;
         let state =
             (Arc::clone(&self.listener), self.identity.clone(), Arc::clone(&self.places), JoinSet::new());
-        futures::stream::unfold(state, |(listener, identity, places, mut handshakes)| async move {
+        futures::stream::unfold(state, move |(listener, identity, places, mut handshakes)| async move {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
                         Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
                             Ok(place) => {
-                                handshakes.spawn(shake_hands(stream, address, identity.clone(), place));
+                                handshakes.spawn(shake_hands(stream, address, identity.server(welcome), place, identity.clone()));
                             }
                             Err(_full) => warn!(%address, "refused: there are {MOST} connections"),
                         },
@@ -76,18 +88,21 @@ impl Acceptor {
 async fn shake_hands(
     stream: TcpStream,
     address: SocketAddr,
-    identity: Identity,
+    config: Arc<ServerConfig>,
     place: OwnedSemaphorePermit,
+    identity: Identity,
 ) -> Option<Connection> {
     let handshake = async {
         stream.set_nodelay(true)?;
-        TlsAcceptor::from(identity.server()).accept(stream).await
+        TlsAcceptor::from(config).accept(stream).await
     };
     let problem = match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let parties = certificate.map(|certificate| identity.parties(certificate)).unwrap_or_default();
-            let peer = Peer { address, parties: parties.into() };
+            let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
+            let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
+            let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
+            let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
             return Some(Connection { stream, peer, _place: place });
         }
         Ok(Err(error)) => error.to_string(),
@@ -104,6 +119,17 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Whom the certificate names; nobody, when it names none that can be a party.
     pub(crate) parties: Arc<[Caller]>,
+    /// Of the certificate; empty without one.
+    serial: Arc<[u8]>,
+    /// Of this side, which learns what is taken back.
+    identity: Identity,
+}
+
+impl Peer {
+    /// Whether the certificate was taken back since the handshake.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.identity.has_revoked(&self.serial)
+    }
 }
 
 /// A connection after its handshake.

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod certificate;
 pub(crate) mod connection;
+pub mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -21,9 +22,9 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, caller::Caller};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    client::Resumption,
+    client::{Resumption, WebPkiServerVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
@@ -32,7 +33,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::certificate::{Certificate, Stage};
+use self::{
+    certificate::{Certificate, Stage},
+    connection::Welcome,
+    revocation::Revocations,
+};
 use crate::{Clock as _, SystemClock};
 
 /// What a connection is for, said in its handshake: HTTP/2 and nothing else.
@@ -52,6 +57,9 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// Whom it believes: certificates of authorities, PEM.
     pub authorities: PathBuf,
+    /// Certificates that the authorities have taken back: lists of revocation, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<PathBuf>,
     /// Names that stand in certificates of an authority which doesn't write ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub name: Vec<Alias>,
@@ -78,10 +86,22 @@ struct Inner {
 
 /// What is made of the files.
 struct Material {
-    files: [Vec<u8>; 3],
+    files: Files,
     certificate: Certificate,
+    revocations: Revocations,
     server: Arc<ServerConfig>,
+    /// The same, and lets those in who show no certificate.
+    open_server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+}
+
+/// What the files hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Files {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    authorities: Vec<u8>,
+    revoked: Option<Vec<u8>>,
 }
 
 impl Identity {
@@ -159,8 +179,12 @@ impl Identity {
     }
 
     /// For a handshake as the called side.
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current().server)
+    pub(crate) fn server(&self, welcome: Welcome) -> Arc<ServerConfig> {
+        let current = self.current();
+        Arc::clone(match welcome {
+            Welcome::Certified => &current.server,
+            Welcome::Anybody => &current.open_server,
+        })
     }
 
     /// For a handshake as the calling side.
@@ -169,9 +193,13 @@ impl Identity {
         Arc::clone(&self.current().client)
     }
 
+    /// Whether the certificate of this serial number was taken back.
+    pub(crate) fn has_revoked(&self, serial: &[u8]) -> bool {
+        self.current().revocations.name(serial)
+    }
+
     /// Whom a certificate names, as far as this process has a name for it; the authority was checked before.
-    pub(crate) fn parties(&self, certificate: &CertificateDer<'_>) -> Vec<Caller> {
-        let Ok(certificate) = Certificate::read(certificate) else { return vec![] };
+    pub(crate) fn parties(&self, certificate: &Certificate) -> Vec<Caller> {
         let mut parties: Vec<Caller> = certificate.names.iter().filter_map(|name| self.party(name)).collect();
         parties.sort();
         parties.dedup();
@@ -199,8 +227,9 @@ impl Material {
         Self::from_files(read_all(config)?)
     }
 
-    fn from_files(files: [Vec<u8>; 3]) -> Result<Self, Error> {
-        let [certificate, key, authorities] = &files;
+    fn from_files(files: Files) -> Result<Self, Error> {
+        let Files { certificate, key, authorities, revoked } = &files;
+        let revocations = revoked.as_deref().map(Revocations::read_pem).transpose()?.unwrap_or_default();
         let chain = certificates(certificate, "tls.certificate")?;
         let authorities = certificates(authorities, "tls.authorities")?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
@@ -212,50 +241,104 @@ impl Material {
         let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|_| {
             wrong("tls.key", "is not the key of tls.certificate", "name the two files that belong together")
         })?;
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority).map_err(|_| {
-                wrong("tls.authorities", "holds a certificate that is none of an authority", "take it out")
-            })?;
-        }
-        let (server, client) = configurations(provider, roots, certified, (chain, key))
-            .map_err(|error| wrong("tls", format!("can not be used: {error}"), "issue new certificates"))?;
-        Ok(Self { files, certificate, server: Arc::new(server), client: Arc::new(client) })
+        let roots = roots(authorities, "tls.authorities")?;
+        let unusable = |error: Box<dyn std::error::Error>| {
+            wrong("tls", format!("can not be used: {error}"), "issue new certificates")
+        };
+        let believed = Believed { provider, roots, revoked: &revocations.lists };
+        let server = |welcome| server(&believed, &certified, welcome).map(Arc::new).map_err(unusable);
+        let client = client(&believed, Some((chain, key))).map_err(unusable)?;
+        Ok(Self {
+            server: server(Welcome::Certified)?,
+            open_server: server(Welcome::Anybody)?,
+            client: Arc::new(client),
+            certificate,
+            revocations,
+            files,
+        })
     }
 }
 
-/// TLS 1.3 for both sides, each with its certificate. No session is resumed: whoever connects is checked again.
-fn configurations(
+/// For whoever calls without a certificate and believes these authorities: a file, PEM.
+///
+/// # Errors
+/// Names the argument, the file's fault and the remedy.
+pub fn uncertified(authorities: &Path, argument: &str) -> Result<Arc<ClientConfig>, Error> {
+    let roots = roots(certificates(&read(authorities, argument)?, argument)?, argument)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let client = client(&Believed { provider, roots, revoked: &[] }, None);
+    let unusable = |error| wrong(argument, format!("can not be used: {error}"), "name another file");
+    client.map(Arc::new).map_err(unusable)
+}
+
+fn roots(authorities: Vec<CertificateDer<'static>>, key: &str) -> Result<Arc<RootCertStore>, Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots
+            .add(authority)
+            .map_err(|_| wrong(key, "holds a certificate that is none of an authority", "take it out"))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Whom a side of a handshake believes.
+struct Believed<'a> {
     provider: Arc<CryptoProvider>,
-    roots: RootCertStore,
-    certified: CertifiedKey,
-    (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
-) -> Result<(ServerConfig, ClientConfig), Box<dyn std::error::Error>> {
-    let roots = Arc::new(roots);
-    let callers =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
-    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    roots: Arc<RootCertStore>,
+    revoked: &'a [CertificateRevocationListDer<'static>],
+}
+
+/// TLS 1.3 for the called side. No session is resumed: whoever connects is checked again.
+fn server(
+    Believed { provider, roots, revoked }: &Believed<'_>,
+    certified: &CertifiedKey,
+    welcome: Welcome,
+) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+    // Of an authority without a list nothing is taken back.
+    let callers = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .with_crls(revoked.iter().cloned())
+        .allow_unknown_revocation_status();
+    let callers = match welcome {
+        Welcome::Certified => callers,
+        Welcome::Anybody => callers.allow_unauthenticated(),
+    };
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(callers)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        .with_client_cert_verifier(callers.build()?)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified.clone())));
     server.alpn_protocols = vec![HTTP2.to_vec()];
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-    let mut client = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?;
-    client.alpn_protocols = vec![HTTP2.to_vec()];
-    client.resumption = Resumption::disabled();
-    Ok((server, client))
+    Ok(server)
 }
 
-fn read_all(config: &TlsConfig) -> Result<[Vec<u8>; 3], Error> {
-    Ok([
-        read(&config.certificate, "tls.certificate")?,
-        read(&config.key, "tls.key")?,
-        read(&config.authorities, "tls.authorities")?,
-    ])
+/// TLS 1.3 for the calling side, with its certificate if it has one.
+fn client(
+    Believed { provider, roots, revoked }: &Believed<'_>,
+    own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+    let called = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .with_crls(revoked.iter().cloned())
+        .allow_unknown_revocation_status();
+    let client = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .with_webpki_verifier(called.build()?);
+    let mut client = match own {
+        Some((chain, key)) => client.with_client_auth_cert(chain, key)?,
+        None => client.with_no_client_auth(),
+    };
+    client.alpn_protocols = vec![HTTP2.to_vec()];
+    client.resumption = Resumption::disabled();
+    Ok(client)
+}
+
+fn read_all(config: &TlsConfig) -> Result<Files, Error> {
+    Ok(Files {
+        certificate: read(&config.certificate, "tls.certificate")?,
+        key: read(&config.key, "tls.key")?,
+        authorities: read(&config.authorities, "tls.authorities")?,
+        revoked: config.revoked.as_deref().map(|path| read(path, "tls.revoked")).transpose()?,
+    })
 }
 
 fn read(path: &Path, key: &str) -> Result<Vec<u8>, Error> {

@@ -30,10 +30,19 @@ fn authority(folder: &Path) -> Authority {
 
 /// Who calls and from what they were let in, or why the handshake ended.
 async fn call(server: &Identity, client: &ClientConfig, host: &'static str) -> Result<Vec<Caller>, String> {
+    call_where(Welcome::Certified, server, client, host).await
+}
+
+async fn call_where(
+    welcome: Welcome,
+    server: &Identity,
+    client: &ClientConfig,
+    host: &'static str,
+) -> Result<Vec<Caller>, String> {
     use futures::StreamExt as _;
     let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     let address = listener.local_addr().unwrap();
-    let acceptor = Acceptor::new(listener, server.clone());
+    let acceptor = Acceptor::new(listener, server.clone(), welcome);
     let accept = async {
         let mut connections = Box::pin(acceptor.connections());
         let mut connection = connections.next().await.unwrap().unwrap();
@@ -105,17 +114,18 @@ async fn a_certificate_that_is_late_early_strange_or_missing_does_not_come_in() 
         let refused = call(&client, &caller.client(), "localhost").await.unwrap_err();
         assert!(refused.contains("invalid peer certificate"), "{kind}: {refused}");
     }
-    let mut roots = RootCertStore::empty();
-    let pem = std::fs::read(&ours_files.authorities).unwrap();
-    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-    let mut bare = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    bare.alpn_protocols = vec![HTTP2.to_vec()];
+    let bare = uncertified(&ours_files.authorities, "--authorities").unwrap();
     let refused = call(&server, &bare, "localhost").await.unwrap_err();
     assert!(refused.contains("CertificateRequired"), "{refused}");
+    // Where people sign in one may show no certificate, and still none that is bad.
+    assert_eq!(call_where(Welcome::Anybody, &server, &bare, "localhost").await, Ok(vec![]));
+    let strange = TlsConfig {
+        authorities: ours_files.authorities.clone(),
+        ..theirs.issue(&company, &[], good()).unwrap()
+    };
+    let strange = Identity::load(&strange).unwrap();
+    let refused = call_where(Welcome::Anybody, &server, &strange.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("received fatal alert"), "{refused}");
 }
 
 #[tokio::test]
@@ -136,6 +146,43 @@ async fn a_renewed_certificate_is_taken_and_a_spoilt_one_is_not() {
     assert!(!server.renew());
     assert_eq!(server.current().files, kept);
     assert!(call(&server, &client.client(), "localhost").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_taken_back_is_refused_by_both_sides_and_its_successor_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    let (information, bank) = (party("information"), party("company/tf-bank"));
+    authority.issue_temporary(&party("carrier/kumo")).unwrap();
+    let list = authority.revoke(&party("carrier/kumo"), now()).unwrap();
+    let knowing = |party: &Caller| {
+        let files = authority.issue_temporary(party).unwrap();
+        TlsConfig { revoked: Some(list.clone()), ..files }
+    };
+    let server_files = knowing(&information);
+    let server = Identity::load(&server_files).unwrap();
+    let client = authority.identity(&bank).unwrap();
+    assert!(call(&server, &client.client(), "localhost").await.is_ok());
+    let serial = client.current().certificate.serial.clone();
+    assert!(!server.has_revoked(&serial));
+
+    authority.revoke(&bank, now()).unwrap();
+    assert!(server.renew() && server.has_revoked(&serial));
+    let refused = call(&server, &client.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("CertificateRevoked"), "{refused}");
+    // The other way round: whoever calls a server with such a certificate ends it, too.
+    let taken_back = Identity::load(&files(folder.path(), &bank)).unwrap();
+    let caller = Identity::load(&knowing(&party("terminal"))).unwrap();
+    let refused = call(&taken_back, &caller.client(), "localhost").await.unwrap_err();
+    assert!(refused.contains("Revoked"), "{refused}");
+
+    let again = authority.identity(&bank).unwrap();
+    assert!(call(&server, &again.client(), "localhost").await.is_ok());
+    // A list that can't be read is not used, and the one in use stays.
+    std::fs::write(&list, "half of a li").unwrap();
+    assert!(!server.renew() && server.has_revoked(&serial));
+    let error = Identity::load(&server_files).unwrap_err();
+    assert_eq!(error.field, "tls.revoked");
 }
 
 #[test]
@@ -170,7 +217,7 @@ fn an_alias_names_who_another_authority_calls_otherwise() {
         .issue(&party("terminal"), &["tf-bank.example".to_owned()], Validity::days(now(), DAY))
         .unwrap();
     let pem = std::fs::read(&files.certificate).unwrap();
-    let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
+    let certificate = Certificate::read_pem(&pem).unwrap();
     let plain = Identity::load(&files).unwrap();
     assert_eq!(plain.parties(&certificate), [party("terminal")]);
     let name = vec![Alias { certificate: "tf-bank.example".to_owned(), is: party("company/tf-bank") }];

@@ -122,9 +122,9 @@ const BESIDES: [&str; 2] =
 /// The company store in a PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresCompanyStore {
-    database: Database,
-    vault: Arc<Vault>,
-    company: CompanyId,
+    pub(super) database: Database,
+    pub(super) vault: Arc<Vault>,
+    pub(super) company: CompanyId,
     /// The import that was begun here last.
     import: Arc<AtomicI64>,
 }

@@ -12,6 +12,7 @@ pub mod information;
 #[cfg(test)]
 mod lost;
 pub mod migrate;
+mod people;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]

@@ -137,6 +137,14 @@ const fn statements(relation: Relation) -> Statements {
             "customers AS t SET record = k.sealed, account_key = k.account_key, fingerprint = k.fingerprint",
             "t.customer_id = convert_from(k.first, 'UTF8')"
         ),
+        Relation::Operators => statements!(
+            "SELECT (SELECT min(company) FROM company_key), convert_to(name, 'UTF8'), ''::bytea, ''::bytea, credential
+            FROM operator
+            WHERE name > convert_from($1, 'UTF8') AND credential IS NOT NULL ORDER BY name LIMIT $2",
+            "operator",
+            "operator AS t SET credential = k.sealed",
+            "t.name = convert_from(k.first, 'UTF8')"
+        ),
     }
 }
 
@@ -148,7 +156,7 @@ const fn start(relation: Relation) -> &'static [&'static [u8]] {
         Relation::Values => &[UUID, b""],
         Relation::Entrusted => &[b"0", b"", b""],
         Relation::DigestKeys => &[b"", b"0"],
-        Relation::Customers => &[b""],
+        Relation::Customers | Relation::Operators => &[b""],
     }
 }
 
@@ -339,7 +347,8 @@ mod tests {
                         | Relation::Values
                         | Relation::Entrusted
                         | Relation::DigestKeys
-                        | Relation::Customers => "pkey",
+                        | Relation::Customers
+                        | Relation::Operators => "pkey",
                     };
                     testing::goes_by(database.read(), index, statement).await;
                 }
@@ -408,7 +417,10 @@ mod tests {
         let seconds = Arc::new(AtomicI64::new(0));
         let store = PostgresCompanyStore::open(&options, vault_at("bank", &seconds)).await.unwrap();
         facts::plant_customer(&store).await;
-        let read = async || facts::planted_customer_is_read(&store).await;
+        let read = async || {
+            facts::planted_customer_is_read(&store).await;
+            facts::planted_operator_is_read(&store).await;
+        };
         let relations = &Relation::COMPANY;
         facts::keys_turn_and_no_read_fails(&store, store.database(), &seconds, relations, read).await;
         facts::an_import_of_another_epoch_changes_nothing(&store, &seconds).await;

@@ -29,9 +29,9 @@ use crate::{
 /// The company store in one SQLite file.
 #[derive(Clone)]
 pub struct SqliteCompanyStore {
-    database: Database,
-    vault: Arc<Vault>,
-    company: CompanyId,
+    pub(super) database: Database,
+    pub(super) vault: Arc<Vault>,
+    pub(super) company: CompanyId,
 }
 
 impl SqliteCompanyStore {

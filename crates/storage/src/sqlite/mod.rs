@@ -9,6 +9,7 @@
 pub mod carrier;
 pub mod company;
 pub mod information;
+mod people;
 pub mod terminal;
 mod vault;
 pub mod yardstick;

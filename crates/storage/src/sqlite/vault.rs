@@ -77,6 +77,10 @@ pub(super) const CUSTOMERS: &str = "
     SELECT (SELECT min(company) FROM company_key), CAST(customer_id AS BLOB), x'', x'', record, 0 FROM customers
     WHERE customer_id > CAST(?1 AS TEXT) ORDER BY customer_id LIMIT ?2";
 
+pub(super) const OPERATORS: &str = "
+    SELECT (SELECT min(company) FROM company_key), CAST(name AS BLOB), x'', x'', credential, 0 FROM operator
+    WHERE name > CAST(?1 AS TEXT) AND credential IS NOT NULL ORDER BY name LIMIT ?2";
+
 const fn statements(relation: Relation) -> Statements {
     match relation {
         Relation::Followers => Statements {
@@ -139,6 +143,14 @@ const fn statements(relation: Relation) -> Statements {
                     "fingerprint = unhex(k.value ->> 6)"
                 ),
                 "customer_id = CAST(unhex(k.value ->> 1) AS TEXT)"
+            ),
+            by_key: true,
+        },
+        Relation::Operators => Statements {
+            page: OPERATORS,
+            write: concat!(
+                write!("operator SET credential = unhex(k.value ->> 4)"),
+                "name = CAST(unhex(k.value ->> 1) AS TEXT)"
             ),
             by_key: true,
         },
@@ -359,7 +371,10 @@ mod tests {
         let store =
             SqliteCompanyStore::open(&folder.path().join("a.db"), vault_at("bank", &seconds)).await.unwrap();
         facts::plant_customer(&store).await;
-        let read = async || facts::planted_customer_is_read(&store).await;
+        let read = async || {
+            facts::planted_customer_is_read(&store).await;
+            facts::planted_operator_is_read(&store).await;
+        };
         let relations = &Relation::COMPANY;
         facts::keys_turn_and_no_read_fails(&store, store.database(), &seconds, relations, read).await;
         facts::an_import_of_another_epoch_changes_nothing(&store, &seconds).await;

@@ -33,6 +33,8 @@ pub(crate) enum Relation {
     DigestKeys,
     /// The master.
     Customers,
+    /// What people sign in with.
+    Operators,
 }
 
 impl Relation {
@@ -47,7 +49,7 @@ impl Relation {
         Self::DigestKeys,
     ];
     /// Of a company server.
-    pub(crate) const COMPANY: [Self; 1] = [Self::Customers];
+    pub(crate) const COMPANY: [Self; 2] = [Self::Customers, Self::Operators];
 
     /// The table's name, which is also what its rows are bound to.
     pub(crate) const fn table(self) -> &'static str {
@@ -60,6 +62,7 @@ impl Relation {
             Self::Entrusted => "entrusted_customer",
             Self::DigestKeys => "custody",
             Self::Customers => "customers",
+            Self::Operators => "operator",
         }
     }
 
@@ -72,14 +75,15 @@ impl Relation {
             | Self::Values
             | Self::Entrusted
             | Self::DigestKeys
-            | Self::Customers => false,
+            | Self::Customers
+            | Self::Operators => false,
         }
     }
 
     /// How many parts the key of a row has.
     pub(crate) const fn parts(self) -> usize {
         match self {
-            Self::Customers => 1,
+            Self::Customers | Self::Operators => 1,
             Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values | Self::DigestKeys => 2,
             Self::Reviews | Self::Entrusted => 3,
         }
@@ -156,7 +160,8 @@ impl Resealing<'_> {
             | Relation::Inquiries
             | Relation::Reviews
             | Relation::Values
-            | Relation::DigestKeys => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
+            | Relation::DigestKeys
+            | Relation::Operators => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
             Relation::Entrusted => {
                 let customer = customer(2)?;
                 let copy = std::str::from_utf8(&row.key[0]).ok().and_then(|copy| copy.parse().ok());

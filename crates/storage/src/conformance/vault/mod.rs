@@ -16,6 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     blind::{BlindCustomer, Blinding, DigestKey},
+    caller::Role,
     customer::{Customer, GivenAccount, KeyedCustomer, MatchKeys},
     dialogue::State,
     distribution::Command,
@@ -38,6 +39,7 @@ use crate::{
         follower::FollowerQuery,
         review::Review,
     },
+    people::{Credential, NewOperator, PeopleStore, Try},
     row::hex,
     vault::{Backend, Relation, Schedule, Sealing, VaultOptions},
 };
@@ -79,11 +81,12 @@ const ADDRESS: &str = "岩手県遠野市附馬牛町安居台3-17";
 const BIRTH_DATE: &str = "1931-07-29";
 const VALUE: &str = "ポイント残高 8,675,309 点";
 const DIGEST_KEY: &str = "a key of digests of one copy";
+const PASSWORD_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA";
 const MATCH_KEYS: &[u8] = "高司 暁見守 鍵".as_bytes();
 
 /// Whatever of these people must not be found. The branch has three digits, which stand everywhere.
-const PERSONAL: [&str; 9] =
-    [NUMBER, ACCOUNT, NAME, KANA, ADDRESS, BIRTH_DATE, VALUE, "暁見守 鍵", DIGEST_KEY];
+const PERSONAL: [&str; 10] =
+    [NUMBER, ACCOUNT, NAME, KANA, ADDRESS, BIRTH_DATE, VALUE, "暁見守 鍵", DIGEST_KEY, PASSWORD_HASH];
 /// What has to be found: it is planted where the audit and the record of imports stand.
 const CONTROL: &str = "対照 of the search";
 
@@ -211,8 +214,13 @@ pub(crate) async fn planted_are_sent_to(store: &dyn Bench) {
     assert!(claimed.len() == 1 && claimed[0].1.identity == identity() && claimed[0].1.account == given());
 }
 
-/// Puts a person into an empty company store.
-pub(crate) async fn plant_customer(store: &dyn CompanyStore) {
+/// Puts a person into an empty company store, and one who signs in there.
+pub(crate) async fn plant_customer(store: &(impl CompanyStore + PeopleStore)) {
+    let (name, token) = (named("sato"), [1; 32]);
+    let invited =
+        NewOperator { name: &name, roles: &[Role::Editor], token: &token, token_end_time: at(9), now: at(0) };
+    store.invite(&invited).await.unwrap();
+    assert!(store.accept(&name, &token, &credential(), at(0)).await.unwrap());
     store.begin_import().await.unwrap();
     store.stage_customers(&[person("passport:2018-11")]).await.unwrap();
     let ending = ImportEnding::Replace { now: at(0), encoding: CONTROL };
@@ -228,6 +236,16 @@ pub(crate) async fn planted_customer_is_read(store: &dyn CompanyStore) {
     assert!(page.customers.len() == 1 && page.customers[0].customer == expected.customer);
     let found = store.find_by_account_keys(&[ACCOUNT]).await.unwrap().customers;
     assert!(found == [expected]);
+}
+
+fn credential() -> Credential {
+    Credential { password_hash: PASSWORD_HASH.to_owned(), secret: *b"the secret of codes!" }
+}
+
+/// What the one who signs in proves themselves with is read.
+pub(crate) async fn planted_operator_is_read(store: &dyn PeopleStore) {
+    store.unlock(&named("sato")).await.unwrap();
+    assert!(store.begin_try(&named("sato"), at(0)).await.unwrap() == Try::Charged(credential()));
 }
 
 /// Nothing personal stands in these bytes, in any of the writings that a dump has; the control does.

@@ -1,0 +1,84 @@
+//! Who may call this server without a certificate: people who sign in, machines with keys.
+//!
+//! Whoever has a certificate needs none of this, and the first administrator has one. What is said here of a name is said in the log, never
+//! a password, code or token. Surprising: a wrong name, a wrong password, a wrong code and a try that has to wait get the same
+//! answer, after the same work.
+
+mod operators;
+mod password;
+mod sign_in;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use musubi_domain::{
+    Error,
+    caller::{Caller, Role},
+    id::{CompanyId, OperatorName},
+    sign_in::{Token, TokenKind},
+};
+use musubi_runtime::{Clock, grpc::auth::Bearers};
+use musubi_storage::people::{Known, PeopleStore};
+
+use self::password::Passwords;
+use crate::config::{Config, SignInConfig};
+
+/// The services, and whose tokens are whose. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct People(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn PeopleStore>,
+    clock: Arc<dyn Clock>,
+    company: CompanyId,
+    config: SignInConfig,
+    /// Whom the configuration knows by certificate.
+    certified: Vec<(OperatorName, Vec<Role>)>,
+    passwords: Passwords,
+}
+
+impl People {
+    pub(crate) fn new(
+        store: Arc<dyn PeopleStore>,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock,
+            company: config.company.clone(),
+            config: config.sign_in,
+            certified: config.callers.operators.clone().into_iter().collect(),
+            passwords: Passwords::new()?,
+        })))
+    }
+}
+
+impl Inner {
+    /// The times since which a session has to have begun and been used.
+    fn sessions_since(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let ago = |time: std::time::Duration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
+        (ago(self.config.session), ago(self.config.idle))
+    }
+
+    fn certified(&self) -> BTreeSet<&OperatorName> {
+        self.certified.iter().map(|(name, _)| name).collect()
+    }
+}
+
+#[async_trait]
+impl Bearers for People {
+    async fn find(&self, token: &Token) -> Result<Option<(Caller, Vec<Role>)>, Error> {
+        let Inner { store, clock, company, .. } = &*self.0;
+        let (now, digest) = (clock.now(), token.digest());
+        let (begun, used) = self.0.sessions_since(now);
+        let person = |Known { name, roles }| (Caller::CompanyOperator(company.clone(), name), roles);
+        let machine = |Known { name, roles }| (Caller::CompanyMachine(company.clone(), name), roles);
+        Ok(match token.kind() {
+            TokenKind::Session => store.find_session(&digest, begun, used, now).await?.map(person),
+            TokenKind::Key => store.find_machine(&digest, now).await?.map(machine),
+            TokenKind::Invitation => None,
+        })
+    }
+}
