@@ -35,7 +35,7 @@ pub use normalise::name::NameForm;
 pub use reason::Reason;
 pub use record::{CustomerRecord, Identity, PreparedIdentity, PreparedRecord, Strength};
 
-/// Grows with every change that can change a normal form. A store keeps it beside forms and makes them again when it
+/// Grows with every change that can change a normal form, or what of it is digested. A store keeps it beside forms and makes them again when it
 /// differs.
 pub const RULES_VERSION: u32 = 2;
 

@@ -8,8 +8,8 @@ use musubi_domain::{
     id::CustomerId,
 };
 use musubi_matching::{
-    AccountText, Decision, Identity, Outcome, Policy, PreparedIdentity, Strength, blinded, check_digests,
-    decide_blind, decide_prepared, prepare,
+    AccountText, Decision, Identity, Outcome, Policy, PreparedIdentity, RULES_VERSION, Strength, blinded,
+    check_digests, decide_blind, decide_prepared, prepare,
 };
 use proptest::{
     prelude::*,
@@ -323,4 +323,15 @@ fn nothing_of_a_customer_stands_in_the_digests_and_no_two_customers_share_one() 
     }
     let unborn = blinded(&Customer { birth_date: String::new(), ..taro() }, &key);
     assert!(unborn.digests.len() < 32, "without a birth date nothing may be looked for");
+}
+
+#[test]
+fn digests_are_those_of_this_version_of_the_rules() {
+    let blind = blinded(&taro(), &DigestKey::new([9; 32]));
+    let print = [&blind.account[..], &blind.digests]
+        .concat()
+        .iter()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01B3));
+    // A change here must raise RULES_VERSION: other digests are compared with those that companies have entrusted.
+    assert_eq!((RULES_VERSION, blind.digests.len(), print), (2, 258, 4_619_437_244_337_590_286));
 }

@@ -14,7 +14,7 @@ use std::{
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use musubi_company_server::csv_text::{CsvRows, Row};
-use musubi_domain::{Error, ErrorKind, blind::DigestKey, customer::Customer, error::shape};
+use musubi_domain::{Error, ErrorKind, blind::DigestKey, customer::Customer, error::shape, id::CustomerId};
 use musubi_matching::{
     AccountFormat, AccountText, Decision, Identity, Outcome, Policy, PreparedIdentity, Reason, Strength,
     account_key, blinded, decide_blind, decide_prepared, parse_account_text, prepare,
@@ -315,9 +315,9 @@ impl Candidates {
                 Error::invalid("account_number", error.to_string(), remedy)
             })?;
             let mut rows = self.0.get_mut(key.as_str());
-            if customer_id.is_empty() {
+            if let Err(error) = customer_id.parse::<CustomerId>() {
                 rows.iter_mut().for_each(|rows| rows.spoilt = true);
-                return Err(Error::invalid("customer_id", "it is empty", "give every customer an id"));
+                return Err(error);
             }
             if let Some(rows) = rows {
                 // Most numbers have one row.
