@@ -413,6 +413,7 @@ async fn ephemeral(config: &SharedConfig, clock: &Arc<dyn Clock>) -> Result<Arc<
     let now: Now = Arc::new(move || clock.now());
     let Some(url) = &config.url else { return Ok(Arc::new(MemoryEphemeral::new(now))) };
     let options = RedisOptions {
+        tls: config.tls()?,
         prefix: config.prefix.clone(),
         fallback_percent: config.fallback_percent,
         deadline: SHARED_DEADLINE,

@@ -91,7 +91,7 @@ const COMPANY: [Wrong; 34] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 70] = [
+const INFORMATION: [Wrong; 73] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -115,6 +115,9 @@ const INFORMATION: [Wrong; 70] = [
     ("LEASES__INQUIRY", &["", "漏", "0s", "61m"]),
     ("ERASURE__JOURNAL", &[""]),
     ("REDIS__URL", &["", "漏", "127.0.0.1:6379", "http://127.0.0.1:6379", "redis://:漏@127.0.0.1:99999"]),
+    ("REDIS__AUTHORITIES", PEM),
+    ("REDIS__CERTIFICATE", PEM),
+    ("REDIS__KEY", PEM),
     ("REDIS__PREFIX", &["", "漏", "two words"]),
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
     ("TELEMETRY__FORMAT", WORD),

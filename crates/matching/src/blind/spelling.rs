@@ -4,7 +4,7 @@
 //! would become one, so the attested side is spelt in each of them. Surprising: who holds the digests does this work, and the company
 //! digests one spelling only.
 
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::normalise::{
     address::Piece,
@@ -12,8 +12,8 @@ use crate::normalise::{
     kanji::{REPLACED, forms, is_unknown},
 };
 
-/// The most spellings of one text; a text with more is tried in its first ones, as written before all others.
-const MOST_SPELLINGS: usize = 128;
+/// The most spellings of one text; one with more is tried in those that change the fewest characters.
+const MOST_SPELLINGS: usize = 256;
 
 /// Characters that stand in no text: a text that has them nevertheless has an unknown character in their place.
 const MARKS: RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
@@ -81,22 +81,48 @@ pub(super) fn find_lengthened(kana: &[char], try_one: impl FnMut(&str) -> bool) 
 /// Each character with others that may stand in its place.
 type Choice = (char, Vec<char>);
 
+/// Tries spellings in the order of how many characters are others: most people change one or two.
 fn find_among(choices: &[Choice], mut try_one: impl FnMut(&str) -> bool) -> Option<Spelt> {
-    let mut at = vec![0_usize; choices.len()];
-    for count in 0..MOST_SPELLINGS {
-        let chosen = choices.iter().zip(&at);
-        let spelling: String =
-            chosen.map(|((c, others), at)| at.checked_sub(1).map_or(*c, |at| others[at])).collect();
-        if try_one(&spelling) {
-            return Some(if count == 0 { Spelt::AsWritten } else { Spelt::Otherwise });
+    let mut spelling: Vec<char> = choices.iter().map(|choice| choice.0).collect();
+    let mut left = MOST_SPELLINGS;
+    for others in 0..=choices.len() {
+        let found = vary(choices, (0, others), &mut spelling, &mut |spelling: &[char]| {
+            if left == 0 {
+                return ControlFlow::Break(false);
+            }
+            left -= 1;
+            if try_one(&spelling.iter().collect::<String>()) {
+                ControlFlow::Break(true)
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        if let ControlFlow::Break(found) = found {
+            let spelt = if others == 0 { Spelt::AsWritten } else { Spelt::Otherwise };
+            return found.then_some(spelt);
         }
-        // The next one, as a counter counts.
-        choices.iter().zip(&mut at).find_map(|((_, others), at)| {
-            *at = if *at < others.len() { *at + 1 } else { 0 };
-            (*at > 0).then_some(())
-        })?;
     }
     None
+}
+
+/// Calls `reached` with every spelling that has so many other characters, all of them from one place on.
+fn vary(
+    choices: &[Choice],
+    (from, others): (usize, usize),
+    spelling: &mut Vec<char>,
+    reached: &mut impl FnMut(&[char]) -> ControlFlow<bool>,
+) -> ControlFlow<bool> {
+    if others == 0 {
+        return reached(spelling);
+    }
+    for (at, (written, forms)) in choices.iter().enumerate().skip(from) {
+        for form in forms {
+            spelling[at] = *form;
+            vary(choices, (at + 1, others - 1), spelling, reached)?;
+        }
+        spelling[at] = *written;
+    }
+    ControlFlow::Continue(())
 }
 
 /// How a text was found.
@@ -110,6 +136,8 @@ pub(super) enum Spelt {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::normalise::kanji::relate_texts;
 
@@ -138,7 +166,9 @@ mod tests {
     #[test]
     fn a_text_with_an_unknown_character_has_no_spelling_and_one_with_many_has_a_bound() {
         assert!(spellings("渡〓").is_empty());
-        assert_eq!(spellings(&"邊".repeat(40)).len(), MOST_SPELLINGS);
+        let many = spellings(&"邊".repeat(40));
+        assert_eq!(many.len(), MOST_SPELLINGS);
+        assert_eq!(many.iter().collect::<HashSet<_>>().len(), MOST_SPELLINGS, "none twice");
         assert_eq!(spellings(""), [""]);
     }
 

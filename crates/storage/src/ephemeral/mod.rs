@@ -112,6 +112,6 @@ impl<T: Limits + Signals + Progress> Ephemeral for T {}
 ///
 /// # Errors
 /// What is wrong with it, and never the address, which may hold a password.
-pub fn check_url(url: &str) -> Result<(), Error> {
-    redis::open(url).map(drop)
+pub fn check_url(url: &str, tls: redis::RedisTls) -> Result<(), Error> {
+    redis::open(url, tls).map(drop)
 }

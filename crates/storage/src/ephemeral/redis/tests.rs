@@ -1,6 +1,7 @@
 //! What only a server can do: be flushed, be killed, be slow, not be there.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use ::redis::{Client, FromRedisValue, cmd};
 use futures::{StreamExt as _, future::join};
 use musubi_servers::{Server, redis::start, test_redis_url};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
 use tokio::time::sleep;
 
 use super::{open as open_client, *};
@@ -20,7 +22,11 @@ use crate::conformance::ephemeral::{
 
 /// A client of a server: with these keys, and waiting so long.
 async fn connect(url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
-    let options = RedisOptions { prefix: prefix.to_owned(), fallback_percent: 50, deadline };
+    connect_by(RedisTls::default(), url, prefix, deadline).await
+}
+
+async fn connect_by(tls: RedisTls, url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
+    let options = RedisOptions { tls, prefix: prefix.to_owned(), fallback_percent: 50, deadline };
     RedisEphemeral::open(url, options, running_clock()).await.unwrap()
 }
 
@@ -241,9 +247,78 @@ fn an_address_that_is_none_is_refused_and_not_repeated() {
         "http://127.0.0.1",
         "redis://:secret@:x",
         "redis://host/secret",
-        "rediss://:secret@host",
+        "rediss://:secret@host#insecure",
     ] {
-        let said = open_client(url).unwrap_err().to_string();
-        assert!(!said.contains("secret") && said.contains("redis://host:port"), "{url}: {said}");
+        let said = open_client(url, RedisTls::default()).unwrap_err().to_string();
+        assert!(!said.contains("secret") && said.contains("rediss://host:port"), "{url}: {said}");
+    }
+}
+
+/// An authority, and a certificate that it has issued for this machine, with its key: PEM.
+fn certificates() -> [String; 3] {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = authority.self_signed(&key).unwrap();
+    let issuer = Issuer::new(authority, key);
+    let own = KeyPair::generate().unwrap();
+    let mut wanted = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    // One that has its authority's name is taken for its own.
+    wanted.distinguished_name = DistinguishedName::new();
+    let issued = wanted.signed_by(&own, &issuer).unwrap();
+    [certificate.pem(), issued.pem(), own.serialize_pem()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_it_is_believed_by_its_certificate_and_nobody_else_is() {
+    let server = start().unwrap();
+    let [authority, certificate, key] = certificates();
+    let [stranger, ..] = certificates();
+    // The server runs as somebody else, who has to read them.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = |name: &str, pem: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    for (setting, value) in [
+        ("tls-cert-file", file("server.pem", &certificate)),
+        ("tls-key-file", file("server.key", &key)),
+        ("tls-ca-cert-file", file("authority.pem", &authority)),
+        ("tls-port", port.clone()),
+    ] {
+        order::<()>(&server.url(), &["CONFIG", "SET", setting, &value]).await;
+    }
+    let (login, _) =
+        server.url().split_once('@').map(|(login, rest)| (login.to_owned(), rest.to_owned())).unwrap();
+    let url = format!("{}@localhost:{port}", login.replace("redis:", "rediss:"));
+    let believing = |pem: &str, own| RedisTls::new(Some(pem.as_bytes().to_vec()), own);
+    let own = Some((certificate.into_bytes(), key.into_bytes()));
+    let known = believing(&authority, own.clone()).unwrap();
+    assert_eq!(believing("no certificate", None).unwrap_err().field, "authorities");
+    let swapped = own.clone().map(|(certificate, key)| (key, certificate));
+    assert_eq!(believing(&authority, swapped).unwrap_err().field, "certificate");
+
+    // The server asks for a certificate of its authority.
+    let one = connect_by(known.clone(), &url, "musubi", LATE).await;
+    let said = counts(&[("over tls", 1)]);
+    one.put("probe", &said, LATE).await;
+    assert_eq!(connect(&server.url(), "musubi", LATE).await.read("probe").await, Some(said.clone()));
+    for (tls, url) in [
+        (believing(&authority, None).unwrap(), url.clone()),
+        (believing(&stranger, own).unwrap(), url.clone()),
+        (RedisTls::default(), url.clone()),
+        (known.clone(), url.replace("localhost", "127.0.0.2")),
+    ] {
+        assert_eq!(connect_by(tls, &url, "musubi", SOON).await.read("probe").await, None, "{url}");
+    }
+    for (tls, url) in [
+        (known.clone(), server.url()),
+        (known, format!("{url}#insecure")),
+        (RedisTls::default(), "127.0.0.1".to_owned()),
+    ] {
+        assert_eq!(open_client(&url, tls).unwrap_err().kind, ErrorKind::InvalidArgument, "{url}");
     }
 }
