@@ -1,8 +1,8 @@
 //! Signing in: the tokens that stand for whoever has proved who they are, and how long guessing has to wait.
 //!
 //! A token is as hard to guess as a key, so stores keep a plain digest of it. A password is not; how it is hashed is the company
-//! server's matter. Surprising: a wait counts from the last try and not from the last failure of a right one, because who tries on
-//! while they have to wait is not answered at all.
+//! server's matter. Surprising: tries that come while one has to wait are neither taken nor counted, so that asking again makes no
+//! wait longer.
 
 use std::{fmt, str::FromStr};
 

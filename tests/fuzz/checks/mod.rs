@@ -5,6 +5,7 @@
 
 mod answers;
 mod assertions;
+mod certificates;
 mod master;
 mod matching;
 mod stories;
@@ -16,9 +17,10 @@ mod wire;
 pub(crate) type Hold = fn(&[u8]);
 
 /// Each decoder, by the name of its folder in `corpus/`.
-pub(crate) const TARGETS: [(&str, Hold); 8] = [
+pub(crate) const TARGETS: [(&str, Hold); 9] = [
     ("answers", answers::hold),
     ("assertions", assertions::hold),
+    ("certificates", certificates::hold),
     ("master", master::hold),
     ("matching", matching::hold),
     ("stories", stories::hold),

@@ -1,12 +1,14 @@
-//! Short words from outside: postbacks, nonces, days, phone numbers, ids.
+//! Short words from outside: postbacks, nonces, days, phone numbers, ids, parties, tokens of who signed in.
 
 use std::{fmt::Display, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use musubi_domain::{
+    caller::Caller,
     id::{CarrierId, CustomerId, DialogueId, FollowerId, MessageId, OfficialAccountId, ReviewId},
     phone_number::PhoneNumber,
     postback::{Tapped, TokenKey},
+    sign_in::Token,
 };
 use musubi_proto::convert::carrier::specified_date;
 
@@ -31,6 +33,11 @@ pub(super) fn hold(data: &[u8]) {
     if let Ok(number) = text.parse::<PhoneNumber>() {
         assert_eq!(number.as_str(), text);
     }
+    if let Ok(token) = text.parse::<Token>() {
+        assert_eq!(token.expose(), text);
+        assert!(!format!("{token:?}").contains(&*text), "a token shows nothing");
+    }
+    same::<Caller>(&text);
     same::<CustomerId>(&text);
     same::<OfficialAccountId>(&text);
     same::<CarrierId>(&text);

@@ -7,7 +7,7 @@ use std::{
 
 use musubi_domain::{Error, error::shape};
 use musubi_runtime::config::Secret;
-use musubi_storage::ephemeral::{self, redis::RedisTls};
+use musubi_storage::ephemeral::{self, SharedTls};
 use serde::Deserialize;
 
 /// What replicas share, and may vanish.
@@ -58,7 +58,7 @@ impl SharedConfig {
     ///
     /// # Errors
     /// Names the key.
-    pub(crate) fn tls(&self) -> Result<RedisTls, Error> {
+    pub(crate) fn tls(&self) -> Result<SharedTls, Error> {
         let read = |key: &str, path: &Path| {
             fs::read(path).map_err(|error| {
                 let problem = format!("{} can not be read ({})", path.display(), error.kind());
@@ -75,7 +75,7 @@ impl SharedConfig {
         };
         let authorities =
             self.authorities.as_deref().map(|path| read("redis.authorities", path)).transpose()?;
-        RedisTls::new(authorities, own).map_err(|error| {
+        SharedTls::new(authorities, own).map_err(|error| {
             let key = format!("redis.{}", error.field);
             error.at(key)
         })

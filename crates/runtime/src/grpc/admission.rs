@@ -17,7 +17,7 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
 use musubi_domain::{Error, ErrorKind, caller::Caller};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
@@ -133,8 +133,14 @@ impl Rules {
         if self.soft.is_cancelled() {
             return Err(stopping());
         }
+        let end = Instant::now() + deadline(request.headers());
         let (head, body) = request.into_parts();
-        let identified = self.identify(&head).await?;
+        let identified = tokio::select! {
+            biased;
+            () = self.hard.cancelled() => return Err(stopping()),
+            identified = self.identify(&head) => identified?,
+            () = tokio::time::sleep_until(end) => return Err(status::deadline_exceeded()),
+        };
         let mut request = Request::from_parts(head, body);
         let method = request.uri().path();
         self.auth.permit(&identified, method).map_err(|error| {
@@ -147,7 +153,6 @@ impl Rules {
         let _own = own.try_acquire().map_err(|_full| full())?;
         let _place = self.places.try_acquire().map_err(|_full| full())?;
         let span = info_span!("call", method, %caller);
-        let deadline = deadline(request.headers());
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Roles(roles));
         let handler =
@@ -156,7 +161,7 @@ impl Rules {
             biased;
             () = self.hard.cancelled() => return Err(stopping()),
             response = handler => response,
-            () = tokio::time::sleep(deadline) => return Err(status::deadline_exceeded()),
+            () = tokio::time::sleep_until(end) => return Err(status::deadline_exceeded()),
         };
         let Ok(Ok(response)) = response else {
             return Err(status::to_status(Error::new(ErrorKind::Internal, "the handler panicked", "")));

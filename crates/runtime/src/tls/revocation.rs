@@ -16,7 +16,7 @@ pub struct Revocations {
     /// The lists, as handshakes read them.
     pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
     /// What they name, and since when.
-    pub(super) revoked: Vec<Revoked>,
+    pub revoked: Vec<Revoked>,
     serials: HashSet<Vec<u8>>,
 }
 

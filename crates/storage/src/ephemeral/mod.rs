@@ -8,7 +8,7 @@ mod buckets;
 pub mod memory;
 pub mod redis;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -108,10 +108,44 @@ pub trait Ephemeral: Limits + Signals + Progress {}
 
 impl<T: Limits + Signals + Progress> Ephemeral for T {}
 
+/// Whom a server's certificate has to come from, and what it is shown: PEM. Only for addresses that begin with `rediss`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SharedTls {
+    authorities: Option<Vec<u8>>,
+    own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl SharedTls {
+    /// Without authorities those are believed that the machine believes; a certificate of one's own, with its key, is for servers that
+    /// ask for it.
+    ///
+    /// # Errors
+    /// `authorities`, `certificate` or `key`, when it is no PEM of such a thing.
+    pub fn new(authorities: Option<Vec<u8>>, own: Option<(Vec<u8>, Vec<u8>)>) -> Result<Self, Error> {
+        let check = |field: &str, pem: &[u8], what: &str| {
+            let begin = format!("{what}-----");
+            let holds = pem.windows(begin.len()).any(|bytes| bytes == begin.as_bytes());
+            holds.then_some(()).ok_or_else(|| Error::invalid(field, "holds none as PEM", "name another file"))
+        };
+        authorities.as_deref().map_or(Ok(()), |pem| check("authorities", pem, "BEGIN CERTIFICATE"))?;
+        if let Some((certificate, key)) = &own {
+            check("certificate", certificate, "BEGIN CERTIFICATE")?;
+            check("key", key, "PRIVATE KEY")?;
+        }
+        Ok(Self { authorities, own })
+    }
+}
+
+impl fmt::Debug for SharedTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedTls(…)")
+    }
+}
+
 /// Checks the address of a shared server, without going there.
 ///
 /// # Errors
 /// What is wrong with it, and never the address, which may hold a password.
-pub fn check_url(url: &str, tls: redis::RedisTls) -> Result<(), Error> {
+pub fn check_url(url: &str, tls: SharedTls) -> Result<(), Error> {
     redis::open(url, tls).map(drop)
 }

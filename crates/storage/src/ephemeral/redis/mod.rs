@@ -6,7 +6,7 @@
 
 mod link;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ::redis::{
     AsyncCommands as _, Client, ClientTlsConfig, Script, ScriptInvocation, TlsCertificates,
@@ -17,47 +17,15 @@ use musubi_domain::{Error, ErrorKind};
 use tokio::task::JoinSet;
 
 use self::link::Link;
-use super::{Bucket, Counts, Grant, Limits, Listener, Now, Progress, Signals, memory::MemoryEphemeral};
-
-/// Whom a server's certificate has to come from, and what it is shown: PEM. Only for addresses that begin with `rediss`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RedisTls {
-    authorities: Option<Vec<u8>>,
-    own: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl RedisTls {
-    /// Without authorities those are believed that the machine believes; a certificate of one's own, with its key, is for servers that
-    /// ask for it.
-    ///
-    /// # Errors
-    /// `authorities`, `certificate` or `key`, when it is no PEM of such a thing.
-    pub fn new(authorities: Option<Vec<u8>>, own: Option<(Vec<u8>, Vec<u8>)>) -> Result<Self, Error> {
-        let check = |field: &str, pem: &[u8], what: &str| {
-            let begin = format!("{what}-----");
-            let holds = pem.windows(begin.len()).any(|bytes| bytes == begin.as_bytes());
-            holds.then_some(()).ok_or_else(|| Error::invalid(field, "holds none as PEM", "name another file"))
-        };
-        authorities.as_deref().map_or(Ok(()), |pem| check("authorities", pem, "BEGIN CERTIFICATE"))?;
-        if let Some((certificate, key)) = &own {
-            check("certificate", certificate, "BEGIN CERTIFICATE")?;
-            check("key", key, "PRIVATE KEY")?;
-        }
-        Ok(Self { authorities, own })
-    }
-}
-
-impl fmt::Debug for RedisTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisTls(…)")
-    }
-}
+use super::{
+    Bucket, Counts, Grant, Limits, Listener, Now, Progress, SharedTls, Signals, memory::MemoryEphemeral,
+};
 
 /// How to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisOptions {
     /// Whom to believe.
-    pub tls: RedisTls,
+    pub tls: SharedTls,
     /// What every key and channel begins with, so that two installations may use one server.
     pub prefix: String,
     /// How much of each limit this process has to itself while the server is out of reach, in percent: 1 to 100.
@@ -122,7 +90,7 @@ impl RedisEphemeral {
 }
 
 /// Checks an address; the text of the library may repeat it, so it is left out.
-pub(super) fn open(url: &str, tls: RedisTls) -> Result<Client, Error> {
+pub(super) fn open(url: &str, tls: SharedTls) -> Result<Client, Error> {
     let wrong = |problem, remedy| Error::new(ErrorKind::InvalidArgument, problem, remedy);
     // Behind it an address may say that no certificate is looked at.
     if url.contains('#') {
@@ -131,12 +99,12 @@ pub(super) fn open(url: &str, tls: RedisTls) -> Result<Client, Error> {
     let client = Client::open(url)
         .map_err(|_| wrong("it is no address of a Redis server", "write rediss://host:port"))?;
     if !url.starts_with("rediss:") {
-        if tls != RedisTls::default() {
+        if tls != SharedTls::default() {
             return Err(wrong("it is without TLS, and certificates are named", "write rediss://host:port"));
         }
         return Ok(client);
     }
-    let RedisTls { authorities, own } = tls;
+    let SharedTls { authorities, own } = tls;
     let client_tls = own.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
     Client::build_with_tls(url, TlsCertificates { client_tls, root_cert: authorities }).map_err(|_| {
         let remedy = "name files with PEM in redis.authorities, redis.certificate and redis.key";

@@ -22,10 +22,10 @@ use crate::conformance::ephemeral::{
 
 /// A client of a server: with these keys, and waiting so long.
 async fn connect(url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
-    connect_by(RedisTls::default(), url, prefix, deadline).await
+    connect_by(SharedTls::default(), url, prefix, deadline).await
 }
 
-async fn connect_by(tls: RedisTls, url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
+async fn connect_by(tls: SharedTls, url: &str, prefix: &str, deadline: Duration) -> RedisEphemeral {
     let options = RedisOptions { tls, prefix: prefix.to_owned(), fallback_percent: 50, deadline };
     RedisEphemeral::open(url, options, running_clock()).await.unwrap()
 }
@@ -249,7 +249,7 @@ fn an_address_that_is_none_is_refused_and_not_repeated() {
         "redis://host/secret",
         "rediss://:secret@host#insecure",
     ] {
-        let said = open_client(url, RedisTls::default()).unwrap_err().to_string();
+        let said = open_client(url, SharedTls::default()).unwrap_err().to_string();
         assert!(!said.contains("secret") && said.contains("rediss://host:port"), "{url}: {said}");
     }
 }
@@ -294,7 +294,7 @@ async fn over_tls_it_is_believed_by_its_certificate_and_nobody_else_is() {
     let (login, _) =
         server.url().split_once('@').map(|(login, rest)| (login.to_owned(), rest.to_owned())).unwrap();
     let url = format!("{}@localhost:{port}", login.replace("redis:", "rediss:"));
-    let believing = |pem: &str, own| RedisTls::new(Some(pem.as_bytes().to_vec()), own);
+    let believing = |pem: &str, own| SharedTls::new(Some(pem.as_bytes().to_vec()), own);
     let own = Some((certificate.into_bytes(), key.into_bytes()));
     let known = believing(&authority, own.clone()).unwrap();
     assert_eq!(believing("no certificate", None).unwrap_err().field, "authorities");
@@ -309,7 +309,7 @@ async fn over_tls_it_is_believed_by_its_certificate_and_nobody_else_is() {
     for (tls, url) in [
         (believing(&authority, None).unwrap(), url.clone()),
         (believing(&stranger, own).unwrap(), url.clone()),
-        (RedisTls::default(), url.clone()),
+        (SharedTls::default(), url.clone()),
         (known.clone(), url.replace("localhost", "127.0.0.2")),
     ] {
         assert_eq!(connect_by(tls, &url, "musubi", SOON).await.read("probe").await, None, "{url}");
@@ -317,7 +317,7 @@ async fn over_tls_it_is_believed_by_its_certificate_and_nobody_else_is() {
     for (tls, url) in [
         (known.clone(), server.url()),
         (known, format!("{url}#insecure")),
-        (RedisTls::default(), "127.0.0.1".to_owned()),
+        (SharedTls::default(), "127.0.0.1".to_owned()),
     ] {
         assert_eq!(open_client(&url, tls).unwrap_err().kind, ErrorKind::InvalidArgument, "{url}");
     }
