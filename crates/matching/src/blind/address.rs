@@ -6,7 +6,10 @@
 
 use musubi_domain::blind::{Digest, RowKey};
 
-use super::spelling::{find, of_name, of_place, text_of};
+use super::{
+    NOTHING,
+    spelling::{find, of_name, of_place, text_of},
+};
 use crate::{
     AddressForm, Compared, Comparison, Reason,
     compare::{shortened, street_key},
@@ -87,6 +90,13 @@ impl AddressForm {
     }
 }
 
+impl AddressDigests {
+    /// Of an address that no other is equal to.
+    pub(super) fn of_nothing() -> Self {
+        Self { places: vec![NOTHING], ..Self::default() }
+    }
+}
+
 fn string(chars: &[char]) -> String {
     chars.iter().collect()
 }
@@ -116,10 +126,11 @@ fn glued_digest(address: &Address, key: &RowKey) -> Option<Digest> {
 
 fn unit_digests(address: &Address, key: &RowKey) -> Vec<Option<Digest>> {
     let numbers = numbers_text(address);
-    let unit = |(at, number): (u8, &Number)| {
-        number.unit.map(|unit| key.digest("unit", &[&[at, unit as u8], numbers.as_bytes()]))
+    let unit = |(at, number): (usize, &Number)| {
+        let place = format!("{at} {}", number.unit? as u8);
+        Some(key.digest("unit", &[place.as_bytes(), numbers.as_bytes()]))
     };
-    (0_u8..).zip(&address.numbers).map(unit).collect()
+    address.numbers.iter().enumerate().map(unit).collect()
 }
 
 fn building_digests(building: &Building, key: &RowKey) -> Option<BuildingDigests> {

@@ -5,7 +5,10 @@
 
 use musubi_domain::blind::{Digest, RowKey};
 
-use super::spelling::{self, Spelt};
+use super::{
+    NOTHING,
+    spelling::{self, Spelt},
+};
 use crate::{
     Compared, Comparison, KanaForm, NameForm, Reason,
     compare::{bank_kana, spelt},
@@ -42,9 +45,6 @@ pub(crate) struct Reading {
 /// What is held of a reading, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct KanaDigests(pub(super) Option<Reading>);
-
-/// Of what no text is equal to.
-const NOTHING: Digest = [0; 16];
 
 fn text(chars: &[char]) -> String {
     chars.iter().collect()

@@ -84,20 +84,23 @@ type Choice = (char, Vec<char>);
 /// Tries spellings in the order of how many characters are others: most people change one or two.
 fn find_among(choices: &[Choice], mut try_one: impl FnMut(&str) -> bool) -> Option<Spelt> {
     let mut spelling: Vec<char> = choices.iter().map(|choice| choice.0).collect();
+    let open: Vec<Open<'_>> = choices
+        .iter()
+        .enumerate()
+        .filter(|(_, choice)| !choice.1.is_empty())
+        .map(|(at, (_, forms))| (at, &forms[..]))
+        .collect();
     let mut left = MOST_SPELLINGS;
-    for others in 0..=choices.len() {
-        let found = vary(choices, (0, others), &mut spelling, &mut |spelling: &[char]| {
-            if left == 0 {
-                return ControlFlow::Break(false);
-            }
-            left -= 1;
-            if try_one(&spelling.iter().collect::<String>()) {
-                ControlFlow::Break(true)
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        if let ControlFlow::Break(found) = found {
+    let mut reached = |spelling: &[char]| {
+        if left == 0 {
+            return ControlFlow::Break(false);
+        }
+        left -= 1;
+        let found = try_one(&spelling.iter().collect::<String>());
+        if found { ControlFlow::Break(true) } else { ControlFlow::Continue(()) }
+    };
+    for others in 0..=open.len() {
+        if let ControlFlow::Break(found) = vary(&open, others, &mut spelling, &mut reached) {
             let spelt = if others == 0 { Spelt::AsWritten } else { Spelt::Otherwise };
             return found.then_some(spelt);
         }
@@ -105,22 +108,28 @@ fn find_among(choices: &[Choice], mut try_one: impl FnMut(&str) -> bool) -> Opti
     None
 }
 
-/// Calls `reached` with every spelling that has so many other characters, all of them from one place on.
+/// A place where another character may stand, and which.
+type Open<'a> = (usize, &'a [char]);
+
+/// Calls `reached` with every spelling that has so many other characters, in these places. Each way into it ends in a spelling, so the bound
+/// of those bounds the time.
 fn vary(
-    choices: &[Choice],
-    (from, others): (usize, usize),
-    spelling: &mut Vec<char>,
+    open: &[Open<'_>],
+    others: usize,
+    spelling: &mut [char],
     reached: &mut impl FnMut(&[char]) -> ControlFlow<bool>,
 ) -> ControlFlow<bool> {
     if others == 0 {
         return reached(spelling);
     }
-    for (at, (written, forms)) in choices.iter().enumerate().skip(from) {
-        for form in forms {
-            spelling[at] = *form;
-            vary(choices, (at + 1, others - 1), spelling, reached)?;
+    for first in 0..=open.len().saturating_sub(others) {
+        let Some(((at, forms), behind)) = open[first..].split_first() else { break };
+        let written = spelling[*at];
+        for form in *forms {
+            spelling[*at] = *form;
+            vary(behind, others - 1, spelling, reached)?;
         }
-        spelling[at] = *written;
+        spelling[*at] = written;
     }
     ControlFlow::Continue(())
 }
