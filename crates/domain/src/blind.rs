@@ -3,8 +3,7 @@
 //! A copy has a key of its own, made by the company and gone with the copy. The account number is digested so that a row can be found;
 //! everything else under a key that row, account number and birth date make together, so that equal values of two customers look different,
 //! and no value can be looked for without guessing the birth date too. What is digested is for the rules of matching to say. Surprising: a
-//! digest hides nothing from whoever has the key and patience; [ADR 26](../../../docs/adr/0026-custody-can-be-blind.md) says from whom it
-//! protects.
+//! digest hides nothing from whoever has the key and patience; ADR 26 says from whom it protects.
 
 use std::fmt;
 
