@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod blind;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
 mod decoders;

@@ -135,7 +135,8 @@ pub(crate) async fn import_masters(system: &System) {
         let part = ImportCustomersRequest { dry_run: false, chunk };
         customers.import_customers(stream::iter([part])).await.unwrap();
         if company == GAS {
-            customers.entrust_master(EntrustMasterRequest { lease_seconds: 3_600 }).await.unwrap();
+            let request = EntrustMasterRequest { lease_seconds: 3_600, blind: false };
+            customers.entrust_master(request).await.unwrap();
         }
     }
 }

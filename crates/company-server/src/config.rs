@@ -157,6 +157,8 @@ pub struct ImportConfig {
 pub struct CustodyConfig {
     /// Entrust by itself: after an import that changed something, and before the lease ends.
     pub automatic: bool,
+    /// Entrust digests, and never a plain master.
+    pub blind: bool,
     /// For how long.
     #[serde(with = "duration")]
     pub lease: Duration,

@@ -1,21 +1,25 @@
-//! Custody: the master entrusted to the information-management server for a limited time.
+//! Custody: the master entrusted to the information-management server for a limited time, as it is or as digests.
 //!
-//! A copy is made of one revision of the master or not at all. The keeper entrusts by itself, after an import and before a lease
-//! ends; it takes no input and looks at what the store says. Surprising: when an operator has taken the copy back, the keeper
-//! leaves it so until the master changes.
+//! A copy is made of one revision of the master or not at all. The keeper entrusts by itself, after an import, before a lease
+//! ends, and when the rules of a blind copy are others; it takes no input and looks at what the store says. Surprising: when an operator
+//! has taken the copy back, the keeper leaves it so until the master changes; and once a copy was blind, the keeper makes no plain one.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::{Stream, stream};
+use futures::{Stream, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
+    blind::DigestKey,
+    customer::Customer,
     id::{CustomerId, OperatorName},
 };
+use musubi_matching::{RULES_VERSION, blinded};
 use musubi_proto::{
     convert::content::instant,
     information::v1::{
-        EntrustCustomersRequest, PurgeCustomersRequest, custody_service_client::CustodyServiceClient,
+        Custody, EntrustCustomersRequest, EntrustDigestsRequest, GetCustodyRequest, PurgeCustomersRequest,
+        custody_service_client::CustodyServiceClient,
     },
 };
 use musubi_runtime::{
@@ -62,7 +66,7 @@ impl Custodian {
         Self { store, client, clock, matching, config, turn: Mutex::new(()), master_changed: Notify::new() }
     }
 
-    /// Entrusts the master as it stands.
+    /// Entrusts the master as it stands; as digests, if that is asked for or configured.
     ///
     /// # Errors
     /// `lease_seconds`; `FailedPrecondition` when the company matches by inquiry or the master is empty; `Unavailable` when the
@@ -70,6 +74,7 @@ impl Custodian {
     pub(crate) async fn entrust(
         &self,
         lease: Duration,
+        blind: bool,
         by: Option<&OperatorName>,
     ) -> Result<CustodyEvent, Error> {
         if !LEASE.contains(&lease) {
@@ -92,20 +97,64 @@ impl Custodian {
                 "import customers first",
             ));
         }
-        let chunks = chunks(Arc::clone(&self.store), status.revision, lease.as_secs());
-        let (chunks, failure) = guarded(chunks);
-        let mut client = self.client.clone();
-        let call = async move { client.entrust_customers(chunks).await.map_err(|status| upstream(&status)) };
-        let custody = upload(failure, call).await?.into_inner().custody.unwrap_or_default();
+        let blind = blind || self.config.blind;
+        let custody = if blind {
+            self.upload_digests(status.revision, lease.as_secs()).await?
+        } else {
+            self.upload_customers(status.revision, lease.as_secs()).await?
+        };
         let event = CustodyEvent {
             event_time: self.clock.now(),
             revision: status.revision,
             customers: custody.customers,
             lease_end_time: Some(instant(custody.lease_end_time.as_ref(), "lease_end_time")?),
+            digest_rules: blind.then_some(RULES_VERSION),
         };
         self.store.record_custody(event, by).await?;
-        info!(customers = event.customers, "the master is entrusted");
+        info!(customers = event.customers, blind, "the master is entrusted");
         Ok(event)
+    }
+
+    async fn upload_customers(&self, revision: u64, lease_seconds: u64) -> Result<Custody, Error> {
+        let pages =
+            pages(Arc::clone(&self.store), revision).map_ok(move |customers| EntrustCustomersRequest {
+                lease_seconds,
+                customers: customers.into_iter().map(Into::into).collect(),
+            });
+        let (chunks, failure) = guarded(pages);
+        let mut client = self.client.clone();
+        let call = async move { client.entrust_customers(chunks).await.map_err(|status| upstream(&status)) };
+        Ok(upload(failure, call).await?.into_inner().custody.unwrap_or_default())
+    }
+
+    /// With a key that is made for this copy and kept nowhere here.
+    async fn upload_digests(&self, revision: u64, lease_seconds: u64) -> Result<Custody, Error> {
+        let key = DigestKey::new(entropy::bytes());
+        let pages = pages(Arc::clone(&self.store), revision).and_then(move |customers| {
+            let key = key.clone();
+            async move {
+                let digest_key = key.as_bytes().to_vec();
+                let blind = move || customers.iter().map(|it| blinded(it, &key).into()).collect();
+                let customers = tokio::task::spawn_blocking(blind)
+                    .await
+                    .map_err(|_| Error::new(ErrorKind::Internal, "the making of digests panicked", ""))?;
+                let rules_version = RULES_VERSION;
+                Ok(EntrustDigestsRequest { lease_seconds, digest_key, rules_version, customers })
+            }
+        });
+        let (chunks, failure) = guarded(pages);
+        let mut client = self.client.clone();
+        let call = async move { client.entrust_digests(chunks).await.map_err(|status| upstream(&status)) };
+        Ok(upload(failure, call).await?.into_inner().custody.unwrap_or_default())
+    }
+
+    /// What the other side holds and held.
+    ///
+    /// # Errors
+    /// `Unavailable` when it doesn't answer.
+    pub(crate) async fn copies(&self) -> Result<Vec<Custody>, Error> {
+        let held = self.client.clone().get_custody(GetCustodyRequest {}).await;
+        Ok(held.map_err(|status| upstream(&status))?.into_inner().custodies)
     }
 
     /// Has the copy destroyed, and gives how many customers it had.
@@ -116,9 +165,10 @@ impl Custodian {
         let _turn = self.turn.lock().await;
         let purged = self.client.clone().purge_customers(PurgeCustomersRequest {}).await;
         let customers = purged.map_err(|status| upstream(&status))?.into_inner().purged;
-        let revision = self.store.get_status().await?.revision;
+        let MasterStatus { revision, custody, .. } = self.store.get_status().await?;
         let event_time = self.clock.now();
-        let event = CustodyEvent { event_time, revision, customers, lease_end_time: None };
+        let digest_rules = custody.and_then(|last| last.digest_rules);
+        let event = CustodyEvent { event_time, revision, customers, lease_end_time: None, digest_rules };
         self.store.record_custody(event, Some(by)).await?;
         info!(customers, "the entrusted copy is destroyed");
         Ok(customers)
@@ -161,15 +211,17 @@ impl Custodian {
 
     async fn entrust_when_due(&self) -> Result<(), Error> {
         let status = self.store.get_status().await?;
-        if is_due(&status, self.clock.now()) {
-            self.entrust(self.config.lease, None).await?;
+        if is_due(&status, self.config.blind, self.clock.now()) {
+            let was_blind = status.custody.is_some_and(|last| last.digest_rules.is_some());
+            self.entrust(self.config.lease, was_blind, None).await?;
         }
         Ok(())
     }
 }
 
-/// Whether a copy has to be entrusted: none ever was, another master stands, or three quarters of the lease have passed.
-fn is_due(status: &MasterStatus, now: Timestamp) -> bool {
+/// Whether a copy has to be entrusted: none ever was, another master stands, it is of other rules or plain though it has to be blind, or
+/// three quarters of the lease have passed.
+fn is_due(status: &MasterStatus, blind: bool, now: Timestamp) -> bool {
     if status.customers == 0 {
         return false;
     }
@@ -179,16 +231,13 @@ fn is_due(status: &MasterStatus, now: Timestamp) -> bool {
     }
     last.lease_end_time.is_some_and(|end| {
         let lease = end.duration_since(last.event_time).max(SignedDuration::ZERO);
-        now >= end - lease / 4
+        let present = last.digest_rules.map_or(!blind, |rules| rules == RULES_VERSION);
+        now >= end - lease / 4 || !present
     })
 }
 
-/// The master in chunks, all of this revision.
-fn chunks(
-    store: Arc<dyn CompanyStore>,
-    revision: u64,
-    lease_seconds: u64,
-) -> impl Stream<Item = Result<EntrustCustomersRequest, Error>> {
+/// The master in pages, all of this revision.
+fn pages(store: Arc<dyn CompanyStore>, revision: u64) -> impl Stream<Item = Result<Vec<Customer>, Error>> {
     stream::try_unfold((store, None::<CustomerId>), move |(store, after)| async move {
         let page = store.list_customers(after.as_ref(), CHUNK).await?;
         if page.revision != revision {
@@ -200,8 +249,7 @@ fn chunks(
         }
         let Some(last) = page.customers.last() else { return Ok(None) };
         let after = Some(last.customer.customer_id.clone());
-        let customers = page.customers.into_iter().map(|stored| stored.customer.into()).collect();
-        Ok(Some((EntrustCustomersRequest { lease_seconds, customers }, (store, after))))
+        Ok(Some((page.customers.into_iter().map(|stored| stored.customer).collect(), (store, after))))
     })
 }
 
@@ -212,21 +260,35 @@ mod tests {
     #[test]
     fn a_copy_is_due_when_none_is_another_master_stands_or_the_lease_nears_its_end() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let entrusted =
-            CustodyEvent { event_time: at(0), revision: 2, customers: 3, lease_end_time: Some(at(100)) };
+        let entrusted = CustodyEvent {
+            event_time: at(0),
+            revision: 2,
+            customers: 3,
+            lease_end_time: Some(at(100)),
+            digest_rules: None,
+        };
         let purged = CustodyEvent { lease_end_time: None, ..entrusted };
+        let as_digests = CustodyEvent { digest_rules: Some(RULES_VERSION), ..entrusted };
+        let of_other_rules = CustodyEvent { digest_rules: Some(RULES_VERSION + 1), ..entrusted };
+        let taken_back = CustodyEvent { lease_end_time: None, ..of_other_rules };
         let status = |revision, customers, custody| MasterStatus { revision, customers, custody };
-        for (status, second, due) in [
-            (status(0, 0, None), 0, false),
-            (status(1, 3, None), 0, true),
-            (status(2, 3, Some(entrusted)), 74, false),
-            (status(2, 3, Some(entrusted)), 75, true),
-            (status(2, 3, Some(entrusted)), 5000, true),
-            (status(3, 3, Some(entrusted)), 1, true),
-            (status(2, 3, Some(purged)), 5000, false),
-            (status(3, 3, Some(purged)), 1, true),
+        for (status, blind, second, due) in [
+            (status(0, 0, None), false, 0, false),
+            (status(1, 3, None), false, 0, true),
+            (status(2, 3, Some(entrusted)), false, 74, false),
+            (status(2, 3, Some(entrusted)), false, 75, true),
+            (status(2, 3, Some(entrusted)), false, 5000, true),
+            (status(3, 3, Some(entrusted)), false, 1, true),
+            (status(2, 3, Some(purged)), false, 5000, false),
+            (status(3, 3, Some(purged)), false, 1, true),
+            (status(2, 3, Some(entrusted)), true, 1, true),
+            (status(2, 3, Some(as_digests)), true, 74, false),
+            (status(2, 3, Some(as_digests)), false, 74, false),
+            (status(2, 3, Some(as_digests)), true, 75, true),
+            (status(2, 3, Some(of_other_rules)), false, 1, true),
+            (status(2, 3, Some(taken_back)), true, 1, false),
         ] {
-            assert_eq!(is_due(&status, at(second)), due, "{status:?} at {second}");
+            assert_eq!(is_due(&status, blind, at(second)), due, "{status:?} at {second}");
         }
     }
 }

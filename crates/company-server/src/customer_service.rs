@@ -15,9 +15,9 @@ use musubi_proto::{
     company::v1::{
         CustomerRows, EntrustMasterRequest, EntrustMasterResponse, EraseCustomerRequest,
         EraseCustomerResponse, GetCustomerRequest, GetCustomerResponse, ImportCustomersRequest,
-        ImportCustomersResponse, ListCustomersRequest, ListCustomersResponse, PurgeMasterRequest,
-        PurgeMasterResponse, RowError, SearchCustomerRequest, SearchCustomerResponse,
-        customer_service_server::CustomerService,
+        ImportCustomersResponse, ListCopiesRequest, ListCopiesResponse, ListCustomersRequest,
+        ListCustomersResponse, PurgeMasterRequest, PurgeMasterResponse, RowError, SearchCustomerRequest,
+        SearchCustomerResponse, customer_service_server::CustomerService,
     },
     convert::{company, content::timestamp},
 };
@@ -205,12 +205,22 @@ impl CustomerService for Customers {
         request: Request<EntrustMasterRequest>,
     ) -> Result<Response<EntrustMasterResponse>, Status> {
         let operator = auth::operator(&request)?;
-        let lease = Duration::from_secs(request.into_inner().lease_seconds);
-        let entrusted = self.custodian.entrust(lease, Some(&operator)).await.map_err(to_status)?;
+        let EntrustMasterRequest { lease_seconds, blind } = request.into_inner();
+        let lease = Duration::from_secs(lease_seconds);
+        let entrusted = self.custodian.entrust(lease, blind, Some(&operator)).await.map_err(to_status)?;
         Ok(Response::new(EntrustMasterResponse {
             customers: entrusted.customers,
             lease_end_time: entrusted.lease_end_time.map(timestamp),
+            blind: entrusted.digest_rules.is_some(),
         }))
+    }
+
+    async fn list_copies(
+        &self,
+        _request: Request<ListCopiesRequest>,
+    ) -> Result<Response<ListCopiesResponse>, Status> {
+        let copies = self.custodian.copies().await.map_err(to_status)?;
+        Ok(Response::new(ListCopiesResponse { copies: copies.into_iter().map(Into::into).collect() }))
     }
 
     async fn purge_master(

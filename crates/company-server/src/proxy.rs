@@ -20,11 +20,11 @@ use musubi_proto::information::v1::{
     RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest, RejectReviewResponse,
     ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest, ResumeDistributionResponse,
     SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest, StartDistributionResponse,
-    UploadValuesRequest, UploadValuesResponse, approval_service_client::ApprovalServiceClient,
-    approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
-    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
-    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
-    review_service_server::ReviewService,
+    UnlockFollowerRequest, UnlockFollowerResponse, UploadValuesRequest, UploadValuesResponse,
+    approval_service_client::ApprovalServiceClient, approval_service_server::ApprovalService,
+    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
+    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
+    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -142,6 +142,13 @@ impl FollowerService for Proxy {
         request: Request<EraseFollowersRequest>,
     ) -> Result<Response<EraseFollowersResponse>, Status> {
         pass_on_by_name!(self.followers, erase_followers, request)
+    }
+
+    async fn unlock_follower(
+        &self,
+        request: Request<UnlockFollowerRequest>,
+    ) -> Result<Response<UnlockFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, unlock_follower, request)
     }
 
     async fn search_follower(

@@ -192,6 +192,98 @@ mod tests {
         }
     }
 
+    /// One thing that a message needs, and how to take it away from a follower who has everything.
+    struct Condition {
+        closed: Closed,
+        /// Of which messages: requests, individual ones, uniform ones.
+        of: [bool; 3],
+        take_away: fn(&mut Standing),
+    }
+
+    fn tie_of(standing: &mut Standing) -> &mut Tie {
+        standing.tie.as_mut().unwrap()
+    }
+
+    /// All of them, in the order in which the gate names them. At a boundary, what is taken away is the last moment.
+    const CONDITIONS: [Condition; 8] = [
+        Condition { closed: Closed::NotFollowing, of: [true; 3], take_away: |it| it.following = false },
+        Condition {
+            closed: Closed::OtherDialogue,
+            of: [true, false, false],
+            take_away: |it| it.dialogue = Some(dialogue(1)),
+        },
+        Condition {
+            closed: Closed::OtherDialogue,
+            of: [true, false, false],
+            take_away: |it| it.dialogue = None,
+        },
+        Condition {
+            closed: Closed::OtherTie,
+            of: [false, true, false],
+            take_away: |it| tie_of(it).id = TieId::derive(dialogue(1)),
+        },
+        Condition {
+            closed: Closed::OtherTie,
+            of: [false, true, false],
+            take_away: |it| tie_of(it).customer_id = "C2".parse().unwrap(),
+        },
+        Condition {
+            closed: Closed::Suspended,
+            of: [false, true, false],
+            take_away: |it| tie_of(it).suspended = true,
+        },
+        Condition {
+            closed: Closed::TieExpired,
+            of: [false, true, false],
+            take_away: |it| tie_of(it).expire_time = now(),
+        },
+        Condition {
+            closed: Closed::Silent,
+            of: [false, true, false],
+            take_away: |it| tie_of(it).holder.silent_time = now(),
+        },
+    ];
+
+    /// The gate as the list above says it, without these conditions.
+    fn gate_without(missing: &[usize], kind: usize, taken: u32) -> Result<(), Closed> {
+        let holds = |at: usize| taken >> at & 1 == 0;
+        let asked = (0..CONDITIONS.len()).filter(|at| CONDITIONS[*at].of[kind] && !missing.contains(at));
+        asked.into_iter().find(|at| !holds(*at)).map_or(Ok(()), |at| Err(CONDITIONS[at].closed))
+    }
+
+    /// Every follower that lacks some of the conditions, with every message: the gate opens for exactly those who lack none. And a gate
+    /// that forgets any one condition would open for somebody among them, so each of such mutants is caught here.
+    #[test]
+    fn no_condition_of_the_gate_can_be_left_out() {
+        let kinds = [Outgoing::Request(dialogue(0)), individual(), Outgoing::Uniform];
+        let mut caught = [false; CONDITIONS.len()];
+        for taken in 0..1_u32 << CONDITIONS.len() {
+            let mut follower = standing();
+            for (at, condition) in CONDITIONS.iter().enumerate() {
+                if taken >> at & 1 == 1 {
+                    (condition.take_away)(&mut follower);
+                }
+            }
+            for (kind, outgoing) in kinds.iter().enumerate() {
+                let is = gate(outgoing, &follower, now());
+                assert_eq!(is, gate_without(&[], kind, taken), "{outgoing:?} {follower:?}");
+                for (at, caught) in caught.iter_mut().enumerate() {
+                    // Only this condition refuses it.
+                    *caught |= is.is_err() && gate_without(&[at], kind, taken).is_ok();
+                }
+            }
+        }
+        assert_eq!(caught, [true; CONDITIONS.len()]);
+        let untied = Standing { tie: None, ..standing() };
+        assert_eq!(gate(&individual(), &untied, now()), Err(Closed::NoTie));
+        // A moment earlier all of it is still there.
+        let nearly = with_tie(|tie| {
+            let next = now() + jiff::SignedDuration::from_nanos(1);
+            (tie.expire_time, tie.holder.silent_time) = (next, next);
+        });
+        assert_eq!(gate(&individual(), &nearly, now()), Ok(()));
+    }
+
     #[test]
     fn a_tie_that_is_held_says_why() {
         let doubted = |tie: &mut Tie| tie.holder = tie.holder.doubted(Doubt::NotFound, now());

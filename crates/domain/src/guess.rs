@@ -1,6 +1,6 @@
 //! Wrong account numbers, counted so that guessing doesn't pay (I13).
 //!
-//! Four axes: the follower, the account number, the company, the verified person. A try is charged on every axis before it is made and given back
+//! Five axes: the follower, the account number, the company, the verified person, and the follower for life. A try is charged on every axis before it is made and given back
 //! when it was no wrong guess, so that tries under way at once can't exceed a limit together. Surprising: an account number
 //! past its limit still lets JPKI identities try, because otherwise a stranger could lock out the owner; a stranger with a card of their
 //! own and many numbers is stopped as a person.
@@ -20,11 +20,13 @@ pub enum Axis {
     Company,
     /// The person whose identity was verified, whatever number they use.
     Person,
+    /// The follower who tries, in all: no window ends it, only a confirmed match or the company's people.
+    Life,
 }
 
 impl Axis {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 4] = [Self::Follower, Self::Account, Self::Company, Self::Person];
+    pub const ALL: [Self; 5] = [Self::Follower, Self::Account, Self::Company, Self::Person, Self::Life];
 }
 
 /// The limits of wrong guesses within one window.
@@ -38,13 +40,22 @@ pub struct Limits {
     pub company: u32,
     /// By one verified person.
     pub person: u32,
+    /// By one follower in all; then people have to help.
+    pub life: u32,
     /// The window; it begins with its first try. A lock lasts until its end.
     pub window: SignedDuration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { follower: 5, account: 10, company: 10_000, person: 5, window: SignedDuration::from_hours(24) }
+        Self {
+            follower: 5,
+            account: 10,
+            company: 10_000,
+            person: 5,
+            life: 10,
+            window: SignedDuration::from_hours(24),
+        }
     }
 }
 
@@ -57,6 +68,17 @@ impl Limits {
             Axis::Account => self.account,
             Axis::Company => self.company,
             Axis::Person => self.person,
+            Axis::Life => self.life,
+        }
+    }
+
+    /// When a window of an axis ends that begins now.
+    fn window_end(&self, axis: Axis, now: Timestamp) -> Timestamp {
+        match axis {
+            Axis::Follower | Axis::Account | Axis::Company | Axis::Person => {
+                now.checked_add(self.window).unwrap_or(Timestamp::MAX)
+            }
+            Axis::Life => Timestamp::MAX,
         }
     }
 }
@@ -77,14 +99,23 @@ impl Count {
         if self.window_end.is_some_and(|end| end <= now) { Self::default() } else { self }
     }
 
-    /// One more try.
+    /// One more try on this axis.
     #[must_use]
-    pub fn charge(self, limits: &Limits, now: Timestamp) -> Self {
+    pub fn charge(self, axis: Axis, limits: &Limits, now: Timestamp) -> Self {
         let current = self.at(now);
-        let end = now.checked_add(limits.window).unwrap_or(Timestamp::MAX);
+        let end = limits.window_end(axis, now);
         Self {
             charged: current.charged.saturating_add(1),
             window_end: Some(current.window_end.unwrap_or(end)),
+        }
+    }
+
+    /// Somebody was confirmed on this axis: a life begins anew, and elsewhere the try was no wrong guess.
+    #[must_use]
+    pub fn confirmed(self, axis: Axis) -> Self {
+        match axis {
+            Axis::Follower | Axis::Account | Axis::Company | Axis::Person => self.refund(),
+            Axis::Life => Self::default(),
         }
     }
 
@@ -98,7 +129,7 @@ impl Count {
 /// Whether a try may be made, by the counts before it.
 ///
 /// # Errors
-/// When the lock ends.
+/// When the lock ends; [`Timestamp::MAX`]: when people end it.
 pub fn allow(
     counts: &[(Axis, Count)],
     method: IdentityMethod,
@@ -125,7 +156,23 @@ mod tests {
     }
 
     fn charged(times: u32) -> Count {
-        (0..times).fold(Count::default(), |count, _| count.charge(&Limits::default(), now()))
+        (0..times).fold(Count::default(), |count, _| count.charge(Axis::Follower, &Limits::default(), now()))
+    }
+
+    #[test]
+    fn a_life_has_no_window_and_begins_anew_with_a_confirmed_match() {
+        let limits = Limits::default();
+        let after = |tries: u32| {
+            let each_day = (0..tries).map(|day| now() + SignedDuration::from_hours(48 * i64::from(day)));
+            each_day.fold(Count::default(), |count, day| count.charge(Axis::Life, &limits, day))
+        };
+        let years = now() + SignedDuration::from_hours(24 * 365 * 20);
+        let allowed = |count| allow(&[(Axis::Life, count)], IdentityMethod::Jpki, &limits, years);
+        assert_eq!(allowed(after(limits.life - 1)), Ok(()));
+        assert_eq!(allowed(after(limits.life)), Err(Timestamp::MAX));
+        assert_eq!(allowed(after(limits.life).refund()), Ok(()), "the last was no wrong guess");
+        assert_eq!(after(limits.life).confirmed(Axis::Life), Count::default());
+        assert_eq!(charged(3).confirmed(Axis::Follower), charged(2));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod approval;
 pub mod audit;
 pub mod backoff;
+pub mod blind;
 pub mod breaker;
 pub mod caller;
 pub mod consent;
@@ -21,6 +22,7 @@ pub mod error;
 pub mod guess;
 pub mod id;
 pub mod identity;
+pub mod link;
 pub mod outcome;
 pub mod phone_number;
 pub mod postback;

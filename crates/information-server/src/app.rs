@@ -9,7 +9,7 @@ use musubi_domain::{
     Error,
     audit::AuditKeyring,
     caller::Caller,
-    id::{CarrierId, FollowerKeyring},
+    id::{CarrierId, CompanyId, FollowerKeyring},
     postback::TokenKey,
 };
 use musubi_proto::information::v1::{
@@ -106,8 +106,15 @@ pub struct App {
     eraser: Eraser,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     numbers: HashMap<CarrierId, Arc<dyn NumberStatus>>,
-    matchers: Vec<(musubi_domain::id::CompanyId, Arc<dyn Matcher>)>,
+    matchers: Vec<Matchers>,
     bound: Bound,
+}
+
+/// Who decides a company's inquiries, and who decides what they leave open.
+struct Matchers {
+    company: CompanyId,
+    matcher: Arc<dyn Matcher>,
+    undecided: Option<Arc<dyn Matcher>>,
 }
 
 impl App {
@@ -168,20 +175,26 @@ impl App {
         store.keep_texts(&asked_with.collect::<Vec<_>>(), clock.now()).await?;
         let mut matchers = Vec::new();
         for company in &config.company {
+            let by_inquiry = || -> Result<Arc<dyn Matcher>, Error> {
+                let peer = Caller::Company(company.id.clone());
+                let options = ClientOptions::default();
+                Ok(Arc::new(ByInquiry(client::connect(&identity, &company.endpoint, Some(&peer), options)?)))
+            };
             let matcher: Arc<dyn Matcher> = match company.matching {
-                directory::Matching::Inquiry => {
-                    let peer = Caller::Company(company.id.clone());
-                    let options = ClientOptions::default();
-                    Arc::new(ByInquiry(client::connect(&identity, &company.endpoint, Some(&peer), options)?))
-                }
+                directory::Matching::Inquiry => by_inquiry()?,
                 directory::Matching::Custody => Arc::new(ByCustody {
                     company: company.id.clone(),
                     policy: company.policy,
                     store: Arc::clone(&store) as _,
                     clock: Arc::clone(&clock),
+                    asks: company.blind_undecided == directory::Undecided::Ask,
                 }),
             };
-            matchers.push((company.id.clone(), matcher));
+            let undecided = match (company.matching, company.blind_undecided) {
+                (directory::Matching::Custody, directory::Undecided::Ask) => Some(by_inquiry()?),
+                (directory::Matching::Inquiry, _) | (_, directory::Undecided::Decide) => None,
+            };
+            matchers.push(Matchers { company: company.id.clone(), matcher, undecided });
         }
         let ephemeral = ephemeral(&config.redis, &clock).await?;
         Ok(Self {
@@ -269,10 +282,11 @@ impl App {
             };
             shutdown.spawn("dispatch", dispatcher.run(shutdown.clone()));
         }
-        for (company, matcher) in self.matchers {
+        for Matchers { company, matcher, undecided } in self.matchers {
             let matching = Matching {
                 company,
                 matcher,
+                undecided,
                 store: Arc::clone(&store),
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),

@@ -11,6 +11,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
+    link::LinkHosts,
     silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
@@ -32,6 +33,16 @@ pub enum Matching {
     Custody,
 }
 
+/// Who decides what the digests of a blind copy don't tell: whether it is the customer in another spelling, or somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undecided {
+    /// The company's server is asked; until it answers the match waits.
+    Ask,
+    /// Nobody is asked: with the name or the address equal it is for people, else rejected.
+    Decide,
+}
+
 /// A company.
 #[derive(Debug)]
 pub struct Company {
@@ -47,6 +58,8 @@ pub struct Company {
     pub methods: Vec<IdentityMethod>,
     /// Limits of wrong guesses.
     pub limits: Limits,
+    /// Where links in its distributions lead.
+    pub link_hosts: LinkHosts,
     /// At most so many messages a second; 0: any number.
     pub messages_per_second: u32,
     /// What its people do only two together.

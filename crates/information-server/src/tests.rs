@@ -81,6 +81,7 @@ impl World {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits::default(),
+            link_hosts: musubi_domain::link::LinkHosts::parse(&["bank.example".to_owned()]).unwrap(),
             messages_per_second: of_company,
             second_person: match id {
                 "power" => SecondPerson { distribution_above: 2, ..SecondPerson::default() },

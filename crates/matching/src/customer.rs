@@ -12,8 +12,8 @@ use musubi_domain::{
 };
 
 use crate::{
-    AccountText, CustomerRecord, Identity, Outcome, Policy, PreparedIdentity, PreparedRecord, RULES_VERSION,
-    Strength, decide_prepared,
+    AccountText, CustomerRecord, Decision, Identity, Outcome, Policy, PreparedIdentity, PreparedRecord,
+    RULES_VERSION, Strength, decide_prepared,
 };
 
 /// The customer with its keys by the present rules: what stores keep.
@@ -28,7 +28,9 @@ pub fn keys_of(customer: &Customer) -> MatchKeys {
     MatchKeys { rules_version: RULES_VERSION, bytes: prepare(customer).to_bytes() }
 }
 
-fn prepare(customer: &Customer) -> PreparedRecord {
+/// A customer's normal forms by the present rules.
+#[must_use]
+pub fn prepare(customer: &Customer) -> PreparedRecord {
     PreparedRecord::new(&CustomerRecord {
         customer_id: customer.customer_id.to_string(),
         name: customer.name.clone(),
@@ -89,17 +91,21 @@ impl Candidates {
     ) -> Result<MatchDecision, Error> {
         let rows = account_key.and_then(|key| self.0.get(key)).map_or(&[][..], Vec::as_slice);
         let identity = PreparedIdentity::new(&identity.into());
-        let decision = decide_prepared(rows, &account.into(), &identity, policy);
-        Ok(MatchDecision {
-            outcome: match decision.outcome {
-                Outcome::Confirmed => MatchOutcome::Confirmed,
-                Outcome::Review => MatchOutcome::Review,
-                Outcome::Rejected => MatchOutcome::Rejected,
-            },
-            customer_id: decision.customer_id.map(|id| id.parse()).transpose()?,
-            reasons: decision.reasons.into_iter().map(|reason| reason.as_str().to_owned()).collect(),
-        })
+        decided(decide_prepared(rows, &account.into(), &identity, policy))
     }
+}
+
+/// The matcher's decision as the domain's.
+pub(crate) fn decided(decision: Decision) -> Result<MatchDecision, Error> {
+    Ok(MatchDecision {
+        outcome: match decision.outcome {
+            Outcome::Confirmed => MatchOutcome::Confirmed,
+            Outcome::Review => MatchOutcome::Review,
+            Outcome::Rejected => MatchOutcome::Rejected,
+        },
+        customer_id: decision.customer_id.map(|id| id.parse()).transpose()?,
+        reasons: decision.reasons.into_iter().map(|reason| reason.as_str().to_owned()).collect(),
+    })
 }
 
 impl FromIterator<KeyedCustomer> for Candidates {

@@ -96,11 +96,15 @@ pub fn decide_prepared(
 ) -> Decision {
     let number = significant(&account.account_number);
     let branch = account.branch_number.as_deref().map(significant);
-    let mut rows: Vec<_> = candidates
+    let rows = candidates
         .iter()
         .filter(|row| !number.is_empty() && *row.account_number == *number)
-        .map(|row| (judge(row, branch.as_deref(), identity, policy), &row.customer_id))
-        .collect();
+        .map(|row| (judge(row, branch.as_deref(), identity, policy), row.customer_id.clone()));
+    settle(rows.collect())
+}
+
+/// The decision on a number of what was judged of each row that has it.
+pub(crate) fn settle(mut rows: Vec<((Outcome, Vec<Reason>), String)>) -> Decision {
     rows.sort();
     let Some(((outcome, reasons), customer_id)) = rows.first().cloned() else {
         return Decision {
@@ -113,12 +117,10 @@ pub fn decide_prepared(
     match outcome {
         Outcome::Confirmed | Outcome::Review if rival => Decision {
             outcome: Outcome::Review,
-            customer_id: Some(customer_id.clone()),
+            customer_id: Some(customer_id),
             reasons: [Reason::RecordDuplicate].into_iter().chain(reasons).collect(),
         },
-        Outcome::Confirmed | Outcome::Review => {
-            Decision { outcome, customer_id: Some(customer_id.clone()), reasons }
-        }
+        Outcome::Confirmed | Outcome::Review => Decision { outcome, customer_id: Some(customer_id), reasons },
         Outcome::Rejected => Decision { outcome, customer_id: None, reasons },
     }
 }
@@ -137,12 +139,27 @@ fn judge(
         Some(_) | None => {}
     }
     let birth_date = compare_days(row.birth_date, identity.birth_date);
-    let name = judge_name(row, identity, policy);
-    let address = judge_address(row, identity, policy);
+    let names = Named {
+        name: row.name.compare(&identity.name),
+        kana: row.kana.compare(&identity.kana),
+        only_kana: row.name.is_empty() || row.name.is(Script::Kana),
+        latin: row.name.is(Script::Latin) || identity.name.is(Script::Latin),
+    };
+    let keeps = || keeps_given_name((&row.name, &row.kana), (&identity.name, &identity.kana));
+    let name = judge_name(names, keeps, policy);
+    let address = judge_address(row.address.compare(&identity.address), policy);
+    judge_items(&birth_date, name, address, identity.strength)
+}
+
+/// The table.
+pub(crate) fn judge_items(
+    birth_date: &Compared,
+    name: Compared,
+    address: Compared,
+    strength: Strength,
+) -> (Outcome, Vec<Reason>) {
     let outcome = match (birth_date.comparison, name.comparison, address.comparison) {
-        (Comparison::Equal, Comparison::Equal, Comparison::Equal)
-            if identity.strength == Strength::Strong =>
-        {
+        (Comparison::Equal, Comparison::Equal, Comparison::Equal) if strength == Strength::Strong => {
             Outcome::Confirmed
         }
         (Comparison::Equal | Comparison::Review, Comparison::Equal, Comparison::Equal)
@@ -160,17 +177,28 @@ fn judge(
             Outcome::Rejected
         }
     };
-    let weak = (identity.strength == Strength::Weak).then_some(Reason::IdentityWeak);
-    let all = weak.into_iter().chain(name.reasons).chain(birth_date.reasons).chain(address.reasons);
+    let weak = (strength == Strength::Weak).then_some(Reason::IdentityWeak);
+    let born = birth_date.reasons.iter().copied();
+    let all = weak.into_iter().chain(name.reasons).chain(born).chain(address.reasons);
     (outcome, Compared::new(Comparison::Equal, all).reasons)
 }
 
-/// Name and reading as one item.
-fn judge_name(row: &PreparedRecord, identity: &PreparedIdentity, policy: &Policy) -> Compared {
-    let only_kana = row.name.is_empty() || row.name.is(Script::Kana);
-    let mut name = row.name.compare(&identity.name);
-    let kana = row.kana.compare(&identity.kana);
-    let latin = row.name.is(Script::Latin) || identity.name.is(Script::Latin);
+/// A name and its reading compared.
+pub(crate) struct Named {
+    pub(crate) name: Compared,
+    pub(crate) kana: Compared,
+    /// The master holds no name but one in kana.
+    pub(crate) only_kana: bool,
+    /// One of the names is Latin.
+    pub(crate) latin: bool,
+}
+
+/// Name and reading as one item; `keeps_given_name` is asked only of different names.
+pub(crate) fn judge_name(
+    Named { mut name, kana, only_kana, latin }: Named,
+    keeps_given_name: impl FnOnce() -> bool,
+    policy: &Policy,
+) -> Compared {
     // A name recorded beside has a reading of its own, and Latin names have no one reading in kana.
     let reads_in_two_ways = name.reasons == [Reason::NameRecordedBeside] || latin;
     let harmless = kana.comparison == Comparison::Equal
@@ -193,9 +221,7 @@ fn judge_name(row: &PreparedRecord, identity: &PreparedIdentity, policy: &Policy
             name.reasons = vec![Reason::NameSameReading];
             Comparison::Review
         }
-        Comparison::Different
-            if keeps_given_name((&row.name, &row.kana), (&identity.name, &identity.kana)) =>
-        {
+        Comparison::Different if keeps_given_name() => {
             name.reasons = vec![Reason::NameOtherFamilyName];
             Comparison::Review
         }
@@ -210,8 +236,7 @@ const HARMLESS_KANA: [Reason; 5] =
 
 const KANJI_FORMS: [Reason; 2] = [Reason::NameFamilyRegister, Reason::NameOfficialForm];
 
-fn judge_address(row: &PreparedRecord, identity: &PreparedIdentity, policy: &Policy) -> Compared {
-    let mut address = row.address.compare(&identity.address);
+pub(crate) fn judge_address(mut address: Compared, policy: &Policy) -> Compared {
     let partial = address.reasons.iter().any(|reason| PARTIAL.contains(reason));
     if policy.whole_address_required && partial && address.comparison == Comparison::Equal {
         address.comparison = Comparison::Review;

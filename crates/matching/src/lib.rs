@@ -11,6 +11,7 @@
 //! The surprising thing: kanji variants are a relation between two characters, not a key. 斉 and 斎 are each a form of
 //! something, and folding to keys would sooner or later make them one.
 
+mod blind;
 mod compare;
 mod customer;
 mod decide;
@@ -18,11 +19,12 @@ mod normalise;
 mod reason;
 mod record;
 
+pub use blind::{BlindCandidates, MAX_DIGESTS_BYTES, blinded, check_digests, decide_blind};
 pub use compare::{
     Compared, Comparison, compare_accounts, compare_addresses, compare_birth_dates, compare_days,
     compare_kana, compare_names,
 };
-pub use customer::{Candidates, keyed, keys_of};
+pub use customer::{Candidates, keyed, keys_of, prepare};
 pub use decide::{Decision, Outcome, Policy, decide, decide_prepared};
 pub use normalise::account::{AccountFormat, AccountText, AccountTextError, account_key, parse_account_text};
 pub use normalise::address::AddressForm;
@@ -33,7 +35,7 @@ pub use normalise::name::NameForm;
 pub use reason::Reason;
 pub use record::{CustomerRecord, Identity, PreparedIdentity, PreparedRecord, Strength};
 
-/// Grows with every change that can change a normal form. A store keeps it beside forms and makes them again when it
+/// Grows with every change that can change a normal form, or what of it is digested. A store keeps it beside forms and makes them again when it
 /// differs.
 pub const RULES_VERSION: u32 = 2;
 

@@ -102,6 +102,8 @@ reasons! {
     NameDifferent = "name.different",
     /// A name is missing.
     NameMissing = "name.missing",
+    /// The digests of the names differ; how far the names do, they don't tell.
+    NameUnequal = "name.unequal",
 
     /// The readings are the same and neither needed another fold.
     KanaIdentical = "kana.identical",
@@ -137,6 +139,8 @@ reasons! {
     KanaDifferent = "kana.different",
     /// A reading is missing.
     KanaMissing = "kana.missing",
+    /// The digests of the readings differ.
+    KanaUnequal = "kana.unequal",
 
     /// The birth dates are the same day.
     BirthDateEqual = "birth_date.equal",
@@ -148,6 +152,8 @@ reasons! {
     BirthDateDifferent = "birth_date.different",
     /// A birth date is missing or can't be read.
     BirthDateUnreadable = "birth_date.unreadable",
+    /// No digest that the birth date is part of is equal: it may differ, or everything else does.
+    BirthDateUnequal = "birth_date.unequal",
 
     /// The addresses are the same and neither needed another fold.
     AddressIdentical = "address.identical",
@@ -211,6 +217,8 @@ reasons! {
     AddressRoomDifferent = "address.room_different",
     /// An address is missing or too long.
     AddressMissing = "address.missing",
+    /// The digests of the addresses differ.
+    AddressUnequal = "address.unequal",
 }
 
 impl fmt::Display for Reason {

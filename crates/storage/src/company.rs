@@ -114,6 +114,8 @@ pub struct CustodyEvent {
     pub customers: u64,
     /// When the lease ends; absent: the copy was taken back.
     pub lease_end_time: Option<Timestamp>,
+    /// Which version of the rules of matching made the digests of a blind copy; absent: it was plain.
+    pub digest_rules: Option<u32>,
 }
 
 /// A decision that is given, for the audit.
@@ -347,13 +349,14 @@ pub(crate) fn rows_of(row: &impl Columns) -> Result<(String, u64), StoreError> {
     Ok((row.text(0)?.to_owned(), row.small(1)?))
 }
 
-/// Reads a word on custody from four columns: time, revision, customers, the lease's end.
+/// Reads a word on custody from five columns: time, revision, customers, the lease's end, rules of digests.
 pub(crate) fn custody_of(row: &impl Columns, first: usize) -> Result<CustodyEvent, StoreError> {
     Ok(CustodyEvent {
         event_time: row.instant(first)?,
         revision: row.small(first + 1)?,
         customers: row.small(first + 2)?,
         lease_end_time: row.maybe_instant(first + 3)?,
+        digest_rules: row.maybe_small(first + 4)?,
     })
 }
 

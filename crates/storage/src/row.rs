@@ -54,6 +54,11 @@ pub(crate) trait Columns {
             .map_err(|_| StoreError::Corrupt(format!("column {column}: {number} is out of range")))
     }
 
+    /// The same, if there is one.
+    fn maybe_small<T: TryFrom<i64>>(&self, column: usize) -> Result<Option<T>, StoreError> {
+        self.maybe_int(column)?.map(|_| self.small(column)).transpose()
+    }
+
     /// The 16 bytes of an id.
     fn id(&self, column: usize) -> Result<[u8; 16], StoreError> {
         self.maybe_id(column)?.ok_or_else(|| missing(column))

@@ -2,7 +2,13 @@
 //!
 //! Surprising: the first byte chooses the message, so that what is found about one says nothing about another.
 
-use musubi_domain::{content::Content, customer::MatchDecision, template::Template};
+use musubi_domain::{
+    blind::{BlindCustomer, DigestKey},
+    content::Content,
+    customer::MatchDecision,
+    template::Template,
+};
+use musubi_matching::check_digests;
 use musubi_proto::{
     carrier::v1 as carrier,
     company::v1 as company,
@@ -18,7 +24,7 @@ use prost::Message;
 
 pub(super) fn hold(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 12 {
+    match which % 13 {
         0 => information_events(bytes),
         1 => drop(decoded::<information::PushAssertionsRequest>(bytes)),
         2 => drop(decoded::<information::EntrustCustomersRequest>(bytes)),
@@ -30,7 +36,8 @@ pub(super) fn hold(data: &[u8]) {
         8 => decisions(bytes),
         9 => drop(decoded::<company::ImportCustomersRequest>(bytes)),
         10 => messages(bytes),
-        _ => drop(decoded::<carrier::SubmitActionsRequest>(bytes)),
+        11 => drop(decoded::<carrier::SubmitActionsRequest>(bytes)),
+        _ => digests(bytes),
     }
 }
 
@@ -46,6 +53,17 @@ fn information_events(bytes: &[u8]) {
     for event in request.events {
         if let Ok(time) = instant(event.event_time.as_ref(), "event_time") {
             assert!(Some(timestamp(time)) == event.event_time);
+        }
+    }
+}
+
+fn digests(bytes: &[u8]) {
+    let Some(request) = decoded::<information::EntrustDigestsRequest>(bytes) else { return };
+    let _any = DigestKey::parse(&request.digest_key);
+    for customer in request.customers {
+        if let Ok(read) = BlindCustomer::try_from(customer.clone()) {
+            let _any = check_digests(&read.digests);
+            assert!(information::BlindCustomer::from(read) == customer);
         }
     }
 }

@@ -82,7 +82,7 @@ async fn customers(world: &World, probes: &mut Probes) {
 
 async fn custody(world: &World, probes: &mut Probes) {
     let client = CustomerServiceClient::new(world.system.channel(GAS));
-    let good = EntrustMasterRequest { lease_seconds: 3_600 };
+    let good = EntrustMasterRequest { lease_seconds: 3_600, blind: false };
     let call = async |request| whole(client.clone().entrust_master(request).await);
     let table: [Wrong<EntrustMasterRequest>; 4] = [
         ("lease_seconds", InvalidArgument, |request| request.lease_seconds = 0),

@@ -54,7 +54,7 @@ const CARRIER: [Wrong; 27] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 34] = [
+const COMPANY: [Wrong; 35] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -86,12 +86,13 @@ const COMPANY: [Wrong; 34] = [
     ("IMPORT__LARGEST_FILE_MIB", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("IMPORT__MOST_ROWS", &["", "漏", "0", "-1", "99999999999999999999"]),
     ("CUSTODY__AUTOMATIC", FLAG),
+    ("CUSTODY__BLIND", FLAG),
     ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 73] = [
+const INFORMATION: [Wrong; 76] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -129,10 +130,13 @@ const INFORMATION: [Wrong; 73] = [
     ("COMPANY__0__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
     ("COMPANY__0__POLICY", WORD),
     ("COMPANY__0__POLICY__WHOLE_ADDRESS_REQUIRED", FLAG),
+    ("COMPANY__0__BLIND_UNDECIDED", WORD),
     ("COMPANY__0__METHODS", WORD),
     ("COMPANY__0__FOLLOWER_LIMIT", GUESSES),
     ("COMPANY__0__ACCOUNT_LIMIT", GUESSES),
     ("COMPANY__0__PERSON_LIMIT", GUESSES),
+    ("COMPANY__0__LIFE_LIMIT", GUESSES),
+    ("COMPANY__0__LINK_HOSTS__0", &["", "漏", "bank", "https://bank.test", "bank.test/"]),
     ("COMPANY__0__COMPANY_LIMIT", &["", "漏", "-1", "0", "99999999999999999999"]),
     ("COMPANY__0__MESSAGES_PER_SECOND", COUNT),
     ("COMPANY__0__SECOND_PERSON", WORD),

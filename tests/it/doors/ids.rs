@@ -36,7 +36,8 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 33] = [
+const TEXTS: [&str; 36] = [
+    "account",
     "account_number",
     "account_text",
     "address",
@@ -45,6 +46,8 @@ const TEXTS: [&str; 33] = [
     "branch_number",
     "carrier",
     "chunk",
+    "digest_key",
+    "digests",
     "code",
     "display_name",
     "fleet",
@@ -84,7 +87,7 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 17] = [
+const RIGHT: [(&str, Whose); 21] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
@@ -99,10 +102,14 @@ const RIGHT: [(&str, Whose); 17] = [
     ("SearchCustomer: customer_id", Whose::Anothers),
     ("UploadValues: customers.customer_id", Whose::Anothers),
     ("EntrustCustomers: customers.customer_id", Whose::Anothers),
+    ("EntrustDigests: customers.customer_id", Whose::Anothers),
     // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
     ("EraseFollowers: people.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),
     ("EraseFollowers: people.customer_id", Whose::Anothers),
+    ("UnlockFollower: person.phone_number", Whose::Anothers),
+    ("UnlockFollower: person.follower_id", Whose::Anothers),
+    ("UnlockFollower: person.customer_id", Whose::Anothers),
     ("SearchFollower: person.phone_number", Whose::Anothers),
     ("SearchFollower: person.follower_id", Whose::Anothers),
     ("SearchFollower: person.customer_id", Whose::Anothers),

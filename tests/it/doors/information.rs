@@ -5,15 +5,20 @@
 //! made: in the server's own tests of its door.
 
 use futures::stream;
-use musubi_domain::ErrorKind::{AlreadyExists, InvalidArgument, NotFound};
+use musubi_domain::{
+    ErrorKind::{AlreadyExists, FailedPrecondition, InvalidArgument, NotFound},
+    blind::DigestKey,
+    customer::Customer,
+};
+use musubi_matching::{RULES_VERSION, blinded};
 use musubi_proto::{
     information::v1::{
-        CancelDistributionRequest, CarrierEvent, CreateDistributionRequest, CustomerValues,
-        EntrustCustomersRequest, EntrustedCustomer, Followed, GetDistributionRequest, GetFunnelRequest,
-        ListDistributionsRequest, ListFollowersRequest, PauseDistributionRequest, PreviewDistributionRequest,
-        PushAssertionsRequest, PushEventsRequest, Receipt, ReceiptKind, Responded, ResumeDistributionRequest,
-        StartDistributionRequest, Template, UploadValuesRequest, Variable, VariableKind, carrier_event::What,
-        carrier_event_service_client::CarrierEventServiceClient,
+        BlindCustomer, CancelDistributionRequest, CarrierEvent, CreateDistributionRequest, CustomerValues,
+        EntrustCustomersRequest, EntrustDigestsRequest, EntrustedCustomer, Followed, GetDistributionRequest,
+        GetFunnelRequest, ListDistributionsRequest, ListFollowersRequest, PauseDistributionRequest,
+        PreviewDistributionRequest, PushAssertionsRequest, PushEventsRequest, Receipt, ReceiptKind,
+        Responded, ResumeDistributionRequest, StartDistributionRequest, Template, UploadValuesRequest,
+        Variable, VariableKind, carrier_event::What, carrier_event_service_client::CarrierEventServiceClient,
         custody_service_client::CustodyServiceClient, distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient, responded::How,
     },
@@ -202,6 +207,58 @@ async fn custody(world: &World, probes: &mut Probes) {
         ("customers", InvalidArgument, |it| it.0[0].customers.clear()),
     ];
     probes.ask(world, "EntrustCustomers", &good, call, &table).await;
+
+    let call = async |chunks: Chunks<EntrustDigestsRequest>| {
+        whole(client.clone().entrust_digests(stream::iter(chunks.0)).await)
+    };
+    let key = DigestKey::new([7; 32]);
+    let customer = Customer {
+        customer_id: "H000001".parse().unwrap(),
+        name: "小川 光".to_owned(),
+        name_kana: "オガワ ヒカル".to_owned(),
+        birth_date: "1939-04-18".to_owned(),
+        address: "神奈川県横浜市".to_owned(),
+        branch_number: "913".to_owned(),
+        account_number: "0006289085".to_owned(),
+        account_key: "0006289085".to_owned(),
+        identity_verification: String::new(),
+    };
+    let good = Chunks(vec![EntrustDigestsRequest {
+        lease_seconds: 3_600,
+        digest_key: key.as_bytes().to_vec(),
+        rules_version: RULES_VERSION,
+        customers: vec![blinded(&customer, &key).into()],
+    }]);
+    fn blind(chunks: &mut Chunks<EntrustDigestsRequest>) -> &mut BlindCustomer {
+        &mut chunks.0[0].customers[0]
+    }
+    let table: [Wrong<Chunks<EntrustDigestsRequest>>; 17] = [
+        ("customers", InvalidArgument, |it| it.0.clear()),
+        ("customers", InvalidArgument, |it| it.0[0].customers.clear()),
+        ("customers", InvalidArgument, |it| {
+            let customers = vec![it.0[0].customers[0].clone(); 1_001];
+            it.0[0].customers = customers;
+        }),
+        ("lease_seconds", InvalidArgument, |it| it.0[0].lease_seconds = 59),
+        ("lease_seconds", InvalidArgument, |it| it.0[0].lease_seconds = 30 * 86_400 + 1),
+        ("digest_key", InvalidArgument, |it| it.0[0].digest_key.clear()),
+        ("digest_key", InvalidArgument, |it| it.0[0].digest_key = vec![7; 33]),
+        ("rules_version", FailedPrecondition, |it| it.0[0].rules_version = 0),
+        ("rules_version", FailedPrecondition, |it| it.0[0].rules_version += 1),
+        ("customers.customer_id", InvalidArgument, |it| blind(it).customer_id.clear()),
+        ("customers.customer_id", InvalidArgument, |it| blind(it).customer_id = long(101)),
+        ("customers.account", InvalidArgument, |it| blind(it).account.clear()),
+        ("customers.account", InvalidArgument, |it| blind(it).account = vec![7; 17]),
+        ("customers.digests", InvalidArgument, |it| blind(it).digests.clear()),
+        ("customers.digests", InvalidArgument, |it| blind(it).digests.push(0)),
+        ("customers.digests", InvalidArgument, |it| blind(it).digests = vec![0; 4_097]),
+        ("customers.digests", InvalidArgument, |it| {
+            // The second row of a chunk is at fault, and the first isn't kept either.
+            let row = BlindCustomer { digests: vec![9], ..it.0[0].customers[0].clone() };
+            it.0[0].customers.push(row);
+        }),
+    ];
+    probes.ask(world, "EntrustDigests", &good, call, &table).await;
 }
 
 async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
@@ -353,7 +410,7 @@ fn dial(template: &mut Template, number: &str) {
     template.suggestions[1].action = Some(suggestion::Action::Dial(dial));
 }
 
-const DRAFTS: [Wrong<CreateDistributionRequest>; 48] = [
+const DRAFTS: [Wrong<CreateDistributionRequest>; 50] = [
     ("operator", InvalidArgument, |it| fresh(it).operator = long(4)),
     ("request_id", InvalidArgument, |it| it.request_id.clear()),
     ("request_id", InvalidArgument, |it| it.request_id = NUMBER.to_owned()),
@@ -376,6 +433,10 @@ const DRAFTS: [Wrong<CreateDistributionRequest>; 48] = [
     ("uniform.suggestions.postback", InvalidArgument, |it| uniform(it).suggestions[0].postback = long(2_049)),
     ("uniform.suggestions.open_url.url", InvalidArgument, |it| open(uniform(it), "")),
     ("uniform.suggestions.open_url.url", InvalidArgument, |it| open(uniform(it), "http://bank.test/")),
+    ("uniform.suggestions.open_url.url", InvalidArgument, |it| {
+        open(uniform(it), "https://bank.test@elsewhere.test/")
+    }),
+    ("uniform.text", InvalidArgument, |it| uniform(it).text = "https://elsewhere.test/ へ".to_owned()),
     ("uniform.suggestions.dial.phone_number", InvalidArgument, |it| dial(uniform(it), "")),
     ("uniform.suggestions.dial.phone_number", InvalidArgument, |it| dial(uniform(it), NUMBER)),
     ("uniform.variables", InvalidArgument, |it| {

@@ -2,7 +2,7 @@
 
 use musubi_domain::ErrorKind::{InvalidArgument, NotFound};
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, Person, SearchFollowerRequest,
+    EraseFollowersRequest, ExportFollowerRequest, Person, SearchFollowerRequest, UnlockFollowerRequest,
     follower_service_client::FollowerServiceClient, person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
@@ -76,6 +76,7 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
             probes.ask(world, $method, &good, call, &table).await;
         }};
     }
+    about_one!("UnlockFollower", unlock_follower, UnlockFollowerRequest);
     about_one!("SearchFollower", search_follower, SearchFollowerRequest);
     about_one!("ExportFollower", export_follower, ExportFollowerRequest);
 }

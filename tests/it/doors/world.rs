@@ -48,7 +48,7 @@ impl World {
             import(&system, company).await;
         }
         let mut gas = CustomerServiceClient::new(system.channel(GAS));
-        gas.entrust_master(EntrustMasterRequest { lease_seconds: 3_600 }).await.unwrap();
+        gas.entrust_master(EntrustMasterRequest { lease_seconds: 3_600, blind: false }).await.unwrap();
         follow(&system).await;
         let questions = questions(&system).await;
         until_reviewed(&system).await;

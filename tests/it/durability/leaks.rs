@@ -9,8 +9,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
+use musubi_matching::{AddressForm, KanaForm, NameForm};
 use musubi_servers::redis;
-use musubi_tests::processes::{Kind, System};
+use musubi_tests::processes::{Kind, Layout, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -87,6 +88,10 @@ impl Canaries {
             values.insert(row.name_kana.clone(), "kana");
             values.insert(row.address.clone(), "address");
             values.insert(row.account_number.clone(), "account number");
+            // As matching reads them.
+            values.insert(NameForm::new(&row.name).text(), "normal form of a name");
+            values.insert(KanaForm::new(&row.name_kana).text(), "normal form of a reading");
+            values.insert(AddressForm::new(&row.address).text(), "normal form of an address");
         }
         let mut patterns = BTreeMap::new();
         for (value, what) in values {
@@ -137,10 +142,20 @@ async fn overhear(url: &str) -> JoinHandle<Vec<u8>> {
 
 #[tokio::test]
 async fn nothing_of_a_thousand_people_stands_in_what_nodes_say_and_keep() {
+    search(|layout| layout).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_thousand_people_stands_anywhere_when_custody_is_blind() {
+    search(Layout::blind).await;
+}
+
+/// Lets them play, and looks everywhere.
+async fn search(shape: impl Fn(Layout) -> Layout) {
     let mut shared = redis::start().unwrap();
     let heard = overhear(&shared.url()).await;
     let url = shared.url();
-    let mut system = System::start_as(|layout| layout.talkative().sharing_at(&url, LIMIT)).await;
+    let mut system = System::start_as(|layout| shape(layout.talkative().sharing_at(&url, LIMIT))).await;
     let play = Play::new(&system, 61, PEOPLE).hurried();
     let canaries = Canaries::of(play.population());
     play.import_masters().await;

@@ -177,7 +177,7 @@ impl Play {
                 let answer = ask!(company.customers, import_customers, slowly());
                 assert_eq!((answer.rows, answer.error_count), (master.rows.len() as u64, 0));
                 if company.in_custody {
-                    let request = EntrustMasterRequest { lease_seconds: 3_600 };
+                    let request = EntrustMasterRequest { lease_seconds: 3_600, blind: false };
                     let answer = ask!(company.customers, entrust_master, request);
                     assert_eq!(answer.customers, master.rows.len() as u64);
                 }

@@ -88,6 +88,8 @@ pub struct Layout {
     over_carrier: u32,
     /// Whether there are three information-management servers.
     replicated: bool,
+    /// Whether copies in custody are digests.
+    is_blind: bool,
     /// How much every node says, when it is not what is usual.
     says: &'static str,
     /// What a company's people do only two together.
@@ -107,6 +109,7 @@ impl Layout {
             of_account: 0,
             over_carrier: 0,
             replicated: false,
+            is_blind: false,
             says: "",
             second_person: ALONE.to_owned(),
         }
@@ -155,6 +158,12 @@ impl Layout {
     #[must_use]
     pub fn in_pairs(self, distribution_above: u64) -> Self {
         Self { second_person: format!("second_person_above = {distribution_above}\n"), ..self }
+    }
+
+    /// The same, with a company in custody that entrusts nothing but digests.
+    #[must_use]
+    pub fn blind(self) -> Self {
+        Self { is_blind: true, ..self }
     }
 
     /// The same, with so many messages a second over each carrier.
@@ -296,12 +305,14 @@ impl Layout {
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\nkeys.audit = ['signs seals of the audit']\n\
+             [custody]\nblind = {}\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
             self.address(id),
             self.database(id),
             self.common(id),
             operators.join(", "),
+            self.is_blind,
             self.information_endpoint(),
         )
     }
@@ -333,7 +344,7 @@ impl Layout {
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
-                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\n{}\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n{}\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),

@@ -192,6 +192,15 @@ impl System {
         &mut self.processes
     }
 
+    /// What a node has said until now.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn said_by(&self, name: &str) -> String {
+        self.processes.iter().find(|process| process.name() == name).unwrap().said()
+    }
+
     /// What every node has stored, byte for byte: its database and the log beside it. Reading a live node's files is safe from
     /// another process only.
     ///

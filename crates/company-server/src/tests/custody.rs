@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use musubi_proto::company::v1::{EntrustMasterRequest, PurgeMasterRequest};
+use musubi_domain::blind::DigestKey;
+use musubi_matching::{RULES_VERSION, check_digests};
+use musubi_proto::company::v1::{EntrustMasterRequest, ListCopiesRequest, PurgeMasterRequest};
 use musubi_runtime::grpc::status::from_status;
 use tonic::Code;
 
 use super::*;
 
 const BY_HAND: &str = "matching = 'custody'\n[custody]\nautomatic = false";
+const BLIND: &str = "matching = 'custody'\n[custody]\nblind = true\nlease = '1h'";
 const BY_ITSELF: &str = "matching = 'custody'\n[custody]\nlease = '1h'";
 
 /// Waits until the peer has been given so many copies.
@@ -24,7 +27,8 @@ async fn copies(company: &Company, count: u32) {
 }
 
 async fn entrust(company: &Company, lease_seconds: u64) -> Result<u64, Status> {
-    let response = company.customers().entrust_master(EntrustMasterRequest { lease_seconds }).await?;
+    let request = EntrustMasterRequest { lease_seconds, blind: false };
+    let response = company.customers().entrust_master(request).await?;
     Ok(response.into_inner().customers)
 }
 
@@ -78,4 +82,49 @@ async fn a_copy_is_entrusted_after_an_import_and_not_again_after_a_restart() {
     company.clock.advance(SignedDuration::from_mins(46));
     company.restart().await;
     copies(&company, 3).await;
+}
+
+#[tokio::test]
+async fn digests_are_entrusted_in_chunks_with_a_new_key_for_each_copy() {
+    let company = Company::start(BY_HAND).await;
+    let rows: String = (0..1500).map(|row| format!("C{row:05},名,,1980-01-01,東京都,,{row},\n")).collect();
+    company.import(format!("{HEADER}{rows}").as_bytes()).await.unwrap();
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let request = EntrustMasterRequest { lease_seconds: 3600, blind: true };
+        let entrusted = company.customers().entrust_master(request).await.unwrap().into_inner();
+        assert!(entrusted.blind && entrusted.customers == 1500);
+        let told = company.peer.told.lock().unwrap();
+        let (customers, key, rules) = told.digests.as_ref().unwrap();
+        assert_eq!((customers.len(), *rules, told.entrusted.is_none()), (1500, RULES_VERSION, true));
+        let made = DigestKey::parse(key).unwrap();
+        assert_eq!(customers[7].account, made.account("0000007"));
+        assert!(customers.iter().all(|customer| check_digests(&customer.digests).is_ok()));
+        keys.push(key.clone());
+    }
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn a_company_whose_custody_is_blind_never_entrusts_a_plain_master() {
+    let company = Company::start(BLIND).await;
+    company.import(format!("{HEADER}{THREE}").as_bytes()).await.unwrap();
+    copies(&company, 1).await;
+    assert_eq!(entrust(&company, 3600).await.unwrap(), 3, "whoever asks");
+    let calls = company.peer.told.lock().unwrap().calls.clone();
+    assert!(calls.len() == 2 && calls.iter().all(|call| call.starts_with("entrust digests")), "{calls:?}");
+    let copies = company.customers().list_copies(ListCopiesRequest {}).await.unwrap().into_inner().copies;
+    assert!(copies.len() == 1 && copies[0].blind && copies[0].outdated);
+}
+
+#[tokio::test]
+async fn once_a_copy_was_blind_the_keeper_makes_no_plain_one() {
+    let company = Company::start(BY_ITSELF).await;
+    company.import(format!("{HEADER}{THREE}").as_bytes()).await.unwrap();
+    copies(&company, 1).await;
+    let request = EntrustMasterRequest { lease_seconds: 3600, blind: true };
+    company.customers().entrust_master(request).await.unwrap();
+    company.import(format!("{HEADER}{}", THREE.replace("5-23", "5-24")).as_bytes()).await.unwrap();
+    copies(&company, 3).await;
+    assert!(company.peer.told.lock().unwrap().entrusted.is_none());
 }

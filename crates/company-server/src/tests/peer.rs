@@ -36,6 +36,8 @@ use tonic::{Request, Response, Status, Streaming, service::Routes};
 pub(super) struct Told {
     /// Customers of the copy that is in effect.
     pub(super) entrusted: Option<Vec<EntrustedCustomer>>,
+    /// Customers of the blind copy that is in effect, and what they were digested with.
+    pub(super) digests: Option<(Vec<BlindCustomer>, Vec<u8>, u32)>,
     /// How many copies took effect.
     pub(super) copies: u32,
     /// The largest chunk of the last copy.
@@ -128,6 +130,32 @@ impl CustodyService for Service {
         Ok(Response::new(EntrustCustomersResponse { custody: Some(custody) }))
     }
 
+    async fn entrust_digests(
+        &self,
+        request: Request<Streaming<EntrustDigestsRequest>>,
+    ) -> Result<Response<EntrustDigestsResponse>, Status> {
+        self.called("entrust digests", &request)?;
+        let mut chunks = request.into_inner();
+        let (mut customers, mut head, mut lease) = (vec![], None, 0);
+        while let Some(chunk) = chunks.message().await? {
+            lease = chunk.lease_seconds;
+            head.get_or_insert((chunk.digest_key, chunk.rules_version));
+            customers.extend(chunk.customers);
+        }
+        let (key, rules) = head.unwrap_or_default();
+        let custody = Custody {
+            customers: customers.len() as u64,
+            lease_end_time: Some(lease_end(lease)),
+            digest_rules: rules,
+            ..Custody::default()
+        };
+        let mut told = self.0.lock().unwrap();
+        told.entrusted = None;
+        told.digests = Some((customers, key, rules));
+        told.copies += 1;
+        Ok(Response::new(EntrustDigestsResponse { custody: Some(custody) }))
+    }
+
     async fn purge_customers(
         &self,
         request: Request<PurgeCustomersRequest>,
@@ -141,7 +169,8 @@ impl CustodyService for Service {
         &self,
         _: Request<GetCustodyRequest>,
     ) -> Result<Response<GetCustodyResponse>, Status> {
-        Ok(Response::new(GetCustodyResponse::default()))
+        let held = Custody { customers: 3, digest_rules: 1, outdated: true, ..Custody::default() };
+        Ok(Response::new(GetCustodyResponse { custodies: vec![held] }))
     }
 }
 
@@ -172,6 +201,14 @@ impl FollowerService for Service {
     ) -> Result<Response<EraseFollowersResponse>, Status> {
         self.called(&format!("erase {}", request.get_ref().operator), &request)?;
         Ok(Response::new(EraseFollowersResponse::default()))
+    }
+
+    async fn unlock_follower(
+        &self,
+        request: Request<UnlockFollowerRequest>,
+    ) -> Result<Response<UnlockFollowerResponse>, Status> {
+        self.called(&format!("unlock {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(UnlockFollowerResponse::default()))
     }
 
     async fn search_follower(

@@ -31,7 +31,8 @@
 //! | any but ended | left: unfollowed, or the number is another person's ("this is not me") | ended (untie) | | |
 //! | ended | due | ended (erase) | | |
 //!
-//! Every other pair has no effect. A person who answered is answered at once; what a review came to is told when quiet hours
+//! Every other pair has no effect. A person who answered is answered at once, but for what failed, which is said at a fixed time after the
+//! proof; what a review came to is told when quiet hours
 //! are over. Surprising: tapping a method of the identity message changes nothing; only the assertion that comes back does. And
 //! whoever renews keeps the tie meanwhile: what comes of the new proof either makes it last longer, or lets it end when it would have.
 //! So there may be a tie in any state but *ended*, and who says no unties it. A question whether to erase makes no new step: whoever thinks
@@ -73,6 +74,17 @@ pub struct Transition {
 /// Moves a dialogue. `None`: the event has no effect in this state.
 #[must_use]
 pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timestamp) -> Option<Transition> {
+    let mut next = look_up(dialogue, event, rules, now)?;
+    if next.says == Some(RequestMessage::NotConfirmed) {
+        // While it is matched, a dialogue stands where it did when the proof came.
+        let proved = if dialogue.state == State::Matching { dialogue.state_time } else { now };
+        next.say_time = failure_time(proved, now);
+    }
+    Some(next)
+}
+
+/// The table.
+fn look_up(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timestamp) -> Option<Transition> {
     use Event as E;
     use State as S;
     let from = Move { dialogue, rules, now };
@@ -153,7 +165,9 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
         }
         (S::AccountAsked | S::IdentityAsked | S::Matching, E::GuessesSpent { until }) => {
             let mut next = from.to(S::Locked, None).saying(RequestMessage::NotConfirmed);
-            next.dialogue.due_time = Some(rules.quiet_hours.next_allowed(*until));
+            // For life: then people help, and nothing comes of itself.
+            next.dialogue.due_time =
+                (*until < Timestamp::MAX).then(|| rules.quiet_hours.next_allowed(*until));
             Some(next)
         }
 
@@ -197,10 +211,16 @@ pub fn transition(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timest
     }
 }
 
-/// The next whole second. What failed is said then, so that how long it took to find out tells nobody what it was.
-fn whole_second(now: Timestamp) -> Timestamp {
-    let second = now.as_second() + i64::from(now.subsec_nanosecond() > 0);
-    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+/// What failed is said so long after the proof came, or a multiple of that when finding out took longer.
+const FAILURE_TICK: SignedDuration = SignedDuration::from_secs(3);
+
+/// When to say what failed: at a time that the proof's coming tells already, so that how long it took to find out tells nobody what it was.
+/// (The next whole second would tell: whoever proves shortly before it hears a second later of what took longer.)
+fn failure_time(proved: Timestamp, now: Timestamp) -> Timestamp {
+    let (took, tick) = (now.duration_since(proved).as_nanos().max(0), FAILURE_TICK.as_nanos());
+    let ticks = (took / tick + i128::from(took % tick > 0)).max(1);
+    let wait = i64::try_from(ticks).ok().and_then(|ticks| FAILURE_TICK.as_secs().checked_mul(ticks));
+    wait.and_then(|wait| proved.checked_add(SignedDuration::from_secs(wait)).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// Where a transition starts from.
@@ -302,9 +322,6 @@ impl Transition {
         self.dialogue.step += 1;
         self.dialogue.messages += 1;
         self.says = Some(message);
-        if message == RequestMessage::NotConfirmed {
-            self.say_time = whole_second(self.say_time);
-        }
         self
     }
 

@@ -11,6 +11,7 @@ use musubi_domain::{
     guess::Limits,
     id::{CarrierId, CompanyId, OfficialAccountId},
     identity::IdentityMethod,
+    link::LinkHosts,
     quiet_hours::QuietHours,
     silence::{DEFAULT_SILENT_DAYS, Silence},
 };
@@ -19,7 +20,7 @@ use musubi_runtime::config::{Endpoint, duration};
 use serde::Deserialize;
 
 use super::{Config, signed};
-use crate::directory::{Account, Company, Matching, Texts};
+use crate::directory::{Account, Company, Matching, Texts, Undecided};
 
 /// The most wrong guesses that anybody may have in 24 hours (NIST SP 800-63B-4: 100 one after the other).
 const SAFE_LIMIT: u32 = 100;
@@ -55,6 +56,9 @@ pub struct CompanyConfig {
     /// What it demands of a match in custody.
     #[serde(default)]
     pub policy: Policy,
+    /// Who decides what a blind copy doesn't tell.
+    #[serde(default = "ask")]
+    pub blind_undecided: Undecided,
     /// The methods that it accepts.
     #[serde(default = "strong_methods")]
     pub methods: Vec<IdentityMethod>,
@@ -70,6 +74,12 @@ pub struct CompanyConfig {
     /// By one verified person.
     #[serde(default = "person_limit")]
     pub person_limit: u32,
+    /// By one follower in all.
+    #[serde(default = "life_limit")]
+    pub life_limit: u32,
+    /// Where links in its distributions may lead; empty: they have none.
+    #[serde(default)]
+    pub link_hosts: Vec<String>,
     /// Messages of all its accounts; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
@@ -170,6 +180,7 @@ impl CompanyConfig {
             ("follower_limit", self.follower_limit, SAFE_LIMIT),
             ("account_limit", self.account_limit, SAFE_LIMIT),
             ("person_limit", self.person_limit, SAFE_LIMIT),
+            ("life_limit", self.life_limit, SAFE_LIMIT),
             ("company_limit", self.company_limit, u32::MAX),
         ];
         for (key, limit, most) in limits {
@@ -200,8 +211,10 @@ impl CompanyConfig {
                 account: self.account_limit,
                 company: self.company_limit,
                 person: self.person_limit,
+                life: self.life_limit,
                 ..Limits::default()
             },
+            link_hosts: LinkHosts::parse(&self.link_hosts).map_err(|error| error.at(at("link_hosts")))?,
             messages_per_second: self.messages_per_second,
             second_person: SecondPerson {
                 acts: self.second_person.clone(),
@@ -326,6 +339,9 @@ fn many() -> u64 {
 const fn a_week() -> u32 {
     7
 }
+const fn ask() -> Undecided {
+    Undecided::Ask
+}
 const fn inquiry() -> Matching {
     Matching::Inquiry
 }
@@ -340,6 +356,9 @@ fn account_limit() -> u32 {
 }
 fn person_limit() -> u32 {
     Limits::default().person
+}
+fn life_limit() -> u32 {
+    Limits::default().life
 }
 fn company_limit() -> u32 {
     Limits::default().company

@@ -1,16 +1,16 @@
-//! Has inquiries decided (S20): by the company's server, or here by the copy in custody. One worker for each company, so that
-//! one that hangs delays nobody else.
+//! Has inquiries decided (S20): by the company's server, or here by the copy in custody; of a blind copy, by both. One worker for each
+//! company, so that one that hangs delays nobody else.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
     customer::{MatchDecision, MatchOutcome},
     id::{CompanyId, FollowerKeyring},
 };
-use musubi_matching::{Candidates, Policy};
+use musubi_matching::{BlindCandidates, Candidates, Policy, RULES_VERSION};
 use musubi_proto::company::v1::{
     self as wire, MatchCustomersRequest, match_service_client::MatchServiceClient,
 };
@@ -22,6 +22,7 @@ use musubi_storage::{
     StoreError,
     information::{
         FollowerKey, InformationStore,
+        custody::Entrusted,
         flow::{Inquiry, Scope},
     },
 };
@@ -35,15 +36,18 @@ const BATCH: u32 = 1_000;
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 /// How long to leave a company's server alone that failed.
 const REST: std::time::Duration = std::time::Duration::from_secs(1);
+/// When those are asked about again that a blind copy left to a company that doesn't answer.
+const WAIT: SignedDuration = SignedDuration::from_secs(30);
 
 /// Decides inquiries.
 #[async_trait]
 pub trait Matcher: Send + Sync {
-    /// Decides up to 1,000; one decision for each, in order.
+    /// Decides up to 1,000; one decision for each, in order. None where somebody else has to decide.
     ///
     /// # Errors
     /// `Unavailable`: none was decided; they are tried again.
-    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error>;
+    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)])
+    -> Result<Vec<Option<MatchDecision>>, Error>;
 }
 
 /// The company's server decides.
@@ -51,7 +55,10 @@ pub struct ByInquiry(pub PeerChannel);
 
 #[async_trait]
 impl Matcher for ByInquiry {
-    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+    async fn decide(
+        &self,
+        inquiries: &[(FollowerKey, Inquiry)],
+    ) -> Result<Vec<Option<MatchDecision>>, Error> {
         let request = MatchCustomersRequest {
             inquiries: inquiries.iter().map(|(_, inquiry)| to_wire(inquiry)).collect(),
         };
@@ -67,7 +74,7 @@ impl Matcher for ByInquiry {
                 "",
             ));
         }
-        response.decisions.into_iter().map(from_wire).collect()
+        response.decisions.into_iter().map(|decision| from_wire(decision).map(Some)).collect()
     }
 }
 
@@ -81,31 +88,76 @@ pub struct ByCustody {
     pub store: Arc<dyn InformationStore>,
     /// The time, for the lease.
     pub clock: Arc<dyn Clock>,
+    /// Whether what the digests of a blind copy don't tell is left open; else it is for review, or rejected.
+    pub asks: bool,
 }
 
 #[async_trait]
 impl Matcher for ByCustody {
-    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
+    async fn decide(
+        &self,
+        inquiries: &[(FollowerKey, Inquiry)],
+    ) -> Result<Vec<Option<MatchDecision>>, Error> {
         let keys: Vec<&str> =
             inquiries.iter().map(|(_, inquiry)| inquiry.account.account_number.as_str()).collect();
-        let candidates = self.store.candidates(&self.company, &keys, self.clock.now()).await?;
-        let Some(candidates) = candidates else {
-            return Err(Error::new(
+        match self.store.candidates(&self.company, &keys, self.clock.now()).await? {
+            None => Err(Error::new(
                 ErrorKind::Unavailable,
                 "no customer master is in custody",
                 "have the company entrust its master",
-            ));
-        };
+            )),
+            Some(Entrusted::Plain(rows)) => {
+                let decide = |candidates: &Candidates, inquiry: &Inquiry, policy: &Policy| {
+                    let key = Some(inquiry.account.account_number.as_str());
+                    candidates.decide(key, &inquiry.account, &inquiry.identity, policy)
+                };
+                let decided = self.on_each(inquiries, move || rows.into_iter().collect(), decide).await?;
+                Ok(decided.into_iter().map(Some).collect())
+            }
+            Some(Entrusted::Blind(blinding, rows)) if blinding.rules_version == RULES_VERSION => {
+                let decide = |candidates: &BlindCandidates, inquiry: &Inquiry, policy: &Policy| {
+                    candidates.decide(&inquiry.account, &inquiry.identity, policy)
+                };
+                let prepare = move || BlindCandidates::new(&blinding, rows);
+                let decided = self.on_each(inquiries, prepare, decide).await?.into_iter();
+                let keeps = |certain: bool| certain || !self.asks;
+                Ok(decided.map(|(decision, certain)| keeps(certain).then_some(decision)).collect())
+            }
+            // Nobody here can make these digests anew.
+            Some(Entrusted::Blind(blinding, _)) if self.asks => {
+                warn!(
+                    company = %self.company,
+                    "the blind copy is of rules version {}, and this server compares {RULES_VERSION}; the company is asked",
+                    blinding.rules_version
+                );
+                Ok(vec![None; inquiries.len()])
+            }
+            Some(Entrusted::Blind(blinding, _)) => {
+                let version = blinding.rules_version;
+                let problem = format!(
+                    "the blind copy is of rules version {version}, and this server compares {RULES_VERSION}"
+                );
+                let remedy =
+                    "upgrade the company's server to this one's version, and have its master entrusted again";
+                Err(Error::new(ErrorKind::Unavailable, problem, remedy))
+            }
+        }
+    }
+}
+
+impl ByCustody {
+    /// Prepares candidates and decides each inquiry by them, on a blocking thread.
+    async fn on_each<C, D: Send + 'static>(
+        &self,
+        inquiries: &[(FollowerKey, Inquiry)],
+        prepare: impl FnOnce() -> C + Send + 'static,
+        decide: impl Fn(&C, &Inquiry, &Policy) -> Result<D, Error> + Send + 'static,
+    ) -> Result<Vec<D>, Error> {
         let policy = self.policy;
         let questions: Vec<Inquiry> = inquiries.iter().map(|(_, inquiry)| inquiry.clone()).collect();
         tokio::task::spawn_blocking(move || {
-            let candidates: Candidates = candidates.into_iter().collect();
-            let decide = |inquiry: &Inquiry| {
-                let account = &inquiry.account;
-                let key = Some(account.account_number.as_str());
-                candidates.decide(key, account, &inquiry.identity, &policy)
-            };
-            questions.iter().map(decide).collect()
+            let candidates = prepare();
+            questions.iter().map(|inquiry| decide(&candidates, inquiry, &policy)).collect()
         })
         .await
         .map_err(|_| Error::new(ErrorKind::Internal, "matching failed", ""))?
@@ -149,6 +201,8 @@ pub struct Matching {
     pub company: CompanyId,
     /// How.
     pub matcher: Arc<dyn Matcher>,
+    /// Who decides what that leaves open.
+    pub undecided: Option<Arc<dyn Matcher>>,
     /// The server's store.
     pub store: Arc<dyn InformationStore>,
     /// Who is who.
@@ -199,16 +253,58 @@ impl Matching {
         if claimed.is_empty() {
             return Ok(0);
         }
+        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         let decisions = match self.matcher.decide(&claimed).await {
             Ok(decisions) => decisions,
             Err(error) => {
-                self.give_back(&claimed).await?;
+                self.give_back(&claimed, self.clock.now()).await?;
                 return Err(error);
             }
         };
+        // What is decided is recorded before anybody else is asked, who may hang.
+        let open = self.record(claimed, decisions).await?;
+        if !open.is_empty() {
+            self.ask(open).await?;
+        }
+        Ok(count)
+    }
+
+    /// Has somebody else decide what is open. Whoever doesn't answer is asked again in a while.
+    async fn ask(&self, open: Vec<(FollowerKey, Inquiry)>) -> Result<(), Error> {
+        let answered = match &self.undecided {
+            Some(matcher) => matcher.decide(&open).await,
+            None => Ok(vec![None; open.len()]),
+        };
+        let unanswered = match answered {
+            Ok(decisions) => self.record(open, decisions).await?,
+            Err(error) => {
+                warn!(company = %self.company, %error, "what digests don't tell waits for the company");
+                open
+            }
+        };
+        let now = self.clock.now();
+        Ok(self.give_back(&unanswered, now.checked_add(WAIT).unwrap_or(now)).await?)
+    }
+
+    /// Records what was decided, in one unit of work, and gives back what was not.
+    async fn record(
+        &self,
+        inquiries: Vec<(FollowerKey, Inquiry)>,
+        decisions: Vec<Option<MatchDecision>>,
+    ) -> Result<Vec<(FollowerKey, Inquiry)>, Error> {
+        let (mut decided, mut open) = (Vec::with_capacity(inquiries.len()), Vec::new());
+        for ((key, inquiry), decision) in inquiries.into_iter().zip(decisions) {
+            match decision {
+                Some(decision) => decided.push((key, inquiry, decision)),
+                None => open.push((key, inquiry)),
+            }
+        }
+        if decided.is_empty() {
+            return Ok(open);
+        }
         let now = self.clock.now();
         let mut scope = Scope::default();
-        for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
+        for (key, inquiry, decision) in &decided {
             scope.followers.push(key.clone());
             scope.customers.extend(decision.customer_id.clone().map(|it| (key.account.clone(), it)));
             if let Some((account, company)) = self.directory.account_and_company(&key.account) {
@@ -219,7 +315,7 @@ impl Matching {
         }
         self.store
             .work("record_decisions", &scope, now, &mut |work| {
-                for ((key, inquiry), decision) in claimed.iter().zip(&decisions) {
+                for (key, inquiry, decision) in &decided {
                     if let Some((account, company)) = self.directory.account_and_company(&key.account) {
                         let scene = Scene { account, company, now };
                         scene.decide(work, key, inquiry, decision, &self.keyring);
@@ -228,12 +324,15 @@ impl Matching {
             })
             .await?;
         self.signals.deliveries.raise();
-        Ok(u32::try_from(claimed.len()).unwrap_or(u32::MAX))
+        Ok(open)
     }
 
-    /// Makes inquiries due again that got no decision, instead of leaving them to the end of their lease. One that was replaced
+    /// Makes inquiries due then that got no decision, instead of leaving them to the end of their lease. One that was replaced
     /// meanwhile is another.
-    async fn give_back(&self, claimed: &[(FollowerKey, Inquiry)]) -> Result<(), StoreError> {
+    async fn give_back(&self, claimed: &[(FollowerKey, Inquiry)], due: Timestamp) -> Result<(), StoreError> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
         let now = self.clock.now();
         let followers = claimed.iter().map(|(key, _)| key.clone()).collect();
         let scope = Scope { followers, ..Scope::default() };
@@ -242,7 +341,7 @@ impl Matching {
                 for (key, claimed) in claimed {
                     let inquiry = work.followers.get_mut(key).and_then(|record| record.inquiry.as_mut());
                     if let Some(inquiry) = inquiry.filter(|inquiry| inquiry.id == claimed.id) {
-                        inquiry.due_time = now;
+                        inquiry.due_time = due;
                     }
                 }
             })
@@ -251,141 +350,4 @@ impl Matching {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        time::Duration,
-    };
-
-    use musubi_domain::{
-        customer::GivenAccount,
-        dialogue::State,
-        id::{FollowerId, InquiryId},
-        identity::{AttestedIdentity, IdentityMethod},
-    };
-    use musubi_storage::information::flow::Work;
-
-    use super::*;
-    use crate::tests::{World, minute};
-
-    /// A company's server that is away.
-    struct Away;
-
-    #[async_trait]
-    impl Matcher for Away {
-        async fn decide(&self, _: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
-            Err(Error::new(ErrorKind::Unavailable, "away", "repeat"))
-        }
-    }
-
-    /// A company's server that takes everybody for one customer.
-    struct Confirms;
-
-    #[async_trait]
-    impl Matcher for Confirms {
-        async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
-            let customer_id = Some("C1".parse()?);
-            let decision =
-                MatchDecision { outcome: MatchOutcome::Confirmed, customer_id, reasons: Vec::new() };
-            Ok(vec![decision; inquiries.len()])
-        }
-    }
-
-    fn inquiry(number: u8) -> Inquiry {
-        Inquiry {
-            id: InquiryId::from_bytes([number; 16]),
-            company: "power".parse().unwrap(),
-            account: GivenAccount { branch_number: None, account_number: "1234567".to_owned() },
-            identity: AttestedIdentity {
-                method: IdentityMethod::Jpki,
-                name: "山田 太郎".to_owned(),
-                name_kana: None,
-                birth_date: "1980-02-03".to_owned(),
-                address: "東京都".to_owned(),
-            },
-            due_time: minute(0),
-        }
-    }
-
-    fn key(last: u8) -> FollowerKey {
-        FollowerKey { account: "power".parse().unwrap(), follower: FollowerId::from_bytes([last; 16]) }
-    }
-
-    /// Followers 1 and so on, verified, and who decides about them.
-    async fn asking(world: &World, followers: u8, matcher: Arc<dyn Matcher>) -> Matching {
-        world.follow("power", &vec![None; usize::from(followers)]).await;
-        let scope = Scope { followers: (1..=followers).map(key).collect(), ..Scope::default() };
-        let mut ask = |work: &mut Work| {
-            for last in 1..=followers {
-                let record = work.followers.get_mut(&key(last)).unwrap();
-                record.inquiry = Some(inquiry(last));
-                record.dialogue.as_mut().unwrap().state = State::Matching;
-            }
-        };
-        world.store().work("fixture", &scope, minute(0), &mut ask).await.unwrap();
-        Matching {
-            company: "power".parse().unwrap(),
-            matcher,
-            store: world.store(),
-            directory: Arc::clone(&world.directory),
-            clock: world.clock(),
-            signals: world.signals.clone(),
-            keyring: FollowerKeyring::new(&[7; 32]).unwrap(),
-            lease: SignedDuration::from_mins(60),
-        }
-    }
-
-    /// A company's server that is away, and how often it was asked.
-    struct Counts(AtomicUsize);
-
-    #[async_trait]
-    impl Matcher for Counts {
-        async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)]) -> Result<Vec<MatchDecision>, Error> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Away.decide(inquiries).await
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_away_is_left_alone_whatever_is_signalled() {
-        let world = World::new().await;
-        let counts = Arc::new(Counts(AtomicUsize::default()));
-        let matching = asking(&world, 2, Arc::clone(&counts) as _).await;
-        let shutdown = Shutdown::new(Duration::from_secs(1));
-        let run = tokio::spawn(matching.run(shutdown.clone()));
-        for _ in 0..70 {
-            world.signals.inquiries.raise();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        shutdown.begin();
-        run.await.unwrap().unwrap();
-        assert_eq!(counts.0.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn of_three_numbers_that_claim_one_customer_in_one_batch_one_is_tied() {
-        let world = World::new().await;
-        assert_eq!(asking(&world, 3, Arc::new(Confirms)).await.decide_due().await.unwrap(), 3);
-        let mut stand = Vec::new();
-        let scope = Scope { followers: (1..=3).map(key).collect(), ..Scope::default() };
-        let mut look = |work: &mut Work| {
-            let each = work.followers.values();
-            stand = each.map(|record| (record.tie.is_some(), record.review.is_some())).collect();
-        };
-        world.store().work("look", &scope, minute(0), &mut look).await.unwrap();
-        stand.sort_unstable();
-        assert_eq!(stand, [(false, true), (false, true), (true, false)]);
-    }
-
-    #[tokio::test]
-    async fn inquiries_that_got_no_decision_are_due_again_before_their_lease_ends() {
-        let world = World::new().await;
-        let matching = asking(&world, 2, Arc::new(Away)).await;
-        for _ in 0..2 {
-            assert_eq!(matching.decide_due().await.unwrap_err().problem, "away");
-        }
-        let company = "power".parse().unwrap();
-        let claimed = world.store().claim_inquiries(&company, minute(0), minute(60), 10).await.unwrap();
-        assert_eq!(claimed.len(), 2);
-    }
-}
+mod tests;

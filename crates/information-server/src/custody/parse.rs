@@ -1,8 +1,16 @@
 //! Entrusted customers made into what the store takes, or refused with row and field.
 
 use jiff::SignedDuration;
-use musubi_domain::{Error, customer::Customer, error::shape};
-use musubi_matching::{AccountFormat, MAX_INPUT_BYTES, account_key, parse_birth_date};
+use musubi_domain::{
+    Error, ErrorKind,
+    blind::{BlindCustomer, Blinding, DigestKey},
+    customer::Customer,
+    error::shape,
+};
+use musubi_matching::{
+    AccountFormat, MAX_DIGESTS_BYTES, MAX_INPUT_BYTES, RULES_VERSION, account_key, check_digests,
+    parse_birth_date,
+};
 use musubi_proto::information::v1 as wire;
 
 /// The shortest and the longest lease.
@@ -30,12 +38,51 @@ pub(super) fn customers(
     format: &AccountFormat,
     chunk: u64,
 ) -> Result<Vec<Customer>, Error> {
+    each(rows, chunk, |row| customer(row, format))
+}
+
+/// One chunk's customers as digests.
+pub(super) fn blind_customers(
+    rows: Vec<wire::BlindCustomer>,
+    chunk: u64,
+) -> Result<Vec<BlindCustomer>, Error> {
+    each(rows, chunk, |row| {
+        let length = row.digests.len();
+        let customer = BlindCustomer::try_from(row)?;
+        check_digests(&customer.digests).map_err(|_| {
+            let remedy = format!(
+                "give them as rules version {RULES_VERSION} makes them, {MAX_DIGESTS_BYTES} bytes at most"
+            );
+            Error::invalid("digests", format!("{length} bytes that are no digests"), remedy)
+        })?;
+        Ok(customer)
+    })
+}
+
+/// How digests are made, if this server can compare them.
+pub(super) fn blinding(key: &[u8], rules_version: u32) -> Result<Blinding, Error> {
+    let key = DigestKey::parse(key)?;
+    if rules_version != RULES_VERSION {
+        let problem = format!(
+            "the digests are of rules version {rules_version}, and this server compares {RULES_VERSION}"
+        );
+        let remedy = "have both servers upgraded to one version, then entrust again";
+        return Err(Error::new(ErrorKind::FailedPrecondition, problem, remedy).at("rules_version"));
+    }
+    Ok(Blinding { key, rules_version })
+}
+
+fn each<R, C>(
+    rows: Vec<R>,
+    chunk: u64,
+    mut read: impl FnMut(R) -> Result<C, Error>,
+) -> Result<Vec<C>, Error> {
     if !(1..=CHUNK_LIMIT).contains(&rows.len()) {
         let problem = format!("{} customers in chunk {chunk}", rows.len());
         return Err(Error::invalid("customers", problem, "send 1 to 1,000 in one chunk"));
     }
     let rows = rows.into_iter().enumerate().map(|(index, row)| {
-        customer(row, format).map_err(|error| {
+        read(row).map_err(|error| {
             let field = format!("customers[{index}].{}", error.field);
             Error { problem: format!("{}, in chunk {chunk}", error.problem), ..error }.at(field)
         })

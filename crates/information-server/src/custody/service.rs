@@ -6,10 +6,11 @@ use futures::{Stream, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
+    blind::{BlindCustomer, Blinding},
     customer::{Customer, KeyedCustomer},
     id::CompanyId,
 };
-use musubi_matching::keyed;
+use musubi_matching::{RULES_VERSION, keyed};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, custody_service_server::CustodyService},
@@ -54,10 +55,10 @@ impl Custody {
     }
 
     /// Takes a copy in: the chunks that are there are stored before more are read, and the last one's end puts it into effect.
-    pub(super) async fn entrust(
+    pub(super) async fn entrust<C: Chunk>(
         &self,
         company: &CompanyId,
-        chunks: impl Stream<Item = Result<wire::EntrustCustomersRequest, Status>>,
+        chunks: impl Stream<Item = Result<C, Status>>,
     ) -> Result<Record, Status> {
         let company = self.entruster(company).map_err(to_status)?;
         let chunks = chunks.zip(futures::stream::iter(1..));
@@ -68,18 +69,21 @@ impl Custody {
             let mut rows = Vec::new();
             for (chunk, count) in group {
                 let chunk = chunk?;
-                rows.extend(
-                    parse::customers(chunk.customers, &company.account_format, count).map_err(to_status)?,
-                );
+                let head = (chunk.lease_seconds(), chunk.blinding());
+                rows.extend(chunk.customers(company, count).map_err(to_status)?);
                 if arriving.is_none() {
-                    let lease = parse::lease(chunk.lease_seconds).map_err(to_status)?;
-                    let copy = self.store.begin_copy(&company.id, now).await.map_err(to_status)?;
+                    let lease = parse::lease(head.0).map_err(to_status)?;
+                    let blinding = head.1.map_err(to_status)?;
+                    let copy = self
+                        .store
+                        .begin_copy(&company.id, blinding.as_ref(), now)
+                        .await
+                        .map_err(to_status)?;
                     arriving = Some((copy, lease));
                 }
             }
-            let rows = keyed_all(rows).await.map_err(to_status)?;
             if let Some((copy, _)) = arriving {
-                self.store.add_customers(&company.id, copy, &rows, now).await.map_err(to_status)?;
+                C::store(&*self.store, &company.id, copy, rows, now).await.map_err(to_status)?;
             }
         }
         let whole = arriving.ok_or_else(|| {
@@ -114,6 +118,80 @@ impl Custody {
     }
 }
 
+/// A chunk of a copy, plain or blind.
+pub(super) trait Chunk {
+    /// A customer as it arrives.
+    type Customer: Send;
+
+    /// How long the copy may be kept.
+    fn lease_seconds(&self) -> u64;
+    /// How its digests are made; none: it is plain.
+    fn blinding(&self) -> Result<Option<Blinding>, Error>;
+    /// Its customers; `count` tells which chunk it is.
+    fn customers(self, company: &Company, count: u64) -> Result<Vec<Self::Customer>, Error>;
+    /// Adds customers to the copy that arrives.
+    fn store(
+        store: &dyn InformationStore,
+        company: &CompanyId,
+        copy: CopyNumber,
+        rows: Vec<Self::Customer>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Chunk for wire::EntrustCustomersRequest {
+    type Customer = Customer;
+
+    fn lease_seconds(&self) -> u64 {
+        self.lease_seconds
+    }
+
+    fn blinding(&self) -> Result<Option<Blinding>, Error> {
+        Ok(None)
+    }
+
+    fn customers(self, company: &Company, count: u64) -> Result<Vec<Customer>, Error> {
+        parse::customers(self.customers, &company.account_format, count)
+    }
+
+    async fn store(
+        store: &dyn InformationStore,
+        company: &CompanyId,
+        copy: CopyNumber,
+        rows: Vec<Customer>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let rows = keyed_all(rows).await?;
+        Ok(store.add_customers(company, copy, &rows, now).await?)
+    }
+}
+
+impl Chunk for wire::EntrustDigestsRequest {
+    type Customer = BlindCustomer;
+
+    fn lease_seconds(&self) -> u64 {
+        self.lease_seconds
+    }
+
+    fn blinding(&self) -> Result<Option<Blinding>, Error> {
+        parse::blinding(&self.digest_key, self.rules_version).map(Some)
+    }
+
+    fn customers(self, _: &Company, count: u64) -> Result<Vec<BlindCustomer>, Error> {
+        parse::blind_customers(self.customers, count)
+    }
+
+    async fn store(
+        store: &dyn InformationStore,
+        company: &CompanyId,
+        copy: CopyNumber,
+        rows: Vec<BlindCustomer>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        Ok(store.add_digests(company, copy, &rows, now).await?)
+    }
+}
+
 /// The customers with the keys that matching compares, made on a blocking thread. A company's keys are not taken: they would have
 /// to be trusted.
 async fn keyed_all(rows: Vec<Customer>) -> Result<Vec<KeyedCustomer>, Error> {
@@ -132,6 +210,8 @@ fn show(record: &Record) -> wire::Custody {
             .purge_reason
             .filter(|_| record.purge_time.is_some())
             .map_or_else(String::new, |reason| reason.as_str().to_owned()),
+        digest_rules: record.digest_rules.unwrap_or_default(),
+        outdated: record.digest_rules.is_some_and(|rules| rules != RULES_VERSION),
     }
 }
 
@@ -144,6 +224,15 @@ impl CustodyService for Custody {
         let company = auth::company(&request)?;
         let record = self.entrust(&company, request.into_inner()).await?;
         Ok(Response::new(wire::EntrustCustomersResponse { custody: Some(show(&record)) }))
+    }
+
+    async fn entrust_digests(
+        &self,
+        request: Request<Streaming<wire::EntrustDigestsRequest>>,
+    ) -> Result<Response<wire::EntrustDigestsResponse>, Status> {
+        let company = auth::company(&request)?;
+        let record = self.entrust(&company, request.into_inner()).await?;
+        Ok(Response::new(wire::EntrustDigestsResponse { custody: Some(show(&record)) }))
     }
 
     async fn purge_customers(

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use musubi_domain::{
-    Error,
-    content::SUGGESTIONS_LIMIT,
+    Error, ErrorKind,
+    content::{Action, SUGGESTIONS_LIMIT},
     error::shape,
     id::{CompanyId, CustomerId, DistributionId},
+    link::LinkHosts,
     template::Template,
 };
 use musubi_proto::{convert::content::instant, information::v1 as wire};
@@ -34,6 +35,7 @@ pub(super) fn draft(
     })?;
     let account = directory.own_account(&company, &request.official_account)?.id.clone();
     let operator = request.operator.parse()?;
+    let hosts = link_hosts(directory, &company)?;
     // The same is the same, whoever asks.
     request.request_id.clear();
     request.operator.clear();
@@ -48,12 +50,13 @@ pub(super) fn draft(
     }
     let absent =
         || Error::invalid("uniform", "is absent", "give the message for followers who are not confirmed");
-    let uniform = template(request.uniform.ok_or_else(absent)?, "uniform")?;
+    let uniform = template(request.uniform.ok_or_else(absent)?, hosts, "uniform")?;
     if !uniform.variables().is_empty() {
         let remedy = "say the same to everybody, and put variables into the individual message";
         return Err(Error::invalid("uniform.variables", "the uniform message has no values", remedy));
     }
-    let individual = request.individual.map(|individual| template(individual, "individual")).transpose()?;
+    let individual =
+        request.individual.map(|individual| template(individual, hosts, "individual")).transpose()?;
     if individual.as_ref().is_some_and(|individual| individual.suggestions().len() == SUGGESTIONS_LIMIT) {
         let problem = format!("{SUGGESTIONS_LIMIT} suggestions");
         let remedy = format!("give at most {}; one more says \"this is not me\"", SUGGESTIONS_LIMIT - 1);
@@ -74,11 +77,31 @@ pub(super) fn draft(
     })
 }
 
-fn template(template: wire::Template, field: &str) -> Result<Template, Error> {
-    Template::try_from(template).map_err(|error| {
+/// Where links of a company's messages may lead.
+pub(super) fn link_hosts<'d>(directory: &'d Directory, company: &CompanyId) -> Result<&'d LinkHosts, Error> {
+    let unknown = || Error::new(ErrorKind::NotFound, "there is no such company", "");
+    directory.company(company).map(|company| &company.link_hosts).ok_or_else(unknown)
+}
+
+fn template(template: wire::Template, hosts: &LinkHosts, field: &str) -> Result<Template, Error> {
+    Template::try_from(template).and_then(|template| checked(template, hosts)).map_err(|error| {
         let path = format!("{field}.{}", error.field);
         error.at(path)
     })
+}
+
+/// The template, if its links lead where the company's may.
+fn checked(template: Template, hosts: &LinkHosts) -> Result<Template, Error> {
+    hosts.check_text(template.text())?;
+    for (at, suggestion) in template.suggestions().iter().enumerate() {
+        if let Some(Action::OpenUrl { url, .. }) = &suggestion.action {
+            hosts.check_url(url).map_err(|error| {
+                let field = format!("suggestions[{at}].{}", error.field);
+                error.at(field)
+            })?;
+        }
+    }
+    Ok(template)
 }
 
 /// A time as stores keep it: whole microseconds, which the very last instants of the calendar don't have.
@@ -89,10 +112,10 @@ fn optional(time: Option<prost_types::Timestamp>, field: &str) -> Result<Option<
         .map_err(|_| Error::invalid(field, "is too late for the calendar", "give an earlier time, or none"))
 }
 
-/// One chunk's values, checked against the template; `chunk` counts from 1 and stands in errors.
+/// One chunk's values, checked against the template and the company's hosts; `chunk` counts from 1 and stands in errors.
 pub(super) fn values(
     customers: Vec<wire::CustomerValues>,
-    template: &Template,
+    (template, hosts): (&Template, &LinkHosts),
     chunk: u64,
 ) -> Result<Vec<(CustomerId, Vec<String>)>, Error> {
     if customers.len() > CHUNK_LIMIT {
@@ -106,6 +129,9 @@ pub(super) fn values(
         };
         let customer: CustomerId = row.customer_id.parse().map_err(at_row)?;
         template.check_values(&row.values).map_err(at_row)?;
+        for (place, value) in row.values.iter().enumerate() {
+            hosts.check_text(value).map_err(|error| at_row(error.at(format!("values[{place}]"))))?;
+        }
         Ok((customer, row.values))
     });
     rows.collect()

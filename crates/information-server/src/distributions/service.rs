@@ -7,6 +7,7 @@ use musubi_domain::{
     Error,
     distribution::Command,
     id::{CompanyId, DistributionId, OperatorName},
+    link::LinkHosts,
     template::Template,
 };
 use musubi_proto::{
@@ -83,6 +84,7 @@ impl Distributions {
         chunks: impl Stream<Item = Result<wire::UploadValuesRequest, Status>>,
     ) -> Result<u64, Status> {
         let mut chunks = std::pin::pin!(chunks.zip(futures::stream::iter(1..)));
+        let hosts = parse::link_hosts(&self.directory, company).map_err(to_status)?;
         let mut upload: Option<Upload> = None;
         let mut stored = 0;
         while let Some((chunk, count)) = chunks.next().await {
@@ -91,7 +93,7 @@ impl Distributions {
                 Some(upload) => upload,
                 None => upload.insert(self.begin_upload(company, &chunk).await.map_err(to_status)?),
             };
-            let values = upload.check(chunk, count).map_err(to_status)?;
+            let values = upload.check(chunk, hosts, count).map_err(to_status)?;
             let by = (&upload.operator, self.clock.now());
             stored = self.store.put_values(company, upload.id, &values, by).await.map_err(to_status)?;
         }
@@ -155,6 +157,7 @@ impl Upload {
     fn check(
         &self,
         chunk: wire::UploadValuesRequest,
+        hosts: &LinkHosts,
         count: u64,
     ) -> Result<Vec<(musubi_domain::id::CustomerId, Vec<String>)>, Error> {
         if parse_id(&chunk.distribution_id)? != self.id {
@@ -169,7 +172,7 @@ impl Upload {
             let problem = format!("chunk {count} is another's than the first");
             return Err(Error::invalid("operator", problem, "say the same name in every chunk of a stream"));
         }
-        parse::values(chunk.customers, &self.template, count)
+        parse::values(chunk.customers, (&self.template, hosts), count)
     }
 }
 

@@ -148,6 +148,54 @@ async fn a_bad_draft_names_its_field() {
 }
 
 #[tokio::test]
+async fn links_lead_to_hosts_of_the_company_in_templates_and_in_values() {
+    type Edit = fn(&mut wire::Template, &str);
+    let edits: [(Edit, &str); 2] = [
+        (|it, url| it.text = format!("{} {url}", it.text), "text"),
+        (
+            |it, url| {
+                let open = word::OpenUrl { url: url.to_owned(), webview: false };
+                let action = Some(word::suggestion::Action::OpenUrl(open));
+                it.suggestions =
+                    vec![word::Suggestion { text: "見る".to_owned(), postback: String::new(), action }];
+            },
+            "suggestions[0].open_url.url",
+        ),
+    ];
+    let world = World::new().await;
+    let service = service(&world);
+    let with = |edit: Edit, individual: bool, url: &str, id: u32| {
+        let request_id = format!("00000000-0000-4000-8000-{id:012}");
+        let mut asked = wire::CreateDistributionRequest { request_id, ..asked() };
+        edit(if individual { asked.individual.as_mut() } else { asked.uniform.as_mut() }.unwrap(), url);
+        asked
+    };
+    for (id, (edit, field)) in (10..).step_by(10).zip(edits) {
+        for (message, individual) in [("uniform", false), ("individual", true)] {
+            for bad in [
+                "https://elsewhere.example/",
+                "https://bank.example@elsewhere.example/",
+                "http://bank.example/",
+            ] {
+                let error =
+                    refusal(service.create_distribution(from("bank", with(edit, individual, bad, id))).await);
+                assert_eq!(
+                    (error.kind, error.field),
+                    (ErrorKind::InvalidArgument, format!("{message}.{field}"))
+                );
+            }
+            create(&service, with(edit, individual, "https://BANK.example/a", id + u32::from(individual)))
+                .await;
+        }
+    }
+    let id = create(&service, asked()).await.distribution_id;
+    let value = |url: &str| vec![chunk(&id, &[("C1", &["山田", "1"]), ("C2", &[url, "1"])])];
+    let error = refusal(upload(&service, "bank", value("https://elsewhere.example/")).await);
+    assert_eq!(error.field, "customers[1].values[0]");
+    assert_eq!(upload(&service, "bank", value("https://bank.example/")).await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn the_same_request_gives_the_same_draft_also_later() {
     let world = World::new().await;
     let service = service(&world);

@@ -126,6 +126,7 @@ impl Fixture {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki, IdentityMethod::Carrier],
             limits: Limits::default(),
+            link_hosts: musubi_domain::link::LinkHosts::default(),
             messages_per_second: 0,
             second_person: crate::tests::alone(),
         };

@@ -157,6 +157,26 @@ impl Followers {
         scope
     }
 
+    /// Forgets a person's wrong guesses, and has them asked anew; gives whether there was anything to do.
+    pub(super) async fn unlock(
+        &self,
+        company: CompanyId,
+        request: &wire::UnlockFollowerRequest,
+    ) -> Result<bool, Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let (account, named) = self.named(&asker, &request.official_account, request.person.as_ref())?;
+        let Some(follower) = self.follower(&account, &named).await? else { return Ok(false) };
+        let Some((account, company)) = self.directory.account_and_company(&account) else { return Ok(false) };
+        let key = self.key(&account.id, follower);
+        let scene = Scene { account, company, now: self.clock.now() };
+        let guesses = scene.own_guess_keys(&key).to_vec();
+        let scope = Scope { followers: vec![key.clone()], guesses, ..Scope::default() };
+        let mut unlocked = false;
+        let mut unlock = |work: &mut Work| unlocked = scene.unlock(work, &key, &asker.operator);
+        self.store.work("unlock_follower", &scope, scene.now, &mut unlock).await?;
+        Ok(unlocked)
+    }
+
     /// What is held about a person, and about a customer if that is who was named. The follower: none, when the customer is tied to nobody.
     pub(super) async fn search(
         &self,

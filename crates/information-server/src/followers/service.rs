@@ -234,6 +234,15 @@ impl FollowerService for Followers {
         Ok(Response::new(wire::ReleaseListResponse { approval, quarantine }))
     }
 
+    async fn unlock_follower(
+        &self,
+        request: Request<wire::UnlockFollowerRequest>,
+    ) -> Result<Response<wire::UnlockFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        let unlocked = self.unlock(company, &request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(wire::UnlockFollowerResponse { unlocked }))
+    }
+
     async fn search_follower(
         &self,
         request: Request<wire::SearchFollowerRequest>,

@@ -20,15 +20,14 @@ use musubi_domain::{
 };
 use musubi_storage::information::{
     FollowerKey,
-    flow::{
-        Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work,
-    },
+    flow::{Audit, FollowerRecord, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work},
     holder::ToAsk,
 };
 use tracing::error;
 
 use crate::directory::{Account, Company};
 
+mod guesses;
 pub mod review;
 #[cfg(test)]
 mod tests;
@@ -262,9 +261,11 @@ impl Scene<'_> {
         if self.tell(work, key, &Event::Verified) != Some(Some(Effect::Inquire)) {
             return false;
         }
+        let mut alarmed = false;
         for (key, (axis, count)) in axes.into_iter().zip(counts) {
-            let count = count.charge(&self.company.limits, self.now);
+            let count = count.charge(axis, &self.company.limits, self.now);
             if axis == Axis::Company && count.charged == self.company.limits.company {
+                alarmed = true;
                 // Whoever reads the log in the night is told once, and not by each try that is refused from now on.
                 error!(
                     company = %self.company.id,
@@ -272,6 +273,10 @@ impl Scene<'_> {
                 );
             }
             work.guesses.insert(key, count);
+        }
+        if alarmed {
+            let detail = format!("{} tries in one window", self.company.limits.company);
+            self.audit(work, key, "company limit reached", detail);
         }
         if let Some(record) = work.followers.get_mut(key)
             && let Some(dialogue) = &record.dialogue
@@ -323,8 +328,12 @@ impl Scene<'_> {
         if decision.outcome != MatchOutcome::Rejected {
             let Inquiry { account, identity, .. } = inquiry;
             for axis in self.guess_keys(key, &account.account_number, identity, keyring) {
+                let on = axis.axis;
                 if let Some(count) = work.guesses.get_mut(&axis) {
-                    *count = count.refund();
+                    *count = match decision.outcome {
+                        MatchOutcome::Confirmed => count.confirmed(on),
+                        MatchOutcome::Review | MatchOutcome::Rejected => count.refund(),
+                    };
                 }
             }
         }
@@ -380,24 +389,6 @@ impl Scene<'_> {
             tie.tie.holder = tie.tie.holder.doubted(doubt, self.now);
             self.audit(work, key, "tie suspended", format!("{id} {}", doubt.as_str()));
         }
-    }
-
-    /// What a try of this follower at this account number, with this identity, is counted by.
-    #[must_use]
-    pub fn guess_keys(
-        &self,
-        key: &FollowerKey,
-        account_number: &str,
-        identity: &AttestedIdentity,
-        keyring: &FollowerKeyring,
-    ) -> [GuessKey; 4] {
-        let on = |axis, subject| GuessKey { company: self.company.id.clone(), axis, subject };
-        [
-            on(Axis::Follower, key.follower.as_bytes().to_vec()),
-            on(Axis::Account, keyring.account(&self.company.id, account_number)),
-            on(Axis::Company, Vec::new()),
-            on(Axis::Person, keyring.person(&self.company.id, identity)),
-        ]
     }
 
     /// Tells a follower's dialogue that something happened, and does what the table says. `None`: it had no effect. The inner

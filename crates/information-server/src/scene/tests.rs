@@ -45,6 +45,7 @@ impl Stage {
             policy: Policy::default(),
             methods: vec![IdentityMethod::Jpki],
             limits: Limits { follower: 2, ..Limits::default() },
+            link_hosts: musubi_domain::link::LinkHosts::default(),
             messages_per_second: 0,
             second_person: crate::tests::alone(),
         };
@@ -244,7 +245,7 @@ fn guesses_are_charged_before_they_are_made_and_given_back_when_right() {
     stage.tell(&Event::Due);
     stage.give_account();
     assert!(stage.verify());
-    assert!(stage.work.guesses.values().all(|count| count.charged == 1) && stage.work.guesses.len() == 4);
+    assert!(stage.work.guesses.values().all(|count| count.charged == 1) && stage.work.guesses.len() == 5);
     stage.decide(MatchOutcome::Confirmed);
     assert!(stage.work.guesses.values().all(|count| count.charged == 0));
 }
@@ -269,6 +270,64 @@ fn past_the_limit_the_dialogue_locks_and_nothing_is_asked_of_the_master() {
     let until = stage.record().dialogue.as_ref().unwrap().due_time;
     assert_eq!(until, Some(stage.now + Limits::default().window));
     assert_eq!(stage.work.deliveries.last().unwrap().purpose, Purpose::NotConfirmed);
+}
+
+#[test]
+fn a_life_of_wrong_guesses_locks_until_people_unlock_it() {
+    let mut stage = Stage::new();
+    stage.company.limits = Limits { follower: 100, person: 100, account: 100, ..Limits::default() };
+    stage.account.rules.tries = 100;
+    stage.arrive("kumo", 0);
+    stage.tell(&Event::Due);
+    for _ in 0..Limits::default().life {
+        stage.give_account();
+        assert!(stage.verify());
+        stage.decide(MatchOutcome::Rejected);
+        // Each in a window of its own.
+        stage.now += SignedDuration::from_hours(48);
+        stage.tell(&Event::Chose(Choice::TryAgain));
+    }
+    stage.give_account();
+    assert!(stage.verify(), "the assertion is taken");
+    assert_eq!((stage.state(), stage.record().dialogue.as_ref().unwrap().due_time), (State::Locked, None));
+    assert!(stage.record().inquiry.is_none());
+    // Whoever follows anew is the same follower.
+    stage.leave("kumo", 1);
+    stage.arrive("kumo", 2);
+    stage.tell(&Event::Due);
+    stage.give_account();
+    assert!(stage.verify());
+    assert_eq!(stage.state(), State::Locked);
+    let operator: OperatorName = "sato".parse().unwrap();
+    assert!(stage.at(3, |scene, work, key, _| scene.unlock(work, key, &operator)));
+    assert!(!stage.at(3, |scene, work, key, _| scene.unlock(work, key, &operator)), "there is nothing left");
+    assert!(stage.work.audits.iter().any(|line| line.action == "unlocked" && line.detail == "by sato"));
+    stage.tell(&Event::Due);
+    stage.give_account();
+    assert!(stage.verify());
+    assert_eq!(stage.state(), State::Matching);
+    stage.decide(MatchOutcome::Confirmed);
+    let life = stage.at(0, |scene, _, key, _| scene.own_guess_keys(key))[1].clone();
+    assert_eq!(stage.work.guesses[&life], Count::default(), "a confirmed match begins it anew");
+}
+
+#[test]
+fn a_company_that_reaches_its_limit_is_in_the_audit_once() {
+    let mut stage = Stage::new();
+    stage.company.limits = Limits { follower: 100, company: 2, ..Limits::default() };
+    stage.arrive("kumo", 0);
+    stage.tell(&Event::Due);
+    for _ in 0..2 {
+        stage.give_account();
+        assert!(stage.verify());
+        stage.decide(MatchOutcome::Rejected);
+        stage.tell(&Event::Chose(Choice::TryAgain));
+    }
+    stage.give_account();
+    assert!(stage.verify());
+    assert_eq!(stage.state(), State::Locked);
+    let reached = |line: &&Audit| line.action == "company limit reached";
+    assert_eq!(stage.work.audits.iter().filter(reached).count(), 1);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(super) fn loosely(left: Words<'_>, right: Words<'_>) -> Option<Loosely> {
 }
 
 /// Without long marks and sizes, and ヴァ as バ.
-fn spelt(kana: &[char]) -> Vec<char> {
+pub(crate) fn spelt(kana: &[char]) -> Vec<char> {
     let mut out = vec![];
     for (at, c) in kana.iter().enumerate() {
         let vowel = kana.get(at + 1).copied().unwrap_or_default();
@@ -113,8 +113,8 @@ fn has_more_words(few: Words<'_>, many: Words<'_>) -> bool {
     let words = |(kana, words): Words<'_>| -> Vec<Vec<char>> {
         let starts = [0].into_iter().chain(words.iter().copied());
         let ends = words.iter().copied().chain([kana.len()]);
-        let bank = |c: &char| if *c == 'ヲ' { 'オ' } else { enlarged(*c) };
-        starts.zip(ends).map(|(start, end)| kana[start..end].iter().map(bank).collect()).collect()
+        let bank = |word: &[char]| word.iter().map(|c| bank_kana(*c)).collect();
+        starts.zip(ends).map(|(start, end)| bank(&kana[start..end])).collect()
     };
     if few.1.is_empty() || few.1.len() >= many.1.len() {
         return false;
@@ -139,9 +139,13 @@ pub(super) fn folds(left: &[char], right: &[char], bank: bool) -> Option<Vec<Rea
     Some(folds)
 }
 
+/// As banks write a kana.
+pub(crate) fn bank_kana(c: char) -> char {
+    if c == 'ヲ' { 'オ' } else { enlarged(c) }
+}
+
 fn fold(l: char, r: char, before: Option<(char, char)>, bank: bool) -> Option<Reason> {
-    let bank_form = |c| if c == 'ヲ' { 'オ' } else { enlarged(c) };
-    if bank && bank_form(l) == bank_form(r) {
+    if bank && bank_kana(l) == bank_kana(r) {
         return Some(Reason::KanaBank);
     }
     if enlarged(l) == enlarged(r) {

@@ -15,8 +15,10 @@ pub(crate) mod name;
 use crate::normalise::folds::{Folds, Trace};
 pub use account::compare_accounts;
 pub use address::compare_addresses;
+pub(crate) use address::{shortened, street_key};
 pub use birth_date::{compare_birth_dates, compare_days};
 pub use kana::compare_kana;
+pub(crate) use kana::{bank_kana, spelt};
 pub use name::compare_names;
 
 use crate::Reason;

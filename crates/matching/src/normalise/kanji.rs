@@ -6,6 +6,8 @@
 //!
 //! The surprising thing: this is a relation of pairs and not transitive. 辨, 瓣 and 辯 all became 弁 and are still three.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use super::kana::{enlarged, katakana};
 use Kinship::{FamilyRegister, KanaScript, Official, Same, Unknown, Unrelated, Weak};
 
@@ -78,6 +80,24 @@ pub(crate) fn relate(left: char, right: char) -> Kinship {
     }
 }
 
+/// The other characters that this one may be taken for, kana apart, and how each is related to it.
+pub(crate) fn forms(c: char) -> &'static [(char, Kinship)] {
+    static FORMS: LazyLock<HashMap<char, Vec<(char, Kinship)>>> = LazyLock::new(|| {
+        let mut forms: HashMap<char, Vec<(char, Kinship)>> = HashMap::new();
+        let strong = RELATED.iter().map(|(a, b, _)| (*a, *b, relate(*a, *b)));
+        for (a, b, kinship) in strong.filter(|(_, _, kinship)| kinship.is_strong()) {
+            for (one, other) in [(a, b), (b, a)] {
+                // Kana are folded otherwise.
+                if katakana(other) == other && !matches!(other, 'ァ'..='ヺ') {
+                    forms.entry(one).or_default().push((other, kinship));
+                }
+            }
+        }
+        forms
+    });
+    if has_forms(c) { FORMS.get(&c).map_or(&[], Vec::as_slice) } else { &[] }
+}
+
 /// Low bits of all characters that stand in the table: a look at it spares most searches.
 static WITH_FORMS: [u64; 1024] = {
     let mut bits = [0; 1024];
@@ -100,7 +120,7 @@ fn has_forms(c: char) -> bool {
 pub(crate) const REPLACED: char = '〓';
 
 /// Marks that stand for a character which a system could not write, and private use.
-fn is_unknown(c: char) -> bool {
+pub(crate) fn is_unknown(c: char) -> bool {
     matches!(c, '●' | '■' | '□' | '◆' | '◇' | '○' | '◯' | '▲' | '△' | '☐' | '▢' | '▯' | '※' | '_' | '〓' | '?' | '*' | '\u{FFFD}' | '\u{E000}'..='\u{F8FF}'
         | '\u{F0000}'..='\u{10FFFD}')
 }
@@ -129,6 +149,18 @@ mod tests {
             Official,
         );
         check("ひヒ へヘ", KanaScript);
+    }
+
+    #[test]
+    fn every_form_is_strong_and_none_is_forgotten() {
+        let strong = |(a, b, _): &&(char, char, u8)| relate(*a, *b).is_strong();
+        for (a, b, _) in RELATED.iter().filter(strong) {
+            for (one, other) in [(*a, *b), (*b, *a)] {
+                assert!(forms(one).contains(&(other, relate(one, other))), "{one} {other}");
+            }
+        }
+        assert!(forms('一').iter().chain(forms('渡')).all(|(form, _)| relate('一', *form) != Same));
+        assert!(forms('あ').is_empty());
     }
 
     #[test]

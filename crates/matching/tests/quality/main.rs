@@ -7,6 +7,7 @@
 mod accounts;
 mod addresses;
 mod birth_dates;
+mod digests;
 mod names;
 mod rooms;
 mod tally;
@@ -167,4 +168,33 @@ fn rooms_of_one_number_are_equal_or_for_review_and_others_never_equal() {
     rooms::tally(&mut same, &mut different);
     check(&same, &[("rooms", 75.0)]);
     check_none(&different);
+}
+
+/// Of what is equal, so much is equal by digests, and nothing by digests alone. Where it is less than all, a company is asked.
+#[test]
+fn digests_find_nearly_all_that_is_equal_and_nothing_that_is_not() {
+    let tallied = |tally: &dyn Fn(&mut Tally, &mut Tally)| {
+        let (mut same, mut different) = (Tally::default(), Tally::default());
+        tally(&mut same, &mut different);
+        [same, different]
+    };
+    let listed: Vec<Town> = addresses::TOWNS.trim().lines().map(Town::of).collect();
+    let sets: [(&str, [Tally; 2], digests::AreEqual); 4] = [
+        ("names", tallied(&names::tally), digests::names),
+        (
+            "addresses",
+            tallied(&|same, different| addresses::tally(&listed, same, different)),
+            digests::addresses,
+        ),
+        ("towns", tallied(&towns::tally), digests::addresses),
+        ("rooms", tallied(&rooms::tally), digests::addresses),
+    ];
+    for (set, tallies, by_digests) in sets {
+        let (mut all, mut by_all) = (0, 0);
+        for (kind, equal, found) in tallies.iter().flat_map(|tally| digests::of(tally, 200, by_digests)) {
+            println!("{set:<10} {kind:<18}{equal:>8}{found:>8}");
+            (all, by_all) = (all + equal, by_all + found);
+        }
+        assert!(by_all * 100 >= all * 95, "{set}: {by_all} of {all}");
+    }
 }

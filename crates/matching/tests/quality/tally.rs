@@ -11,7 +11,7 @@ pub(crate) struct Pair {
     pub(crate) right: String,
 }
 
-/// Equal, review and different, by kind, with some of those that were missed.
+/// Equal, review and different, by kind, with those that were missed.
 #[derive(Default)]
 pub(crate) struct Tally(pub(crate) BTreeMap<&'static str, Kind>);
 
@@ -20,13 +20,17 @@ pub(crate) struct Kind {
     pub(crate) judged: [usize; 3],
     pub(crate) missed: Vec<String>,
     pub(crate) equals: Vec<String>,
+    /// The two texts, and whether they were judged equal.
+    pub(crate) pairs: Vec<(String, String, bool)>,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, pair: &Pair, compared: Compared) {
         let kind = self.0.entry(pair.kind).or_default();
         kind.judged[compared.comparison as usize] += 1;
-        if compared.comparison == Comparison::Equal {
+        let is_equal = compared.comparison == Comparison::Equal;
+        kind.pairs.push((pair.left.clone(), pair.right.clone(), is_equal));
+        if is_equal {
             kind.equals.push(format!("{} | {} | {:?}", pair.left, pair.right, compared.reasons));
         } else {
             kind.missed.push(format!("{} | {} | {:?}", pair.left, pair.right, compared.reasons));

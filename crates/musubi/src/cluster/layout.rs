@@ -107,6 +107,7 @@ impl<'a> Layout<'a> {
             "tls": self.authority.issue_temporary(&Caller::Company(company.company.clone()))?,
             "callers": { "operators": { OPERATOR: Role::ALL } },
             "keys": { "master": [master()], "audit": [secret()] },
+            "custody": { "blind": company.matching.entrusts().1 },
             "account": {
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
@@ -137,6 +138,7 @@ impl<'a> Layout<'a> {
                 "endpoint": Endpoint::local(self.addresses.companies[index]).as_str(),
                 "account_digits": company.format.account_digits,
                 "branch_digits": company.format.branch_digits,
+                "link_hosts": [format!("{}.example", company.official_account)],
                 // All that fig. 9 offers; documents are too weak for more than a review.
                 "methods": ["jpki", "carrier", "document"],
                 // Stories of strangers are many on purpose; the limits of one follower and one number still hold.

@@ -85,6 +85,8 @@ pub enum Matching {
     Inquiry,
     /// The information-management server decides, by the copy that the company has entrusted.
     Custody,
+    /// It decides by digests that the company has entrusted, and asks the company about what they don't tell.
+    Blind,
 }
 
 impl Matching {
@@ -93,7 +95,17 @@ impl Matching {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Inquiry => "inquiry",
-            Self::Custody => "custody",
+            Self::Custody | Self::Blind => "custody",
+        }
+    }
+
+    /// Whether the company entrusts its master, and whether as digests.
+    #[must_use]
+    pub const fn entrusts(self) -> (bool, bool) {
+        match self {
+            Self::Inquiry => (false, false),
+            Self::Custody => (true, false),
+            Self::Blind => (true, true),
         }
     }
 }

@@ -109,7 +109,7 @@ impl CompanyClient {
 
     /// Entrusts the master to the information-management server; gives the number of customers.
     pub(super) async fn entrust(&self) -> anyhow::Result<u64> {
-        let request = EntrustMasterRequest { lease_seconds: LEASE_SECONDS };
+        let request = EntrustMasterRequest { lease_seconds: LEASE_SECONDS, blind: false };
         ask!(self.customers.entrust_master(request)).map(|answer| answer.customers)
     }
 

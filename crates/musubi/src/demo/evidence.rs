@@ -145,7 +145,7 @@ impl Evidence {
                 format!(
                     "{} by inquiry, {} in custody",
                     verified_by(Matching::Inquiry),
-                    verified_by(Matching::Custody)
+                    verified_by(Matching::Custody) + verified_by(Matching::Blind)
                 ),
             ),
             count(

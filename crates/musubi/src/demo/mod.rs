@@ -134,6 +134,8 @@ enum MatchingArg {
     Inquiry,
     /// The information-management server decides by entrusted copies.
     Custody,
+    /// The same, by copies that are digests, and the company's server is asked about what these don't tell.
+    Blind,
     /// In turn, beginning with inquiry.
     Both,
 }
@@ -144,6 +146,7 @@ impl MatchingArg {
         match self {
             Self::Inquiry => Matching::Inquiry,
             Self::Custody => Matching::Custody,
+            Self::Blind => Matching::Blind,
             Self::Both if index.is_multiple_of(2) => Matching::Inquiry,
             Self::Both => Matching::Custody,
         }

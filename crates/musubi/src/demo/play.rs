@@ -30,7 +30,7 @@ use super::{
     screen::{Screen, Stage},
     settle::{Phase, Sight, Watch, expected_ends, is_idle},
 };
-use crate::cluster::{Doors, Matching};
+use crate::cluster::Doors;
 
 /// Stories to a batch.
 const BATCH: usize = 1_000;
@@ -125,7 +125,7 @@ impl<'a> Play<'a> {
         let imports = self.voices.iter().map(async |voice| {
             let answer = voice.client.import(&voice.account.master).await?;
             refuse_bad_rows(voice.account, &answer)?;
-            if voice.account.matching == Matching::Custody {
+            if voice.account.matching.entrusts().0 {
                 voice.client.entrust().await?;
             }
             stage.advance(1);

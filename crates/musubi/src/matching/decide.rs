@@ -14,11 +14,12 @@ use std::{
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use musubi_company_server::csv_text::{CsvRows, Row};
-use musubi_domain::{Error, ErrorKind, error::shape};
+use musubi_domain::{Error, ErrorKind, blind::DigestKey, customer::Customer, error::shape, id::CustomerId};
 use musubi_matching::{
-    AccountFormat, AccountText, CustomerRecord, Decision, Identity, Outcome, Policy, PreparedIdentity,
-    PreparedRecord, Reason, Strength, account_key, decide_prepared, parse_account_text,
+    AccountFormat, AccountText, Decision, Identity, Outcome, Policy, PreparedIdentity, Reason, Strength,
+    account_key, blinded, decide_blind, decide_prepared, parse_account_text, prepare,
 };
+use musubi_runtime::entropy;
 
 use super::faults::Faults;
 use crate::operator::{Ending, listing::harmless, progress, unreadable, unwritten, words::thousands};
@@ -57,6 +58,10 @@ pub(super) struct Args {
     /// Digits of a branch number. Without it: as many as the longest in the master.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=20))]
     branch_digits: Option<u8>,
+    /// Decide by digests of the master, as the information-management server does when custody is blind; what they don't tell is
+    /// for review or rejected, with a reason that ends in unequal.
+    #[arg(long)]
+    blind: bool,
     /// How to write the decisions.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -94,17 +99,13 @@ pub(super) fn run(args: &Args, out: &mut dyn Write, beside: &mut dyn Write) -> R
     master.read(&args.master, &format, &bar, &mut faults)?;
     let master_faults = faults.count();
     bar.set_message("deciding");
+    let key = args.blind.then(|| DigestKey::new(entropy::bytes()));
     let mut counts = [0_u64; 3];
     let mut writer = Writer::new(args.format, out)?;
     each_answer(args, &bar, &mut faults, |id, values| {
         let Some((account_text, identity)) = parse_answer(values)? else { return Ok(()) };
         let decision = match parse_account_text(account_text, &format) {
-            Ok(account) => decide_prepared(
-                &master.of(&account)?,
-                &account,
-                &PreparedIdentity::new(&identity),
-                &Policy::default(),
-            ),
+            Ok(account) => decide(master.of(&account)?, &account, &identity, key.as_ref()),
             Err(_) => {
                 let reasons = vec![Reason::AccountUnreadable];
                 Decision { outcome: Outcome::Rejected, customer_id: None, reasons }
@@ -130,6 +131,26 @@ pub(super) fn run(args: &Args, out: &mut dyn Write, beside: &mut dyn Write) -> R
     writeln!(beside, "{all} answers: {confirmed} confirmed, {review} for review, {rejected} rejected{bad}")
         .map_err(unwritten)?;
     Ok(if faults.count() == 0 { Ending::Done } else { Ending::Refused })
+}
+
+/// By rows of this account, or by digests of them when there is a key.
+fn decide(
+    rows: Vec<Customer>,
+    account: &AccountText,
+    identity: &Identity,
+    key: Option<&DigestKey>,
+) -> Decision {
+    let (identity, policy) = (PreparedIdentity::new(identity), Policy::default());
+    match key {
+        None => {
+            let rows: Vec<_> = rows.iter().map(prepare).collect();
+            decide_prepared(&rows, account, &identity, &policy)
+        }
+        Some(key) => {
+            let rows: Vec<_> = rows.iter().map(|row| blinded(row, key)).collect();
+            decide_blind(&rows, key, &account.account_number, account, &identity, &policy).0
+        }
+    }
 }
 
 fn step(bar: &ProgressBar, number: u64) {
@@ -294,9 +315,9 @@ impl Candidates {
                 Error::invalid("account_number", error.to_string(), remedy)
             })?;
             let mut rows = self.0.get_mut(key.as_str());
-            if customer_id.is_empty() {
+            if let Err(error) = customer_id.parse::<CustomerId>() {
                 rows.iter_mut().for_each(|rows| rows.spoilt = true);
-                return Err(Error::invalid("customer_id", "it is empty", "give every customer an id"));
+                return Err(error);
             }
             if let Some(rows) = rows {
                 // Most numbers have one row.
@@ -308,27 +329,29 @@ impl Candidates {
         })
     }
 
-    /// The rows of this number, prepared.
-    fn of(&self, account: &AccountText) -> Result<Vec<PreparedRecord>, Error> {
+    /// The rows of this number.
+    fn of(&self, account: &AccountText) -> Result<Vec<Customer>, Error> {
         let Some(rows) = self.0.get(account.account_number.as_str()) else { return Ok(vec![]) };
         if rows.spoilt {
             let remedy = "correct that row of the master, and decide again";
             return Err(Error::invalid("account_text", "a bad row of the master has this number", remedy));
         }
-        let prepared = |values: &[Box<str>; MASTER.len()]| {
+        let customer = |values: &[Box<str>; MASTER.len()]| {
             let [customer_id, name, name_kana, birth_date, address, branch_number, account_number] =
                 values.each_ref().map(|value| value.to_string());
-            PreparedRecord::new(&CustomerRecord {
-                customer_id,
+            Ok(Customer {
+                customer_id: customer_id.parse()?,
                 name,
                 name_kana,
                 birth_date,
                 address,
                 branch_number,
                 account_number,
+                account_key: account.account_number.clone(),
+                identity_verification: String::new(),
             })
         };
-        Ok(rows.texts.iter().map(prepared).collect())
+        rows.texts.iter().map(customer).collect()
     }
 }
 

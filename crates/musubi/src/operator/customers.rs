@@ -10,8 +10,8 @@ use indicatif::ProgressBar;
 use musubi_domain::Error;
 use musubi_proto::company::v1::{
     Customer, EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest,
-    ImportCustomersResponse, ListCustomersRequest, PurgeMasterRequest, SearchCustomerRequest,
-    customer_service_client::CustomerServiceClient,
+    ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, PurgeMasterRequest,
+    SearchCustomerRequest, customer_service_client::CustomerServiceClient,
 };
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 use tokio::io::AsyncReadExt as _;
@@ -33,7 +33,8 @@ const PART: usize = 128 * 1024;
   musubi customers import master.csv               the file becomes the master, all or nothing
   musubi customers list --all --format csv
   musubi customers show B000001
-  musubi customers entrust --lease 30d
+  musubi customers entrust --lease 30d --blind     keyed digests instead of customers
+  musubi customers copies                          what is entrusted, and until when
   musubi customers erase B000001 --followers       the customer, and whoever is tied to them
 
 MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
@@ -77,6 +78,15 @@ enum Command {
         /// How long the copy may be kept: 1m to 30d.
         #[arg(long, value_parser = parse_duration)]
         lease: Duration,
+        /// Entrust keyed digests in place of customers.
+        #[arg(long)]
+        blind: bool,
+    },
+    /// Show what is entrusted, and what was purged. The exit code is 1 if the copy has to be entrusted again.
+    Copies {
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Have the entrusted copy destroyed.
     Purge,
@@ -108,7 +118,8 @@ impl Customers {
             Command::Import { file, dry_run } => import(uploads(), file, dry_run, out).await,
             Command::List { page_size, all, format } => list(client, page_size, all, format, out).await,
             Command::Show { customer_id } => show(client, customer_id, out).await,
-            Command::Entrust { lease } => entrust(uploads(), lease, out).await,
+            Command::Entrust { lease, blind } => entrust(uploads(), lease, blind, out).await,
+            Command::Copies { format } => copies(client, format, out).await,
             Command::Purge => purge(client, out).await,
             Command::Erase { customer_id, followers } => {
                 // The ties first: without them nobody knows whose the followers were.
@@ -260,12 +271,43 @@ async fn show(mut client: Client, customer_id: String, out: &mut dyn Write) -> R
     Ok(Ending::Done)
 }
 
-async fn entrust(mut client: Client, lease: Duration, out: &mut dyn Write) -> Result<Ending, Error> {
-    let request = EntrustMasterRequest { lease_seconds: lease.as_secs() };
+async fn entrust(
+    mut client: Client,
+    lease: Duration,
+    blind: bool,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let request = EntrustMasterRequest { lease_seconds: lease.as_secs(), blind };
     let entrusted = client.entrust_master(request).await.map_err(refused)?.into_inner();
     let end = show_time(entrusted.lease_end_time.as_ref());
-    writeln!(out, "{} customers entrusted until {end}", thousands(entrusted.customers)).map_err(unwritten)?;
+    let kind = if entrusted.blind { " as digests" } else { "" };
+    writeln!(out, "{} customers entrusted{kind} until {end}", thousands(entrusted.customers))
+        .map_err(unwritten)?;
     Ok(Ending::Done)
+}
+
+async fn copies(mut client: Client, format: Format, out: &mut dyn Write) -> Result<Ending, Error> {
+    let copies = client.list_copies(ListCopiesRequest {}).await.map_err(refused)?.into_inner().copies;
+    let mut listing =
+        Listing::new(&["kind", "customers", "entrust_time", "lease_end_time", "purge_time", "purge_reason"]);
+    for copy in &copies {
+        listing.add([
+            if copy.blind { "blind" } else { "plain" }.to_owned(),
+            copy.customers.to_string(),
+            show_time(copy.entrust_time.as_ref()),
+            show_time(copy.lease_end_time.as_ref()),
+            show_time(copy.purge_time.as_ref()),
+            copy.purge_reason.clone(),
+        ]);
+    }
+    listing.write(format, out)?;
+    // A copy that is gone needs nothing.
+    let outdated = copies.iter().any(|copy| copy.outdated && copy.purge_reason.is_empty());
+    if outdated && format == Format::Table {
+        let told = "the copy is of other rules of matching and decides nothing: upgrade both servers to one version, and entrust again";
+        writeln!(out, "{told}").map_err(unwritten)?;
+    }
+    Ok(if outdated { Ending::Refused } else { Ending::Done })
 }
 
 async fn purge(mut client: Client, out: &mut dyn Write) -> Result<Ending, Error> {

@@ -31,6 +31,7 @@ const BAR: u64 = 30;
   musubi followers list --official-account tf-bank --outcome review
   musubi followers list --official-account tf-bank --format csv
   musubi followers erase --official-account tf-bank < numbers.txt
+  musubi followers unlock --official-account tf-bank < numbers.txt
   musubi followers prove-erased --official-account tf-bank < numbers.txt
   musubi followers export --official-account tf-bank --customer B000001 > person.json
 
@@ -70,6 +71,14 @@ enum Command {
         #[command(flatten)]
         people: People,
     },
+    /// Forget people's wrong guesses of account numbers, and have those asked anew who are locked.
+    Unlock {
+        /// Whose followers.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
     /// Search every table for people. Waits for an erasure that was asked for; the exit code is 0 only if nothing is held.
     ProveErased {
         /// Whose followers.
@@ -104,6 +113,9 @@ impl Followers {
             }
             Command::Erase { official_account, people } => {
                 return rights::erase(client, official_account, people, out).await;
+            }
+            Command::Unlock { official_account, people } => {
+                return rights::unlock(client, official_account, people, out).await;
             }
             Command::ProveErased { official_account, people } => {
                 return rights::prove_erased(client, official_account, people, out).await;

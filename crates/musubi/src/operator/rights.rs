@@ -12,7 +12,8 @@ use clap::Args;
 use musubi_domain::Error;
 use musubi_proto::information::v1::{
     EraseFollowersRequest, ExportFollowerRequest, ExportFollowerResponse, Person, SearchFollowerRequest,
-    SearchFollowerResponse, follower_service_client::FollowerServiceClient, person::Who,
+    SearchFollowerResponse, UnlockFollowerRequest, follower_service_client::FollowerServiceClient,
+    person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
 use serde_json::{Value, json};
@@ -101,6 +102,29 @@ pub(super) async fn erase(
         thousands(people.len() as u64)
     )
     .map_err(unwritten)?;
+    Ok(Ending::Done)
+}
+
+/// Has people's wrong guesses forgotten.
+pub(super) async fn unlock(
+    mut client: Client,
+    official_account: String,
+    people: People,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let (people, mut unlocked) = (people.read()?, 0);
+    let named = people.len() as u64;
+    for person in people {
+        let request = UnlockFollowerRequest {
+            official_account: official_account.clone(),
+            person: Some(person),
+            operator: String::new(),
+        };
+        unlocked += u64::from(client.unlock_follower(request).await.map_err(refused)?.into_inner().unlocked);
+    }
+    let [unlocked, named] = [unlocked, named].map(thousands);
+    writeln!(out, "{unlocked} of {named} people unlocked; the others had no wrong guesses")
+        .map_err(unwritten)?;
     Ok(Ending::Done)
 }
 

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use musubi_domain::{
     Error,
+    blind::{BlindCustomer, DIGEST_BYTES},
     customer::{Customer, GivenAccount, MatchDecision, MatchOutcome},
     error::shape,
     id::InquiryId,
@@ -14,7 +15,11 @@ use musubi_domain::{
 };
 
 use super::content::timestamp;
-use crate::{company::v1 as wire, information::v1::EntrustedCustomer, r#type::v1 as words};
+use crate::{
+    company::v1 as wire,
+    information::v1::{self as information, EntrustedCustomer},
+    r#type::v1 as words,
+};
 
 /// The longest attested field, in bytes: what matching reads.
 const LONGEST_FIELD: usize = 4096;
@@ -144,6 +149,44 @@ pub fn customer(customer: Customer, update_time: Timestamp) -> wire::Customer {
         account_number: customer.account_number,
         identity_verification: customer.identity_verification,
         update_time: Some(timestamp(update_time)),
+    }
+}
+
+impl From<BlindCustomer> for information::BlindCustomer {
+    fn from(customer: BlindCustomer) -> Self {
+        Self {
+            customer_id: customer.customer_id.to_string(),
+            account: customer.account.to_vec(),
+            digests: customer.digests,
+        }
+    }
+}
+
+/// Names the field: the id, or an account that is no digest. The digests are for matching to read.
+impl TryFrom<information::BlindCustomer> for BlindCustomer {
+    type Error = Error;
+
+    fn try_from(customer: information::BlindCustomer) -> Result<Self, Error> {
+        let account = customer.account.as_slice().try_into().map_err(|_| {
+            let problem = format!("{} bytes", customer.account.len());
+            Error::invalid("account", problem, format!("give the digest's {DIGEST_BYTES} bytes"))
+        })?;
+        Ok(Self { customer_id: customer.customer_id.parse()?, account, digests: customer.digests })
+    }
+}
+
+/// A copy as the company's own operators are told of it.
+impl From<information::Custody> for wire::MasterCopy {
+    fn from(custody: information::Custody) -> Self {
+        Self {
+            customers: custody.customers,
+            entrust_time: custody.entrust_time,
+            lease_end_time: custody.lease_end_time,
+            purge_time: custody.purge_time,
+            purge_reason: custody.purge_reason,
+            blind: custody.digest_rules > 0,
+            outdated: custody.outdated,
+        }
     }
 }
 

@@ -4,6 +4,9 @@ use musubi_domain::{Error, caller::Role};
 
 use crate::company::v1::OperatorRole;
 
+/// The most roles of one request, named again ones included.
+const MOST: usize = 100;
+
 /// Roles as they are asked for; each once, in their own order.
 ///
 /// # Errors
@@ -15,6 +18,9 @@ pub fn roles(wire: &[i32]) -> Result<Vec<Role>, Error> {
     };
     if wire.is_empty() {
         return Err(wrong("there is no role"));
+    }
+    if wire.len() > MOST {
+        return Err(wrong("there are more than 100"));
     }
     let mut roles = wire
         .iter()
@@ -58,7 +64,7 @@ mod tests {
     fn roles_come_back_each_once_and_nothing_else_is_one() {
         assert_eq!(roles(&wire_roles(&Role::ALL)), Ok(Role::ALL.to_vec()));
         assert_eq!(roles(&[2, 1, 2]), Ok(vec![Role::Viewer, Role::Editor]));
-        for wrong in [&[][..], &[0], &[1, 6], &[-1], &[i32::MAX]] {
+        for wrong in [&[][..], &[0], &[1, 6], &[-1], &[i32::MAX], &[1; 101]] {
             assert_eq!(roles(wrong).unwrap_err().field, "roles", "{wrong:?}");
         }
     }

@@ -252,11 +252,22 @@ pub(crate) async fn another_master_may_decide_the_same_inquiry_otherwise(store: 
 }
 
 pub(crate) async fn the_last_word_on_custody_stands(store: &dyn CompanyStore) {
-    let entrusted =
-        CustodyEvent { event_time: at(0), revision: 1, customers: 3, lease_end_time: Some(at(60)) };
+    let entrusted = CustodyEvent {
+        event_time: at(0),
+        revision: 1,
+        customers: 3,
+        lease_end_time: Some(at(60)),
+        digest_rules: Some(7),
+    };
     store.record_custody(entrusted, None).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(entrusted));
-    let purged = CustodyEvent { event_time: at(1), revision: 1, customers: 3, lease_end_time: None };
+    let purged = CustodyEvent {
+        event_time: at(1),
+        revision: 1,
+        customers: 3,
+        lease_end_time: None,
+        digest_rules: None,
+    };
     store.record_custody(purged, None).await.unwrap();
     assert_eq!(store.get_status().await.unwrap().custody, Some(purged));
 }
@@ -351,8 +362,13 @@ pub(crate) async fn what_is_done_to_the_master_is_in_the_audit_and_sealed(store:
     store.finish_import(ImportEnding::Compare, Some(&sato)).await.unwrap();
     store.stage_customers(&[keyed("C1", "1", "a"), keyed("C2", "2", "b")]).await.unwrap();
     store.finish_import(replace(1), Some(&sato)).await.unwrap();
-    let entrusted =
-        CustodyEvent { event_time: at(2), revision: 1, customers: 2, lease_end_time: Some(at(9)) };
+    let entrusted = CustodyEvent {
+        event_time: at(2),
+        revision: 1,
+        customers: 2,
+        lease_end_time: Some(at(9)),
+        digest_rules: None,
+    };
     store.record_custody(entrusted, None).await.unwrap();
     store.record_custody(CustodyEvent { lease_end_time: None, ..entrusted }, Some(&sato)).await.unwrap();
     store.erase_customer(&gone, &sato, at(3)).await.unwrap();

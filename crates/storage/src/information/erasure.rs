@@ -44,7 +44,7 @@ pub enum Place {
 }
 
 /// Every table that a backend may have, and its place.
-pub const PLACES: [(&str, Place); 29] = [
+pub const PLACES: [(&str, Place); 30] = [
     ("follower", Place::Erased),
     ("subscription", Place::Erased),
     ("dialogue", Place::Erased),
@@ -62,6 +62,10 @@ pub const PLACES: [(&str, Place); 29] = [
     (
         "entrusted_customer",
         Place::Stays("it is the company's copy of its master, and goes with the customer of the master"),
+    ),
+    (
+        "blind_customer",
+        Place::Stays("digests of the company's master, which go with the customer of the master"),
     ),
     ("consent_text", Place::Nobodys),
     ("inbox", Place::Nobodys),

@@ -332,7 +332,7 @@ fn names_of(text: &str) -> Result<Vec<OperatorName>, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt("names can't be read".to_owned()))
 }
 
-/// Reads the record of a copy. Columns: customers, entrust time, lease end, purge reason, purge time.
+/// Reads the record of a copy. Columns: customers, entrust time, lease end, purge reason, purge time, rules of digests.
 pub(crate) fn custody_of(row: &impl Columns) -> Result<Custody, StoreError> {
     let reason = row.maybe_text(3)?.map(|word| {
         PurgeReason::ALL
@@ -346,6 +346,7 @@ pub(crate) fn custody_of(row: &impl Columns) -> Result<Custody, StoreError> {
         lease_end_time: row.instant(2)?,
         purge_reason: reason.transpose()?,
         purge_time: row.maybe_instant(4)?,
+        digest_rules: row.maybe_small(5)?,
     })
 }
 

@@ -110,7 +110,7 @@ const DECISION: &str = "
 
 const STATUS: &str = "
     SELECT master.revision, master.customers, last.* FROM master LEFT JOIN LATERAL (
-        SELECT event_time, revision, customers, lease_end_time FROM custody_events ORDER BY sequence DESC LIMIT 1
+        SELECT event_time, revision, customers, lease_end_time, digest_rules FROM custody_events ORDER BY sequence DESC LIMIT 1
     ) AS last ON true";
 
 const HELD: &str = "
@@ -415,12 +415,13 @@ impl CompanyStore for PostgresCompanyStore {
         hold_master(&mut write).await?;
         self.tell(&mut write, &[Note::of_custody(&event, by)], event.event_time).await?;
         let event = sqlx::query(
-            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time, digest_rules) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(micros(event.event_time))
         .bind(integer(event.revision))
         .bind(integer(event.customers))
-        .bind(event.lease_end_time.map(micros));
+        .bind(event.lease_end_time.map(micros))
+        .bind(event.digest_rules.map(i64::from));
         write.execute(event).await?;
         write.commit().await
     }

@@ -120,6 +120,15 @@ const fn statements(relation: Relation) -> Statements {
             "t.company = k.owner AND t.copy = convert_from(k.first, 'UTF8')::bigint AND t.account_key = k.second
                 AND t.customer_id = convert_from(k.third, 'UTF8')"
         ),
+        Relation::DigestKeys => statements!(
+            "SELECT company, convert_to(company, 'UTF8'), convert_to(copy::text, 'UTF8'), ''::bytea, digest_key
+            FROM custody
+            WHERE (company, copy) > (convert_from($1, 'UTF8'), convert_from($2, 'UTF8')::bigint) AND digest_key IS NOT NULL
+            ORDER BY company, copy LIMIT $3",
+            "custody",
+            "custody AS t SET digest_key = k.sealed",
+            "t.company = convert_from(k.first, 'UTF8') AND t.copy = convert_from(k.second, 'UTF8')::bigint"
+        ),
         Relation::Customers => statements!(
             "SELECT (SELECT min(company) FROM company_key), convert_to(customer_id, 'UTF8'), ''::bytea, ''::bytea, record
             FROM customers
@@ -146,6 +155,7 @@ const fn start(relation: Relation) -> &'static [&'static [u8]] {
         Relation::Followers | Relation::Dialogues | Relation::Inquiries | Relation::Reviews => &[b"", UUID],
         Relation::Values => &[UUID, b""],
         Relation::Entrusted => &[b"0", b"", b""],
+        Relation::DigestKeys => &[b"", b"0"],
         Relation::Customers | Relation::Operators => &[b""],
     }
 }
@@ -336,6 +346,7 @@ mod tests {
                         | Relation::Inquiries
                         | Relation::Values
                         | Relation::Entrusted
+                        | Relation::DigestKeys
                         | Relation::Customers
                         | Relation::Operators => "pkey",
                     };
@@ -392,6 +403,7 @@ mod tests {
             // As its own worker does, within ten seconds.
             other.tend_keys().await.unwrap();
             facts::planted_are_read(&other).await;
+            facts::planted_digests_are_read(&other).await;
         };
         let relations = &Relation::INFORMATION;
         facts::keys_turn_and_no_read_fails(&store, store.database(), &seconds, relations, read).await;

@@ -363,7 +363,7 @@ impl CompanyStore for SqliteCompanyStore {
         let mut transaction = self.read("get_status").await?;
         let (revision, customers) = master(&mut transaction).await.map_err(&failed)?;
         let last = sqlx::query(
-            "SELECT event_time, revision, customers, lease_end_time FROM custody_events \
+            "SELECT event_time, revision, customers, lease_end_time, digest_rules FROM custody_events \
              ORDER BY sequence DESC LIMIT 1",
         )
         .fetch_optional(&mut *transaction)
@@ -379,12 +379,13 @@ impl CompanyStore for SqliteCompanyStore {
         let mut transaction = self.database.write(TRANSACTION).await?;
         self.tell(&mut transaction, TRANSACTION, &[Note::of_custody(&event, by)], event.event_time).await?;
         sqlx::query(
-            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO custody_events (event_time, revision, customers, lease_end_time, digest_rules) VALUES (?1, ?2, ?3, ?4, ?5)",
         )
         .bind(micros(event.event_time))
         .bind(integer(event.revision))
         .bind(integer(event.customers))
         .bind(event.lease_end_time.map(micros))
+        .bind(event.digest_rules)
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;

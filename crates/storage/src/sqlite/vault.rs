@@ -68,6 +68,11 @@ pub(super) const ENTRUSTED: &str = "
     SELECT company, CAST(CAST(copy AS TEXT) AS BLOB), CAST(account_key AS BLOB), CAST(customer_id AS BLOB), record, rowid
     FROM entrusted_customer WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
 
+pub(super) const DIGEST_KEYS: &str = "
+    SELECT company, CAST(company AS BLOB), CAST(CAST(copy AS TEXT) AS BLOB), x'', digest_key, 0 FROM custody
+    WHERE (company, copy) > (CAST(?1 AS TEXT), CAST(CAST(?2 AS TEXT) AS INTEGER)) AND digest_key IS NOT NULL
+    ORDER BY company, copy LIMIT ?3";
+
 pub(super) const CUSTOMERS: &str = "
     SELECT (SELECT min(company) FROM company_key), CAST(customer_id AS BLOB), x'', x'', record, 0 FROM customers
     WHERE customer_id > CAST(?1 AS TEXT) ORDER BY customer_id LIMIT ?2";
@@ -121,6 +126,14 @@ const fn statements(relation: Relation) -> Statements {
                 "entrusted_customer.rowid = k.value ->> 7"
             ),
             by_key: false,
+        },
+        Relation::DigestKeys => Statements {
+            page: DIGEST_KEYS,
+            write: concat!(
+                write!("custody SET digest_key = unhex(k.value ->> 4)"),
+                "company = CAST(unhex(k.value ->> 1) AS TEXT) AND copy = CAST(CAST(unhex(k.value ->> 2) AS TEXT) AS INTEGER)"
+            ),
+            by_key: true,
         },
         Relation::Customers => Statements {
             page: CUSTOMERS,
@@ -340,7 +353,10 @@ mod tests {
         let path = folder.path().join("a.db");
         let store = SqliteInformation::open(&path, vault_at("", &seconds)).await.unwrap();
         facts::plant(&store).await;
-        let read = async || facts::planted_are_read(&store).await;
+        let read = async || {
+            facts::planted_are_read(&store).await;
+            facts::planted_digests_are_read(&store).await;
+        };
         let relations = &Relation::INFORMATION;
         facts::keys_turn_and_no_read_fails(&store, store.database(), &seconds, relations, read).await;
         store.close().await;

@@ -29,6 +29,8 @@ pub(crate) enum Relation {
     Values,
     /// Copies of masters in custody.
     Entrusted,
+    /// What digests of blind copies were made with.
+    DigestKeys,
     /// The master.
     Customers,
     /// What people sign in with.
@@ -37,8 +39,15 @@ pub(crate) enum Relation {
 
 impl Relation {
     /// Of the information-management server.
-    pub(crate) const INFORMATION: [Self; 6] =
-        [Self::Followers, Self::Dialogues, Self::Inquiries, Self::Reviews, Self::Values, Self::Entrusted];
+    pub(crate) const INFORMATION: [Self; 7] = [
+        Self::Followers,
+        Self::Dialogues,
+        Self::Inquiries,
+        Self::Reviews,
+        Self::Values,
+        Self::Entrusted,
+        Self::DigestKeys,
+    ];
     /// Of a company server.
     pub(crate) const COMPANY: [Self; 2] = [Self::Customers, Self::Operators];
 
@@ -51,6 +60,7 @@ impl Relation {
             Self::Reviews => "review",
             Self::Values => "distribution_value",
             Self::Entrusted => "entrusted_customer",
+            Self::DigestKeys => "custody",
             Self::Customers => "customers",
             Self::Operators => "operator",
         }
@@ -64,6 +74,7 @@ impl Relation {
             | Self::Reviews
             | Self::Values
             | Self::Entrusted
+            | Self::DigestKeys
             | Self::Customers
             | Self::Operators => false,
         }
@@ -73,7 +84,7 @@ impl Relation {
     pub(crate) const fn parts(self) -> usize {
         match self {
             Self::Customers | Self::Operators => 1,
-            Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values => 2,
+            Self::Followers | Self::Dialogues | Self::Inquiries | Self::Values | Self::DigestKeys => 2,
             Self::Reviews | Self::Entrusted => 3,
         }
     }
@@ -149,6 +160,7 @@ impl Resealing<'_> {
             | Relation::Inquiries
             | Relation::Reviews
             | Relation::Values
+            | Relation::DigestKeys
             | Relation::Operators => (keys.seal(place, &text)?, Vec::new(), Vec::new()),
             Relation::Entrusted => {
                 let customer = customer(2)?;

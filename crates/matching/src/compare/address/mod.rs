@@ -84,16 +84,18 @@ fn prefectures(l: &Address, r: &Address, parts: &mut Parts) {
 }
 
 fn streets(l: &Address, r: &Address, parts: &mut Parts) {
-    let digit = |c: char| positional_digit(c).map_or(c, |digit| char::from(b'0' + digit));
-    let key = |street: &[char]| {
-        let told = street.iter().copied().filter(|c| !"るルがガ通りリ".contains(*c));
-        told.map(digit).collect::<Vec<_>>()
-    };
     if l.street.is_empty() != r.street.is_empty() {
         parts.push((Comparison::Equal, Reason::AddressStreetMissing));
-    } else if key(&l.street) != key(&r.street) {
+    } else if street_key(&l.street) != street_key(&r.street) {
         parts.push((Comparison::Review, Reason::AddressStreetDifferent));
     }
+}
+
+/// A Kyoto street without what is written in several ways or left out.
+pub(crate) fn street_key(street: &[char]) -> Vec<char> {
+    let digit = |c: char| positional_digit(c).map_or(c, |digit| char::from(b'0' + digit));
+    let told = street.iter().copied().filter(|c| !"るルがガ通りリ".contains(*c));
+    told.map(digit).collect()
 }
 
 /// The places: the whole of one against the whole of the other, or against what the other is without its 字 or its
@@ -132,8 +134,8 @@ fn places(l: &Address, r: &Address, parts: &mut Parts) {
     }
 }
 
-/// The place without parts that people leave out, and whether those are of the municipality or the 字.
-fn shortened(address: &Address, aza_too: bool) -> Vec<(Vec<Piece>, (bool, bool))> {
+/// The place whole, then without parts that people leave out, and whether those are of the municipality or the 字.
+pub(crate) fn shortened(address: &Address, aza_too: bool) -> Vec<(Vec<Piece>, (bool, bool))> {
     let (place, ends) = (&address.place, &address.municipality_ends);
     let mut forms: Vec<_> =
         [0].iter().chain(ends).map(|end| (place[*end..].to_vec(), (*end > 0, false))).collect();

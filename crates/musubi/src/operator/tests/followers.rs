@@ -53,6 +53,17 @@ async fn people_are_erased_and_the_proof_waits_for_it_and_tells_what_is_left() {
 }
 
 #[tokio::test]
+async fn people_are_unlocked_and_counted() {
+    let (desk, _peer) = Desk::at_peer().await;
+    let unlock = ["followers", "unlock", "--official-account"];
+    for (account, said) in [("bank", "2 of 2 people unlocked"), ("gas", "0 of 2 people unlocked")] {
+        let people = ["--follower", "flw_1", "--customer", "B1"];
+        let (ending, text) = desk.run(&[&unlock[..], &[account], &people].concat()).await;
+        assert!(ending == Ok(Ending::Done) && text.starts_with(said), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn everything_about_a_person_is_written_as_json() {
     let (desk, _peer) = Desk::at_peer().await;
     let export = ["followers", "export", "--official-account", "tf-bank", "--follower", "flw_1"];
@@ -99,6 +110,14 @@ impl FollowerService for Peer {
             followers: vec![follower],
             next_page_token: next.to_owned(),
         }))
+    }
+
+    async fn unlock_follower(
+        &self,
+        request: Request<UnlockFollowerRequest>,
+    ) -> Result<Response<UnlockFollowerResponse>, Status> {
+        let unlocked = request.get_ref().official_account == "bank";
+        Ok(Response::new(UnlockFollowerResponse { unlocked }))
     }
 
     async fn erase_followers(

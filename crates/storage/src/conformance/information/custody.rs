@@ -1,9 +1,12 @@
 //! Facts about custody.
 
-use musubi_domain::customer::{Customer, KeyedCustomer, MatchKeys};
+use musubi_domain::{
+    blind::{BlindCustomer, Blinding, DigestKey},
+    customer::{Customer, KeyedCustomer, MatchKeys},
+};
 
 use super::{Bench, at, named};
-use crate::information::custody::{ABANDONED_AFTER, CopyNumber, Custody, PurgeReason};
+use crate::information::custody::{ABANDONED_AFTER, CopyNumber, Custody, Entrusted, PurgeReason};
 
 fn customer(id: &str, account_key: &str) -> Customer {
     Customer {
@@ -44,7 +47,7 @@ pub(crate) async fn entrust(
 
 async fn begun(store: &dyn Bench, company: &str, customers: &[(&str, &str)], second: i64) -> CopyNumber {
     let company = named(company);
-    let copy = store.begin_copy(&company, at(second)).await.unwrap();
+    let copy = store.begin_copy(&company, None, at(second)).await.unwrap();
     for (id, account_key) in customers {
         store.add_customers(&company, copy, &[keyed(id, account_key)], at(second)).await.unwrap();
     }
@@ -60,7 +63,10 @@ async fn candidates(
 ) -> Option<Vec<String>> {
     let found = store.candidates(&named(company), account_keys, at(second)).await.unwrap();
     found.map(|found| {
-        let mut ids: Vec<_> = found.iter().map(|row| row.customer.customer_id.to_string()).collect();
+        let mut ids: Vec<_> = match found {
+            Entrusted::Plain(found) => found.iter().map(|row| row.customer.customer_id.to_string()).collect(),
+            Entrusted::Blind(_, found) => found.iter().map(|row| row.customer_id.to_string()).collect(),
+        };
         ids.sort();
         ids
     })
@@ -76,7 +82,7 @@ pub(crate) async fn customers_are_found_by_account_key_and_joint_accounts_both(s
     let found = candidates(store, "bank", &["0000001", "0000009"], 0).await.unwrap();
     assert_eq!(found, ["C1", "C2"]);
     let whole = store.candidates(&named("bank"), &["0000003"], at(0)).await.unwrap().unwrap();
-    assert_eq!(whole, [keyed("C3", "0000003")], "every column is kept");
+    assert_eq!(whole, Entrusted::Plain(vec![keyed("C3", "0000003")]), "every column is kept");
     assert_eq!(candidates(store, "bank", &[], 0).await, Some(Vec::new()));
 }
 
@@ -91,6 +97,7 @@ pub(crate) async fn a_copy_answers_nothing_until_it_is_whole(store: &dyn Bench) 
         lease_end_time: at(60),
         purge_reason: None,
         purge_time: None,
+        digest_rules: None,
     };
     assert_eq!(custody, expected);
     assert_eq!(candidates(store, "bank", &["0000001"], 5).await.unwrap(), ["C1"]);
@@ -196,8 +203,103 @@ pub(crate) async fn entrusted_keys_of_other_rules_are_made_anew_until_none_is_le
             let found = store.candidates(&named(company), &[account_key], at(0)).await.unwrap().unwrap();
             let mut expected = keyed(id, account_key);
             expected.keys = MatchKeys { rules_version: version, bytes: made(version, &expected.customer) };
-            assert_eq!(found, [expected]);
+            assert_eq!(found, Entrusted::Plain(vec![expected]));
         }
     }
     assert_eq!(records(store, "bank").await, before);
+}
+
+/// How the digests of a copy were made.
+fn blinding(key: u8) -> Blinding {
+    Blinding { key: DigestKey::new([key; 32]), rules_version: 7 }
+}
+
+/// A customer as a blind copy with this key has it; digests are bytes of all kinds.
+fn blind(key: u8, id: &str, account_key: &str) -> BlindCustomer {
+    let digests = [&[0xFF, 0, key], id.as_bytes()].concat();
+    BlindCustomer { customer_id: named(id), account: blinding(key).key.account(account_key), digests }
+}
+
+/// A blind copy of these, in effect from `second` on for a minute.
+pub(crate) async fn entrust_blind(
+    store: &dyn Bench,
+    company: &str,
+    key: u8,
+    customers: &[(&str, &str)],
+    second: i64,
+) -> Custody {
+    let company = named(company);
+    let copy = store.begin_copy(&company, Some(&blinding(key)), at(second)).await.unwrap();
+    let rows: Vec<_> = customers.iter().map(|(id, account_key)| blind(key, id, account_key)).collect();
+    store.add_digests(&company, copy, &rows, at(second)).await.unwrap();
+    store.take_effect(&company, copy, at(second + 60), at(second)).await.unwrap()
+}
+
+pub(crate) async fn customers_of_a_blind_copy_are_found_by_digest_with_the_key_that_made_it(
+    store: &dyn Bench,
+) {
+    let custody =
+        entrust_blind(store, "bank", 1, &[("C1", "0000001"), ("C2", "0000001"), ("C3", "0000003")], 0).await;
+    assert_eq!((custody.customers, custody.digest_rules), (3, Some(7)));
+    let found = store.candidates(&named("bank"), &["0000003", "0000009"], at(0)).await.unwrap().unwrap();
+    assert_eq!(found, Entrusted::Blind(blinding(1), vec![blind(1, "C3", "0000003")]));
+    assert_eq!(candidates(store, "bank", &["0000001"], 0).await.unwrap(), ["C1", "C2"]);
+    let none = store.candidates(&named("bank"), &[], at(0)).await.unwrap();
+    assert_eq!(none, Some(Entrusted::Blind(blinding(1), vec![])));
+    assert_eq!(candidates(store, "power", &["0000001"], 0).await, None, "another's");
+    let told = store.audits().await;
+    assert!(told.iter().any(|line| line.contains("3 customers as digests")), "{told:?}");
+    let held = store.list_custodies(&named("bank")).await.unwrap();
+    assert_eq!(held, [custody]);
+}
+
+pub(crate) async fn digests_are_made_anew_by_nobody_here(store: &dyn Bench) {
+    entrust_blind(store, "bank", 1, &[("C1", "0000001")], 0).await;
+    assert_eq!(store.rekey(9, 100, &|_| vec![]).await.unwrap(), 0, "only its company can");
+}
+
+pub(crate) async fn the_last_digests_of_a_customer_stand(store: &dyn Bench) {
+    let bank = named("bank");
+    let copy = store.begin_copy(&bank, Some(&blinding(1)), at(0)).await.unwrap();
+    let [first, last] = ["a", "b"]
+        .map(|text| BlindCustomer { digests: text.as_bytes().to_vec(), ..blind(1, "C1", "0000001") });
+    for rows in [&[first.clone(), first.clone()][..], &[first, last.clone()]] {
+        store.add_digests(&bank, copy, rows, at(0)).await.unwrap();
+    }
+    let custody = store.take_effect(&bank, copy, at(60), at(0)).await.unwrap();
+    assert_eq!(custody.customers, 1);
+    let found = store.candidates(&bank, &["0000001"], at(0)).await.unwrap().unwrap();
+    assert_eq!(found, Entrusted::Blind(blinding(1), vec![last]));
+}
+
+pub(crate) async fn plain_and_blind_copies_replace_one_another(store: &dyn Bench) {
+    entrust(store, "bank", &[("C1", "0000001")], 0).await;
+    entrust_blind(store, "bank", 2, &[("C2", "0000001"), ("C3", "0000002")], 1).await;
+    assert_eq!(candidates(store, "bank", &["0000001"], 1).await.unwrap(), ["C2"]);
+    assert_eq!(store.purge_ended(100, at(1)).await.unwrap(), 1);
+    entrust(store, "bank", &[("C4", "0000001")], 2).await;
+    assert_eq!(candidates(store, "bank", &["0000001"], 2).await.unwrap(), ["C4"]);
+    for (left, done) in [(1, false), (1, true)] {
+        assert_eq!(store.purge_ended(1, at(2)).await.unwrap(), left);
+        let replaced = Some(PurgeReason::Replaced);
+        assert_eq!(records(store, "bank").await[1], (2, replaced, done));
+    }
+    let told = |line: &&String| line.contains("customers_purged") && line.contains("replaced");
+    assert_eq!(store.audits().await.iter().filter(told).count(), 2);
+}
+
+pub(crate) async fn a_blind_copy_ends_as_any_other(store: &dyn Bench) {
+    entrust_blind(store, "bank", 1, &[("C1", "0000001")], 0).await;
+    assert_eq!(candidates(store, "bank", &["0000001"], 60).await, None, "its lease is over");
+    assert_eq!(store.purge_ended(100, at(60)).await.unwrap(), 1);
+    entrust_blind(store, "bank", 1, &[("C1", "0000001"), ("C2", "0000002")], 61).await;
+    assert_eq!(store.purge(&named("bank"), at(62)).await.unwrap(), 2);
+    assert_eq!(candidates(store, "bank", &["0000001"], 62).await, None);
+    let copy = store.begin_copy(&named("bank"), Some(&blinding(1)), at(63)).await.unwrap();
+    store.add_digests(&named("bank"), copy, &[blind(1, "C3", "0000003")], at(63)).await.unwrap();
+    let idle = ABANDONED_AFTER.as_secs();
+    assert_eq!(store.purge_ended(100, at(63 + idle)).await.unwrap(), 1);
+    assert!(store.add_digests(&named("bank"), copy, &[blind(1, "C4", "0000004")], at(63)).await.is_err());
+    let (asked, over) = (Some(PurgeReason::Asked), Some(PurgeReason::LeaseEnded));
+    assert_eq!(records(store, "bank").await, [(2, asked, true), (1, over, true)]);
 }

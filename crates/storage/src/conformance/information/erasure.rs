@@ -117,6 +117,24 @@ async fn with_everything(store: &dyn Bench, last: u8, customer: &str) -> Followe
     key
 }
 
+pub(crate) async fn the_count_of_a_life_outlives_an_erasure(store: &dyn Bench) {
+    let key = with_everything(store, 1, "C1").await;
+    let life = GuessKey { axis: Axis::Life, ..guess(&key) };
+    let keys = vec![guess(&key), life.clone()];
+    let scope = Scope { guesses: keys.clone(), ..Scope::default() };
+    let spent = Count { charged: 10, window_end: Some(Timestamp::MAX) };
+    unit(store, &scope, |work| {
+        work.guesses.insert(life.clone(), spent);
+    })
+    .await;
+    erase(store, &[key], 5).await;
+    assert_eq!(store.forget_guesses(at(1_000_000), 9).await.unwrap(), 0, "no window ends it");
+    let mut left = Vec::new();
+    unit(store, &scope, |work| left = keys.iter().map(|key| work.guesses.get(key).copied()).collect()).await;
+    assert_eq!(left[1].map(|count| count.charged), Some(10));
+    assert_eq!(left[0].unwrap_or_default(), Count::default(), "what is counted by the day goes");
+}
+
 pub(crate) async fn every_table_has_its_place(store: &dyn Bench) {
     let columns = store.columns().await;
     let tables: BTreeSet<&str> = columns.iter().map(|(table, _)| table.as_str()).collect();

@@ -15,6 +15,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
+    blind::{BlindCustomer, Blinding, DigestKey},
     caller::Role,
     customer::{Customer, GivenAccount, KeyedCustomer, MatchKeys},
     dialogue::State,
@@ -32,6 +33,7 @@ use crate::{
     StoreError,
     company::{CompanyStore, ImportEnding},
     information::{
+        custody::Entrusted,
         delivery::Source,
         flow::{Audit, FollowerRecord, Inquiry, Scope},
         follower::FollowerQuery,
@@ -78,12 +80,13 @@ const KANA: &str = "タカツカサ アキミモリ";
 const ADDRESS: &str = "岩手県遠野市附馬牛町安居台3-17";
 const BIRTH_DATE: &str = "1931-07-29";
 const VALUE: &str = "ポイント残高 8,675,309 点";
+const DIGEST_KEY: &str = "a key of digests of one copy";
 const PASSWORD_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA";
 const MATCH_KEYS: &[u8] = "高司 暁見守 鍵".as_bytes();
 
 /// Whatever of these people must not be found. The branch has three digits, which stand everywhere.
-const PERSONAL: [&str; 9] =
-    [NUMBER, ACCOUNT, NAME, KANA, ADDRESS, BIRTH_DATE, VALUE, "暁見守 鍵", PASSWORD_HASH];
+const PERSONAL: [&str; 10] =
+    [NUMBER, ACCOUNT, NAME, KANA, ADDRESS, BIRTH_DATE, VALUE, "暁見守 鍵", DIGEST_KEY, PASSWORD_HASH];
 /// What has to be found: it is planted where the audit and the record of imports stand.
 const CONTROL: &str = "対照 of the search";
 
@@ -116,6 +119,18 @@ fn person(identity_verification: &str) -> KeyedCustomer {
     KeyedCustomer { customer, keys: MatchKeys { rules_version: 1, bytes: MATCH_KEYS.to_vec() } }
 }
 
+/// The same person as digests, and what made them: the key is as secret as what it hides.
+fn blinded() -> (Blinding, BlindCustomer) {
+    let mut key = [0; 32];
+    key[..DIGEST_KEY.len()].copy_from_slice(DIGEST_KEY.as_bytes());
+    let key = DigestKey::new(key);
+    let account = key.account(ACCOUNT);
+    (
+        Blinding { key, rules_version: 1 },
+        BlindCustomer { customer_id: named("C7"), account, digests: vec![1] },
+    )
+}
+
 /// Followers 1 and 2: one whose match waits, one in review; 3 has a tie, and values.
 fn people() -> [FollowerRecord; 3] {
     let [mut asked, mut in_review, mut confirmed] = [1, 2, 3].map(follower);
@@ -144,9 +159,13 @@ pub(crate) async fn plant(store: &dyn Bench) {
     tied(store, "bank", &[(3, "C7")]).await;
     let id = draft(store, "bank", 1, &[("C7", VALUE)], 0).await;
     command(store, "bank", id, Command::Start).await;
-    let copy = store.begin_copy(&named("bank"), at(0)).await.unwrap();
+    let copy = store.begin_copy(&named("bank"), None, at(0)).await.unwrap();
     store.add_customers(&named("bank"), copy, &[person("")], at(0)).await.unwrap();
     store.take_effect(&named("bank"), copy, at(1_000_000), at(0)).await.unwrap();
+    let (blinding, blind) = blinded();
+    let copy = store.begin_copy(&named("power"), Some(&blinding), at(0)).await.unwrap();
+    store.add_digests(&named("power"), copy, std::slice::from_ref(&blind), at(0)).await.unwrap();
+    store.take_effect(&named("power"), copy, at(1_000_000), at(0)).await.unwrap();
     let detail = CONTROL.to_owned();
     let control = Audit { company: Some(named("bank")), key: None, action: "control", detail };
     unit(store, &Scope::default(), |work| work.audits = vec![control.clone()]).await;
@@ -176,7 +195,14 @@ pub(crate) async fn planted_are_read(store: &dyn Bench) {
     let preview = store.preview_distribution(&named("bank"), id, &named("sato"), at(0)).await.unwrap();
     assert_eq!(preview.samples, [[VALUE]]);
     let found = store.candidates(&named("bank"), &[ACCOUNT, "0000000"], at(0)).await.unwrap().unwrap();
-    assert!(found == [person("")]);
+    assert!(found == Entrusted::Plain(vec![person("")]));
+}
+
+/// So does the blind copy, which no store of before has.
+pub(crate) async fn planted_digests_are_read(store: &dyn Bench) {
+    let (blinding, blind) = blinded();
+    let found = store.candidates(&named("power"), &[ACCOUNT], at(0)).await.unwrap().unwrap();
+    assert!(found == Entrusted::Blind(blinding, vec![blind]));
 }
 
 /// What leaves for a carrier is read, too; once, because attempts start.

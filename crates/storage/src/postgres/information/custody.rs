@@ -7,13 +7,20 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::{customer::KeyedCustomer, id::CompanyId};
+use musubi_domain::{
+    blind::{BlindCustomer, Blinding},
+    customer::KeyedCustomer,
+    id::CompanyId,
+};
 
 use super::{PostgresInformation, audit::audit};
 use crate::{
     MakeKeys, StoreError,
     information::{
-        custody::{ABANDONED_AFTER, CopyNumber, Custody, CustodyStore, PurgeReason, given_up},
+        custody::{
+            ABANDONED_AFTER, BlindRow, CopyNumber, Custody, CustodyStore, Entrusted, PurgeReason, blind_of,
+            blind_rows, blinding_of, entrusted_detail, given_up, hashes, seal_key,
+        },
         flow::Audit,
         record::{custody_of, entrusted_of, purged_line},
     },
@@ -26,9 +33,12 @@ use crate::{
 const PURGE_BATCH: u32 = 10_000;
 
 const BEGIN: &str = "
-    INSERT INTO custody (company, copy, state, chunk_time)
-    SELECT $1, coalesce(max(copy), 0) + 1, 0, $2 FROM custody WHERE company = $1
+    INSERT INTO custody (company, copy, state, chunk_time, digest_rules)
+    SELECT $1, coalesce(max(copy), 0) + 1, 0, $2, $3 FROM custody WHERE company = $1
     RETURNING copy";
+
+/// The key is sealed for its copy, whose number is known only now.
+const BLIND: &str = "UPDATE custody SET digest_key = $3 WHERE company = $1 AND copy = $2";
 
 const TOUCH: &str = "UPDATE custody SET chunk_time = $3 WHERE company = $1 AND copy = $2 AND state = 0";
 
@@ -38,19 +48,27 @@ const ADD: &str = "
     ON CONFLICT (company, copy, account_key, customer_id) DO UPDATE SET
         record = excluded.record, rules_version = excluded.rules_version";
 
-const END: &str = "UPDATE custody SET state = 2, purge_reason = $2 WHERE company = $1 AND state = 1";
+const ADD_BLIND: &str = "
+    INSERT INTO blind_customer (company, copy, account, customer_id, digests)
+    SELECT $1, $2, k.* FROM unnest($3::bytea[], $4::text[], $5::bytea[]) AS k
+    ON CONFLICT (company, copy, account, customer_id) DO UPDATE SET digests = excluded.digests";
+
+const END: &str =
+    "UPDATE custody SET state = 2, digest_key = NULL, purge_reason = $2 WHERE company = $1 AND state = 1";
 
 const TAKE_EFFECT: &str = "
     UPDATE custody SET state = 1, entrust_time = $3, lease_end_time = $4,
         customers = (SELECT count(*) FROM entrusted_customer AS e WHERE e.company = $1 AND e.copy = $2)
+            + (SELECT count(*) FROM blind_customer AS b WHERE b.company = $1 AND b.copy = $2)
     WHERE company = $1 AND copy = $2 AND state = 0
-    RETURNING customers, entrust_time, lease_end_time, purge_reason, purge_time";
+    RETURNING customers, entrust_time, lease_end_time, purge_reason, purge_time, digest_rules";
 
 const END_LEASES: &str = "
-    UPDATE custody SET state = 2, purge_reason = $2 WHERE state = 1 AND purge_time IS NULL AND lease_end_time <= $1";
+    UPDATE custody SET state = 2, digest_key = NULL, purge_reason = $2
+    WHERE state = 1 AND purge_time IS NULL AND lease_end_time <= $1";
 
-const GIVE_UP: &str =
-    "UPDATE custody SET state = 2 WHERE state = 0 AND purge_time IS NULL AND chunk_time <= $1";
+const GIVE_UP: &str = "
+    UPDATE custody SET state = 2, digest_key = NULL WHERE state = 0 AND purge_time IS NULL AND chunk_time <= $1";
 
 pub(super) const ANY_TO_PURGE: &str = "
     SELECT EXISTS (SELECT 1 FROM custody WHERE purge_time IS NULL
@@ -66,17 +84,29 @@ pub(super) const DESTROY: &str = "
     WHERE e.company = gone.company AND e.copy = gone.copy AND e.account_key = gone.account_key
         AND e.customer_id = gone.customer_id";
 
+pub(super) const DESTROY_BLIND: &str = "
+    DELETE FROM blind_customer AS b USING
+        (SELECT d.company, d.copy, d.account, d.customer_id FROM custody AS c
+         CROSS JOIN LATERAL (SELECT * FROM blind_customer AS d
+             WHERE d.company = c.company AND d.copy = c.copy LIMIT $2 FOR UPDATE SKIP LOCKED) AS d
+         WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce($1, c.company)
+         LIMIT $2) AS gone
+    WHERE b.company = gone.company AND b.copy = gone.copy AND b.account = gone.account
+        AND b.customer_id = gone.customer_id";
+
 const PURGED: &str = "
     UPDATE custody AS c SET state = 3, purge_time = $1
     WHERE c.state = 2 AND c.purge_time IS NULL AND NOT EXISTS
         (SELECT 1 FROM entrusted_customer AS e WHERE e.company = c.company AND e.copy = c.copy OFFSET 0)
+        AND NOT EXISTS (SELECT 1 FROM blind_customer AS b WHERE b.company = c.company AND b.copy = c.copy OFFSET 0)
     RETURNING c.company, c.copy, c.customers, coalesce(c.purge_reason, 'abandoned')";
 
 const LIST: &str = "
-    SELECT customers, entrust_time, lease_end_time, purge_reason, purge_time FROM custody
+    SELECT customers, entrust_time, lease_end_time, purge_reason, purge_time, digest_rules FROM custody
     WHERE company = $1 AND entrust_time IS NOT NULL ORDER BY copy DESC LIMIT 100";
 
-const IN_EFFECT: &str = "SELECT copy FROM custody WHERE company = $1 AND state = 1 AND lease_end_time > $2";
+const IN_EFFECT: &str = "
+    SELECT copy, digest_rules, digest_key FROM custody WHERE company = $1 AND state = 1 AND lease_end_time > $2";
 
 /// The columns of [`entrusted_of`].
 macro_rules! columns {
@@ -92,6 +122,11 @@ pub(super) const CANDIDATES: &str = concat!(
     CROSS JOIN LATERAL (SELECT * FROM entrusted_customer AS e
         WHERE e.company = $1 AND e.copy = $2 AND e.account_key = k.account OFFSET 0) AS e"
 );
+
+pub(super) const BLIND_CANDIDATES: &str = "
+    SELECT b.account, b.customer_id, b.digests FROM unnest($3::bytea[]) AS k (account)
+    CROSS JOIN LATERAL (SELECT * FROM blind_customer AS b
+        WHERE b.company = $1 AND b.copy = $2 AND b.account = k.account OFFSET 0) AS b";
 
 // One end after the other, because both at once the planner would gather whole before it takes the first.
 pub(super) const OF_OTHER_RULES: &str = concat!(
@@ -133,8 +168,13 @@ bulk_rows! {
 
 #[async_trait]
 impl CustodyStore for PostgresInformation {
-    async fn begin_copy(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
-        again!(self.begin_once(company, now))
+    async fn begin_copy(
+        &self,
+        company: &CompanyId,
+        blinding: Option<&Blinding>,
+        now: Timestamp,
+    ) -> Result<CopyNumber, StoreError> {
+        again!(self.begin_once(company, blinding, now))
     }
 
     async fn add_customers(
@@ -165,12 +205,24 @@ impl CustodyStore for PostgresInformation {
             (&one.account_key, one.customer_id).cmp(&(&other.account_key, other.customer_id))
         });
         let mut tx = self.database.write_for("add_customers", company).await?;
-        let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
-        if tx.execute(touch).await? == 0 {
-            return Err(given_up().into());
-        }
+        touch(&mut tx, company, copy, now).await?;
         let add = sqlx::query(ADD).bind(company.as_str()).bind(i64::from(copy.0));
         tx.execute(EntrustedRow::bind(add, &rows)).await?;
+        tx.commit().await
+    }
+
+    async fn add_digests(
+        &self,
+        company: &CompanyId,
+        copy: CopyNumber,
+        customers: &[BlindCustomer],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rows = blind_rows(customers);
+        let mut tx = self.database.write_for("add_digests", company).await?;
+        touch(&mut tx, company, copy, now).await?;
+        let add = sqlx::query(ADD_BLIND).bind(company.as_str()).bind(i64::from(copy.0));
+        tx.execute(BlindRow::bind(add, &rows)).await?;
         tx.commit().await
     }
 
@@ -189,7 +241,7 @@ impl CustodyStore for PostgresInformation {
             .bind(micros(now))
             .bind(micros(lease_end));
         let custody = custody_of(&tx.fetch_optional(take).await?.ok_or_else(given_up)?)?;
-        let detail = format!("copy {}, {} customers, until {lease_end}", copy.0, custody.customers);
+        let detail = entrusted_detail(copy, &custody);
         let line = Audit { company: Some(company.clone()), key: None, action: "customers_entrusted", detail };
         audit(&mut tx, &[line], now).await?;
         tx.commit().await?;
@@ -243,18 +295,30 @@ impl CustodyStore for PostgresInformation {
         company: &CompanyId,
         account_keys: &[&str],
         now: Timestamp,
-    ) -> Result<Option<Vec<KeyedCustomer>>, StoreError> {
+    ) -> Result<Option<Entrusted>, StoreError> {
         // One snapshot: a copy that is replaced in between must not look like a master without these customers.
         let mut tx = self.database.snapshot_for("list_candidates", company).await?;
         let in_effect = sqlx::query(IN_EFFECT).bind(company.as_str()).bind(micros(now));
-        let Some(copy) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
+        let Some(in_effect) = tx.fetch_optional(in_effect).await? else { return Ok(None) };
         let keys = self.vault.keys();
         let of_company = keys.of_company(company.as_str())?;
-        let hashes: Vec<_> =
-            account_keys.iter().map(|account| Bytes(account_key(of_company, account).to_vec())).collect();
-        let candidates = sqlx::query(CANDIDATES).bind(company.as_str()).bind(copy.int(0)?).bind(hashes);
+        let blinding = blinding_of(of_company, &in_effect)?;
+        let (statement, accounts) = match &blinding {
+            None => (CANDIDATES, hashes(account_keys, |account| account_key(of_company, account))),
+            Some(blinding) => {
+                (BLIND_CANDIDATES, hashes(account_keys, |account| blinding.key.account(account)))
+            }
+        };
+        let candidates = sqlx::query(statement).bind(company.as_str()).bind(in_effect.int(0)?).bind(accounts);
         let found = tx.fetch(candidates).await?;
-        found.iter().map(|row| entrusted_of(row, &keys)).collect::<Result<_, _>>().map(Some)
+        Ok(Some(match blinding {
+            None => {
+                Entrusted::Plain(found.iter().map(|row| entrusted_of(row, &keys)).collect::<Result<_, _>>()?)
+            }
+            Some(blinding) => {
+                Entrusted::Blind(blinding, found.iter().map(blind_of).collect::<Result<_, _>>()?)
+            }
+        }))
     }
 
     async fn rekey(&self, rules_version: u32, limit: u32, make: &MakeKeys<'_>) -> Result<u32, StoreError> {
@@ -285,13 +349,30 @@ impl CustodyStore for PostgresInformation {
 }
 
 impl PostgresInformation {
-    async fn begin_once(&self, company: &CompanyId, now: Timestamp) -> Result<CopyNumber, StoreError> {
+    async fn begin_once(
+        &self,
+        company: &CompanyId,
+        blinding: Option<&Blinding>,
+        now: Timestamp,
+    ) -> Result<CopyNumber, StoreError> {
         let mut tx = self.database.write_for("begin_copy", company).await?;
-        let begin = sqlx::query(BEGIN).bind(company.as_str()).bind(micros(now));
-        let copy = tx.fetch_one(begin).await?.small(0)?;
+        let rules = blinding.map(|blinding| i64::from(blinding.rules_version));
+        let begin = sqlx::query(BEGIN).bind(company.as_str()).bind(micros(now)).bind(rules);
+        let copy: u32 = tx.fetch_one(begin).await?.small(0)?;
+        if let Some(blinding) = blinding {
+            let copy = i64::from(copy);
+            let sealed = seal_key(self.vault.keys().of_company(company.as_str())?, copy, &blinding.key)?;
+            tx.execute(sqlx::query(BLIND).bind(company.as_str()).bind(copy).bind(sealed)).await?;
+        }
         tx.commit().await?;
         Ok(CopyNumber(copy))
     }
+}
+
+/// A chunk came.
+async fn touch(tx: &mut Tx, company: &CompanyId, copy: CopyNumber, now: Timestamp) -> Result<(), StoreError> {
+    let touch = sqlx::query(TOUCH).bind(company.as_str()).bind(i64::from(copy.0)).bind(micros(now));
+    if tx.execute(touch).await? == 0 { Err(given_up().into()) } else { Ok(()) }
 }
 
 /// Ends the copy in effect.
@@ -306,8 +387,12 @@ async fn destroy(
     limit: u32,
     now: Timestamp,
 ) -> Result<u32, StoreError> {
-    let destroy = sqlx::query(DESTROY).bind(company.map(CompanyId::as_str)).bind(i64::from(limit));
-    let destroyed = tx.execute(destroy).await?;
+    let (limit, mut destroyed) = (u64::from(limit), 0);
+    for statement in [DESTROY, DESTROY_BLIND] {
+        let left = i64::try_from(limit.saturating_sub(destroyed)).unwrap_or(i64::MAX);
+        let destroy = sqlx::query(statement).bind(company.map(CompanyId::as_str)).bind(left);
+        destroyed += tx.execute(destroy).await?;
+    }
     let purged = tx.fetch(sqlx::query(PURGED).bind(micros(now))).await?;
     let lines = purged.iter().map(purged_line).collect::<Result<Vec<_>, _>>()?;
     audit(tx, &lines, now).await?;

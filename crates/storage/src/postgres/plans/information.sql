@@ -48,4 +48,7 @@ INSERT INTO delivery_tally VALUES ('zz', 'alpha', decode(repeat('ff', 16), 'hex'
 INSERT INTO entrusted_customer
 SELECT 'zz', 1, convert_to(n::text, 'UTF8'), 'C' || n, 2, '\x02' FROM crowd;
 
+INSERT INTO blind_customer
+SELECT 'zz', 2, decode(md5(n::text), 'hex'), 'C' || n, '\x02' FROM crowd;
+
 INSERT INTO custody VALUES ('zz', 1, 1, 1000000, 0, 0, 4102444800000000, NULL, NULL);

@@ -420,6 +420,8 @@ async fn what_companies_ask_for_is_found_by_its_index() {
             custody::DESTROY,
             "e USING COVERING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=?)",
         ),
+        (custody::DESTROY_BLIND, "b USING PRIMARY KEY (company=? AND copy=?)"),
+        (custody::BLIND_CANDIDATES, "blind_customer USING PRIMARY KEY (company=? AND copy=? AND account=?)"),
         (
             custody::CANDIDATES,
             "entrusted_customer USING INDEX sqlite_autoindex_entrusted_customer_1 (company=? AND copy=? AND account_key=?)",

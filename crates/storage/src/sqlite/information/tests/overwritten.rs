@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use musubi_domain::{
+    blind::{BlindCustomer, Blinding, DigestKey},
     customer::{Customer, KeyedCustomer, MatchKeys},
     erasure::{Cause, Erasure},
     id::FollowerId,
@@ -35,7 +36,7 @@ async fn of_a_purged_copy_nothing_stands_in_the_file_even_if_it_moved() {
         keys: MatchKeys { rules_version: 0, bytes: b"first keys".to_vec() },
     };
     let (bank, now) = (facts::named("bank"), facts::at(0));
-    let copy = store.begin_copy(&bank, now).await.unwrap();
+    let copy = store.begin_copy(&bank, None, now).await.unwrap();
     store.add_customers(&bank, copy, &(0..300).map(row).collect::<Vec<_>>(), now).await.unwrap();
     store.take_effect(&bank, copy, facts::at(60), now).await.unwrap();
     let longer = "second keys".repeat(9).into_bytes();
@@ -46,6 +47,42 @@ async fn of_a_purged_copy_nothing_stands_in_the_file_even_if_it_moved() {
     for gone in ["name of a person", "first keys", "second keys"] {
         assert!(!left.windows(gone.len()).any(|bytes| bytes == gone.as_bytes()), "{gone}");
     }
+}
+
+#[tokio::test]
+async fn of_a_purged_blind_copy_neither_key_nor_digests_stand_in_the_file() {
+    let (store, folder) = open().await;
+    let key = DigestKey::new([7; 32]);
+    let row = |number: usize| {
+        let account = key.account(&number.to_string());
+        BlindCustomer {
+            customer_id: format!("C{number:04}").parse().unwrap(),
+            account,
+            digests: account.repeat(20),
+        }
+    };
+    let (bank, now) = (facts::named("bank"), facts::at(0));
+    let blinding = Blinding { key: key.clone(), rules_version: 1 };
+    let copy = store.begin_copy(&bank, Some(&blinding), now).await.unwrap();
+    // In no order, so that pages split in the middle, too.
+    for batch in 0..30 {
+        let rows: Vec<_> = (0..30).map(|place| row(place * 30 + batch)).collect();
+        store.add_digests(&bank, copy, &rows, now).await.unwrap();
+    }
+    store.take_effect(&bank, copy, facts::at(60), now).await.unwrap();
+    let sealed: Vec<u8> =
+        sqlx::query_scalar("SELECT digest_key FROM custody").fetch_one(store.database.read()).await.unwrap();
+    let mut secret: HashSet<Vec<u8>> = (0..900).map(|number| row(number).account.to_vec()).collect();
+    secret.insert(sealed[sealed.len() - 16..].to_vec());
+    let standing = || {
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap_or_default();
+        let files = [read("information.db"), read("information.db-wal")].concat();
+        files.windows(16).filter(|it| secret.contains(*it)).collect::<HashSet<_>>().len()
+    };
+    assert_eq!(standing(), 901, "key and digests");
+    assert_eq!(store.purge(&bank, now).await.unwrap(), 900);
+    store.close().await;
+    assert_eq!(standing(), 0);
 }
 
 #[tokio::test]
