@@ -46,6 +46,8 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
         let number = format!("+8180990001{door}{last}");
         waiting.push(asked(world.system.channel_of(BANK, "information"), BANK, number, "kato").await);
     }
+    // What was asked is sealed a moment later.
+    world.system.quiet().await;
     let call = async |request| whole(client.clone().get_approval(request).await);
     let table: [Wrong<GetApprovalRequest>; 4] = [
         ("approval_id", NotFound, |it| it.approval_id.clear()),
