@@ -15,7 +15,7 @@ use musubi_tests::processes::{Kind, OPERATOR, System, program};
 use tempfile::TempDir;
 use totp_rs::Totp;
 
-use crate::people::{BANK, does, musubi};
+use crate::people::{BANK, audit, does, musubi};
 
 const PASSWORD: &str = "kirin 87 bridge umbrella";
 
@@ -145,9 +145,24 @@ async fn who_is_invited_signs_in_and_does_what_their_roles_allow_until_the_sessi
 
 #[tokio::test]
 async fn who_guesses_learns_nothing_and_soon_has_to_wait() {
-    let system = System::start_quiet().await;
-    let desk = Desk::new(&system);
-    let authenticator = desk.accepts(&invite(&system, "mori", &["administrator"]));
+    let mut system = System::start_quiet().await;
+    guess(&system);
+    // What was tried stands in the audit, of names that there are.
+    let lines = audit(&mut system, Kind::Company).await;
+    let told = |action: &str| {
+        let told = lines.iter().filter(|line| line["action"] == action);
+        told.map(|line| line["detail"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("sign_in_failed").len(), 5);
+    assert!(told("sign_in_failed").iter().all(|detail| detail.contains("mori")));
+    assert_eq!((told("signed_in").len(), told("operator_unlocked").len()), (1, 1));
+    assert_eq!((told("operator_invited").len(), told("invitation_taken").len()), (2, 1));
+}
+
+/// Guesses at mori, who signs in after all and is invited anew.
+fn guess(system: &System) {
+    let desk = Desk::new(system);
+    let authenticator = desk.accepts(&invite(system, "mori", &["administrator"]));
     let right = code(&authenticator, 0);
     let wrong = if right == "000000" { "000001" } else { "000000" };
     let mut answers = Vec::new();
@@ -168,11 +183,11 @@ async fn who_guesses_learns_nothing_and_soon_has_to_wait() {
     let [(Some(1), said)] = answers.as_slice() else { panic!("{answers:#?}") };
     assert!(said.contains("is wrong, or the next try has to wait") && !said.contains("mori"), "{said}");
     assert!(!desk.token().exists());
-    let listed = does(&system, BANK, &["operators", "list", "--format", "csv"]);
+    let listed = does(system, BANK, &["operators", "list", "--format", "csv"]);
     let mori = listed.lines().find(|line| line.starts_with("mori,")).unwrap();
     assert!(mori.contains(",waits until 2") && mori.ends_with(",5"), "{mori}");
     // Who has a certificate is not kept out by anybody's guesses, and lets the person in again.
-    does(&system, BANK, &["operators", "unlock", "mori"]);
+    does(system, BANK, &["operators", "unlock", "mori"]);
     assert_eq!(desk.begins("mori", &authenticator, 0).0, Some(0));
     // An administrator who signed in keeps operators, too, and invites the same person anew: nothing of before is good.
     desk.does(&["operators", "invite", "mori", "--role", "viewer"], "");

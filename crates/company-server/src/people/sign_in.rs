@@ -1,5 +1,7 @@
 //! `SignInService`: invitations are taken, sessions begin and end.
 
+use std::time::Duration;
+
 use musubi_domain::{
     Error, ErrorKind,
     caller::CallerKind,
@@ -18,6 +20,7 @@ use musubi_runtime::{
     grpc::{auth, status::to_status},
 };
 use musubi_storage::people::{Credential, Try};
+use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 use tracing::warn;
 
@@ -25,6 +28,9 @@ use super::{
     Inner, People,
     password::{Password, authenticator_uri, parse_code, step_of},
 };
+
+/// How long every failure takes, so that its time does not tell what failed, or that there is such a name.
+const FAILURES_TAKE: Duration = Duration::from_millis(500);
 
 impl Inner {
     async fn accept(&self, request: AcceptInvitationRequest) -> Result<AcceptInvitationResponse, Error> {
@@ -50,7 +56,7 @@ impl Inner {
         let name: OperatorName = request.name.parse().map_err(|error: Error| error.at("name"))?;
         let password = Password::parse(request.password)?;
         let code = parse_code(&request.code)?;
-        let now = self.clock.now();
+        let (now, answered) = (self.clock.now(), sleep(FAILURES_TAKE));
         let credential = match self.store.begin_try(&name, now).await? {
             Try::Charged(credential) => Some(credential),
             Try::Refused(guard) => {
@@ -58,6 +64,8 @@ impl Inner {
                 None
             }
         };
+        // Of names that anybody may make up nothing is kept.
+        let is_charged = credential.is_some();
         let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
         let right = self.passwords.verify(password, hash).await?;
         let step = credential.filter(|_| right).and_then(|it| step_of(&it.secret, &code, now));
@@ -67,7 +75,10 @@ impl Inner {
             None => None,
         };
         let Some(roles) = begun else {
-            warn!(operator = %name, "a try to sign in failed");
+            if is_charged {
+                self.tell("sign_in_failed", &name, None).await?;
+            }
+            answered.await;
             let problem = "the name, the password or the code is wrong, or the next try has to wait";
             let remedy = "try again with the next code; after five wrong tries wait half a minute, after each further one twice as long";
             return Err(Error::new(ErrorKind::Unauthenticated, problem, remedy));
