@@ -170,6 +170,7 @@ fn draft(client: &DistributionServiceClient<PeerChannel>) -> Ask {
             request_id: Uuid::from_u64_pair(DRAFTS, count).to_string(),
             official_account: ACCOUNT.to_owned(),
             name: "draft".to_owned(),
+            operator: "sato".to_owned(),
             uniform: Some(Template { text: "draft".to_owned(), ..Template::default() }),
             ..CreateDistributionRequest::default()
         };
