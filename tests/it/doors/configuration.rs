@@ -253,8 +253,12 @@ fn fault(process: &Process, key: &str, value: &str) -> Option<String> {
 #[tokio::test]
 async fn every_key_refuses_wrong_values_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let mut faults = Vec::new();
+    let (mut faults, mut kinds) = (Vec::new(), BTreeSet::new());
     for process in Layout::new(folder.path()).processes() {
+        // Two nodes of one kind read their keys alike.
+        if !kinds.insert(process.kind().as_str()) {
+            continue;
+        }
         let (table, defaults) = table(process.kind());
         for (key, values) in table {
             faults.extend(values.iter().filter_map(|value| fault(&process, key, value)));
