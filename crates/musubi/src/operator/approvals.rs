@@ -39,7 +39,7 @@ Three things need a second person, unless the information-management server's co
 Nobody approves what they asked for themselves. A distribution to many followers (second_person_above) needs no approval: it is started by
 somebody who has not prepared it.
 
-MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Approvals {
     #[command(flatten)]
     connection: Connection,

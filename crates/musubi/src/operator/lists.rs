@@ -26,7 +26,7 @@ A list that loses too many followers at once is quarantined: it stays as it was,
 a later list says the same, or people release it. Released, the carrier's list is fetched again at once; it becomes the list if no more
 followers are missing than were shown, and those who are missing then have left.
 
-MUSUBI_SERVER and MUSUBI_CERTIFICATE name the company server and the operator's certificate.")]
+MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Lists {
     #[command(flatten)]
     connection: Connection,
