@@ -24,6 +24,17 @@ static BEGUN: LazyLock<Dialogue> = LazyLock::new(|| {
 pub(super) fn hold(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for format in &FORMATS {
+        let asked: Vec<bool> = State::ALL
+            .iter()
+            .map(|state| {
+                let dialogue = Dialogue { state: *state, ..BEGUN.clone() };
+                read_text(&dialogue, &text, &TEXTS, format) == Some(Event::EraseAsked)
+            })
+            .collect();
+        assert!(asked.iter().all(|it| *it == asked[0]), "whoever wants to be erased may say so at any time");
+        if asked[0] {
+            continue;
+        }
         for state in State::ALL {
             let dialogue = Dialogue { state, ..BEGUN.clone() };
             let read = read_text(&dialogue, &text, &TEXTS, format);
