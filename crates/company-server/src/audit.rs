@@ -77,15 +77,6 @@ impl Sealer {
 }
 
 fn note((denial, count): (&Denial, &u64)) -> Note {
-    let (action, what) = match denial {
-        Denial::NotAllowed { caller, method } => {
-            ("denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
-        }
-        Denial::NotKnown { address } => {
-            let from = address.map_or_else(|| "somewhere".to_owned(), |address| address.to_string());
-            ("refused", format!("somebody who is not known, from {from}"))
-        }
-        Denial::Others => ("refused", "others".to_owned()),
-    };
-    Note { action, detail: format!("{what}, {count} times") }
+    let (action, detail) = denial.told(*count);
+    Note { action, detail }
 }

@@ -82,25 +82,10 @@ impl Sealer {
 }
 
 fn line((denial, count): (&Denial, &u64)) -> Audit {
-    let (company, action, what) = match denial {
-        Denial::NotAllowed { caller, method } => {
-            let company = match caller {
-                Caller::Company(id) => Some(id.clone()),
-                Caller::Carrier(_)
-                | Caller::Information
-                | Caller::Terminal
-                | Caller::CompanyOperator(..)
-                | Caller::CompanyMachine(..)
-                | Caller::TerminalOperator(_)
-                | Caller::Stranger => None,
-            };
-            (company, "denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
-        }
-        Denial::NotKnown { address } => {
-            let from = address.map_or_else(|| "somewhere".to_owned(), |address| address.to_string());
-            (None, "refused", format!("a certificate that names nobody known, from {from}"))
-        }
-        Denial::Others => (None, "refused", "others".to_owned()),
+    let (action, detail) = denial.told(*count);
+    let company = match denial {
+        Denial::NotAllowed { caller: Caller::Company(id), .. } => Some(id.clone()),
+        Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Others => None,
     };
-    Audit { company, key: None, action, detail: format!("{what}, {count} times") }
+    Audit { company, key: None, action, detail }
 }

@@ -8,7 +8,7 @@ mod operators;
 mod password;
 mod sign_in;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -81,8 +81,9 @@ impl Inner {
         Ok(self.audit.note(&[note], self.clock.now()).await?)
     }
 
-    fn certified(&self) -> BTreeSet<&OperatorName> {
-        self.certified.iter().map(|(name, _)| name).collect()
+    /// Whether the configuration knows a person of this name.
+    fn is_certified(&self, name: &OperatorName) -> bool {
+        self.certified.iter().any(|(certified, _)| certified == name)
     }
 }
 

@@ -63,7 +63,7 @@ impl Inner {
             let problem = "a key is good for 0 days, or for more than 366";
             return Err(Error::invalid("days", problem, "write 1 to 366"));
         }
-        if self.certified().contains(&name) {
+        if self.is_certified(&name) {
             let problem = "the configuration knows a person by this name";
             return Err(Error::new(ErrorKind::AlreadyExists, problem, "choose another name").at("name"));
         }

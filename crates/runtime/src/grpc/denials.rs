@@ -34,6 +34,24 @@ pub enum Denial {
     Others,
 }
 
+impl Denial {
+    /// How an audit tells of so many of them: what was done, and what it was.
+    #[must_use]
+    pub fn told(&self, count: u64) -> (&'static str, String) {
+        let (action, what) = match self {
+            Self::NotAllowed { caller, method } => {
+                ("denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
+            }
+            Self::NotKnown { address } => {
+                let from = address.map_or_else(|| "somewhere".to_owned(), |address| address.to_string());
+                ("refused", format!("somebody who is not known, from {from}"))
+            }
+            Self::Others => ("refused", "others".to_owned()),
+        };
+        (action, format!("{what}, {count} times"))
+    }
+}
+
 /// Counts of refused calls. Cheap to clone; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Denials(Arc<Mutex<BTreeMap<Denial, u64>>>);
