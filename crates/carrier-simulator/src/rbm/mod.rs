@@ -3,7 +3,7 @@
 //! An agent is an official account, its messages are messages like any other, and what phones do goes to its webhook instead of the
 //! information server. A file for each resource: [`token`] and [`keys`] let callers in, [`discovery`] says what there is, [`message`]
 //! reads what agents send and [`messages`] stores it, [`capabilities`], [`events`], [`files`] and [`testers`] are small, [`webhook`]
-//! posts what happened, [`phones`] plays phones that nobody has. No rule about companies or customers lives here. Surprising: nothing is
+//! posts what happened, [`phones`] plays phones that nobody has, and [`page`] shows all of it. No rule about companies or customers lives here. Surprising: nothing is
 //! kept in memory but what the page shows of the last calls and posts.
 
 mod capabilities;
@@ -16,6 +16,7 @@ mod files;
 mod keys;
 mod message;
 mod messages;
+mod page;
 mod phones;
 mod testers;
 mod token;
@@ -43,7 +44,7 @@ use musubi_storage::carrier::{Agent, CarrierStore};
 use reqwest::Client;
 
 use self::{
-    config::{AgentConfig, LaunchState, RbmConfig, UseCase},
+    config::{AgentConfig, LaunchState, RbmConfig, UseCase, Webhook},
     discovery::Discovery,
     error::{ApiError, Code},
     faults::{CallFault, Choices},
@@ -84,12 +85,15 @@ pub(crate) struct Inner {
     discovery: Discovery,
     choices: Mutex<Choices>,
     sender: Sender,
+    journal: Journal,
 }
 
 /// An agent, as handlers look at it.
 pub(crate) struct Speaker {
     id: String,
     account: OfficialAccountId,
+    display_name: String,
+    webhook: Option<String>,
     use_case: UseCase,
     launch_state: LaunchState,
 }
@@ -117,6 +121,7 @@ impl BoundFace {
         let bound = HttpServer::bind(&config.http()).await?;
         if let Some(own) = own {
             own.write(&bound.origin())?;
+            own.write_token(&tokens.issue(own.client_email(), clock.now())?)?;
         }
         let (discovery, client) = (Discovery::read()?, webhook::client()?);
         Ok(Self { config: config.clone(), tokens, discovery, client, journal: Journal::default(), bound })
@@ -146,11 +151,12 @@ impl BoundFace {
             origin: bound.origin(),
             strict: config.strict,
             phones: config.phones,
-            agents: config.agent.iter().map(Speaker::new).collect(),
+            agents: config.agent.iter().map(|agent| Speaker::new(agent, config.partner.as_ref())).collect(),
             tokens,
             discovery,
             choices: Mutex::new(Choices::new(&config.faults)),
             sender,
+            journal: journal.clone(),
         }));
         for agent in &config.agent {
             let postman = Postman::new(
@@ -166,7 +172,12 @@ impl BoundFace {
         if config.phones {
             spawn(shutdown, "play phones", face.clone().play(shutdown.token()));
         }
-        shutdown.spawn("rbm", bound.serve(router(face), shutdown.clone()));
+        let mut router = router(face.clone());
+        // The page asks nobody who he is, so it is for this machine alone.
+        if bound.local_address().ip().is_loopback() {
+            router = router.merge(page::router(face));
+        }
+        shutdown.spawn("rbm", bound.serve(router, shutdown.clone()));
     }
 }
 
@@ -188,10 +199,13 @@ fn agent(config: &AgentConfig) -> Agent {
 }
 
 impl Speaker {
-    fn new(config: &AgentConfig) -> Self {
+    fn new(config: &AgentConfig, partner: Option<&Webhook>) -> Self {
+        let webhook = config.webhook.as_ref().or(partner);
         Self {
             id: config.id.clone(),
             account: config.official_account.clone(),
+            display_name: config.display_name.clone(),
+            webhook: webhook.map(|it| it.url.origin().ascii_serialization()),
             use_case: config.use_case,
             launch_state: config.launch_state,
         }

@@ -33,9 +33,9 @@ pub(super) const DUE: &str = "
            m.client_id, m.timed, m.body
     FROM (SELECT * FROM webhook_events AS waiting
           WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1) AND due_time <= $2
-              AND NOT EXISTS (SELECT 1 FROM webhook_events AS first
+              AND sequence = (SELECT sequence FROM webhook_events AS first
                               WHERE first.account_id = waiting.account_id AND first.msisdn = waiting.msisdn
-                                  AND first.sequence < waiting.sequence)
+                              ORDER BY first.account_id, first.msisdn, first.sequence LIMIT 1)
           ORDER BY account_id, due_time, sequence LIMIT $3) AS e
     LEFT JOIN LATERAL (SELECT client_id, timed, body FROM agent_messages AS m
                        WHERE m.account_id = e.account_id AND m.message_id = e.message_id OFFSET 0) AS m ON true
