@@ -29,7 +29,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
@@ -42,6 +43,7 @@ use musubi_runtime::{
 };
 use musubi_storage::carrier::{Agent, CarrierStore};
 use reqwest::Client;
+use serde::de::DeserializeOwned;
 
 use self::{
     config::{AgentConfig, LaunchState, RbmConfig, UseCase, Webhook},
@@ -223,6 +225,7 @@ fn router(face: Face) -> Router {
         .route("/v1/files", post(files::create))
         .route("/upload/v1/files", post(files::upload).layer(DefaultBodyLimit::max(files::FILE_BYTES)))
         .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
         .layer(from_fn_with_state(face.clone(), admit));
     Router::new()
         .route("/token", post(token::exchange))
@@ -283,6 +286,30 @@ impl<S: Sync> FromRequestParts<S> for Query {
             *field = Some(value.into_owned());
         }
         Ok(query)
+    }
+}
+
+/// A call's body. Whatever is wrong with how it comes is told as all else is.
+pub(crate) struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|_| ApiError::invalid("the body", "is too long, or broke off"))
+    }
+}
+
+/// What stands in a call's path.
+pub(crate) struct Named<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|_| ApiError::invalid("the path", "is no UTF-8"))
     }
 }
 

@@ -247,11 +247,16 @@ async fn act(State(face): State<Face>, Form(act): Form<Act>) -> Response {
 impl Face {
     async fn perform(&self, act: Act) -> Result<(), Error> {
         if !self.phones {
-            return Err(Error::invalid("number", "is somebody's phone", "use that phone, at the terminal simulator"));
+            return Err(Error::invalid(
+                "number",
+                "is somebody's phone",
+                "use that phone, at the terminal simulator",
+            ));
         }
         let number: PhoneNumber = act.number.trim().parse().map_err(|error: Error| error.at("number"))?;
         let agent = self.agents.iter().find(|agent| agent.id == act.agent);
-        let agent = agent.ok_or_else(|| Error::invalid("agent", "there is none of this name", "choose one"))?;
+        let agent =
+            agent.ok_or_else(|| Error::invalid("agent", "there is none of this name", "choose one"))?;
         let text = || {
             let length = act.text.chars().count();
             if (1..=TEXT_LIMIT).contains(&length) && !act.text.contains('\0') {

@@ -6,7 +6,8 @@
 
 use axum::{
     Json,
-    extract::{Form, State},
+    body::Bytes,
+    extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
@@ -140,23 +141,22 @@ impl Tokens {
     }
 }
 
-/// The form of the token endpoint.
-#[derive(Deserialize)]
-pub(crate) struct Exchange {
-    #[serde(default)]
-    grant_type: String,
-    #[serde(default)]
-    assertion: String,
-}
-
 /// `POST /token`
-pub(crate) async fn exchange(State(face): State<Face>, Form(form): Form<Exchange>) -> Response {
-    if form.grant_type != GRANT {
+pub(crate) async fn exchange(State(face): State<Face>, body: Bytes) -> Response {
+    let (mut grant_type, mut assertion) = (String::new(), String::new());
+    for (name, value) in url::form_urlencoded::parse(&body) {
+        match &*name {
+            "grant_type" => grant_type = value.into_owned(),
+            "assertion" => assertion = value.into_owned(),
+            _ => {}
+        }
+    }
+    if grant_type != GRANT {
         let why = "grant_type is not urn:ietf:params:oauth:grant-type:jwt-bearer";
         return TokenError("unsupported_grant_type", why).into_response();
     }
     let endpoint = format!("{}/token", face.origin);
-    match face.tokens.exchange(&form.assertion, &endpoint, face.clock.now()) {
+    match face.tokens.exchange(&assertion, &endpoint, face.clock.now()) {
         Ok(token) => {
             let body = json!({ "access_token": token, "token_type": "Bearer", "expires_in": GOOD_SECONDS });
             let mut response = Json(body).into_response();
