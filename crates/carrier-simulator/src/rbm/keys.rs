@@ -56,8 +56,10 @@ pub(crate) async fn open(
     let own = match &config.service_account_file {
         None => None,
         Some(path) => {
-            let pair = generate()?;
-            let kept = store.put_agent_key(OWN_KEY, &pair).await.map_err(Error::from)?;
+            let kept = match store.find_agent_key(OWN_KEY).await.map_err(Error::from)? {
+                Some(kept) => kept,
+                None => store.put_agent_key(OWN_KEY, &generate()?).await.map_err(Error::from)?,
+            };
             let own = Own::new(kept, path)?;
             accounts.entry(CLIENT_EMAIL.to_owned()).or_default().push(own.public()?);
             Some(own)

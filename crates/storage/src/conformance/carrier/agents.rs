@@ -210,8 +210,10 @@ pub(crate) async fn testers_are_twenty_a_day(store: &dyn CarrierStore) {
 
 pub(crate) async fn keys_files_and_phones_of_agents_are_kept(store: &dyn CarrierStore) {
     opened(store, 1..2).await;
+    assert_eq!(store.find_agent_key("k").await.unwrap(), None);
     assert_eq!(store.put_agent_key("k", b"first").await.unwrap(), b"first");
     assert_eq!(store.put_agent_key("k", b"second").await.unwrap(), b"first");
+    assert_eq!(store.find_agent_key("k").await.unwrap(), Some(b"first".to_vec()));
     let file =
         AgentFile { name: "files/1".to_owned(), content_type: "image/png".to_owned(), bytes: 5, time: now() };
     store.put_agent_file(&account("agent"), &file).await.unwrap();

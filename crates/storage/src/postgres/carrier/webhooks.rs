@@ -10,7 +10,7 @@ use super::{PostgresCarrierStore, Tx};
 use crate::{
     StoreError,
     carrier::{
-        AgentEvent, Tried, WebhookStore,
+        AgentEvent, COUNTED, Tried, WebhookStore,
         webhooks::{WebhookRow, agent_event_of, settled_rows},
     },
     postgres::again,
@@ -52,7 +52,8 @@ pub(super) const AGAIN: &str = "
     WHERE webhook_events.account_id = again.account_id AND webhook_events.msisdn = again.msisdn";
 
 pub(super) const COUNT: &str = "
-    SELECT count(*) FROM webhook_events WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1)";
+    SELECT count(*) FROM (SELECT 1 FROM webhook_events
+                          WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1) LIMIT $2) AS waiting";
 
 /// Adds rows.
 pub(super) async fn put(write: &mut Tx, events: &[WebhookRow<'_>]) -> Result<(), StoreError> {
@@ -84,6 +85,7 @@ impl WebhookStore for PostgresCarrierStore {
     async fn count_webhook_events(&self, account: &OfficialAccountId) -> Result<u64, StoreError> {
         let count = sqlx::query(COUNT)
             .bind(account.as_str())
+            .bind(COUNTED)
             .fetch_one(self.database.read())
             .await
             .map_err(StoreError::during("count_webhook_events"))?;
