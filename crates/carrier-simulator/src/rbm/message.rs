@@ -52,6 +52,13 @@ pub(crate) fn read(
         text.truncate(end);
     }
     reading.suggestions.truncate(SUGGESTIONS_LIMIT);
+    for suggestion in &mut reading.suggestions {
+        // What a phone here can't open it answers all the same.
+        let alone = Content { text: "a".to_owned(), suggestions: vec![suggestion.clone()] };
+        if alone.check().is_err() {
+            suggestion.action = None;
+        }
+    }
     Ok(Draft {
         traffic: traffic(message, use_case)?,
         expires,
@@ -288,8 +295,7 @@ impl Reading {
                 if webview {
                     self.wanted(it["webviewViewMode"].as_str(), &format!("{at}.webviewViewMode"))?;
                 }
-                let open = Action::OpenUrl { url: url.to_owned(), webview };
-                Ok(Some(open).filter(|_| url.starts_with("https://")))
+                Ok(Some(Action::OpenUrl { url: url.to_owned(), webview }))
             }
             "dialAction" => {
                 let number = it["phoneNumber"].as_str().unwrap_or_default();

@@ -24,7 +24,7 @@ mod webhook;
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use axum::{
@@ -36,7 +36,8 @@ use axum::{
     routing::{delete, get, post},
 };
 use http::request::Parts;
-use musubi_domain::{Error, id::OfficialAccountId, phone_number::PhoneNumber};
+use jiff::Timestamp;
+use musubi_domain::{Error, content::Content, id::OfficialAccountId, phone_number::PhoneNumber};
 use musubi_runtime::{
     Clock, Shutdown,
     http::{BoundHttp, HttpServer},
@@ -55,6 +56,20 @@ use self::{
     webhook::{Journal, Postman},
 };
 use crate::{app::BuildError, distribution::Fleets, outbox::Wake};
+
+/// What a phone shows of an agent message's JSON; for who holds the reader against any bytes.
+///
+/// # Errors
+/// The field at fault and what is wrong with it, never its value.
+pub fn read_message(body: &[u8], strict: bool, now: Timestamp) -> Result<Content, Error> {
+    static DISCOVERY: LazyLock<Result<Discovery, Error>> = LazyLock::new(Discovery::read);
+    let draft = DISCOVERY
+        .as_ref()
+        .map_err(Error::clone)?
+        .request("AgentMessage", body, strict)
+        .and_then(|message| message::read(&message, UseCase::Transactional, strict, now));
+    draft.map(|draft| draft.content).map_err(|error| Error::invalid(error.field, error.message, ""))
+}
 
 /// The longest id of a message, an event or a question, in bytes.
 const ID_BYTES: usize = 256;
