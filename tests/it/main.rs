@@ -23,6 +23,8 @@ mod numbers;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod rbm_clients;
+#[cfg(test)]
 mod reviews;
 #[cfg(test)]
 mod rights;

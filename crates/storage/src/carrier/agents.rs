@@ -170,6 +170,9 @@ pub trait AgentStore: Send + Sync {
     /// another before is told so.
     async fn put_agents(&self, agents: &[Agent], now: Timestamp) -> Result<(), StoreError>;
 
+    /// The key of this name, if there is one.
+    async fn find_agent_key(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Keeps a key under a name that has none, and gives the one that stands.
     async fn put_agent_key(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, StoreError>;
 

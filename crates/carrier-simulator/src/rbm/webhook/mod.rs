@@ -135,6 +135,9 @@ impl Postman {
         posts: &mut JoinSet<(u64, Tried)>,
         under_way: &mut HashSet<u64>,
     ) -> usize {
+        if places == 0 {
+            return 0;
+        }
         let Shared { store, clock, agent, .. } = &*self.shared;
         let limit = u32::try_from(places + under_way.len()).unwrap_or(u32::MAX);
         let due = match store.list_webhook_events(&agent.official_account, clock.now(), limit).await {
