@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE.toml", required_unless_present = "rbm", conflicts_with = "rbm")]
     config: Option<PathBuf>,
     /// Only check the configuration, and say what is wrong with it.
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", conflicts_with = "rbm")]
     check: bool,
     /// Serve the RBM API alone, for one agent.
     #[arg(long)]
