@@ -25,6 +25,8 @@ use crate::{
     operator::unwritten,
 };
 
+/// What says nothing beside a configuration, which tells all of it.
+const ALONE: [&str; 7] = ["rbm", "data", "listen", "agent", "webhook", "client_token", "strict"];
 /// How long calls under way have to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -36,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(10);
                         It says where the API, the service account and the page are. docs/rbm.md tells the rest.")]
 pub(crate) struct Args {
     /// The configuration, a TOML file.
-    #[arg(long, value_name = "FILE.toml", required_unless_present = "rbm", conflicts_with = "rbm")]
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "rbm", conflicts_with_all = ALONE)]
     config: Option<PathBuf>,
     /// Only check the configuration, and say what is wrong with it.
     #[arg(long, requires = "config", conflicts_with = "rbm")]
