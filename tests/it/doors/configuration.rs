@@ -243,13 +243,14 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
 
 /// Keys whose every value is taken by the check: a file that isn't there is found out at the start, a certificate says whatever
 /// its authority likes, and a brand is called as it likes.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "DATABASE",
     "DATABASE__PATH",
     "FLEET__STORIES",
     "TLS__NAME__CERTIFICATE",
     "RBM__CERTIFICATE",
     "RBM__KEY",
+    "RBM__AUTHORITIES",
     "RBM__SERVICE_ACCOUNT_FILE",
     "RBM__SERVICE_ACCOUNT__CLIENT_EMAIL",
     "RBM__SERVICE_ACCOUNT__PUBLIC_KEY",

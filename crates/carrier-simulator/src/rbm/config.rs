@@ -25,6 +25,8 @@ pub struct RbmConfig {
     #[serde(default)]
     pub key: Option<PathBuf>,
     #[serde(default)]
+    pub authorities: Option<PathBuf>,
+    #[serde(default)]
     pub strict: bool,
     #[serde(default)]
     pub phones: bool,

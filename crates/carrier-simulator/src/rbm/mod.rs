@@ -140,7 +140,7 @@ impl BoundFace {
             own.write(&bound.origin())?;
             own.write_token(&tokens.issue(own.client_email(), clock.now())?)?;
         }
-        let (discovery, client) = (Discovery::read()?, webhook::client()?);
+        let (discovery, client) = (Discovery::read()?, webhook::client(config.authorities.as_deref())?);
         Ok(Self { config: config.clone(), tokens, discovery, client, journal: Journal::default(), bound })
     }
 
