@@ -7,10 +7,10 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Form, State},
-    response::{Html, IntoResponse as _, Redirect, Response},
+    response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use http::StatusCode;
+use http::{StatusCode, header};
 use musubi_domain::{Error, content::TEXT_LIMIT, phone_number::PhoneNumber};
 use musubi_runtime::http::pages::{asset, assets, guard};
 use musubi_storage::{
@@ -35,6 +35,8 @@ pub(super) fn router(face: Face) -> Router {
         .route("/state", get(state))
         .route("/phone", post(act))
         .route("/rbm.css", get(style))
+        // Every browser asks for one; there is none.
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
         .with_state(face);
     guard(pages.merge(assets()))
 }
@@ -116,8 +118,8 @@ async fn state(State(face): State<Face>) -> Response {
     }
 }
 
-async fn style() -> impl axum::response::IntoResponse {
-    ([(http::header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../assets/rbm.css"))
+async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../assets/rbm.css"))
 }
 
 fn rendered(page: askama::Result<String>) -> Response {

@@ -5,15 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jiff::Timestamp;
-
 /// How many tries are remembered.
 const TRIES: usize = 100;
 
 /// One try.
 #[derive(Clone, Debug)]
 pub(crate) struct Try {
-    pub(crate) time: Timestamp,
+    /// To the second.
+    pub(crate) time: String,
     pub(crate) agent: String,
     /// What was told, of whose phone.
     pub(crate) what: String,

@@ -304,7 +304,7 @@ impl Shared {
     }
 
     fn note(&self, what: String, attempt: u32, outcome: String, good: bool) {
-        let (time, agent) = (self.clock.now(), self.agent.id.clone());
+        let (time, agent) = (format!("{:.0}", self.clock.now()), self.agent.id.clone());
         self.journal.note(Try { time, agent, what, attempt, outcome, good });
     }
 }
