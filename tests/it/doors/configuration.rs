@@ -205,7 +205,7 @@ const INFORMATION: [Wrong; 91] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 18] = [
+const TERMINAL: [Wrong; 22] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -214,6 +214,10 @@ const TERMINAL: [Wrong; 18] = [
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),
     ("FLEET__NAME", WORD),
+    ("PAGES__LISTEN", ADDRESS),
+    ("PAGES__LISTEN", &["0.0.0.0:7080"]),
+    ("PAGES__CERTIFICATE", PEM),
+    ("PAGES__KEY", PEM),
     ("CARRIER__0__ID", &["", "漏", "nami"]),
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
@@ -247,6 +251,7 @@ const FREE: [&str; 11] = [
     "DATABASE",
     "DATABASE__PATH",
     "FLEET__STORIES",
+    "FLEET__PEOPLE",
     "TLS__NAME__CERTIFICATE",
     "RBM__CERTIFICATE",
     "RBM__KEY",
