@@ -24,7 +24,7 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 46] = [
+const CARRIER: [Wrong; 48] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -51,6 +51,8 @@ const CARRIER: [Wrong; 46] = [
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
     ("RBM__LISTEN", ADDRESS),
+    ("RBM__CERTIFICATE", PEM),
+    ("RBM__KEY", PEM),
     ("RBM__STRICT", FLAG),
     ("RBM__PHONES", FLAG),
     ("RBM__PARTNER__URL", &["", "漏", "http://partner.example/", "ftp://127.0.0.1/"]),
@@ -205,7 +207,7 @@ const INFORMATION: [Wrong; 91] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 18] = [
+const TERMINAL: [Wrong; 22] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -214,6 +216,10 @@ const TERMINAL: [Wrong; 18] = [
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),
     ("FLEET__NAME", WORD),
+    ("PAGES__LISTEN", ADDRESS),
+    ("PAGES__LISTEN", &["0.0.0.0:7080"]),
+    ("PAGES__CERTIFICATE", PEM),
+    ("PAGES__KEY", PEM),
     ("CARRIER__0__ID", &["", "漏", "nami"]),
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
@@ -243,13 +249,12 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
 
 /// Keys whose every value is taken by the check: a file that isn't there is found out at the start, a certificate says whatever
 /// its authority likes, and a brand is called as it likes.
-const FREE: [&str; 11] = [
+const FREE: [&str; 10] = [
     "DATABASE",
     "DATABASE__PATH",
     "FLEET__STORIES",
+    "FLEET__PEOPLE",
     "TLS__NAME__CERTIFICATE",
-    "RBM__CERTIFICATE",
-    "RBM__KEY",
     "RBM__AUTHORITIES",
     "RBM__SERVICE_ACCOUNT_FILE",
     "RBM__SERVICE_ACCOUNT__CLIENT_EMAIL",

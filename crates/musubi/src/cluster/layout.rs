@@ -88,6 +88,7 @@ impl<'a> Layout<'a> {
                 Caller::Terminal,
                 Caller::TerminalOperator(operator.clone()),
             )?,
+            phones: None,
         })
     }
 
@@ -226,7 +227,7 @@ impl<'a> Layout<'a> {
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
             })
         };
-        Ok(json!({
+        let mut configuration = json!({
             "server": { "listen": self.addresses.terminal },
             "tls": self.authority.issue_temporary(&Caller::Terminal)?,
             "database": self.database(TERMINAL),
@@ -234,7 +235,12 @@ impl<'a> Layout<'a> {
             "callers": { "operators": [OPERATOR] },
             "carrier": self.plan.carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
             "telemetry": { "filter": "warn" },
-        }))
+        });
+        if let Some(pages) = &self.plan.pages {
+            configuration["pages"] = json!({ "listen": pages.phones });
+            configuration["fleet"]["people"] = json!(pages.people);
+        }
+        Ok(configuration)
     }
 
     /// What the `index`th carrier lets this cluster's information-management server in by.
