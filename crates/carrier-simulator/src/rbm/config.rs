@@ -12,7 +12,7 @@ use musubi_runtime::{
 use serde::{Deserialize, Deserializer, de};
 use url::{Host, Url};
 
-use super::faults::RbmFaults;
+use super::{faults::RbmFaults, keys, webhook};
 
 /// The RBM face.
 #[derive(Clone, Debug, Deserialize)]
@@ -147,7 +147,9 @@ impl RbmConfig {
                 return Err(Error::invalid(at("official_account"), "is another agent's too", remedy));
             }
         }
-        Ok(())
+        // Files are read before anything is bound.
+        keys::configured(&self.service_account)?;
+        webhook::client(self.authorities.as_deref()).map(drop)
     }
 }
 

@@ -45,14 +45,7 @@ pub(crate) async fn open(
     config: &RbmConfig,
     store: &dyn CarrierStore,
 ) -> Result<(Tokens, Option<Own>), Error> {
-    let mut accounts = Accounts::new();
-    for (place, ServiceAccount { client_email, public_key }) in config.service_account.iter().enumerate() {
-        let key = read(public_key).map_err(|error| {
-            let field = format!("rbm.service_account[{place}].public_key");
-            error.at(field)
-        })?;
-        accounts.entry(client_email.clone()).or_default().push(key);
-    }
+    let mut accounts = configured(&config.service_account)?;
     let own = match &config.service_account_file {
         None => None,
         Some(path) => {
@@ -69,7 +62,20 @@ pub(crate) async fn open(
     Ok((Tokens::new(accounts, &secret, config.strict), own))
 }
 
-/// A public key or a certificate, PEM; or a service account's file, of which only the public half is read.
+/// The service accounts that are configured, with their keys.
+pub(crate) fn configured(service_accounts: &[ServiceAccount]) -> Result<Accounts, Error> {
+    let mut accounts = Accounts::new();
+    for (place, ServiceAccount { client_email, public_key }) in service_accounts.iter().enumerate() {
+        let key = read(public_key).map_err(|error| {
+            let field = format!("rbm.service_account[{place}].public_key");
+            error.at(field)
+        })?;
+        accounts.entry(client_email.clone()).or_default().push(key);
+    }
+    Ok(accounts)
+}
+
+/// A public key or a certificate: PEM.
 fn read(path: &Path) -> Result<(Algorithm, DecodingKey), Error> {
     let unusable = |problem: String| Error::invalid("", problem, "name a PEM file with a public key");
     let text = std::fs::read_to_string(path)
