@@ -25,6 +25,8 @@ use crate::{
     operator::unwritten,
 };
 
+/// What says nothing beside a configuration, which tells all of it.
+const ALONE: [&str; 7] = ["rbm", "data", "listen", "agent", "webhook", "client_token", "strict"];
 /// How long calls under way have to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -36,10 +38,10 @@ const DRAIN: Duration = Duration::from_secs(10);
                         It says where the API, the service account and the page are. docs/rbm.md tells the rest.")]
 pub(crate) struct Args {
     /// The configuration, a TOML file.
-    #[arg(long, value_name = "FILE.toml", required_unless_present = "rbm", conflicts_with = "rbm")]
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "rbm", conflicts_with_all = ALONE)]
     config: Option<PathBuf>,
     /// Only check the configuration, and say what is wrong with it.
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", conflicts_with = "rbm")]
     check: bool,
     /// Serve the RBM API alone, for one agent.
     #[arg(long)]
@@ -166,5 +168,59 @@ impl Alone {
             token = token.display(),
         )?;
         out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(["carrier"].into_iter().chain(line.split_whitespace())).map(|line| line.args)
+    }
+
+    fn configured(line: &str) -> Result<RbmConfig, Error> {
+        parse(line).unwrap().alone.configuration(Path::new("service-account.json"))
+    }
+
+    #[test]
+    fn a_carrier_has_a_configuration_or_is_alone() {
+        for (line, good) in [
+            ("--config carrier.toml", true),
+            ("--config carrier.toml --check", true),
+            ("--rbm", true),
+            ("--rbm --webhook http://127.0.0.1:1/ --client-token t", true),
+            ("", false),
+            ("--rbm --config carrier.toml", false),
+            ("--rbm --check", false),
+            ("--config carrier.toml --agent a", false),
+            ("--rbm --webhook http://127.0.0.1:1/", false),
+            ("--rbm --client-token t", false),
+        ] {
+            assert_eq!(parse(line).is_ok(), good, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_alone_is_checked_as_a_configuration_is() {
+        let agent = configured("--rbm --agent Minato_Bank").unwrap().agent.remove(0);
+        assert_eq!((agent.id.as_str(), agent.official_account.as_str()), ("Minato_Bank", "minato-bank"));
+        for line in [
+            "--rbm --webhook http://partner.example/ --client-token t",
+            "--rbm --agent a.b",
+            "--rbm --agent ___",
+            "--rbm --listen localhost",
+        ] {
+            let error = configured(line).unwrap_err();
+            assert!(!error.problem.is_empty() && !error.remedy.is_empty(), "{line}");
+        }
     }
 }

@@ -24,7 +24,7 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 46] = [
+const CARRIER: [Wrong; 48] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -51,6 +51,8 @@ const CARRIER: [Wrong; 46] = [
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
     ("RBM__LISTEN", ADDRESS),
+    ("RBM__CERTIFICATE", PEM),
+    ("RBM__KEY", PEM),
     ("RBM__STRICT", FLAG),
     ("RBM__PHONES", FLAG),
     ("RBM__PARTNER__URL", &["", "漏", "http://partner.example/", "ftp://127.0.0.1/"]),
@@ -247,14 +249,13 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
 
 /// Keys whose every value is taken by the check: a file that isn't there is found out at the start, a certificate says whatever
 /// its authority likes, and a brand is called as it likes.
-const FREE: [&str; 11] = [
+const FREE: [&str; 10] = [
     "DATABASE",
     "DATABASE__PATH",
     "FLEET__STORIES",
     "FLEET__PEOPLE",
     "TLS__NAME__CERTIFICATE",
-    "RBM__CERTIFICATE",
-    "RBM__KEY",
+    "RBM__AUTHORITIES",
     "RBM__SERVICE_ACCOUNT_FILE",
     "RBM__SERVICE_ACCOUNT__CLIENT_EMAIL",
     "RBM__SERVICE_ACCOUNT__PUBLIC_KEY",

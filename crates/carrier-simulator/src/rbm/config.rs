@@ -25,6 +25,8 @@ pub struct RbmConfig {
     #[serde(default)]
     pub key: Option<PathBuf>,
     #[serde(default)]
+    pub authorities: Option<PathBuf>,
+    #[serde(default)]
     pub strict: bool,
     #[serde(default)]
     pub phones: bool,
@@ -125,6 +127,7 @@ impl RbmConfig {
 
     /// Checks what no single key can tell.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.http().check("rbm")?;
         if self.service_account_file.is_none() && self.service_account.is_empty() {
             let remedy =
                 "name one, or rbm.service_account_file, in which the simulator writes one of its own";

@@ -1,10 +1,10 @@
 //! The RBM face: Google's RCS Business Messaging REST API, served by this carrier.
 //!
 //! An agent is an official account, its messages are messages like any other, and what phones do goes to its webhook instead of the
-//! information server. A file for each resource: [`token`] and [`keys`] let callers in, [`discovery`] says what there is, [`message`]
-//! reads what agents send and [`messages`] stores it, [`capabilities`], [`events`], [`files`] and [`testers`] are small, [`webhook`]
-//! posts what happened, [`phones`] plays phones that nobody has, and [`page`] shows all of it. No rule about companies or customers lives here. Surprising: nothing is
-//! kept in memory but what the page shows of the last calls and posts.
+//! information server. A file for each resource: `token` and `keys` let callers in, `discovery` says what there is, `message`
+//! reads what agents send and `messages` stores it, `capabilities`, `events`, `files` and `testers` are small, `webhook`
+//! posts what happened, `phones` plays phones that nobody has, and `page` shows all of it. No rule about companies or customers
+//! lives here. Surprising: nothing is kept in memory but what the page shows of the last posts.
 
 mod capabilities;
 pub mod config;
@@ -140,7 +140,7 @@ impl BoundFace {
             own.write(&bound.origin())?;
             own.write_token(&tokens.issue(own.client_email(), clock.now())?)?;
         }
-        let (discovery, client) = (Discovery::read()?, webhook::client()?);
+        let (discovery, client) = (Discovery::read()?, webhook::client(config.authorities.as_deref())?);
         Ok(Self { config: config.clone(), tokens, discovery, client, journal: Journal::default(), bound })
     }
 

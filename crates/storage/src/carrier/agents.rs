@@ -69,7 +69,7 @@ impl fmt::Debug for AgentMessage {
     }
 }
 
-/// What a message is sent for, as RBM tells it.
+/// What a message is sent for, in the order of the API's enum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the API's own words")]
 pub enum AgentTraffic {
@@ -82,16 +82,7 @@ pub enum AgentTraffic {
 }
 
 impl AgentTraffic {
-    /// All, in the order of the API's enum.
-    pub const ALL: [Self; 6] = [
-        Self::Unspecified,
-        Self::Authentication,
-        Self::Transaction,
-        Self::Promotion,
-        Self::ServiceRequest,
-        Self::Acknowledgement,
-    ];
-
+    /// Its place in the API's enum.
     const fn number(self) -> i16 {
         self as i16
     }
