@@ -171,9 +171,10 @@ pub(super) async fn draw(
 }
 
 async fn list(pages: &Pages, opening: &Opening, words: &Words) -> Result<Vec<AccountView>, Error> {
+    let mut lasts = room::lasts(pages, &opening.accounts).await?;
     let mut views = Vec::new();
     for account in &opening.accounts {
-        let last = room::last(pages, account).await?;
+        let last = account.talk_room.and_then(|talk_room| lasts.remove(&talk_room)).unwrap_or_default();
         let Account { id, name, stand, seen, .. } = account;
         let is_new = match stand {
             None | Some(Stand::Hand(_)) => true,

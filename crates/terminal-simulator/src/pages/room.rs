@@ -3,6 +3,8 @@
 //! Pure but for reading the lines. Surprising: a message whose buttons all open something is a card with its buttons inside, which
 //! stays; any other button stands below the last message and goes with the next line, as RCS shows them.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, ErrorKind, id::OfficialAccountId};
 use musubi_proto::{
@@ -10,6 +12,7 @@ use musubi_proto::{
     terminal::v1::{Line, ShownMessage, line},
     r#type::v1::{Suggestion, TrafficType, suggestion},
 };
+use musubi_storage::terminal::NewLine;
 
 use super::{
     Pages,
@@ -118,36 +121,44 @@ pub(super) fn url(suggestion: &Suggestion) -> Option<&str> {
 }
 
 /// The end of a talk room, for the list.
+#[derive(Default)]
 pub(super) struct Last {
-    /// Its text and time.
+    /// Its text and time; none before anything was said.
     pub(super) shown: Option<(String, String)>,
     /// Messages in all.
     pub(super) messages: usize,
 }
 
-/// The end of a talk room.
-pub(super) async fn last(pages: &Pages, account: &Account) -> Result<Last, Error> {
-    let lines = lines(pages, account.talk_room).await?;
-    let messages = lines.iter().filter(|line| matches!(line.what, Some(line::What::Message(_)))).count();
-    let text = |line: &Line| match &line.what {
-        Some(line::What::Message(message)) => message.content.as_ref().map(|content| content.text.clone()),
-        Some(line::What::Said(text)) => Some(text.clone()),
-        Some(line::What::Opened(_) | line::What::Followed(_) | line::What::Proved(_)) | None => None,
-    };
-    let shown = lines.iter().rev().find_map(|line| Some((text(line)?, time(line))));
-    Ok(Last { shown: shown.map(|(text, time)| (text.chars().take(60).collect(), time)), messages })
+/// The ends of these accounts' talk rooms, by their numbers in the store.
+pub(super) async fn lasts(pages: &Pages, accounts: &[Account]) -> Result<HashMap<i64, Last>, Error> {
+    let talk_rooms: Vec<i64> = accounts.iter().filter_map(|account| account.talk_room).collect();
+    let mut lasts: HashMap<i64, Last> = HashMap::new();
+    for (talk_room, line) in lines(pages, &talk_rooms).await? {
+        let last = lasts.entry(talk_room).or_default();
+        let text = match &line.what {
+            Some(line::What::Message(message)) => {
+                last.messages += 1;
+                message.content.as_ref().map(|content| content.text.as_str())
+            }
+            Some(line::What::Said(text)) => Some(text.as_str()),
+            Some(line::What::Opened(_) | line::What::Followed(_) | line::What::Proved(_)) | None => None,
+        };
+        if let Some(text) = text {
+            last.shown = Some((text.chars().take(60).collect(), time(&line)));
+        }
+    }
+    Ok(lasts)
 }
 
-async fn lines(pages: &Pages, talk_room: Option<i64>) -> Result<Vec<Line>, Error> {
-    let Some(talk_room) = talk_room else { return Ok(Vec::new()) };
-    let stored = pages.fleet.store().list_lines(&[talk_room]).await?;
-    stored
-        .into_iter()
-        .map(|stored| {
-            fleet::shown(stored.line)
-                .map_err(|_| Error::new(ErrorKind::Internal, "a line of the store can not be read", ""))
-        })
-        .collect()
+/// The lines of talk rooms, each with its talk room's number.
+async fn lines(pages: &Pages, talk_rooms: &[i64]) -> Result<Vec<(i64, Line)>, Error> {
+    let stored = pages.fleet.store().list_lines(talk_rooms).await?;
+    let line = |stored: NewLine| {
+        let line = fleet::shown(stored.line)
+            .map_err(|_| Error::new(ErrorKind::Internal, "a line of the store can not be read", ""))?;
+        Ok((stored.talk_room, line))
+    };
+    stored.into_iter().map(line).collect()
 }
 
 fn at(line: &Line) -> Timestamp {
@@ -174,7 +185,8 @@ pub(super) async fn draw(
     let stand = account.and_then(|account| account.stand);
     let (unsent, seen) = account.map_or((0, 0), |account| (account.unsent, account.seen));
     let name = account.map_or(id.as_str(), |account| account.name.as_str());
-    let lines = lines(pages, account.and_then(|account| account.talk_room)).await?;
+    let talk_room: Vec<i64> = account.and_then(|account| account.talk_room).into_iter().collect();
+    let lines: Vec<Line> = lines(pages, &talk_room).await?.into_iter().map(|(_, line)| line).collect();
     let follows = follows(stand);
     let is_followed = matches!(follows, Follows::Joining | Follows::Yes);
     let in_hand = opening.is_held && opening.is_on;
