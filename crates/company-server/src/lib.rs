@@ -17,9 +17,11 @@ mod match_service;
 mod people;
 mod proxy;
 mod rekeying;
+pub mod side_by_side;
 #[cfg(test)]
 mod tests;
 mod upload;
+pub mod values;
 
 pub use app::{App, BuildError, MIGRATIONS, open_audit};
 pub use config::{Config, DEFAULTS, Matching};

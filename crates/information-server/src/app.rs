@@ -13,6 +13,7 @@ use musubi_domain::{
     postback::TokenKey,
 };
 use musubi_proto::information::v1::{
+    account_service_server::AccountServiceServer,
     approval_service_server::ApprovalServiceServer, carrier_event_service_server::CarrierEventServiceServer,
     custody_service_server::CustodyServiceServer, distribution_service_server::DistributionServiceServer,
     follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
@@ -44,6 +45,7 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
+    accounts::Accounts,
     Config,
     acquisition::{
         events::Events,
@@ -317,6 +319,7 @@ impl App {
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
         shutdown.spawn("keys", keep_keys(Arc::clone(&store), shutdown.token()));
 
+        let accounts = Accounts::new(Arc::clone(&directory), &tokens);
         let door = CarrierDoor {
             events: Arc::new(Events {
                 store: Arc::clone(&store),
@@ -360,6 +363,7 @@ impl App {
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
+            .add_service(limited!(AccountServiceServer, accounts))
             .add_service(limited!(FollowerServiceServer, followers))
             .add_service(limited!(ApprovalServiceServer, approvals))
             .add_service(limited!(ReviewServiceServer, reviews));

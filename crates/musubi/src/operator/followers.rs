@@ -224,6 +224,7 @@ async fn list(
             page_size: PAGE,
             page_token,
             operator: String::new(),
+            masked: false,
         };
         let page = client.list_followers(request).await.map_err(refused)?.into_inner();
         count += page.followers.len() as u64;

@@ -112,6 +112,13 @@ impl FollowerService for Peer {
         }))
     }
 
+    async fn get_follower(
+        &self,
+        _: Request<GetFollowerRequest>,
+    ) -> Result<Response<GetFollowerResponse>, Status> {
+        Ok(Response::new(GetFollowerResponse::default()))
+    }
+
     async fn unlock_follower(
         &self,
         request: Request<UnlockFollowerRequest>,

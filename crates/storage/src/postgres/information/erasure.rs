@@ -10,7 +10,7 @@ use musubi_domain::{
     consent::TextDigest,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{ApprovalId, CarrierId, CustomerId, MessageId, OfficialAccountId},
+    id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
 };
 
 use super::{
@@ -27,9 +27,9 @@ use crate::{
         FollowerKey,
         changed::{KeyRow, key_rows},
         erasure::{
-            Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of,
+            Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, Reading, asked, at_carrier_of,
             consent_of, erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows,
-            exported, held_of, keys_of_erasures, message_of, parted,
+            held_of, keys_of_erasures, message_of, parted, read,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -266,10 +266,10 @@ impl ErasureStore for PostgresInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
-        again!(self.export_once(asker, key, approval, now))
+        again!(self.export_once(asker, key, reading, now))
     }
 
     async fn keep_texts(
@@ -302,7 +302,7 @@ impl PostgresInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
         let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
@@ -324,11 +324,11 @@ impl PostgresInformation {
             Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
             None => Count::default(),
         };
-        let approval = match approval {
-            Some(id) => Some(spend(&mut tx, asker, id, now).await?),
-            None => None,
+        let approval = match reading {
+            Reading::Exported(Some(id)) => Some(spend(&mut tx, asker, id, now).await?),
+            Reading::Exported(None) | Reading::Shown | Reading::Revealed => None,
         };
-        audit(&mut tx, &[exported(asker, key, approval.as_ref())], now).await?;
+        audit(&mut tx, &[read(asker, key, reading, approval.as_ref())], now).await?;
         tx.commit().await?;
         let keys = self.vault.keys();
         Ok(Some(FollowerExport {
