@@ -6,6 +6,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use musubi_domain::Error;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -38,6 +39,9 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// Why a server doesn't run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// The configuration of where and as whom it serves.
+    #[error(transparent)]
+    Config(#[from] Error),
     /// Another process listens there.
     #[error("{0} is taken by another process; stop it, or listen on another port")]
     PortTaken(SocketAddr),

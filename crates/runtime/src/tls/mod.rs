@@ -341,14 +341,14 @@ fn read_all(config: &TlsConfig) -> Result<Files, Error> {
     })
 }
 
-fn read(path: &Path, key: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(path: &Path, key: &str) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
         let problem = format!("{} can not be read ({})", path.display(), error.kind());
         wrong(key, problem, "name a file that can; `musubi certs issue` makes one")
     })
 }
 
-fn certificates(pem: &[u8], key: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub(crate) fn certificates(pem: &[u8], key: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     read.ok().filter(|read| !read.is_empty()).ok_or_else(|| empty(key))
 }
