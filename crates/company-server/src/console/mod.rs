@@ -34,6 +34,8 @@ use musubi_domain::id::CompanyId;
 use musubi_runtime::{Clock, grpc::door::Door, http::pages};
 
 use self::failure::dressed;
+#[cfg(test)]
+pub(crate) use self::visitor::encoded;
 
 /// What every page needs. Cheap to clone.
 #[derive(Clone)]
@@ -90,11 +92,13 @@ impl Console {
 
 const STYLE: &str = include_str!("../../assets/console.css");
 const SCRIPT: &str = include_str!("../../assets/console.js");
+const ICON: &str = include_str!("../../assets/icon.svg");
 
-/// The console's own style and script.
+/// The console's own style, script and icon.
 async fn asset(axum::extract::Path(name): axum::extract::Path<String>) -> Response {
     let (kind, text) = match name.as_str() {
         "console.css" => ("text/css; charset=utf-8", STYLE),
+        "icon.svg" => ("image/svg+xml", ICON),
         "console.js" => ("text/javascript; charset=utf-8", SCRIPT),
         _ => return failure::nothing_here().await.into_response(),
     };

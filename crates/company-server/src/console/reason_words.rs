@@ -110,6 +110,19 @@ impl Language {
         let known = WORDS.iter().find(|(known, ..)| *known == code);
         known.map_or_else(|| code.to_owned(), |(_, japanese, english)| self.say(japanese, english).to_owned())
     }
+
+    /// The same where the field that it is about does not stand beside it.
+    pub(super) fn whole_reason(self, code: &str) -> String {
+        let field = match code.split_once('.') {
+            Some(("name", _)) => self.say("氏名", "name"),
+            Some(("kana", _)) => self.say("フリガナ", "reading"),
+            Some(("birth_date", _)) => self.say("生年月日", "date of birth"),
+            Some(("address", _)) => self.say("住所", "address"),
+            Some(("account", _)) => self.say("口座", "account"),
+            Some(_) | None => return self.reason(code),
+        };
+        format!("{field}{}{}", self.say("：", ": "), self.reason(code))
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub(super) fn cookie_header(name: &str, value: &str, console: &Console, more: &s
 }
 
 /// A text as the value of a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

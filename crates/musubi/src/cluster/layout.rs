@@ -82,6 +82,7 @@ impl<'a> Layout<'a> {
                 Caller::Terminal,
                 Caller::TerminalOperator(operator.clone()),
             )?,
+            consoles: Vec::new(),
         })
     }
 
@@ -113,6 +114,7 @@ impl<'a> Layout<'a> {
                 "branch_digits": company.format.branch_digits,
             },
             "telemetry": { "filter": "warn" },
+            "console": { "listen": "127.0.0.1:0" },
         }))
     }
 

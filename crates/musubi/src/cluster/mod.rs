@@ -128,6 +128,8 @@ pub struct Doors {
     pub companies: Vec<Door>,
     /// The terminals.
     pub terminal: Door,
+    /// Where a browser finds the companies' consoles, in the order of the plan: `http://127.0.0.1:40123`; none, when they have none.
+    pub consoles: Vec<String>,
 }
 
 /// A cluster that runs. Dropped, it stops without finishing anything.
@@ -155,18 +157,27 @@ impl Cluster {
         // All are built before one runs, so that a node that can't be built leaves no other half started.
         let mut apps: Vec<futures::future::BoxFuture<'static, Result<(), LifecycleError>>> = Vec::new();
         macro_rules! build {
-            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {{
+            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {
+                build!($node, $name, $port, $configuration, |_app| ())
+            };
+            ($node:ident, $name:expr, $port:expr, $configuration:expr, $look:expr) => {{
                 let name = $name;
                 let file = write(&plan.folder, &name, $configuration)?;
                 let config = $node::Config::load(Some(&file)).with_context(|| name.clone())?;
                 migrate(&config.database, $node::MIGRATIONS).await.with_context(|| name.clone())?;
                 let app =
                     $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?;
+                let seen = $look(&app);
                 apps.push(Box::pin(app.run(shutdown.clone())));
+                seen
             }};
         }
+        let mut consoles = Vec::new();
         for (index, port) in ports.companies.into_iter().enumerate() {
-            build!(company, layout.company_name(index), port, &layout.company(index)?);
+            let configuration = layout.company(index)?;
+            let console =
+                build!(company, layout.company_name(index), port, &configuration, company::App::console);
+            consoles.extend(console);
         }
         for (index, port) in ports.carriers.into_iter().enumerate() {
             build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
@@ -176,7 +187,7 @@ impl Cluster {
         for app in apps {
             nodes.spawn(app);
         }
-        Ok(Self { doors: layout.doors()?, shutdown, nodes })
+        Ok(Self { doors: Doors { consoles, ..layout.doors()? }, shutdown, nodes })
     }
 
     /// Where it is called.

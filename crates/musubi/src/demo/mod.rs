@@ -19,6 +19,7 @@ pub(crate) mod screen;
 mod settle;
 mod summary;
 mod talk_room;
+mod ways_in;
 #[cfg(test)]
 mod tests;
 

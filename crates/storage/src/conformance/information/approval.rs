@@ -15,6 +15,7 @@ use crate::{
     information::{
         FollowerKey,
         approval::{Approval, ApprovalQuery, Word},
+        erasure::Reading,
         list::{ListKey, ListLease, ListOutcome},
     },
 };
