@@ -13,7 +13,8 @@ use musubi_proto::information::v1::{
     CreateDistributionRequest, CreateDistributionResponse, EraseFollowersRequest, EraseFollowersResponse,
     ExportFollowerRequest, ExportFollowerResponse, GetApprovalRequest, GetApprovalResponse,
     GetDistributionRequest, GetDistributionResponse, GetFollowerRequest, GetFollowerResponse, GetFunnelRequest, GetFunnelResponse, GetReviewRequest,
-    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ListAccountsRequest,
+    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ImportFollowersRequest,
+    ImportFollowersResponse, ListAccountsRequest,
     ListAccountsResponse, ListApprovalsRequest,
     ListApprovalsResponse, ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest,
     ListFollowersResponse, ListReviewsRequest, ListReviewsResponse, PauseDistributionRequest,
@@ -163,6 +164,13 @@ impl FollowerService for Proxy {
         request: Request<EraseFollowersRequest>,
     ) -> Result<Response<EraseFollowersResponse>, Status> {
         pass_on_by_name!(self.followers, erase_followers, request)
+    }
+
+    async fn import_followers(
+        &self,
+        request: Request<ImportFollowersRequest>,
+    ) -> Result<Response<ImportFollowersResponse>, Status> {
+        pass_on_by_name!(self.followers, import_followers, request)
     }
 
     async fn unlock_follower(

@@ -79,6 +79,9 @@ pub struct Args {
     /// How many carriers the invented followers have.
     #[arg(long, value_name = "N", default_value = "3", value_parser = count(SERVERS))]
     carriers: usize,
+    /// How many of the carriers speak RCS Business Messaging, by REST and webhooks, in place of the carriers' own contract.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rbm: usize,
     /// How many people may be in the middle of their stories at one time; the others follow as these come to their end.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count(FOLLOWERS))]
     at_once: usize,
@@ -210,7 +213,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let screen = Screen::new(args.headless);
     let material = Material::prepare(args, folder.path())?;
     let server = server(args.store).await?;
-    let plan = plan(&material, folder.path(), server.as_ref().map(Server::url));
+    let plan = plan(&material, args.rbm, folder.path(), server.as_ref().map(Server::url));
     let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
@@ -296,7 +299,7 @@ impl Folder {
     }
 }
 
-fn plan(material: &Material, folder: &Path, postgres: Option<String>) -> cluster::Plan {
+fn plan(material: &Material, rbm: usize, folder: &Path, postgres: Option<String>) -> cluster::Plan {
     let company = |account: &material::AccountMaterial| cluster::CompanyPlan {
         company: account.company.clone(),
         official_account: account.id.clone(),
@@ -309,6 +312,7 @@ fn plan(material: &Material, folder: &Path, postgres: Option<String>) -> cluster
         postgres,
         companies: material.accounts.iter().map(company).collect(),
         carriers: material.carriers.clone(),
+        rbm,
         followers: material.stories.len() as u64,
     }
 }
