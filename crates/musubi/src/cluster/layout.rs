@@ -82,6 +82,7 @@ impl<'a> Layout<'a> {
                 Caller::Terminal,
                 Caller::TerminalOperator(operator.clone()),
             )?,
+            phones: None,
         })
     }
 
@@ -186,7 +187,7 @@ impl<'a> Layout<'a> {
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
             })
         };
-        Ok(json!({
+        let mut configuration = json!({
             "server": { "listen": self.addresses.terminal },
             "tls": self.authority.issue_temporary(&Caller::Terminal)?,
             "database": self.database(TERMINAL),
@@ -194,7 +195,12 @@ impl<'a> Layout<'a> {
             "callers": { "operators": [OPERATOR] },
             "carrier": self.plan.carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
             "telemetry": { "filter": "warn" },
-        }))
+        });
+        if let Some(pages) = &self.plan.pages {
+            configuration["pages"] = json!({ "listen": pages.phones });
+            configuration["fleet"]["people"] = json!(pages.people);
+        }
+        Ok(configuration)
     }
 
     fn database(&self, name: &str) -> Value {

@@ -61,6 +61,17 @@ pub struct Plan {
     pub carriers: Vec<CarrierId>,
     /// How many followers to expect, for limits and intervals.
     pub followers: u64,
+    /// What people see in a browser; without it nothing is served to browsers.
+    pub pages: Option<PagesPlan>,
+}
+
+/// What people see of a cluster in a browser.
+#[derive(Clone, Debug)]
+pub struct PagesPlan {
+    /// Where the phones are shown, plain, at a loopback address.
+    pub phones: SocketAddr,
+    /// People whose phones can be picked up: a stories file.
+    pub people: PathBuf,
 }
 
 /// A company and its official account.
@@ -128,6 +139,8 @@ pub struct Doors {
     pub companies: Vec<Door>,
     /// The terminals.
     pub terminal: Door,
+    /// Where a browser finds the phones: `http://127.0.0.1:7080`.
+    pub phones: Option<String>,
 }
 
 /// A cluster that runs. Dropped, it stops without finishing anything.
@@ -155,14 +168,19 @@ impl Cluster {
         // All are built before one runs, so that a node that can't be built leaves no other half started.
         let mut apps: Vec<futures::future::BoxFuture<'static, Result<(), LifecycleError>>> = Vec::new();
         macro_rules! build {
-            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {{
+            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {
+                build!($node, $name, $port, $configuration, |_app| ())
+            };
+            ($node:ident, $name:expr, $port:expr, $configuration:expr, $look:expr) => {{
                 let name = $name;
                 let file = write(&plan.folder, &name, $configuration)?;
                 let config = $node::Config::load(Some(&file)).with_context(|| name.clone())?;
                 migrate(&config.database, $node::MIGRATIONS).await.with_context(|| name.clone())?;
                 let app =
                     $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?;
+                let seen = $look(&app);
                 apps.push(Box::pin(app.run(shutdown.clone())));
+                seen
             }};
         }
         for (index, port) in ports.companies.into_iter().enumerate() {
@@ -172,11 +190,17 @@ impl Cluster {
             build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
         }
         build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information()?);
-        build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal()?);
+        let phones = build!(
+            terminal,
+            layout::TERMINAL.to_owned(),
+            ports.terminal,
+            &layout.terminal()?,
+            terminal::App::pages_origin
+        );
         for app in apps {
             nodes.spawn(app);
         }
-        Ok(Self { doors: layout.doors()?, shutdown, nodes })
+        Ok(Self { doors: Doors { phones, ..layout.doors()? }, shutdown, nodes })
     }
 
     /// Where it is called.
