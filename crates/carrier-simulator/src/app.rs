@@ -53,6 +53,7 @@ use crate::{
     list_generation::ListGeneration,
     numbers::Numbers,
     outbox::{Pusher, Wake},
+    rbm::BoundFace,
     wire,
 };
 
@@ -82,6 +83,7 @@ pub struct App {
     identity: Identity,
     information: PeerChannel,
     bound: Bound,
+    rbm: Option<BoundFace>,
 }
 
 impl App {
@@ -116,7 +118,14 @@ impl App {
         let store = open(&config.database).await?;
         let authorities = Arc::new(Authorities::open(&config.carrier, &*store).await?);
         let bound = bound.await?;
-        Ok(Self { config, clock, store, authorities, identity, information, bound })
+        let rbm = match &config.rbm {
+            Some(rbm) => Some(BoundFace::bind(rbm, &*store, &*clock).await?),
+            None => {
+                store.put_agents(&[], clock.now()).await?;
+                None
+            }
+        };
+        Ok(Self { config, clock, store, authorities, identity, information, bound, rbm })
     }
 
     /// Where it listens, with the port that it got.
@@ -129,6 +138,12 @@ impl App {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.bound.endpoint()
+    }
+
+    /// Where its RBM face is found from this machine, if it has one: `http://127.0.0.1:7031`.
+    #[must_use]
+    pub fn rbm_origin(&self) -> Option<String> {
+        self.rbm.as_ref().map(BoundFace::origin)
     }
 
     /// Serves until the shutdown begins and everything under way has ended.
@@ -147,10 +162,13 @@ impl App {
                 .max_encoding_message_size(MAX_MESSAGE_BYTES)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             faults: PushFaults::new(&self.config.faults, stream),
-            wake: wake.clone(),
+            waiter: wake.waiter(),
             stop: shutdown.token(),
         };
         shutdown.spawn("push events", pusher(&events, 1).push_events());
+        if let Some(rbm) = self.rbm {
+            rbm.spawn(&store, &self.clock, &fleets, &events, &shutdown);
+        }
         shutdown.spawn("push assertions", pusher(&assertions, 2).push_assertions());
         let interval = self.config.messages.expire_sweep;
         let sweep = sweep(store, self.clock, events, interval, shutdown.token());

@@ -15,7 +15,7 @@ use musubi_runtime::{
 };
 use serde::Deserialize;
 
-use crate::faults::FaultsConfig;
+use crate::{faults::FaultsConfig, rbm::config::RbmConfig};
 
 const DEFAULTS: &str = include_str!("config.default.toml");
 
@@ -40,6 +40,9 @@ pub struct Config {
     pub messages: MessagesConfig,
     /// What goes wrong on purpose.
     pub faults: FaultsConfig,
+    /// Its RBM face, if it has one.
+    #[serde(default)]
+    pub rbm: Option<RbmConfig>,
     /// What the process says.
     pub telemetry: TelemetryConfig,
 }
@@ -96,7 +99,8 @@ impl Config {
                 ));
             }
         }
-        self.faults.check()
+        self.faults.check()?;
+        self.rbm.as_ref().map_or(Ok(()), RbmConfig::check)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The patent's units keep their names: `acquisition` \[330\] takes in what people do, `list_generation` \[331\] offers
 //! subscriber lists, `distribution` \[332\] carries messages to terminals. Beside them `authority` verifies identities, `numbers` says
 //! which changed hands,
-//! `outbox` tells the information server, and [`faults`] lets things go wrong on purpose. No rule about companies or
+//! `outbox` tells the information server, [`rbm`] speaks Google's RCS Business Messaging, and [`faults`] lets things go wrong on purpose. No rule about companies or
 //! customers lives here. Surprising: nothing is kept in memory but who listens; a restart begins from the database alone.
 
 mod acquisition;
@@ -16,6 +16,7 @@ mod handset;
 mod list_generation;
 mod numbers;
 mod outbox;
+pub mod rbm;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -19,7 +19,7 @@ use musubi_runtime::{
 };
 use musubi_storage::carrier::{CarrierStore, OutboxKind};
 use prost::Message as _;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, warn};
@@ -33,13 +33,30 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2), tries: None };
 
-/// Says that there is something in the outbox. Clones are the same.
+/// Says that there may be something to tell, to all who wait for it. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Wake(Arc<Notify>);
+pub(crate) struct Wake(Arc<watch::Sender<u64>>);
+
+/// Waits for a [`Wake`]; what was said since the last time counts, too.
+pub(crate) struct Waiter(watch::Receiver<u64>);
 
 impl Wake {
     pub(crate) fn wake(&self) {
-        self.0.notify_one();
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn waiter(&self) -> Waiter {
+        Waiter(self.0.subscribe())
+    }
+}
+
+impl Waiter {
+    /// Until somebody says it, and no longer than this.
+    pub(crate) async fn woken(&mut self, at_most: Duration) {
+        // Who might say it may be gone, and then the time is waited for.
+        if let Ok(Err(_gone)) = tokio::time::timeout(at_most, self.0.changed()).await {
+            tokio::time::sleep(at_most).await;
+        }
     }
 }
 
@@ -48,7 +65,7 @@ pub(crate) struct Pusher {
     pub(crate) store: Arc<dyn CarrierStore>,
     pub(crate) client: CarrierEventServiceClient<PeerChannel>,
     pub(crate) faults: PushFaults,
-    pub(crate) wake: Wake,
+    pub(crate) waiter: Waiter,
     pub(crate) stop: CancellationToken,
 }
 
@@ -104,15 +121,14 @@ impl Pusher {
     }
 
     /// The oldest rows as one payload, as soon as there are any; nothing when it is time to stop.
-    async fn next(&self, kind: OutboxKind) -> Option<(u64, Vec<u8>)> {
+    async fn next(&mut self, kind: OutboxKind) -> Option<(u64, Vec<u8>)> {
         while !self.stop.is_cancelled() {
             match self.store.list_outbox(kind).await {
                 Ok(Some(batch)) => return Some((batch.through, batch.payloads.concat())),
                 Ok(None) => {}
                 Err(error) => warn!("the outbox can't be read, it is tried again: {error}"),
             }
-            let woken = tokio::time::timeout(LOOK_ANYWAY, self.wake.0.notified());
-            self.stop.run_until_cancelled(woken).await?.unwrap_or_default();
+            self.stop.run_until_cancelled(self.waiter.woken(LOOK_ANYWAY)).await?;
         }
         None
     }

@@ -90,14 +90,14 @@ fn action(wire: wire::Action) -> Result<Action, Error> {
         What::Delivered(it) => RoomAction::Delivered(message_id(&it.message_id, "delivered")?),
         What::Displayed(it) => RoomAction::Displayed(message_id(&it.message_id, "displayed")?),
         What::Tapped(it) => {
-            message_id(&it.message_id, "tapped")?;
+            let message_id = message_id(&it.message_id, "tapped")?;
             if it.postback.len() > POSTBACK_LIMIT {
                 let problem = format!("{} bytes", it.postback.len());
                 let remedy = format!("give it back as it was received, at most {POSTBACK_LIMIT} bytes");
                 return Err(Error::invalid("tapped.postback", problem, remedy));
             }
             check_length(&it.text, 1, LABEL_LIMIT, "tapped.text")?;
-            RoomAction::Responded(Response::Postback(it.postback))
+            RoomAction::Responded(Response::Tapped { message_id, postback: it.postback, label: it.text })
         }
         What::Typed(it) => {
             check_length(&it.text, 1, TEXT_LIMIT, "typed.text")?;
@@ -193,7 +193,7 @@ fn event(event: &Event) -> CarrierEvent {
         EventKind::Responded(response) => {
             use information::responded::How;
             let how = match response {
-                Response::Postback(postback) => How::Postback(postback.clone()),
+                Response::Tapped { postback, .. } => How::Postback(postback.clone()),
                 Response::Text(text) => How::Text(text.clone()),
             };
             What::Responded(information::Responded { how: Some(how) })

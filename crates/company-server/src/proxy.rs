@@ -13,18 +13,19 @@ use musubi_proto::information::v1::{
     CreateDistributionRequest, CreateDistributionResponse, EraseFollowersRequest, EraseFollowersResponse,
     ExportFollowerRequest, ExportFollowerResponse, GetApprovalRequest, GetApprovalResponse,
     GetDistributionRequest, GetDistributionResponse, GetFunnelRequest, GetFunnelResponse, GetReviewRequest,
-    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ListApprovalsRequest,
-    ListApprovalsResponse, ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest,
-    ListFollowersResponse, ListReviewsRequest, ListReviewsResponse, PauseDistributionRequest,
-    PauseDistributionResponse, PreviewDistributionRequest, PreviewDistributionResponse,
-    RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest, RejectReviewResponse,
-    ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest, ResumeDistributionResponse,
-    SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest, StartDistributionResponse,
-    UnlockFollowerRequest, UnlockFollowerResponse, UploadValuesRequest, UploadValuesResponse,
-    approval_service_client::ApprovalServiceClient, approval_service_server::ApprovalService,
-    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
-    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
-    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
+    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ImportFollowersRequest,
+    ImportFollowersResponse, ListApprovalsRequest, ListApprovalsResponse, ListDistributionsRequest,
+    ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
+    ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
+    PreviewDistributionResponse, RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest,
+    RejectReviewResponse, ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest,
+    ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest,
+    StartDistributionResponse, UnlockFollowerRequest, UnlockFollowerResponse, UploadValuesRequest,
+    UploadValuesResponse, approval_service_client::ApprovalServiceClient,
+    approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
+    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
+    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
+    review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -142,6 +143,13 @@ impl FollowerService for Proxy {
         request: Request<EraseFollowersRequest>,
     ) -> Result<Response<EraseFollowersResponse>, Status> {
         pass_on_by_name!(self.followers, erase_followers, request)
+    }
+
+    async fn import_followers(
+        &self,
+        request: Request<ImportFollowersRequest>,
+    ) -> Result<Response<ImportFollowersResponse>, Status> {
+        pass_on_by_name!(self.followers, import_followers, request)
     }
 
     async fn unlock_follower(

@@ -53,11 +53,13 @@ pub enum ConsentKind {
     Wants,
     /// To be tied to the customer: the identity was verified upon the identity message (fig. 9), and matched.
     Tied,
+    /// To hear from the account, said elsewhere and brought in by the company; the text says where.
+    Follows,
 }
 
 impl ConsentKind {
     /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 2] = [Self::Wants, Self::Tied];
+    pub const ALL: [Self; 3] = [Self::Wants, Self::Tied, Self::Follows];
 
     /// The word for it on the wire.
     #[must_use]
@@ -65,6 +67,7 @@ impl ConsentKind {
         match self {
             Self::Wants => "wants",
             Self::Tied => "tied",
+            Self::Follows => "follows",
         }
     }
 }

@@ -4,6 +4,17 @@
 //! receipt that the phone has the message wins over everything, also over "expired" and "dead", because it is a fact and the
 //! others were conclusions (RBM guide: delivered wins over a notice of expiry).
 
+use crate::{id::MessageId, phone_number::PhoneNumber};
+
+/// A message that a carrier may have, and the number that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    /// Which.
+    pub message_id: MessageId,
+    /// To whom.
+    pub number: PhoneNumber,
+}
+
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveryState {

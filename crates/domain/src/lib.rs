@@ -22,6 +22,7 @@ pub mod error;
 pub mod guess;
 pub mod id;
 pub mod identity;
+pub mod keyword;
 pub mod link;
 pub mod outcome;
 pub mod phone_number;

@@ -26,6 +26,7 @@ use musubi_runtime::{
         client::{self, ClientOptions},
         server::{Bound, Server, ServerError},
     },
+    http::{BoundHttp, HttpServer},
     lifecycle::LifecycleError,
     tls::Identity,
 };
@@ -62,9 +63,10 @@ use crate::{
     dispatch::{Allowance, Dispatcher, Health, Taken, Turns},
     distributions::{Distributions, Expander, Renderer},
     door::CarrierDoor,
+    door::webhooks::{self, Webhook},
     erasure::{Eraser, Journal, JournalError},
     followers::Followers,
-    gateway::{CarrierGateway, GrpcCarrier, NumberStatus},
+    gateway::{CarrierGateway, GrpcCarrier, NumberStatus, RbmCarrier},
     keys::keep_keys,
     numbers::Numbers,
     request::{messages::RequestMessages, questions::Questions},
@@ -105,6 +107,8 @@ pub struct App {
     ephemeral: Arc<dyn Ephemeral>,
     eraser: Eraser,
     gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
+    rbm: HashMap<CarrierId, Arc<RbmCarrier>>,
+    webhooks: Option<BoundHttp>,
     numbers: HashMap<CarrierId, Arc<dyn NumberStatus>>,
     matchers: Vec<Matchers>,
     bound: Bound,
@@ -148,13 +152,26 @@ impl App {
         let audit_keys = config.audit_keys()?;
         let mut gateways: HashMap<CarrierId, Arc<dyn CarrierGateway>> = HashMap::new();
         let mut numbers: HashMap<CarrierId, Arc<dyn NumberStatus>> = HashMap::new();
+        let mut rbm = HashMap::new();
         for carrier in &config.carrier {
             let peer = Caller::Carrier(carrier.id.clone());
             let channel =
                 client::connect(&identity, &carrier.endpoint, Some(&peer), ClientOptions::default())?;
-            let gateway = Arc::new(GrpcCarrier::new(carrier.id.clone(), channel));
-            gateways.insert(carrier.id.clone(), Arc::clone(&gateway) as _);
-            numbers.insert(carrier.id.clone(), gateway);
+            let services = Arc::new(GrpcCarrier::new(carrier.id.clone(), channel));
+            numbers.insert(carrier.id.clone(), Arc::clone(&services) as _);
+            let gateway: Arc<dyn CarrierGateway> = match &carrier.rbm {
+                None => services,
+                Some(config) => {
+                    let opened = RbmCarrier::open(config, services, Arc::clone(&clock)).map_err(|error| {
+                        let field = format!("carrier {}: rbm.{}", carrier.id, error.field);
+                        error.at(field)
+                    })?;
+                    let opened = Arc::new(opened);
+                    rbm.insert(carrier.id.clone(), Arc::clone(&opened));
+                    opened
+                }
+            };
+            gateways.insert(carrier.id.clone(), gateway);
         }
         let gateways = Arc::new(gateways);
         let store = open(&config.database, vault(&config, &clock)?).await?;
@@ -197,6 +214,10 @@ impl App {
             matchers.push(Matchers { company: company.id.clone(), matcher, undecided });
         }
         let ephemeral = ephemeral(&config.redis, &clock).await?;
+        let webhooks = match &config.webhooks {
+            Some(config) => Some(HttpServer::bind(config).await?),
+            None => None,
+        };
         Ok(Self {
             config,
             clock,
@@ -209,6 +230,8 @@ impl App {
             tokens,
             audit_keys,
             gateways,
+            rbm,
+            webhooks,
             numbers,
             matchers,
             bound: bound.await?,
@@ -225,6 +248,12 @@ impl App {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.bound.endpoint()
+    }
+
+    /// Where carriers of RCS Business Messaging report, with the port that it got: scheme, address, port.
+    #[must_use]
+    pub fn webhooks_origin(&self) -> Option<String> {
+        self.webhooks.as_ref().map(BoundHttp::origin)
     }
 
     /// Serves and works until the shutdown begins and everything under way has ended.
@@ -317,15 +346,28 @@ impl App {
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
         shutdown.spawn("keys", keep_keys(Arc::clone(&store), shutdown.token()));
 
+        let events = Arc::new(Events {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            signals: signals.clone(),
+            keyring: keyring.clone(),
+            tokens,
+        });
+        if let Some(bound) = self.webhooks {
+            let mut served = Vec::new();
+            for CarrierConfig { id, rbm, .. } in &config.carrier {
+                let (Some(rbm), Some(gateway)) = (rbm, self.rbm.get(id)) else { continue };
+                let parts = (Arc::clone(gateway), Arc::clone(&events), Arc::clone(&clock));
+                let (webhook, gathering) = Webhook::new(id, rbm, parts.0, parts.1, parts.2, auth.denials());
+                shutdown.spawn("webhook events", gathering.run(shutdown.clone()));
+                served.push(webhook);
+            }
+            shutdown.spawn("webhooks", bound.serve(webhooks::routes(served), shutdown.clone()));
+        }
+        let gateways_of_followers = Arc::clone(&gateways);
         let door = CarrierDoor {
-            events: Arc::new(Events {
-                store: Arc::clone(&store),
-                directory: Arc::clone(&directory),
-                clock: Arc::clone(&clock),
-                signals: signals.clone(),
-                keyring: keyring.clone(),
-                tokens,
-            }),
+            events,
             assertions: Arc::new(Assertions {
                 store: Arc::clone(&store),
                 directory: Arc::clone(&directory),
@@ -354,9 +396,16 @@ impl App {
             signals.clone(),
         );
         let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone());
-        let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals);
+        let custody = Custody::new(for_custody.0, for_custody.1, for_custody.2, signals.clone());
         let approvals = ApprovalsService::new(for_approvals.0, for_approvals.1, for_approvals.2);
-        let followers = Followers::new(for_followers.0, for_followers.1, for_followers.2, keyring);
+        let followers = Followers::new(
+            for_followers.0,
+            for_followers.1,
+            for_followers.2,
+            keyring,
+            gateways_of_followers,
+            signals,
+        );
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))

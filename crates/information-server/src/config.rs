@@ -4,6 +4,7 @@
 //! of RCS.
 
 mod company;
+mod rbm;
 mod shared;
 
 use std::{
@@ -27,14 +28,17 @@ use musubi_proto::callers::INFORMATION;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::Authenticator,
+    http::HttpConfig,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
 };
 use musubi_storage::vault::Schedule;
 use serde::Deserialize;
 
+pub(crate) use self::rbm::address as rbm_address;
 pub use self::{
     company::{AccountConfig, CompanyConfig},
+    rbm::{AgentConfig, RbmConfig},
     shared::SharedConfig,
 };
 use crate::directory::Directory;
@@ -72,6 +76,9 @@ pub struct Config {
     pub redis: SharedConfig,
     /// What the process says.
     pub telemetry: TelemetryConfig,
+    /// Where carriers of RCS Business Messaging report.
+    #[serde(default)]
+    pub webhooks: Option<HttpConfig>,
     /// Companies.
     #[serde(default)]
     pub company: Vec<CompanyConfig>,
@@ -184,6 +191,9 @@ pub struct CarrierConfig {
     /// Messages of all accounts; 0: any number.
     #[serde(default)]
     pub messages_per_second: u32,
+    /// How it is spoken to, when by RCS Business Messaging; `endpoint` then has its authorities and knows its numbers.
+    #[serde(default)]
+    pub rbm: Option<RbmConfig>,
 }
 
 impl Config {
@@ -225,6 +235,18 @@ impl Config {
                     "is no https address with {method} in it and without a query",
                     "write for example https://{method}.kumo.musubi.test/verify",
                 ));
+            }
+        }
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.check("webhooks")?;
+        }
+        for carrier in &self.carrier {
+            let Some(rbm) = &carrier.rbm else { continue };
+            let here = self.official_account.iter().filter(|account| account.carriers.contains(&carrier.id));
+            rbm.check(&format!("carrier {}", carrier.id), here.map(|account| &account.id))?;
+            if self.webhooks.is_none() {
+                let problem = format!("is not there, and carrier {} reports to it", carrier.id);
+                return Err(Error::invalid("webhooks", problem, "say where webhooks are served"));
             }
         }
         if self.lists.every.is_zero() {

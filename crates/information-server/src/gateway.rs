@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use musubi_domain::{
-    Error,
+    Error, ErrorKind,
     content::Content,
+    delivery::Addressed,
     id::{CarrierId, MessageId, OfficialAccountId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
@@ -16,8 +17,10 @@ use musubi_domain::{
 };
 
 mod grpc;
+pub(crate) mod rbm;
 
 pub use grpc::GrpcCarrier;
+pub use rbm::RbmCarrier;
 
 /// A message to be sent.
 #[derive(Clone, Debug)]
@@ -56,6 +59,8 @@ pub enum Verdict {
     Unreachable,
     /// Not now; try again after so long.
     Throttled(SignedDuration),
+    /// Nothing is known of what it did with this message, for this kind of reason; what it did with its neighbours is.
+    Unknown(ErrorKind),
 }
 
 /// One part of a subscriber list's snapshot.
@@ -128,6 +133,12 @@ pub trait CarrierGateway: Send + Sync {
     /// When the carrier can't be reached or refuses.
     async fn open_account(&self, account: &OfficialAccountId, display_name: &str) -> Result<(), Error>;
 
+    /// Whether the carrier keeps a list of who follows. Where it doesn't, its events and consents that the company has collected are
+    /// the list, and [`Self::fetch_list`] is never called.
+    fn has_list(&self) -> bool {
+        true
+    }
+
     /// Fetches the subscriber list. A stream that ends without [`ListPart::End`] is worth nothing.
     ///
     /// # Errors
@@ -136,6 +147,14 @@ pub trait CarrierGateway: Send + Sync {
         &self,
         account: &OfficialAccountId,
     ) -> Result<BoxStream<'static, Result<ListPart, Error>>, Error>;
+
+    /// Which of these numbers messages reach now, in order. Asked where there is no list. Repeatable.
+    ///
+    /// # Errors
+    /// When the carrier can't be reached.
+    async fn reachable(&self, _: &OfficialAccountId, numbers: &[PhoneNumber]) -> Result<Vec<bool>, Error> {
+        Ok(vec![true; numbers.len()])
+    }
 
     /// Sends up to 1,000 messages; one verdict for each, in order: throttled for all when the carrier took nothing because it
     /// was too much. Repeatable.
@@ -152,7 +171,7 @@ pub trait CarrierGateway: Send + Sync {
     ///
     /// # Errors
     /// When the carrier can't be reached.
-    async fn revoke(&self, account: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error>;
+    async fn revoke(&self, account: &OfficialAccountId, messages: &[Addressed]) -> Result<Vec<bool>, Error>;
 
     /// The keys of the carrier's authorities.
     ///

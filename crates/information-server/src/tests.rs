@@ -15,6 +15,7 @@ use musubi_domain::{
     Error, ErrorKind,
     approval::SecondPerson,
     caller::Caller,
+    delivery::Addressed,
     dialogue::{Dialogue, Rules, Stage, State},
     distribution::Command,
     eligibility::Tie,
@@ -146,6 +147,9 @@ pub(crate) struct Carrier {
     pub(crate) answer: Mutex<Result<Verdict, ErrorKind>>,
     /// The account and the size of each batch that was sent.
     pub(crate) batches: Mutex<Vec<(String, usize)>>,
+    /// Whether it keeps a list at all, and whom no message reaches where it doesn't.
+    pub(crate) has_list: bool,
+    pub(crate) unreached: BTreeSet<PhoneNumber>,
     /// What was asked back.
     pub(crate) revoked: Mutex<Vec<MessageId>>,
 }
@@ -160,6 +164,8 @@ impl Carrier {
             fetches: AtomicUsize::default(),
             answer: Mutex::new(Ok(Verdict::Accepted)),
             batches: Mutex::default(),
+            has_list: true,
+            unreached: BTreeSet::new(),
             revoked: Mutex::default(),
         }
     }
@@ -173,6 +179,14 @@ impl CarrierGateway for Carrier {
 
     async fn open_account(&self, _: &OfficialAccountId, _: &str) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn has_list(&self) -> bool {
+        self.has_list
+    }
+
+    async fn reachable(&self, _: &OfficialAccountId, numbers: &[PhoneNumber]) -> Result<Vec<bool>, Error> {
+        Ok(numbers.iter().map(|number| !self.unreached.contains(number)).collect())
     }
 
     async fn fetch_list(
@@ -208,8 +222,8 @@ impl CarrierGateway for Carrier {
             .map_err(|kind| Error::new(kind, "as it was told", ""))
     }
 
-    async fn revoke(&self, _: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
-        self.revoked.lock().unwrap().extend(messages);
+    async fn revoke(&self, _: &OfficialAccountId, messages: &[Addressed]) -> Result<Vec<bool>, Error> {
+        self.revoked.lock().unwrap().extend(messages.iter().map(|message| message.message_id));
         Ok(vec![true; messages.len()])
     }
 

@@ -7,6 +7,7 @@ mod handset;
 mod information;
 mod list_generation;
 mod numbers;
+mod rbm;
 mod rehearsal;
 mod restart;
 mod sending;
@@ -55,6 +56,7 @@ struct Carrier {
     handsets: HandsetServiceClient<PeerChannel>,
     pages: VerificationServiceClient<PeerChannel>,
     terminal: PeerChannel,
+    rbm: Option<String>,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -83,7 +85,7 @@ impl Carrier {
             connect(&identity, &app.endpoint(), None, ClientOptions::default()).unwrap()
         };
         let (as_information, as_terminal) = (channel(&Caller::Information), channel(&Caller::Terminal));
-        let shutdown = Shutdown::new(Duration::from_secs(10));
+        let (shutdown, rbm) = (Shutdown::new(Duration::from_secs(10)), app.rbm_origin());
         let run = app.run(shutdown.clone());
         Self {
             clock,
@@ -97,17 +99,22 @@ impl Carrier {
             handsets: HandsetServiceClient::new(as_terminal.open_ended()),
             pages: VerificationServiceClient::new(as_terminal.clone()),
             terminal: as_terminal,
+            rbm,
             folder,
         }
     }
 
     /// Drops everything where it stands, as a crash would, and starts again on the same file.
     async fn crash_and_restart(self) -> Self {
+        self.crash_and_restart_with(|_| {}).await
+    }
+
+    async fn crash_and_restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { clock, information, shutdown, run, folder, .. } = self;
         shutdown.begin();
         shutdown.abort();
         run.await.unwrap();
-        Self::start_in(folder, clock, information, |_| {}).await
+        Self::start_in(folder, clock, information, change).await
     }
 
     fn now(&self) -> Timestamp {

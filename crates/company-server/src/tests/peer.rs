@@ -203,6 +203,14 @@ impl FollowerService for Service {
         Ok(Response::new(EraseFollowersResponse::default()))
     }
 
+    async fn import_followers(
+        &self,
+        request: Request<ImportFollowersRequest>,
+    ) -> Result<Response<ImportFollowersResponse>, Status> {
+        self.called(&format!("import {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(ImportFollowersResponse::default()))
+    }
+
     async fn unlock_follower(
         &self,
         request: Request<UnlockFollowerRequest>,

@@ -3,10 +3,10 @@
 use musubi_proto::information::v1::{
     ApproveReviewRequest, CancelDistributionRequest, CreateDistributionRequest, CustomerValues,
     EraseFollowersRequest, ExportFollowerRequest, GetDistributionRequest, GetFunnelRequest, GetReviewRequest,
-    GrantApprovalRequest, ListFollowersRequest, ListReviewsRequest, PauseDistributionRequest,
-    PreviewDistributionRequest, RejectApprovalRequest, RejectReviewRequest, ReleaseListRequest,
-    ResumeDistributionRequest, SearchFollowerRequest, StartDistributionRequest, UnlockFollowerRequest,
-    UploadValuesRequest, approval_service_client::ApprovalServiceClient,
+    GrantApprovalRequest, ImportFollowersRequest, ListFollowersRequest, ListReviewsRequest,
+    PauseDistributionRequest, PreviewDistributionRequest, RejectApprovalRequest, RejectReviewRequest,
+    ReleaseListRequest, ResumeDistributionRequest, SearchFollowerRequest, StartDistributionRequest,
+    UnlockFollowerRequest, UploadValuesRequest, approval_service_client::ApprovalServiceClient,
     distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
     review_service_client::ReviewServiceClient,
 };
@@ -65,12 +65,19 @@ async fn a_review_is_shown_and_decided_under_the_name_of_the_certificate_and_no_
     let people = FollowerServiceClient::new(company.channel(OPERATOR));
     people.clone().erase_followers(EraseFollowersRequest::default()).await.unwrap();
     people.clone().unlock_follower(UnlockFollowerRequest::default()).await.unwrap();
+    people.clone().import_followers(ImportFollowersRequest::default()).await.unwrap();
     people.clone().search_follower(SearchFollowerRequest::default()).await.unwrap();
     people.clone().export_follower(ExportFollowerRequest::default()).await.unwrap();
     let claimed = ExportFollowerRequest { operator: "kato".to_owned(), ..ExportFollowerRequest::default() };
     let status = people.clone().export_follower(claimed).await.err().unwrap();
     assert_eq!((status.code(), from_status(&status).field.as_str()), (Code::InvalidArgument, "operator"));
-    let people = ["erase sato tf-bank", "unlock sato tf-bank", "search sato tf-bank", "export sato tf-bank"];
+    let people = [
+        "erase sato tf-bank",
+        "unlock sato tf-bank",
+        "import sato tf-bank",
+        "search sato tf-bank",
+        "export sato tf-bank",
+    ];
     let calls = [&calls[..], &people].concat();
     assert_eq!(company.peer.told.lock().unwrap().calls, calls);
 

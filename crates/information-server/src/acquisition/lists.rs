@@ -94,7 +94,9 @@ impl Lists {
     /// Never; what fails is tried again.
     pub async fn run(self: Arc<Self>, carrier: CarrierId, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
-        let Some(gateway) = self.gateways.get(&carrier) else { return Ok(()) };
+        let Some(gateway) = self.gateways.get(&carrier).filter(|gateway| gateway.has_list()) else {
+            return Ok(());
+        };
         let open = self.directory.accounts().filter(|account| account.carriers.contains(&carrier));
         let accounts: Vec<OfficialAccountId> = open.map(|account| account.id.clone()).collect();
         let mut opened = false;

@@ -12,7 +12,7 @@ use musubi_proto::information::v1::{
 use super::{ApprovalsService, Sweeper};
 use crate::{
     followers::Followers,
-    tests::{World, follower, from, refusal},
+    tests::{World, follower, from, refusal, signals},
 };
 
 fn state(approval: &wire::Approval) -> &'static str {
@@ -31,7 +31,8 @@ impl Stage {
         world.follow("power", &[Some("C1"), Some("C2"), None]).await;
         let keyring = FollowerKeyring::new(&[7; 32]).unwrap();
         let directory = || Arc::clone(&world.directory);
-        let followers = Followers::new(world.store(), world.clock(), directory(), keyring);
+        let followers =
+            Followers::new(world.store(), world.clock(), directory(), keyring, Arc::default(), signals());
         let approvals = ApprovalsService::new(world.store(), world.clock(), directory());
         Self { world, followers, approvals }
     }

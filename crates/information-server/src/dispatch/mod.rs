@@ -295,10 +295,11 @@ impl Dispatcher {
         let now = self.clock.now();
         match answer {
             Ok(verdicts) => {
-                self.health.answered(carrier);
+                self.hear(carrier, &verdicts, now);
                 self.pause(&due.account, &verdicts).await;
                 results.extend(sent.into_iter().zip(verdicts).map(|(attempt, verdict)| {
                     let outcome = match verdict {
+                        Verdict::Unknown(kind) => unknown(kind, attempt.attempt, now),
                         Verdict::Accepted => AttemptOutcome::Known(Signal::Accepted),
                         Verdict::Refused => AttemptOutcome::Known(Signal::Rejected),
                         Verdict::Unreachable => AttemptOutcome::Unreachable,
@@ -311,11 +312,7 @@ impl Dispatcher {
                 warn!(%carrier, error = %failed, "a batch has no known outcome");
                 self.health.failed(carrier, failed.kind, now);
                 results.extend(sent.into_iter().map(|attempt| {
-                    let outcome = if answers(failed.kind) {
-                        AttemptOutcome::Unknown(retry_time(now, attempt.attempt, BACKOFF))
-                    } else {
-                        AttemptOutcome::Unanswered(retry_time(now, attempt.attempt, UNANSWERED_BACKOFF))
-                    };
+                    let outcome = unknown(failed.kind, attempt.attempt, now);
                     result(attempt, outcome)
                 }));
             }
@@ -323,11 +320,24 @@ impl Dispatcher {
         results
     }
 
+    /// One verdict is enough to know that the carrier answers.
+    fn hear(&self, carrier: &CarrierId, verdicts: &[Verdict], now: Timestamp) {
+        let unknown = |verdict: &Verdict| match verdict {
+            Verdict::Unknown(kind) => Some(*kind),
+            Verdict::Accepted | Verdict::Refused | Verdict::Unreachable | Verdict::Throttled(_) => None,
+        };
+        let unheard: Option<Vec<ErrorKind>> = verdicts.iter().map(unknown).collect();
+        match unheard.as_deref() {
+            Some([kind, ..]) => self.health.failed(carrier, *kind, now),
+            Some([]) | None => self.health.answered(carrier),
+        }
+    }
+
     /// Pauses the account when the carrier throttled some of its messages.
     async fn pause(&self, account: &OfficialAccountId, verdicts: &[Verdict]) {
         let waits = verdicts.iter().filter_map(|verdict| match verdict {
             Verdict::Throttled(wait) => Some(*wait),
-            Verdict::Accepted | Verdict::Refused | Verdict::Unreachable => None,
+            Verdict::Accepted | Verdict::Refused | Verdict::Unreachable | Verdict::Unknown(_) => None,
         });
         if let Some(wait) = waits.max() {
             self.allowance.pause(account, wait.unsigned_abs()).await;
@@ -356,9 +366,11 @@ impl Dispatcher {
         let Some(asked) = self.store.revocable(self.gateway.carrier(), BATCH, now).await? else {
             return Ok(false);
         };
-        let ids: Vec<_> = asked.messages.iter().map(|message| message.message_id).collect();
-        let answer =
-            if ids.is_empty() { Ok(Vec::new()) } else { self.gateway.revoke(&asked.account, &ids).await };
+        let messages: Vec<_> = asked.messages.iter().map(|message| message.sent).collect();
+        let answer = match messages.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.gateway.revoke(&asked.account, &messages).await,
+        };
         let taken_back = answer.inspect_err(|failed| {
             self.health.failed(self.gateway.carrier(), failed.kind, self.clock.now());
         })?;
@@ -384,6 +396,14 @@ fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
 fn retry_time(now: Timestamp, attempt: u32, backoff: (SignedDuration, SignedDuration)) -> Timestamp {
     let (base, cap) = backoff;
     later(now, full_jitter(attempt, base, cap, entropy::number()))
+}
+
+/// What an attempt has come to that failed in this way.
+fn unknown(kind: ErrorKind, attempt: u32, now: Timestamp) -> AttemptOutcome {
+    match answers(kind) {
+        true => AttemptOutcome::Unknown(retry_time(now, attempt, BACKOFF)),
+        false => AttemptOutcome::Unanswered(retry_time(now, attempt, UNANSWERED_BACKOFF)),
+    }
 }
 
 /// Whether a failed batch says anything about its messages: not, when nobody answers, or wants nothing from this server.

@@ -3,6 +3,7 @@
 mod assertions;
 mod events;
 mod guessing;
+mod webhooks;
 
 use std::collections::HashMap;
 

@@ -18,8 +18,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
+    delivery::Addressed,
     erasure::Erasure,
-    id::{CarrierId, MessageId, OfficialAccountId},
+    id::{CarrierId, OfficialAccountId},
 };
 use musubi_runtime::{Clock, Shutdown};
 use musubi_storage::{StoreError, information::InformationStore};
@@ -127,7 +128,7 @@ impl Eraser {
 
     /// Asks carriers for what is individual and not on a phone yet. What a carrier doesn't give in time, or has given on, can't be helped.
     async fn ask_back(&self, due: &[Erasure]) -> Result<(), Error> {
-        let mut theirs: BTreeMap<(CarrierId, OfficialAccountId), Vec<MessageId>> = BTreeMap::new();
+        let mut theirs: BTreeMap<(CarrierId, OfficialAccountId), Vec<Addressed>> = BTreeMap::new();
         for (account, carrier, message) in self.store.individual_at_carriers(due).await? {
             theirs.entry((carrier, account)).or_default().push(message);
         }

@@ -3,6 +3,7 @@
 //! Surprising: a company's account on a carrier where nobody follows it yet has a funnel too, of zeros, so that a silent carrier
 //! is seen.
 
+mod consents;
 mod rights;
 mod service;
 #[cfg(test)]

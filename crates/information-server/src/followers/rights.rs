@@ -296,7 +296,7 @@ impl Followers {
         Ok(is_there)
     }
 
-    fn key(&self, account: &OfficialAccountId, follower: FollowerId) -> FollowerKey {
+    pub(super) fn key(&self, account: &OfficialAccountId, follower: FollowerId) -> FollowerKey {
         FollowerKey { account: account.clone(), follower }
     }
 }

@@ -1,11 +1,14 @@
 //! `FollowerService`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use musubi_domain::{
     Error,
     dialogue::Stage,
-    id::{CompanyId, FollowerKeyring, OfficialAccountId},
+    id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
 };
 use musubi_proto::{
     convert::{content::timestamp, information as convert},
@@ -25,10 +28,14 @@ use super::rights::show_held;
 use crate::{
     approvals::{Approvals, show_approval},
     directory::{Account, Directory},
+    gateway::CarrierGateway,
+    signal::Signals,
 };
 
 /// The followers of a page when nobody says, and the most.
 const PAGE: (u32, u32) = (100, 1_000);
+
+type Gateways = Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>;
 
 /// What companies ask of followers.
 pub struct Followers {
@@ -37,6 +44,8 @@ pub struct Followers {
     pub(super) directory: Arc<Directory>,
     pub(super) keyring: FollowerKeyring,
     pub(super) approvals: Approvals,
+    pub(super) gateways: Gateways,
+    pub(super) signals: Signals,
 }
 
 impl Followers {
@@ -47,9 +56,11 @@ impl Followers {
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
         keyring: FollowerKeyring,
+        gateways: Gateways,
+        signals: Signals,
     ) -> Self {
         let approvals = Approvals::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory));
-        Self { store, clock, directory, keyring, approvals }
+        Self { store, clock, directory, keyring, approvals, gateways, signals }
     }
 
     async fn funnel(&self, company: &CompanyId, account: &str) -> Result<wire::GetFunnelResponse, Error> {
@@ -232,6 +243,14 @@ impl FollowerService for Followers {
         let approval = approval.map(|approval| show_approval(&approval, false));
         let quarantine = quarantine.map(show_quarantine);
         Ok(Response::new(wire::ReleaseListResponse { approval, quarantine }))
+    }
+
+    async fn import_followers(
+        &self,
+        request: Request<wire::ImportFollowersRequest>,
+    ) -> Result<Response<wire::ImportFollowersResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.import(&company, &request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn unlock_follower(

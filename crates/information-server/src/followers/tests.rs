@@ -1,21 +1,35 @@
 //! The service over a real store: funnels, pages, and what it refuses.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use musubi_domain::{ErrorKind, id::FollowerKeyring};
+use jiff::Timestamp;
+use musubi_domain::{ErrorKind, id::FollowerKeyring, phone_number::PhoneNumber};
 use musubi_proto::information::v1::{
     self as wire, follower_service_server::FollowerService as _, person::Who,
 };
 
+use musubi_storage::information::flow::{Scope, Work};
+
 use super::Followers;
-use crate::tests::{World, follower, from, refusal};
+use crate::{
+    gateway::CarrierGateway,
+    scene::Scene,
+    tests::{Carrier, World, follower, from, refusal, signals},
+};
 
 fn keyring() -> FollowerKeyring {
     FollowerKeyring::new(&[7; 32]).unwrap()
 }
 
 fn service(world: &World) -> Followers {
-    Followers::new(world.store(), world.clock(), Arc::clone(&world.directory), keyring())
+    Followers::new(
+        world.store(),
+        world.clock(),
+        Arc::clone(&world.directory),
+        keyring(),
+        Arc::default(),
+        signals(),
+    )
 }
 
 fn list(page_size: u32, page_token: &str, outcome: i32) -> wire::ListFollowersRequest {
@@ -211,4 +225,102 @@ async fn whoever_is_named_badly_is_told_by_field() {
     assert_eq!(refusal(service.list_followers(from("bank", unnamed)).await).field, "operator");
     let unnamed = wire::SearchFollowerRequest { operator: String::new(), ..search(of(1)) };
     assert_eq!(refusal(service.search_follower(from("bank", unnamed)).await).field, "operator");
+}
+
+/// The bank's carrier nami keeps no list, and reaches one of these numbers not.
+fn without_list(world: &World) -> Followers {
+    let unreached = ["+818000000009".parse().unwrap()].into();
+    let nami: Arc<dyn CarrierGateway> =
+        Arc::new(Carrier { has_list: false, unreached, ..Carrier::new("nami") });
+    let kumo: Arc<dyn CarrierGateway> = Arc::new(Carrier::new("kumo"));
+    let gateways = HashMap::from([kumo, nami].map(|it| (it.carrier().clone(), it)));
+    let directory = Arc::clone(&world.directory);
+    Followers::new(world.store(), world.clock(), directory, keyring(), Arc::new(gateways), signals())
+}
+
+fn import(numbers: &[&str], seconds: i64) -> wire::ImportFollowersRequest {
+    let consent = |number: &&str| wire::ImportedConsent {
+        phone_number: (*number).to_owned(),
+        source: "web form, 2026-03".to_owned(),
+        consent_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+    };
+    wire::ImportFollowersRequest {
+        official_account: "bank".to_owned(),
+        carrier: "nami".to_owned(),
+        consents: numbers.iter().map(consent).collect(),
+        operator: "sato".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn who_agreed_elsewhere_follows_once_with_the_consent_and_leaving_since_stands() {
+    let world = World::new().await;
+    let service = without_list(&world);
+    let bring = async |numbers: &[&str], seconds| {
+        let answer =
+            service.import_followers(from("bank", import(numbers, seconds))).await.unwrap().into_inner();
+        (answer.imported, answer.unchanged, answer.unreachable)
+    };
+    let three = ["+818000000007", "+818000000008", "+818000000009"];
+    let agreed = 1_772_323_200;
+    assert_eq!(bring(&three, agreed).await, (2, 0, 1));
+    assert_eq!(bring(&three, agreed).await, (0, 2, 1), "nothing more the second time");
+    let who = |number: &str| Some(wire::Person { who: Some(Who::PhoneNumber(number.to_owned())) });
+    let export = async |number: &str| {
+        let request = wire::ExportFollowerRequest {
+            official_account: "bank".to_owned(),
+            person: who(number),
+            operator: "sato".to_owned(),
+        };
+        service.export_follower(from("bank", request)).await.map(tonic::Response::into_inner)
+    };
+    let told = export(three[0]).await.unwrap();
+    let consents: Vec<_> = told
+        .consents
+        .iter()
+        .map(|it| (it.kind.as_str(), it.text.as_str(), it.give_time.unwrap().seconds))
+        .collect();
+    assert_eq!(consents, [("follows", "web form, 2026-03", agreed)]);
+    assert!(export(three[2]).await.is_err(), "whom nothing reaches isn't kept");
+
+    let (account, company) = world.directory.account_and_company(&"bank".parse().unwrap()).unwrap();
+    let scene = Scene { account, company, now: world.clock().now() };
+    let number: PhoneNumber = three[0].parse().unwrap();
+    let key = service.key(&account.id, keyring().follower(&account.id, &number));
+    let scope = Scope { followers: vec![key.clone()], ..Scope::default() };
+    let left = Timestamp::from_second(agreed + 1).unwrap();
+    let mut leave = |work: &mut Work| scene.leave(work, &key, number, &"nami".parse().unwrap(), left);
+    world.store().work("leave", &scope, scene.now, &mut leave).await.unwrap();
+    assert_eq!(bring(&three[..1], agreed).await, (0, 1, 0), "who has left since is not brought back");
+    assert_eq!(bring(&three[..1], agreed + 2).await, (1, 0, 0), "who has agreed since then is");
+}
+
+#[tokio::test]
+async fn consents_that_can_not_be_brought_in_are_named_and_nobody_is() {
+    let world = World::new().await;
+    let service = without_list(&world);
+    let now = world.clock().now().as_second();
+    type Spoil = fn(&mut wire::ImportFollowersRequest);
+    let cases: [(&str, Spoil); 11] = [
+        ("official_account", |it| it.official_account = "power".to_owned()),
+        ("carrier", |it| it.carrier = "nobody".to_owned()),
+        ("carrier", |it| it.carrier = "kumo".to_owned()),
+        ("operator", |it| it.operator = String::new()),
+        ("consents", |it| it.consents.clear()),
+        ("consents", |it| it.consents = vec![it.consents[0].clone(); 1_001]),
+        ("consents[1].phone_number", |it| it.consents[1].phone_number = "090-1234-5678".to_owned()),
+        ("consents[1].phone_number", |it| it.consents[1].phone_number = it.consents[0].phone_number.clone()),
+        ("consents[1].source", |it| it.consents[1].source = " ".to_owned()),
+        ("consents[1].consent_time", |it| it.consents[1].consent_time = None),
+        ("consents[1].consent_time", |it| it.consents[1].consent_time.as_mut().unwrap().seconds += 3600),
+    ];
+    for (field, spoil) in cases {
+        let mut request = import(&["+818000000007", "+818000000008"], now);
+        spoil(&mut request);
+        let error = refusal(service.import_followers(from("bank", request)).await);
+        assert_eq!(error.field, field);
+        assert!(!error.to_string().contains("1234"), "{error}");
+    }
+    let funnels = funnel(&service, "bank", "").await.unwrap().funnels;
+    assert!(funnels.iter().all(|row| row.followers == 0));
 }

@@ -5,7 +5,8 @@ use futures::{StreamExt as _, stream::BoxStream};
 use jiff::SignedDuration;
 use musubi_domain::{
     Error, ErrorKind,
-    id::{CarrierId, MessageId, OfficialAccountId},
+    delivery::Addressed,
+    id::{CarrierId, OfficialAccountId},
     silence::Recycling,
 };
 use musubi_proto::{
@@ -120,10 +121,10 @@ impl CarrierGateway for GrpcCarrier {
         Ok(response.verdicts.iter().map(verdict).collect())
     }
 
-    async fn revoke(&self, account: &OfficialAccountId, messages: &[MessageId]) -> Result<Vec<bool>, Error> {
+    async fn revoke(&self, account: &OfficialAccountId, messages: &[Addressed]) -> Result<Vec<bool>, Error> {
         let request = RevokeMessagesRequest {
             official_account: account.to_string(),
-            message_ids: messages.iter().map(MessageId::to_string).collect(),
+            message_ids: messages.iter().map(|message| message.message_id.to_string()).collect(),
         };
         MessageServiceClient::new(self.channel.clone())
             .revoke_messages(request)

@@ -1,6 +1,6 @@
 //! `musubi followers`: who follows, how far each came, and what each has a right to.
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use musubi_domain::{Error, outcome::FollowerOutcome};
@@ -11,7 +11,7 @@ use musubi_proto::information::v1::{
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 
 use super::{
-    Connection, Ending,
+    Connection, Ending, consents,
     listing::{Format, Listing},
     refused,
     rights::{self, People},
@@ -30,6 +30,7 @@ const BAR: u64 = 30;
   musubi followers funnel
   musubi followers list --official-account tf-bank --outcome review
   musubi followers list --official-account tf-bank --format csv
+  musubi followers import consents.csv --official-account tf-bank --carrier hoshi --dry-run
   musubi followers erase --official-account tf-bank < numbers.txt
   musubi followers unlock --official-account tf-bank < numbers.txt
   musubi followers prove-erased --official-account tf-bank < numbers.txt
@@ -62,6 +63,21 @@ enum Command {
         /// How to write them.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Bring in people who agreed elsewhere to hear from an account: at a carrier that keeps no list of who follows, as RCS Business
+    /// Messaging. Any bad row: nobody comes in, and the exit code is 1.
+    Import {
+        /// The file, CSV with the columns phone_number (E.164), source (where the person agreed, and to what) and consent_time.
+        file: PathBuf,
+        /// For whom.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        /// Over which carrier.
+        #[arg(long)]
+        carrier: String,
+        /// Only check the file.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Have people erased: everything that is held about them, within a minute. Needs a second person, unless the configuration says otherwise.
     Erase {
@@ -110,6 +126,9 @@ impl Followers {
             }
             Command::List { official_account, outcome, format } => {
                 list(client, official_account, outcome, format, out).await?;
+            }
+            Command::Import { file, official_account, carrier, dry_run } => {
+                return consents::import(client, official_account, carrier, &file, dry_run, out).await;
             }
             Command::Erase { official_account, people } => {
                 return rights::erase(client, official_account, people, out).await;

@@ -25,7 +25,7 @@ pub enum Denial {
         /// The method, when it is one of the node's; of others nothing is kept, because the caller wrote it.
         method: Option<&'static str>,
     },
-    /// The certificate names nobody who is known.
+    /// The certificate names nobody who is known, or a signature is nobody's.
     NotKnown {
         /// From where.
         address: Option<IpAddr>,
@@ -57,7 +57,8 @@ impl Denial {
 pub struct Denials(Arc<Mutex<BTreeMap<Denial, u64>>>);
 
 impl Denials {
-    pub(crate) fn count(&self, denial: Denial) {
+    /// Counts one.
+    pub fn count(&self, denial: Denial) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let denial =
             if counts.len() < MOST || counts.contains_key(&denial) { denial } else { Denial::Others };

@@ -10,10 +10,12 @@ mod server;
 mod tests;
 mod tls;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
+use musubi_domain::Error;
 use serde::Deserialize;
 
+use self::tls::Shown;
 use crate::config::ListenAddress;
 
 pub use self::server::{BoundHttp, HttpServer};
@@ -37,5 +39,31 @@ impl HttpConfig {
     #[must_use]
     pub const fn plain(listen: ListenAddress) -> Self {
         Self { listen, certificate: None, key: None }
+    }
+
+    /// Reads the certificate, if there is one, and says what can't be served; `section` is where this stands in the configuration.
+    ///
+    /// # Errors
+    /// Names the key, the file's fault and the remedy.
+    pub fn check(&self, section: &str) -> Result<(), Error> {
+        self.shown().map(drop).map_err(|error| {
+            let field = format!("{section}.{}", error.field);
+            error.at(field)
+        })
+    }
+
+    fn shown(&self) -> Result<Option<Arc<Shown>>, Error> {
+        let lonely =
+            |key: &str| Error::invalid(key, "is not there", "name the certificate and its key, or neither");
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Shown::load(certificate, key).map(Some),
+            (None, None) if self.listen.get().ip().is_loopback() => Ok(None),
+            (None, None) => {
+                let remedy = "name certificate and key, or listen on 127.0.0.1";
+                Err(Error::invalid("listen", "is no loopback address and has no certificate", remedy))
+            }
+            (Some(_), None) => Err(lonely("key")),
+            (None, Some(_)) => Err(lonely("certificate")),
+        }
     }
 }

@@ -26,7 +26,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// Files that all pages use: name, type, text.
+/// Files that all pages use: name, type, text. htmx is version 4.
 const ASSETS: [(&str, &str, &str); 2] = [
     ("base.css", "text/css; charset=utf-8", include_str!("assets/base.css")),
     ("htmx.js", "text/javascript; charset=utf-8", include_str!("assets/htmx.js")),

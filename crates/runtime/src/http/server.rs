@@ -19,7 +19,6 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
-use musubi_domain::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -67,22 +66,7 @@ impl HttpServer {
     /// # Errors
     /// When a file can't be used, when there is none and the address is not a loopback one, or when the address can't be taken.
     pub async fn bind(config: &HttpConfig) -> Result<BoundHttp, ServerError> {
-        let address: SocketAddr = config.listen.into();
-        let shown = match (&config.certificate, &config.key) {
-            (Some(certificate), Some(key)) => Some(Shown::load(certificate, key)?),
-            (None, None) if address.ip().is_loopback() => None,
-            (None, None) => {
-                let remedy = "name certificate and key, or listen on 127.0.0.1";
-                return Err(Error::invalid(
-                    "listen",
-                    "is no loopback address and has no certificate",
-                    remedy,
-                )
-                .into());
-            }
-            (Some(_), None) => return Err(lonely("key").into()),
-            (None, Some(_)) => return Err(lonely("certificate").into()),
-        };
+        let (address, shown): (SocketAddr, _) = (config.listen.into(), config.shown()?);
         let refused = |source: io::Error| match source.kind() == io::ErrorKind::AddrInUse {
             true => ServerError::PortTaken(address),
             false => ServerError::Bind { address, source },
@@ -91,10 +75,6 @@ impl HttpServer {
         let address = listener.local_addr().map_err(refused)?;
         Ok(BoundHttp { listener, address, shown })
     }
-}
-
-fn lonely(key: &str) -> Error {
-    Error::invalid(key, "is not there", "name the certificate and its key, or neither")
 }
 
 impl BoundHttp {

@@ -65,8 +65,15 @@ pub enum RoomAction {
 /// How a person answered. Personal: `Debug` shows the way and the length.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
-    /// By a tap: the suggestion's postback.
-    Postback(String),
+    /// By a tap on a suggestion.
+    Tapped {
+        /// The message that it stood in.
+        message_id: MessageId,
+        /// The suggestion's postback.
+        postback: String,
+        /// Its label.
+        label: String,
+    },
     /// By typing.
     Text(String),
 }
@@ -74,7 +81,8 @@ pub enum Response {
 impl Response {
     pub(crate) const fn len(&self) -> usize {
         match self {
-            Self::Postback(text) | Self::Text(text) => text.len(),
+            Self::Tapped { postback, .. } => postback.len(),
+            Self::Text(text) => text.len(),
         }
     }
 }
@@ -82,7 +90,7 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = match self {
-            Self::Postback(_) => "Postback",
+            Self::Tapped { .. } => "Tapped",
             Self::Text(_) => "Text",
         };
         write!(f, "{way}({} bytes)", self.len())

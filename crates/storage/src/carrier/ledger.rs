@@ -4,7 +4,10 @@
 //! here reads a database. Surprising: states only move forward, and expired and revoked are ends too, so a phone's receipt
 //! for a message that was taken back changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use musubi_domain::{
@@ -151,6 +154,8 @@ pub(crate) fn tenures_named(actions: &[Action]) -> Vec<i64> {
 pub(crate) struct Ledger {
     batch_id: Uuid,
     now: Timestamp,
+    /// The accounts whose people needn't follow, to answer and to leave.
+    agents: Arc<HashMap<OfficialAccountId, AccountKey>>,
     /// Key and generation of each account named, or followed by a number that is surrendered.
     pub(crate) accounts: BTreeMap<OfficialAccountId, (AccountKey, i64)>,
     /// Since which generation a number follows; absent when it doesn't.
@@ -172,10 +177,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(batch_id: Uuid, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        batch_id: Uuid,
+        now: Timestamp,
+        agents: Arc<HashMap<OfficialAccountId, AccountKey>>,
+    ) -> Self {
         Self {
             batch_id,
             now,
+            agents,
             accounts: BTreeMap::new(),
             following: HashMap::new(),
             messages: HashMap::new(),
@@ -306,12 +316,14 @@ impl Ledger {
         match action {
             RoomAction::Follow => self.follow(&account, key, number),
             RoomAction::Unfollow => {
-                self.unfollow(&account, key, number);
+                if !self.unfollow(&account, key, number) && self.agents.contains_key(&account) {
+                    self.leave(&account, key, number);
+                }
             }
             RoomAction::Delivered(id) => self.receive(&account, key, number, id, ReceiptKind::Delivered),
             RoomAction::Displayed(id) => self.receive(&account, key, number, id, ReceiptKind::Displayed),
             RoomAction::Responded(response) => {
-                if self.following.contains_key(&(key, number)) {
+                if self.following.contains_key(&(key, number)) || self.agents.contains_key(&account) {
                     self.tell(&account, number, EventKind::Responded(response));
                 }
             }
@@ -339,6 +351,14 @@ impl Ledger {
         self.tell(account, number, EventKind::Unfollowed);
         self.take_back(account, key, number);
         true
+    }
+
+    /// Of one who didn't follow: an interval in which nobody does.
+    fn leave(&mut self, account: &OfficialAccountId, key: AccountKey, number: PhoneNumber) {
+        let at = self.grow(account);
+        self.intervals.insert((key, number, at), Some(at));
+        self.tell(account, number, EventKind::Unfollowed);
+        self.take_back(account, key, number);
     }
 
     fn take_back(&mut self, account: &OfficialAccountId, key: AccountKey, number: PhoneNumber) {

@@ -158,7 +158,7 @@ pub(crate) fn stored(
     Ok(messages)
 }
 
-fn state_of(number: i64) -> Result<MessageState, StoreError> {
+pub(crate) fn state_of(number: i64) -> Result<MessageState, StoreError> {
     MessageState::from_number(number)
         .ok_or_else(|| StoreError::Corrupt(format!("{number} is no state of a message")))
 }

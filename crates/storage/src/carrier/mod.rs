@@ -1,11 +1,12 @@
 //! The store of the carrier node: what it must do, whatever the database.
 //!
-//! A file for each part: accounts and their subscriber lists \[320\], messages in flight, what people do, who has a number, the authorities' keys and
-//! persons, and the outbox to the information server. What the wire carries is opaque here: payloads come in encoded, and events go
+//! A file for each part: accounts and their subscriber lists \[320\], messages in flight, what people do, who has a number, RBM agents, the
+//! authorities' keys and persons, and the outbox to the information server. What the wire carries is opaque here: payloads come in encoded, and events go
 //! out through the encoder that the store was opened with. Surprising: whatever changes something writes the events that tell of it
 //! in the same transaction, so no change is ever untold and none is told that didn't happen.
 
 mod actions;
+pub(crate) mod agents;
 mod authority;
 pub(crate) mod ledger;
 mod lists;
@@ -13,6 +14,7 @@ pub(crate) mod messages;
 pub(crate) mod numbers;
 pub(crate) mod outbox;
 pub(crate) mod record;
+pub(crate) mod webhooks;
 
 use std::{str::FromStr, sync::Arc};
 
@@ -20,11 +22,16 @@ use musubi_domain::{Error, id::CarrierId};
 
 pub use self::{
     actions::{Action, ActionBatch, ActionKind, ActionStore, Applied, Response, RoomAction},
+    agents::{
+        Agent, AgentEnqueued, AgentFile, AgentMessage, AgentStore, AgentTraffic, Invited, SentMessage,
+        TESTERS, TESTERS_A_DAY,
+    },
     authority::{AuthorityKey, AuthorityStore, Person},
     lists::{Snapshot, SubscriberListStore},
     messages::{Candidate, Enqueued, Enqueueing, MessageStore, NewMessage, QueuedMessage},
     numbers::{NumberStore, Tenure, TenureChange},
     outbox::{EncodeEvents, Event, EventKind, OutboxBatch, OutboxKind, OutboxStore, ReceiptKind},
+    webhooks::{AgentEvent, AgentEventKind, Tried, WebhookStore},
 };
 use crate::Opened;
 
@@ -58,11 +65,27 @@ impl FromStr for FleetName {
 /// All of them give [`Unavailable`](crate::StoreError::Unavailable) when the database doesn't work: nothing was written, unless the
 /// commit itself was cut off; then repeating tells. They give [`Refused`](crate::StoreError::Refused) where it is said.
 pub trait CarrierStore:
-    Opened + SubscriberListStore + MessageStore + NumberStore + ActionStore + AuthorityStore + OutboxStore
+    Opened
+    + SubscriberListStore
+    + MessageStore
+    + NumberStore
+    + ActionStore
+    + AgentStore
+    + AuthorityStore
+    + OutboxStore
+    + WebhookStore
 {
 }
 
 impl<T> CarrierStore for T where
-    T: Opened + SubscriberListStore + MessageStore + NumberStore + ActionStore + AuthorityStore + OutboxStore
+    T: Opened
+        + SubscriberListStore
+        + MessageStore
+        + NumberStore
+        + ActionStore
+        + AgentStore
+        + AuthorityStore
+        + OutboxStore
+        + WebhookStore
 {
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     consent::{Consent, ConsentKind},
-    delivery::{DeliveryState, Purpose, Signal, advance},
+    delivery::{Addressed, DeliveryState, Purpose, Signal, advance},
     erasure::{Cause, Erasure},
     guess::Count,
     id::{
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     StoreError,
     row::{Columns, Id, bulk_rows, micros, place},
+    vault::Keys,
 };
 
 /// What an erasure does to a table.
@@ -174,7 +175,7 @@ pub trait ErasureStore: Send + Sync {
     async fn individual_at_carriers(
         &self,
         erasures: &[Erasure],
-    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError>;
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, Addressed)>, StoreError>;
 
     /// Erases all that is held about these followers, at most 1,000, in one transaction: rows and what finds them, in every table that is
     /// [`Place::Erased`]. Who was to be erased for leaving, and follows again, stays. Messages that were on their way count as revoked; counts of messages stay, counts of followers don't. Requests for them are
@@ -312,11 +313,14 @@ pub(crate) fn message_of(row: &impl Columns) -> Result<ExportedMessage, StoreErr
     })
 }
 
-/// Reads a message that a carrier has. Columns: account, carrier, id.
+/// Reads a message that a carrier has. Columns: account, carrier, id, follower, number.
 pub(crate) fn at_carrier_of(
     row: &impl Columns,
-) -> Result<(OfficialAccountId, CarrierId, MessageId), StoreError> {
-    Ok((row.text(0)?.parse()?, row.text(1)?.parse()?, MessageId::from_bytes(row.id(2)?)))
+    keys: &Keys,
+) -> Result<(OfficialAccountId, CarrierId, Addressed), StoreError> {
+    let account: OfficialAccountId = row.text(0)?.parse()?;
+    let number = keys.number(account.as_str(), &row.id(3)?, row.bytes(4)?)?;
+    Ok((account, row.text(1)?.parse()?, Addressed { message_id: MessageId::from_bytes(row.id(2)?), number }))
 }
 
 /// Reads a consent with its text. Columns: dialogue, kind, digest, carrier, time, text.

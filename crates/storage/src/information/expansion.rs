@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    delivery::Addressed,
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
-    phone_number::PhoneNumber,
 };
 
 use crate::StoreError;
@@ -41,13 +41,13 @@ impl Revocable {
     ) -> Option<Self> {
         let page = &mut self.messages;
         let whole = u32::try_from(page.len()).is_ok_and(|length| length < limit);
-        let cut = page.iter().position(|message| under_way.contains(&message.message_id));
+        let cut = page.iter().position(|message| under_way.contains(&message.sent.message_id));
         if cut == Some(0) {
             return None;
         }
         page.truncate(cut.unwrap_or(page.len()));
         self.through = page.last().map(|last| last.follower).filter(|_| !whole || cut.is_some());
-        page.retain(|message| at_carrier.contains(&message.message_id));
+        page.retain(|message| at_carrier.contains(&message.sent.message_id));
         Some(self)
     }
 }
@@ -57,10 +57,8 @@ impl Revocable {
 pub struct RevocableMessage {
     /// To whom.
     pub follower: FollowerId,
-    /// Which.
-    pub message_id: MessageId,
-    /// To which number.
-    pub phone_number: PhoneNumber,
+    /// Which, and to which number.
+    pub sent: Addressed,
 }
 
 /// Running distributions. Every method is one transaction and gives [`StoreError::Unavailable`] when the database doesn't

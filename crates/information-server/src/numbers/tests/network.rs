@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use musubi_domain::{
     Error, ErrorKind,
     content::Content,
-    id::{CarrierId, MessageId, OfficialAccountId},
+    delivery::Addressed,
+    id::{CarrierId, OfficialAccountId},
     phone_number::PhoneNumber,
     silence::{Recycling, beginning},
 };
@@ -255,7 +256,7 @@ impl CarrierGateway for OneCarrier {
         Ok(verdicts.collect())
     }
 
-    async fn revoke(&self, _: &OfficialAccountId, _: &[MessageId]) -> Result<Vec<bool>, Error> {
+    async fn revoke(&self, _: &OfficialAccountId, _: &[Addressed]) -> Result<Vec<bool>, Error> {
         unasked()
     }
 

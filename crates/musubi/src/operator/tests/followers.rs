@@ -27,6 +27,39 @@ async fn the_funnel_has_bars_and_followers_come_in_pages() {
 }
 
 #[tokio::test]
+async fn consents_of_a_file_are_brought_in_or_none_of_them() {
+    let (desk, _peer) = Desk::at_peer().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("consents.csv");
+    let row = |last: u32| format!("+81801234{last:04},web form,2026-03-01T09:00\n");
+    let good: String = (0..1_500).map(row).collect();
+    fs::write(&file, format!("phone_number,source,consent_time\n{good}")).unwrap();
+    let import = |more: &[&'static str]| {
+        let path = file.to_str().unwrap().to_owned();
+        let desk = &desk;
+        let more = more.to_vec();
+        async move {
+            let start = ["followers", "import", &path, "--official-account", "tf-bank", "--carrier", "hoshi"];
+            desk.run(&[&start[..], &more].concat()).await
+        }
+    };
+    let (ending, text) = import(&["--dry-run"]).await;
+    assert!(ending == Ok(Ending::Done) && text.starts_with("1,500 consents, all of them good"), "{text}");
+    let (ending, text) = import(&[]).await;
+    assert!(
+        ending == Ok(Ending::Done) && text.starts_with("1,496 follow now; nothing changed for 2; 2 can"),
+        "{text}"
+    );
+    fs::write(&file, format!("phone_number,source,consent_time\n{good}0801,web,2026-03-01T09:00\n")).unwrap();
+    let (ending, text) = import(&[]).await;
+    assert_eq!(ending, Ok(Ending::Refused));
+    assert!(
+        text.contains("1502") && text.contains("phone_number") && text.contains("nothing was brought in"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn people_are_erased_and_the_proof_waits_for_it_and_tells_what_is_left() {
     let (desk, peer) = Desk::at_peer().await;
     let account = ["--official-account", "tf-bank"];
@@ -110,6 +143,14 @@ impl FollowerService for Peer {
             followers: vec![follower],
             next_page_token: next.to_owned(),
         }))
+    }
+
+    async fn import_followers(
+        &self,
+        request: Request<ImportFollowersRequest>,
+    ) -> Result<Response<ImportFollowersResponse>, Status> {
+        let given = u32::try_from(request.get_ref().consents.len()).unwrap();
+        Ok(Response::new(ImportFollowersResponse { imported: given - 2, unchanged: 1, unreachable: 1 }))
     }
 
     async fn unlock_follower(

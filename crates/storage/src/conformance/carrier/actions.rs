@@ -57,7 +57,11 @@ pub(crate) async fn a_receipt_from_another_number_changes_nothing(store: &dyn Ca
 
 pub(crate) async fn an_answer_counts_only_while_the_number_follows(store: &dyn CarrierStore) {
     followed(store, "bank", 1..2).await;
-    let tapped = RoomAction::Responded(Response::Postback("p".to_owned()));
+    let tapped = RoomAction::Responded(Response::Tapped {
+        message_id: message_id(1),
+        postback: "p".to_owned(),
+        label: "l".to_owned(),
+    });
     act(
         store,
         1,

@@ -95,7 +95,7 @@ pub(crate) fn encode(events: &[Event]) -> Vec<u8> {
             EventKind::Followed => "followed".to_owned(),
             EventKind::Unfollowed => "unfollowed".to_owned(),
             EventKind::NumberReassigned => "reassigned".to_owned(),
-            EventKind::Responded(Response::Postback(text)) => format!("tapped {text}"),
+            EventKind::Responded(Response::Tapped { postback, .. }) => format!("tapped {postback}"),
             EventKind::Responded(Response::Text(text)) => format!("typed {text}"),
             EventKind::Receipt(id, kind) => format!("{kind:?} {}", id.as_bytes()[15]),
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     consent::{Consent, ConsentKind, TextDigest},
-    delivery::{DeliveryState, Signal},
+    delivery::{Addressed, DeliveryState, Signal},
     dialogue::State,
     distribution::Command,
     erasure::{Cause, Erasure},
@@ -319,7 +319,8 @@ pub(crate) async fn what_a_carrier_has_for_one_alone_is_told_before_an_erasure(s
     let erasures: Vec<_> = keys("bank", 1..=3).iter().map(|key| erasure(key, 0)).collect();
     let told = store.individual_at_carriers(&erasures).await.unwrap();
     // The dialogue's isn't individual, the second phone has its own, the third's is uniform.
-    assert_eq!(told, [(named("bank"), named("alpha"), sent[1][0].message_id)]);
+    let first = Addressed { message_id: sent[1][0].message_id, number: sent[1][0].phone_number };
+    assert_eq!(told, [(named("bank"), named("alpha"), first)]);
     assert_eq!(store.individual_at_carriers(&erasures[1..]).await.unwrap(), []);
 }
 

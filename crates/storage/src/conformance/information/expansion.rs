@@ -221,7 +221,7 @@ async fn take_back(store: &dyn Bench, carrier: &str, limit: u32, second: i64, ta
         assert!(
             page.messages
                 .iter()
-                .all(|message| message.phone_number == super::number(message.follower.as_bytes()[0]))
+                .all(|message| message.sent.number == super::number(message.follower.as_bytes()[0]))
         );
         store.record_revoked(&page, &answers, at(second)).await.unwrap();
         balanced(store).await;

@@ -91,7 +91,7 @@ impl PostgresCarrierStore {
         }
         let fleet = put_fleet(&mut write, &batch.fleet).await?;
         let moved = hold_numbers(&mut write, &batch.actions, fleet).await?;
-        let mut ledger = Ledger::new(batch.batch_id, now);
+        let mut ledger = Ledger::new(batch.batch_id, now, self.agents.get());
         load_accounts(&mut write, &batch.actions, &mut ledger).await?;
         let inherited = follow_numbers(&mut write, &moved, fleet).await?;
         load(&mut write, &batch.actions, &mut ledger).await?;
@@ -101,7 +101,7 @@ impl PostgresCarrierStore {
         write.write(numbers::PUT_TENURES, &ledger.tenure_rows()).await?;
         write.write(PUT_INTERVALS, &ledger.interval_rows()).await?;
         write.write(GROW, &ledger.generation_rows()).await?;
-        messages::tell(&mut write, self.encode, &ledger.told()).await?;
+        self.tell(&mut write, ledger.told()).await?;
         write.commit().await?;
         Ok(Applied::Now { inherited })
     }

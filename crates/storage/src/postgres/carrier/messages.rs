@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 
-use super::{PostgresCarrierStore, Tx, account_key, outbox};
+use super::{PostgresCarrierStore, Tx, account_key, outbox, webhooks};
 use crate::{
     StoreError,
     carrier::{
-        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
+        BATCH, Candidate, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
         ledger::{AccountKey, Message},
         messages::{
             MessageKey, MessageRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored,
@@ -20,12 +20,13 @@ use crate::{
         },
         outbox::event_rows,
         record::{fleet_of, msisdn},
+        webhooks::{split, webhook_rows},
     },
     postgres::again,
-    row::{BulkRow as _, Columns as _, micros},
+    row::{BulkRow as _, Columns as _, Packed, micros},
 };
 
-const SHARE: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY msisdn FOR SHARE";
+pub(super) const SHARE: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY msisdn FOR SHARE";
 
 const HOLD: &str = "SELECT msisdn FROM numbers WHERE msisdn = ANY($1) ORDER BY msisdn FOR UPDATE";
 
@@ -131,13 +132,8 @@ impl PostgresCarrierStore {
         if new.is_empty() {
             return Ok(Enqueueing { outcomes, fleets: Vec::new() });
         }
-        let names = write.fetch(sqlx::query(FLEET_NAMES).bind(Vec::from_iter(fleets))).await?;
-        let fleets = names.iter().map(fleet_of).collect::<Result<_, _>>()?;
-        let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
-        // Last, because it takes the head.
-        write
-            .execute(MessageRow::bind(sqlx::query(INSERT), &new).bind(payloads.0).bind(count).bind(key))
-            .await?;
+        let fleets = fleet_names(&mut write, fleets).await?;
+        insert(&mut write, key, &new, payloads).await?;
         write.commit().await?;
         Ok(Enqueueing { outcomes, fleets })
     }
@@ -158,7 +154,7 @@ impl PostgresCarrierStore {
         // One that came meanwhile is not held; it comes after this.
         messages.retain(|_, message| numbers.contains(&msisdn(message.number)));
         let (revoked, told) = take_back(account, &ids, messages, now);
-        tell(&mut write, self.encode, &told).await?;
+        self.tell(&mut write, told).await?;
         write.commit().await?;
         Ok(revoked)
     }
@@ -171,10 +167,35 @@ impl PostgresCarrierStore {
         hold(&mut write, numbers.clone()).await?;
         let over = sqlx::query(OVER).bind(micros(now)).bind(limit).bind(Vec::from_iter(numbers));
         let over = write.fetch(over).await?;
-        tell(&mut write, self.encode, &end(&over, now)?).await?;
+        self.tell(&mut write, end(&over, now)?).await?;
         write.commit().await?;
         Ok(over.len())
     }
+
+    /// Writes what moved, and the events that tell of it. Last in a transaction, because it takes the outbox's head.
+    pub(super) async fn tell(&self, write: &mut Tx, told: Told) -> Result<(), StoreError> {
+        write.write(MOVE, &told.moved).await?;
+        let (pushed, posted) = split(told.events, &self.agents.get());
+        webhooks::put(write, &webhook_rows(&posted)).await?;
+        outbox::put(write, OutboxKind::Events, &event_rows(self.encode, &pushed)).await
+    }
+}
+
+pub(super) async fn fleet_names(write: &mut Tx, fleets: BTreeSet<i64>) -> Result<Vec<FleetName>, StoreError> {
+    let names = write.fetch(sqlx::query(FLEET_NAMES).bind(Vec::from_iter(fleets))).await?;
+    names.iter().map(fleet_of).collect()
+}
+
+/// Stores messages. Last in a transaction, because it takes the head.
+pub(super) async fn insert(
+    write: &mut Tx,
+    key: AccountKey,
+    new: &[MessageRow],
+    payloads: Packed,
+) -> Result<(), StoreError> {
+    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
+    let insert = MessageRow::bind(sqlx::query(INSERT), new).bind(payloads.0).bind(count).bind(key);
+    write.execute(insert).await.map(drop)
 }
 
 /// The stored ones of these messages.
@@ -189,12 +210,6 @@ pub(super) async fn find(
     let found: Result<Vec<_>, StoreError> =
         found.iter().map(|row| Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?))).collect();
     stored(ids, found?)
-}
-
-/// Writes what moved, and the events that tell of it. Last in a transaction, because it takes the outbox's head.
-pub(super) async fn tell(write: &mut Tx, encode: EncodeEvents, told: &Told) -> Result<(), StoreError> {
-    write.write(MOVE, &told.moved).await?;
-    outbox::put(write, OutboxKind::Events, &event_rows(encode, &told.events)).await
 }
 
 /// Holds numbers, so that their messages stay as they are.

@@ -1,16 +1,19 @@
 //! The carrier store on PostgreSQL.
 //!
-//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `authority`, `outbox`. No rule stands here; what actions do
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `agents`, `authority`, `outbox`. No rule stands here; what actions do
 //! is decided by the ledger beside the trait. Surprising: what belongs to a number (whom it follows, its fleet, its messages) is
 //! locked by the number's row alone, and two batches wait for one another only where they have numbers in common, an account
 //! whose list changes, or the end of an order to write to.
 
 mod actions;
+mod agent_messages;
+mod agents;
 mod authority;
 mod lists;
 mod messages;
 mod numbers;
 mod outbox;
+mod webhooks;
 
 use async_trait::async_trait;
 use musubi_domain::id::OfficialAccountId;
@@ -18,7 +21,7 @@ use musubi_domain::id::OfficialAccountId;
 use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
     Opened, StoreError,
-    carrier::{EncodeEvents, ledger::AccountKey, record::unknown_account},
+    carrier::{EncodeEvents, agents::Agents, ledger::AccountKey, record::unknown_account},
     row::Columns as _,
 };
 
@@ -30,6 +33,7 @@ pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres
 pub struct PostgresCarrierStore {
     database: Database,
     encode: EncodeEvents,
+    agents: Agents,
 }
 
 impl PostgresCarrierStore {
@@ -38,7 +42,8 @@ impl PostgresCarrierStore {
     /// # Errors
     /// [`StoreError::Unreached`], [`StoreError::Unsafe`] and [`StoreError::Schema`].
     pub async fn open(options: &PostgresOptions, encode: EncodeEvents) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(options, &MIGRATIONS).await?, encode })
+        let database = Database::open(options, &MIGRATIONS).await?;
+        Ok(Self { database, encode, agents: Agents::default() })
     }
 }
 

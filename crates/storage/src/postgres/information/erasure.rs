@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     consent::TextDigest,
+    delivery::Addressed,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{ApprovalId, CarrierId, CustomerId, MessageId, OfficialAccountId},
+    id::{ApprovalId, CarrierId, CustomerId, OfficialAccountId},
 };
 
 use super::{
@@ -50,9 +51,10 @@ const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM erasure AS e WHERE e.due_tim
 
 // Sending or accepted, and individual.
 const AT_CARRIERS: &str = "
-    SELECT m.official_account, m.carrier, m.message_id FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
+    SELECT m.official_account, m.carrier, m.message_id, f.follower, f.phone_number FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
     CROSS JOIN LATERAL (SELECT * FROM delivery AS m
         WHERE m.official_account = k.account AND m.follower = k.follower AND m.state IN (1, 2) AND m.purpose = 1 OFFSET 0) AS m
+    JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
     LIMIT 10000";
 
 const LOCK: &str = "
@@ -214,11 +216,13 @@ impl ErasureStore for PostgresInformation {
     async fn individual_at_carriers(
         &self,
         erasures: &[Erasure],
-    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError> {
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, Addressed)>, StoreError> {
         let concerned = keys_of_erasures(erasures);
         let find = KeyRow::bind(sqlx::query(AT_CARRIERS), &key_rows(&concerned));
         let found = find.fetch_all(self.database.read()).await;
-        found.map_err(StoreError::during("individual_at_carriers"))?.iter().map(at_carrier_of).collect()
+        let found = found.map_err(StoreError::during("individual_at_carriers"))?;
+        let keys = self.vault.keys();
+        found.iter().map(|row| at_carrier_of(row, &keys)).collect()
     }
 
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {

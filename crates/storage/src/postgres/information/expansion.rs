@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose, Signal},
+    delivery::{Addressed, DeliveryState, Purpose, Signal},
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
 };
 use sqlx::postgres::PgRow;
@@ -228,11 +228,10 @@ impl ExpansionStore for PostgresInformation {
         let (mut page, keys) = (Vec::new(), self.vault.keys());
         for row in &tx.fetch(numbers).await? {
             let follower = FollowerId::from_bytes(row.id(0)?);
-            let phone_number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
+            let number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
             page.push(RevocableMessage {
                 follower,
-                message_id: message(distribution, follower),
-                phone_number,
+                sent: Addressed { message_id: message(distribution, follower), number },
             });
         }
         let keys: Vec<_> = page.iter().map(asked_row).collect();
@@ -284,7 +283,10 @@ impl ExpansionStore for PostgresInformation {
 }
 
 fn asked_row(message: &RevocableMessage) -> AskedRow {
-    AskedRow { follower: Id::of(message.follower.as_bytes()), message: Id::of(message.message_id.as_bytes()) }
+    AskedRow {
+        follower: Id::of(message.follower.as_bytes()),
+        message: Id::of(message.sent.message_id.as_bytes()),
+    }
 }
 
 /// Moves deliveries on by a signal, and their counts. Columns of each row: account, carrier, distribution, purpose, state, message,

@@ -10,7 +10,7 @@ use super::{SqliteCarrierStore, messages, numbers, unpack};
 use crate::{
     StoreError,
     carrier::{
-        Action, ActionBatch, ActionStore, Applied, EncodeEvents,
+        Action, ActionBatch, ActionStore, Applied,
         ledger::{Ledger, Named, RoomKey, accounts_named, numbers_named, tenures_named},
     },
     sqlite::rows,
@@ -34,12 +34,12 @@ impl ActionStore for SqliteCarrierStore {
             return Ok(Applied::Before);
         }
         let inherited = put_fleet(&mut transaction, batch).await?;
-        let mut ledger = Ledger::new(batch.batch_id, now);
+        let mut ledger = Ledger::new(batch.batch_id, now, self.agents.get());
         load(&mut transaction, &batch.actions, &mut ledger).await?;
         for (index, action) in batch.actions.iter().enumerate() {
             ledger.apply(index, action.clone())?;
         }
-        write(&mut transaction, self.encode, ledger).await?;
+        self.write(&mut transaction, ledger).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(Applied::Now { inherited })
     }
@@ -177,15 +177,12 @@ async fn load_waiting(
     found.iter().try_for_each(|row| ledger.know_waiting(row))
 }
 
-/// Writes what the ledger says has changed.
-async fn write(
-    connection: &mut SqliteConnection,
-    encode: EncodeEvents,
-    ledger: Ledger,
-) -> Result<(), StoreError> {
-    let failed = StoreError::during(NAME);
-    if !ledger.intervals.is_empty() {
-        sqlx::query(
+impl SqliteCarrierStore {
+    /// Writes what the ledger says has changed.
+    async fn write(&self, connection: &mut SqliteConnection, ledger: Ledger) -> Result<(), StoreError> {
+        let failed = StoreError::during(NAME);
+        if !ledger.intervals.is_empty() {
+            sqlx::query(
             "INSERT INTO subscriptions (account_id, msisdn, followed_at, unfollowed_at)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?1) WHERE true
              ON CONFLICT (account_id, msisdn, followed_at) DO UPDATE SET unfollowed_at = excluded.unfollowed_at",
@@ -194,21 +191,22 @@ async fn write(
         .execute(&mut *connection)
         .await
         .map_err(&failed)?;
-        sqlx::query(
-            "UPDATE accounts SET generation = grown.value ->> 1
+            sqlx::query(
+                "UPDATE accounts SET generation = grown.value ->> 1
              FROM jsonb_each(?1) AS grown WHERE accounts.account_id = grown.value ->> 0",
-        )
-        .bind(rows(&ledger.generation_rows())?)
-        .execute(&mut *connection)
-        .await
-        .map_err(&failed)?;
-    }
-    if !ledger.tenures.is_empty() {
-        sqlx::query(numbers::PUT_TENURES)
-            .bind(rows(&ledger.tenure_rows())?)
+            )
+            .bind(rows(&ledger.generation_rows())?)
             .execute(&mut *connection)
             .await
-            .map_err(failed)?;
+            .map_err(&failed)?;
+        }
+        if !ledger.tenures.is_empty() {
+            sqlx::query(numbers::PUT_TENURES)
+                .bind(rows(&ledger.tenure_rows())?)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+        }
+        self.tell(connection, NAME, ledger.told()).await
     }
-    messages::tell(connection, NAME, encode, &ledger.told()).await
 }

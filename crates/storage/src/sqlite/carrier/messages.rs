@@ -7,19 +7,21 @@ use jiff::Timestamp;
 use musubi_domain::id::{MessageId, OfficialAccountId};
 use sqlx::SqliteConnection;
 
-use super::{SqliteCarrierStore, account_key, outbox, unpack};
+use super::{SqliteCarrierStore, account_key, outbox, unpack, webhooks};
 use crate::{
     StoreError,
     carrier::{
-        BATCH, Candidate, EncodeEvents, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
+        BATCH, Candidate, Enqueueing, FleetName, MessageStore, OutboxKind, QueuedMessage,
         ledger::{AccountKey, Message},
         messages::{
-            MovedRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored, take_back,
+            MessageRow, MovedRow, Offered, Told, end, message_keys, offer, queued_of, receivers, stored,
+            take_back,
         },
         outbox::event_rows,
         record::fleet_of,
+        webhooks::{split, webhook_rows},
     },
-    sqlite::{micros, rows},
+    sqlite::{Packed, micros, rows},
 };
 
 #[async_trait]
@@ -36,18 +38,7 @@ impl MessageStore for SqliteCarrierStore {
         let seen = find(&mut transaction, NAME, &ids).await?.into_keys().map(|(_, id)| id).collect();
         let fleets = fleets_of_followers(&mut transaction, key, candidates).await?;
         let Offered { outcomes, new, payloads, fleets } = offer(candidates, seen, &fleets);
-        // The order of the array is the order of the sequence.
-        sqlx::query(
-            "INSERT INTO messages (account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
-             SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, 0, value ->> 3, substr(?3, value ->> 4, value ->> 5)
-             FROM jsonb_each(?2)",
-        )
-        .bind(key)
-        .bind(rows(&new)?)
-        .bind(payloads.0)
-        .execute(&mut *transaction)
-        .await
-        .map_err(StoreError::during(NAME))?;
+        insert(&mut transaction, NAME, key, &new, payloads).await?;
         let fleets = fleet_names(&mut transaction, fleets.into_iter().collect()).await?;
         transaction.commit().await.map_err(StoreError::during(NAME))?;
         Ok(Enqueueing { outcomes, fleets })
@@ -65,7 +56,7 @@ impl MessageStore for SqliteCarrierStore {
         let ids: Vec<_> = message_ids.iter().map(|id| (key, *id)).collect();
         let messages = find(&mut transaction, NAME, &ids).await?;
         let (revoked, told) = take_back(account, &ids, messages, now);
-        tell(&mut transaction, NAME, self.encode, &told).await?;
+        self.tell(&mut transaction, NAME, told).await?;
         transaction.commit().await.map_err(StoreError::during(NAME))?;
         Ok(revoked)
     }
@@ -84,7 +75,7 @@ impl MessageStore for SqliteCarrierStore {
         .fetch_all(&mut *transaction)
         .await
         .map_err(&failed)?;
-        tell(&mut transaction, NAME, self.encode, &end(&over, now)?).await?;
+        self.tell(&mut transaction, NAME, end(&over, now)?).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(over.len())
     }
@@ -113,6 +104,28 @@ impl MessageStore for SqliteCarrierStore {
     }
 }
 
+/// Stores messages. The order of the rows is the order of the sequence.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    transaction: &'static str,
+    key: AccountKey,
+    new: &[MessageRow],
+    payloads: Packed,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO messages (account_id, message_id, msisdn, fleet_id, state, expire_time, payload)
+         SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, 0, value ->> 3, substr(?3, value ->> 4, value ->> 5)
+         FROM jsonb_each(?2)",
+    )
+    .bind(key)
+    .bind(rows(new)?)
+    .bind(payloads.0)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(StoreError::during(transaction))
+}
+
 /// The fleets of the numbers that candidates would go to and that follow the account.
 async fn fleets_of_followers(
     connection: &mut SqliteConnection,
@@ -134,7 +147,7 @@ async fn fleets_of_followers(
     Ok(found.into_iter().collect())
 }
 
-async fn fleet_names(
+pub(super) async fn fleet_names(
     connection: &mut SqliteConnection,
     fleets: Vec<i64>,
 ) -> Result<Vec<FleetName>, StoreError> {
@@ -190,13 +203,17 @@ async fn set_states(
     .map_err(StoreError::during(transaction))
 }
 
-/// Writes what moved, and the events that tell of it.
-pub(super) async fn tell(
-    connection: &mut SqliteConnection,
-    transaction: &'static str,
-    encode: EncodeEvents,
-    told: &Told,
-) -> Result<(), StoreError> {
-    set_states(connection, transaction, &told.moved).await?;
-    outbox::put(connection, transaction, OutboxKind::Events, &event_rows(encode, &told.events)).await
+impl SqliteCarrierStore {
+    /// Writes what moved, and the events that tell of it.
+    pub(super) async fn tell(
+        &self,
+        connection: &mut SqliteConnection,
+        transaction: &'static str,
+        told: Told,
+    ) -> Result<(), StoreError> {
+        set_states(connection, transaction, &told.moved).await?;
+        let (pushed, posted) = split(told.events, &self.agents.get());
+        webhooks::put(connection, transaction, &webhook_rows(&posted)).await?;
+        outbox::put(connection, transaction, OutboxKind::Events, &event_rows(self.encode, &pushed)).await
+    }
 }

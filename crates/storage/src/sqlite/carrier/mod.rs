@@ -1,15 +1,18 @@
 //! The carrier store on SQLite.
 //!
-//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `authority`, `outbox`. No rule stands here; what
+//! A file for each part of the trait: `lists`, `messages`, `actions`, `numbers`, `agents`, `authority`, `outbox`. No rule stands here; what
 //! actions do is decided by the ledger beside the trait. Surprising: payloads of a batch are bound as one blob that the
 //! statement cuts up, because a blob can't stand in the JSON that carries the rows.
 
 mod actions;
+mod agent_messages;
+mod agents;
 mod authority;
 mod lists;
 mod messages;
 mod numbers;
 mod outbox;
+mod webhooks;
 
 use std::path::Path;
 
@@ -20,7 +23,7 @@ use sqlx::SqliteConnection;
 use super::Database;
 use crate::{
     Opened, StoreError,
-    carrier::{EncodeEvents, ledger::AccountKey, record::unknown_account},
+    carrier::{EncodeEvents, agents::Agents, ledger::AccountKey, record::unknown_account},
 };
 
 /// The carrier store in one SQLite file.
@@ -28,6 +31,7 @@ use crate::{
 pub struct SqliteCarrierStore {
     database: Database,
     encode: EncodeEvents,
+    agents: Agents,
 }
 
 impl SqliteCarrierStore {
@@ -37,7 +41,7 @@ impl SqliteCarrierStore {
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path, encode: EncodeEvents) -> Result<Self, StoreError> {
         let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/carrier")).await?;
-        Ok(Self { database, encode })
+        Ok(Self { database, encode, agents: Agents::default() })
     }
 }
 

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     consent::TextDigest,
+    delivery::Addressed,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{ApprovalId, CarrierId, CustomerId, MessageId, OfficialAccountId},
+    id::{ApprovalId, CarrierId, CustomerId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -47,7 +48,7 @@ pub(super) const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM erasure INDEXED B
 
 // Sending or accepted, and individual.
 pub(super) const AT_CARRIERS: &str = "
-    SELECT m.official_account, m.carrier, m.message_id FROM jsonb_each(?1) AS k
+    SELECT m.official_account, m.carrier, m.message_id, f.follower, f.phone_number FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     CROSS JOIN delivery AS m INDEXED BY delivery_follower ON m.number = f.number
     WHERE m.state IN (1, 2) AND m.purpose = 1 LIMIT 10000";
@@ -203,10 +204,12 @@ impl ErasureStore for SqliteInformation {
     async fn individual_at_carriers(
         &self,
         erasures: &[Erasure],
-    ) -> Result<Vec<(OfficialAccountId, CarrierId, MessageId)>, StoreError> {
+    ) -> Result<Vec<(OfficialAccountId, CarrierId, Addressed)>, StoreError> {
         let keys = rows(&key_rows(&keys_of_erasures(erasures)))?;
         let found = sqlx::query(AT_CARRIERS).bind(keys).fetch_all(self.database.read()).await;
-        found.map_err(StoreError::during("individual_at_carriers"))?.iter().map(at_carrier_of).collect()
+        let found = found.map_err(StoreError::during("individual_at_carriers"))?;
+        let keys = self.vault.keys();
+        found.iter().map(|row| at_carrier_of(row, &keys)).collect()
     }
 
     async fn erase(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {

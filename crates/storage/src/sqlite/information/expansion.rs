@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose, Signal},
+    delivery::{Addressed, DeliveryState, Purpose, Signal},
     id::{CarrierId, DistributionId, FollowerId, MessageId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
@@ -234,11 +234,11 @@ impl ExpansionStore for SqliteInformation {
         let (mut page, keys) = (Vec::with_capacity(numbers.len()), self.vault.keys());
         for row in &numbers {
             let follower = FollowerId::from_bytes(row.id(0)?);
-            let phone_number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
+            let number = keys.number(account.as_str(), follower.as_bytes(), row.bytes(1)?)?;
             let message_id = message(distribution, follower, row.int(2)?);
-            page.push(RevocableMessage { follower, message_id, phone_number });
+            page.push(RevocableMessage { follower, sent: Addressed { message_id, number } });
         }
-        let ids: Vec<_> = page.iter().map(|message| Id::of(message.message_id.as_bytes())).collect();
+        let ids: Vec<_> = page.iter().map(|message| Id::of(message.sent.message_id.as_bytes())).collect();
         let found = sqlx::query(AT_CARRIER)
             .bind(carrier.as_str())
             .bind(rows(&ids)?)
@@ -269,7 +269,7 @@ impl ExpansionStore for SqliteInformation {
     ) -> Result<(), StoreError> {
         const TRANSACTION: &str = "record_revoked";
         let failed = StoreError::during(TRANSACTION);
-        let ids = asked.messages.iter().map(|message| Id::of(message.message_id.as_bytes()));
+        let ids = asked.messages.iter().map(|message| Id::of(message.sent.message_id.as_bytes()));
         let answers: Vec<_> = ids.zip(taken_back.iter().map(|taken| i64::from(*taken))).collect();
         let mut tx = self.database.write(TRANSACTION).await?;
         let found = sqlx::query(ASKED).bind(rows(&answers)?);
