@@ -21,6 +21,8 @@ mod flood;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod reviews;

@@ -95,7 +95,9 @@ impl World {
                 format: AccountFormat { account_digits: 7, branch_digits: 3 },
             }],
             carriers: vec![KUMO.parse().unwrap()],
+            rbm: 0,
             followers: 10,
+            pages: None,
         };
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
         let cluster = Cluster::start(plan, Arc::<ManualClock>::clone(&clock)).await.unwrap();
@@ -151,7 +153,9 @@ impl World {
         let lines = lines.flat_map(|room| room.lines).filter_map(|line| line.what);
         let messages = lines.filter_map(|what| match what {
             line::What::Message(message) => Some(message),
-            line::What::Said(_) | line::What::Opened(_) => None,
+            line::What::Said(_) | line::What::Opened(_) | line::What::Followed(_) | line::What::Proved(_) => {
+                None
+            }
         });
         messages.collect()
     }

@@ -107,7 +107,10 @@ pub(crate) async fn shown_to(system: &System, number: &str) -> Vec<ShownMessage>
     let lines = rooms.into_iter().filter(|room| room.phone_number == number).flat_map(|room| room.lines);
     let messages = lines.filter_map(|line| match line.what {
         Some(line::What::Message(message)) => Some(message),
-        Some(line::What::Said(_) | line::What::Opened(_)) | None => None,
+        Some(
+            line::What::Said(_) | line::What::Opened(_) | line::What::Followed(_) | line::What::Proved(_),
+        )
+        | None => None,
     });
     messages.collect()
 }

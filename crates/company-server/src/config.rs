@@ -228,6 +228,9 @@ impl Config {
                 ));
             }
         }
+        if let Some(console) = &self.console {
+            console.check("console")?;
+        }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";
             let remedy = "write at least one name with its roles";

@@ -29,23 +29,22 @@ pub fn may_install(software: Software) -> bool {
     account::is_root() && programs::find("apt-get").is_some() && software.candidates().next().is_none()
 }
 
-/// Install what is missing, where that may be done. None of it is running afterwards, nor will be when the machine
+/// Install what is missing of these, where that may be done. None of it is running afterwards, nor will be when the machine
 /// starts again.
 ///
 /// # Errors
 ///
 /// [`Error::Missing`] when it may not be done, or the packages are too old; [`Error::Install`] when apt-get fails;
 /// [`Error::WouldStart`] when this machine has a policy that lets packages start servers.
-pub fn install_missing() -> Result<(), Error> {
-    let missing: Vec<Software> =
-        Software::ALL.into_iter().filter(|software| !software.is_installed()).collect();
+pub fn install_missing(needed: &[Software]) -> Result<(), Error> {
+    let missing: Vec<Software> = needed.iter().copied().filter(|software| !software.is_installed()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     if let Some(&software) = missing.iter().find(|&&software| !may_install(software)) {
         return Err(Error::Missing(software));
     }
-    let packages: Vec<&str> = missing.iter().map(|software| software.package()).collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|software| software.packages()).copied().collect();
     let _policy = forbid_starts(&packages)?;
     let no_cluster = format!("{MARK}\ncreate_main_cluster = false\n");
     let _no_cluster = Temporary::write(Path::new(NO_CLUSTER), &no_cluster, 0o644)?;
@@ -53,7 +52,7 @@ pub fn install_missing() -> Result<(), Error> {
     let _ = run("apt-get", &["update", "--quiet"]);
     run("apt-get", &[INSTALL, &packages].concat())?;
     if missing.contains(&Software::Redis) {
-        run("update-rc.d", &[Software::Redis.package(), "disable"])?;
+        run("update-rc.d", &[programs::REDIS_PACKAGE, "disable"])?;
     }
     missing.into_iter().try_for_each(|software| software.program().map(drop))
 }

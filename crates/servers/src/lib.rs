@@ -1,5 +1,6 @@
 //! PostgreSQL and Redis of one's own, for tests, measurements and the demo: each in a folder that is made for it, on a port of
-//! loopback that was free, with a password that nobody knows, and gone when its owner is, whatever ends the owner.
+//! loopback that was free, with a password that nobody knows, and gone when its owner is, whatever ends the owner. And a
+//! browser for the tests of pages, found and installed alike.
 //!
 //! What lives here finds the programs (or installs Debian's packages, when asked), starts, stops, kills and starts
 //! again. It never touches a server that it did not start, and never speaks SQL: what tests do with a server is theirs,
@@ -15,12 +16,14 @@
 //! | `process` | a child that dies with its parent |
 //! | `server` | the life of a server: start, stop, kill, start again |
 //! | [`postgres`], [`redis`] | what differs |
+//! | `browser` | Chromium, and the scripts that drive it |
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 mod account;
+mod browser;
 mod folder;
 mod install;
 pub mod postgres;
@@ -31,6 +34,7 @@ pub mod redis;
 mod server;
 mod variables;
 
+pub use browser::Browser;
 pub use install::{install_missing, may_install};
 pub use programs::Software;
 pub use server::Server;

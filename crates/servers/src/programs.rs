@@ -10,19 +10,25 @@ use crate::Error;
 
 /// Where Debian puts the server's programs, in a folder for each version: `15/bin`.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// The package and the service that it brings.
+pub(crate) const REDIS_PACKAGE: &str = "redis-server";
 
-/// A server that this crate can start.
+/// What the tests need of the machine: servers that this crate can start, and a browser with what drives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Software {
     /// PostgreSQL 15 or newer: `postgres` and `initdb`.
     Postgres,
     /// Redis 7 or newer, or Valkey, which is Redis under another name.
     Redis,
+    /// Chromium, or a browser that is made of it.
+    Chromium,
+    /// Node.js, with npm.
+    Node,
 }
 
 impl Software {
     /// All of it.
-    pub const ALL: [Self; 2] = [Self::Postgres, Self::Redis];
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node];
 
     /// What it is called, with the version that is needed.
     #[must_use]
@@ -30,14 +36,18 @@ impl Software {
         match self {
             Self::Postgres => "PostgreSQL 15 or newer",
             Self::Redis => "Redis (or Valkey) 7 or newer",
+            Self::Chromium => "Chromium (or Chrome) 120 or newer",
+            Self::Node => "Node.js 20 or newer, with npm",
         }
     }
 
-    /// Debian's package.
-    pub(crate) fn package(self) -> &'static str {
+    /// Debian's packages. A browser without the letters of Japanese shows squares.
+    pub(crate) const fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Postgres => "postgresql",
-            Self::Redis => "redis-server",
+            Self::Postgres => &["postgresql"],
+            Self::Redis => &[REDIS_PACKAGE],
+            Self::Chromium => &["chromium", "fonts-noto-cjk"],
+            Self::Node => &["nodejs", "npm"],
         }
     }
 
@@ -53,6 +63,11 @@ impl Software {
                 "apt-get install redis-server, dnf install valkey, or brew install redis; none of its own servers has \
                  to run"
             }
+            Self::Chromium => {
+                "apt-get install chromium fonts-noto-cjk, dnf install chromium google-noto-sans-cjk-fonts, or any Chrome \
+                 on PATH"
+            }
+            Self::Node => "apt-get install nodejs npm, dnf install nodejs, or brew install node",
         }
     }
 
@@ -62,11 +77,13 @@ impl Software {
         self.program().is_ok()
     }
 
-    /// The server's program; that of PostgreSQL has an `initdb` beside it.
+    /// The program; that of PostgreSQL has an `initdb` beside it.
     pub(crate) fn program(self) -> Result<PathBuf, Error> {
         let oldest = match self {
             Self::Postgres => 15,
             Self::Redis => 7,
+            Self::Chromium => 120,
+            Self::Node => 20,
         };
         self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
@@ -78,11 +95,20 @@ impl Software {
         let names = match self {
             Self::Postgres => ["postgres"].as_slice(),
             Self::Redis => ["redis-server", "valkey-server"].as_slice(),
+            Self::Chromium => {
+                ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].as_slice()
+            }
+            Self::Node => ["node"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
         programs.filter(move |program| {
-            program.is_file() && (self != Self::Postgres || program.with_file_name("initdb").is_file())
+            program.is_file()
+                && match self {
+                    Self::Postgres => program.with_file_name("initdb").is_file(),
+                    Self::Node => find("npm").is_some(),
+                    Self::Redis | Self::Chromium => true,
+                }
         })
     }
 }
@@ -119,7 +145,8 @@ fn version(program: &Path) -> Option<u32> {
     major(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// The first number of `postgres (PostgreSQL) 15.14 (Debian …)` and `Redis server v=7.0.15 sha=…`.
+/// The first number of `postgres (PostgreSQL) 15.14 (Debian …)`, `Redis server v=7.0.15 sha=…`, `Chromium 141.0.7390.54 …`,
+/// `v20.20.2`.
 fn major(text: &str) -> Option<u32> {
     let number = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     number.parse().ok()
@@ -135,6 +162,8 @@ mod tests {
         assert_eq!(major("postgres (PostgreSQL) 19devel"), Some(19));
         assert_eq!(major("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"), Some(7));
         assert_eq!(major("Valkey server v=8.1.1 sha=00000000:0"), Some(8));
+        assert_eq!(major("Chromium 141.0.7390.54 built on Debian GNU/Linux 12 (bookworm)"), Some(141));
+        assert_eq!(major("v20.20.2\n"), Some(20));
         assert_eq!(major("usage: postgres"), None);
     }
 

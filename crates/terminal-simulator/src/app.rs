@@ -16,6 +16,7 @@ use musubi_runtime::{
         client::{ClientOptions, PeerChannel, connect},
         server::{Bound, Server, ServerError},
     },
+    http::{BoundHttp, HttpServer},
     lifecycle::LifecycleError,
     tls::Identity,
 };
@@ -33,9 +34,12 @@ use tonic::service::Routes;
 use crate::{
     config::{CarrierConfig, Config},
     fleet::{BATCH, Fleet, LoadError},
+    hand::Holder,
+    intake,
     link::Link,
+    pages::Pages,
     service::Terminals,
-    story::{StoriesError, read_stories},
+    story::{StoriesError, Story, read_stories},
 };
 
 /// Why a terminal simulator can't be put together.
@@ -56,9 +60,18 @@ pub enum BuildError {
     /// A story of the file can't be played.
     #[error("fleet.stories: {0}")]
     Story(Error),
+    /// The people file can't be read; nobody of it was taken.
+    #[error("fleet.people: {0}")]
+    People(StoriesError),
+    /// Somebody of the people file can't hold a phone.
+    #[error("fleet.people: {0}")]
+    Person(Error),
     /// The address can't be taken.
     #[error("server.listen: {0}")]
     Server(#[from] ServerError),
+    /// The address of the pages can't be taken.
+    #[error("pages: {0}")]
+    Pages(ServerError),
 }
 
 /// A terminal simulator that has its database and its port, and serves nothing yet.
@@ -68,6 +81,8 @@ pub struct App {
     auth: Authenticator,
     fleet: Arc<Fleet>,
     channels: Vec<PeerChannel>,
+    pages: Option<BoundHttp>,
+    people: Vec<Holder>,
     store: Arc<dyn TerminalStore>,
     clock: Arc<dyn Clock>,
 }
@@ -113,8 +128,22 @@ impl App {
         if let Some(path) = &config.fleet.stories {
             play_file(&fleet, path, &*clock).await?;
         }
+        let people = match &config.fleet.people {
+            Some(path) => people_of(&fleet, path)?,
+            None => Vec::new(),
+        };
         let bound = bound.await?;
-        Ok(Self { bound, identity, auth, fleet: Arc::new(fleet), channels, store, clock })
+        let pages = match &config.pages {
+            Some(pages) => Some(HttpServer::bind(pages).await.map_err(BuildError::Pages)?),
+            None => None,
+        };
+        Ok(Self { bound, identity, auth, fleet: Arc::new(fleet), channels, pages, people, store, clock })
+    }
+
+    /// Where the phones are shown to people, if they are: `http://127.0.0.1:7080`.
+    #[must_use]
+    pub fn pages_origin(&self) -> Option<String> {
+        self.pages.as_ref().map(BoundHttp::origin)
     }
 
     /// Where it listens, with the port that it got.
@@ -141,6 +170,15 @@ impl App {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let routes = Routes::new(service);
         shutdown.spawn("grpc", self.bound.serve(routes, self.identity, self.auth, shutdown.clone()));
+        if let Some(bound) = self.pages {
+            let pages = Pages {
+                fleet: Arc::clone(&self.fleet),
+                channels: self.channels.clone(),
+                people: self.people,
+                clock: Arc::clone(&self.clock),
+            };
+            shutdown.spawn("pages", bound.serve(pages.router(), shutdown.clone()));
+        }
         for (place, channel) in self.fleet.places().zip(self.channels) {
             let link = Link {
                 fleet: Arc::clone(&self.fleet),
@@ -169,6 +207,23 @@ async fn play_file(fleet: &Fleet, path: &Path, clock: &dyn Clock) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// Who waits for their phones to be picked up.
+fn people_of(fleet: &Fleet, path: &Path) -> Result<Vec<Holder>, BuildError> {
+    let file = File::open(path).map_err(|error| BuildError::People(StoriesError::Read(error.into())))?;
+    let stories = read_stories(BufReader::new(file)).map_err(BuildError::People)?;
+    let holder = |(index, story): (usize, &Story)| {
+        let holder = intake::parse_holder(&story.into()).and_then(|holder| {
+            fleet.place(&holder.carrier)?;
+            Ok(holder)
+        });
+        holder.map_err(|error| {
+            let field = format!("person {index} of the file, {}", error.field);
+            BuildError::Person(error.at(field))
+        })
+    };
+    stories.iter().enumerate().map(holder).collect()
 }
 
 /// The node's store: in a file, or in PostgreSQL.

@@ -16,6 +16,7 @@ use musubi_proto::callers::TERMINAL;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, duration, load},
     grpc::auth::Authenticator,
+    http::HttpConfig,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
 };
@@ -46,6 +47,8 @@ pub struct Config {
     pub callers: CallersConfig,
     /// How long people think.
     pub thinking: ThinkingConfig,
+    /// Where the phones are shown to people, if they are.
+    pub pages: Option<HttpConfig>,
     /// What the process says.
     pub telemetry: TelemetryConfig,
     /// How long work under way has to end.
@@ -68,6 +71,8 @@ pub struct FleetConfig {
     pub name: String,
     /// A stories file that is played from the start.
     pub stories: Option<PathBuf>,
+    /// People of a stories file who wait for somebody to pick up their phones at the pages.
+    pub people: Option<PathBuf>,
 }
 
 /// `[[carrier]]`
@@ -150,6 +155,10 @@ impl Config {
             let problem = "it is empty, so nobody could call";
             return Err(Error::invalid("callers.operators", problem, "write at least one name"));
         }
+        if self.fleet.people.is_some() && self.pages.is_none() {
+            let remedy = "write [pages], or leave fleet.people out";
+            return Err(Error::invalid("fleet.people", "nobody could pick up a phone without pages", remedy));
+        }
         if self.thinking.min > self.thinking.max || self.thinking.max > LONGEST_THINKING {
             let problem = "it is less than thinking.min, or more than 24h";
             return Err(Error::invalid("thinking.max", problem, "write a time between"));
@@ -198,11 +207,12 @@ pub(crate) mod tests {
     #[test]
     fn what_can_not_be_is_refused_by_its_key() {
         type Spoil = fn(&mut Config);
-        let spoils: [(&str, Spoil); 6] = [
+        let spoils: [(&str, Spoil); 7] = [
             ("fleet.name", |config| config.fleet.name = "Fleet 1".to_owned()),
             ("carrier", |config| config.carrier.clear()),
             ("carrier.id", |config| config.carrier.push(config.carrier[0].clone())),
             ("callers.operators", |config| config.callers.operators.clear()),
+            ("fleet.people", |config| config.fleet.people = Some("people.csv".into())),
             ("thinking.max", |config| config.thinking.min = Duration::from_secs(1)),
             ("thinking.max", |config| config.thinking.max = Duration::from_secs(25 * 3600)),
         ];

@@ -14,12 +14,13 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
+    hand::{Credential, Holder, Wallet},
     script::Script,
     story::{IdentityMethod, Reply, Story, UnfollowAfter, UnknownWord},
 };
 
 /// The most that a person can type at once, in characters.
-const TYPED_LIMIT: usize = 3072;
+pub(crate) const TYPED_LIMIT: usize = 3072;
 /// Names credentials: an arbitrary UUID, for ever this one.
 const CREDENTIALS: Uuid = Uuid::from_u128(0x2d1f_0a64_92f3_4f0e_8f63_0e2c_5f7b_9a11);
 
@@ -46,24 +47,11 @@ pub(crate) fn parse(story: wire::Story) -> Result<Intake, Error> {
     let carrier = story.carrier.parse()?;
     let official_account: OfficialAccountId = story.official_account.parse()?;
     let script = parse_script(&story)?;
-    for (field, text, most) in [
-        ("identity_name", &story.identity_name, 200),
-        ("identity_name_kana", &story.identity_name_kana, 200),
-        ("identity_birth_date", &story.identity_birth_date, 100),
-        ("identity_address", &story.identity_address, 500),
-    ] {
-        check_length(field, text, most)?;
-    }
+    check_identity(&story)?;
     let person = match script.method {
         None => None,
         Some(method) => {
-            for (field, value) in
-                [("identity_name", &story.identity_name), ("identity_birth_date", &story.identity_birth_date)]
-            {
-                if value.trim().is_empty() {
-                    return Err(Error::invalid(field, "is empty", "write what the authority knows"));
-                }
-            }
+            has_identity(&story)?;
             let credential_id = credential(&phone_number, &official_account);
             Some(Person {
                 method: wire_method(method).into(),
@@ -78,6 +66,72 @@ pub(crate) fn parse(story: wire::Story) -> Result<Intake, Error> {
         }
     };
     Ok(Intake { phone_number, carrier, official_account, script, person })
+}
+
+/// Checks somebody who can pick up a phone. What a story would do is not read.
+///
+/// # Errors
+/// The first field at fault, as a story names it.
+pub(crate) fn parse_holder(story: &wire::Story) -> Result<Holder, Error> {
+    let phone_number: PhoneNumber = story.phone_number.parse()?;
+    let (carrier, official_account) = (story.carrier.parse()?, story.official_account.parse()?);
+    check_length("account_text", &story.account_text, TYPED_LIMIT)?;
+    check_identity(story)?;
+    has_identity(story)?;
+    Ok(Holder { phone_number, carrier, official_account, wallet: wallet(phone_number, story) })
+}
+
+fn wallet(phone_number: PhoneNumber, story: &wire::Story) -> Wallet {
+    let credential = |method: &IdentityMethod| {
+        let id = Uuid::new_v5(&CREDENTIALS, format!("{}//{method}", phone_number.as_str()).as_bytes());
+        Credential { method: *method, id: id.to_string(), pin: pin(id) }
+    };
+    Wallet {
+        name: story.identity_name.clone(),
+        name_kana: story.identity_name_kana.clone(),
+        birth_date: story.identity_birth_date.clone(),
+        address: story.identity_address.clone(),
+        account_text: story.account_text.clone(),
+        credentials: IdentityMethod::ALL.iter().map(credential).collect(),
+    }
+}
+
+/// What the carrier's authorities have to know of whoever holds a phone.
+pub(crate) fn persons(phone_number: PhoneNumber, wallet: &Wallet) -> Vec<Person> {
+    let person = |Credential { method, id, pin }: &Credential| Person {
+        credential_id: id.clone(),
+        method: wire_method(*method).into(),
+        msisdn: phone_number.as_str().to_owned(),
+        pin: pin.clone(),
+        name: wallet.name.clone(),
+        name_kana: wallet.name_kana.clone(),
+        birth_date: wallet.birth_date.clone(),
+        address: wallet.address.clone(),
+    };
+    wallet.credentials.iter().map(person).collect()
+}
+
+fn check_identity(story: &wire::Story) -> Result<(), Error> {
+    for (field, text, most) in [
+        ("identity_name", &story.identity_name, 200),
+        ("identity_name_kana", &story.identity_name_kana, 200),
+        ("identity_birth_date", &story.identity_birth_date, 100),
+        ("identity_address", &story.identity_address, 500),
+    ] {
+        check_length(field, text, most)?;
+    }
+    Ok(())
+}
+
+fn has_identity(story: &wire::Story) -> Result<(), Error> {
+    for (field, value) in
+        [("identity_name", &story.identity_name), ("identity_birth_date", &story.identity_birth_date)]
+    {
+        if value.trim().is_empty() {
+            return Err(Error::invalid(field, "is empty", "write what the authority knows"));
+        }
+    }
+    Ok(())
 }
 
 fn parse_script(story: &wire::Story) -> Result<Script, Error> {
@@ -153,14 +207,40 @@ pub(crate) fn pack(script: &Script) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// What somebody has at hand, as the database keeps it: a story that never answers, with what an authority knows.
+pub(crate) fn pack_wallet(wallet: &Wallet) -> Vec<u8> {
+    let Wallet { name, name_kana, birth_date, address, account_text, credentials: _ } = wallet;
+    wire::Story {
+        reply: Reply::Ignore.as_str().to_owned(),
+        account_text: account_text.clone(),
+        identity_name: name.clone(),
+        identity_name_kana: name_kana.clone(),
+        identity_birth_date: birth_date.clone(),
+        identity_address: address.clone(),
+        ..wire::Story::default()
+    }
+    .encode_to_vec()
+}
+
+/// What somebody has at hand, as the database kept it.
+///
+/// # Errors
+/// When it is no story.
+pub(crate) fn unpack_wallet(phone_number: PhoneNumber, story: &[u8]) -> Result<Wallet, Error> {
+    decode(story).map(|story| wallet(phone_number, &story))
+}
+
 /// A script that the database kept.
 ///
 /// # Errors
 /// When it is none.
 pub(crate) fn unpack(story: &[u8]) -> Result<Script, Error> {
-    let story = wire::Story::decode(story)
-        .map_err(|_| Error::invalid("story", format!("{} bytes that are no story", story.len()), ""))?;
-    parse_script(&story)
+    parse_script(&decode(story)?)
+}
+
+fn decode(story: &[u8]) -> Result<wire::Story, Error> {
+    wire::Story::decode(story)
+        .map_err(|_| Error::invalid("story", format!("{} bytes that are no story", story.len()), ""))
 }
 
 impl From<&Story> for wire::Story {
@@ -269,6 +349,18 @@ pub(crate) mod tests {
             assert!(unpack(&pack(&script)).is_ok_and(|kept| kept == script));
         }
         assert!(unpack(b"\xff").is_err());
+    }
+
+    #[test]
+    fn what_somebody_has_at_hand_survives_the_database_and_serves_at_every_authority() {
+        let holder = parse_holder(&confirming()).unwrap_or_else(|error| panic!("{error}"));
+        let kept = unpack_wallet(holder.phone_number, &pack_wallet(&holder.wallet)).unwrap();
+        assert!(persons(holder.phone_number, &kept) == persons(holder.phone_number, &holder.wallet));
+        let ids: std::collections::HashSet<_> = kept.credentials.iter().map(|it| it.id.clone()).collect();
+        assert_eq!((ids.len(), kept.account_text.as_str()), (3, "口座番号は1234567です"));
+        assert!(unpack(&pack_wallet(&kept)).is_ok());
+        let nameless = wire::Story { identity_name: String::new(), ..confirming() };
+        assert_eq!(parse_holder(&nameless).err().unwrap().field, "identity_name");
     }
 
     #[test]

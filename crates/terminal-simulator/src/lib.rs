@@ -8,9 +8,11 @@
 mod app;
 mod config;
 mod fleet;
+mod hand;
 mod intake;
 mod link;
 mod outbox;
+mod pages;
 mod script;
 mod service;
 pub mod story;

@@ -183,7 +183,17 @@ impl Link {
             return Ok(());
         };
         let mut stream = answer?.into_inner();
-        while let Some(Some(first)) = self.stop.run_until_cancelled(stream.next()).await {
+        let again = &self.fleet.carrier(self.place).listen_again;
+        loop {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    next = stream.next() => next,
+                    // A new call is given again what a phone that was off has not confirmed.
+                    () = again.notified() => None,
+                }
+            };
+            let Some(Some(first)) = self.stop.run_until_cancelled(next).await else { break };
             let mut messages = first?.messages;
             let ended = self.gather(&mut stream, &mut messages).await;
             self.take(messages).await?;

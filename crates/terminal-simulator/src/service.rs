@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::{
     fleet::{self, Fleet},
+    hand::Stand,
     script::Step,
 };
 
@@ -101,14 +102,14 @@ impl Terminals {
 }
 
 fn talk_room(room: &TalkRoom, display_name: String, lines: Vec<wire::Line>) -> Result<wire::TalkRoom, Error> {
-    let step = Step::from_code(room.step)
+    let stand = Stand::from_code(room.step)
         .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is no step", room.step), ""))?;
     Ok(wire::TalkRoom {
         phone_number: room.phone_number.as_str().to_owned(),
         official_account: room.official_account.to_string(),
         display_name,
         lines,
-        step: step.word().to_owned(),
+        step: stand.word().to_owned(),
     })
 }
 

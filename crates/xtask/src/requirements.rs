@@ -16,7 +16,7 @@ pub(crate) enum Tool {
         probe: &'static [&'static str],
         remedy: &'static str,
     },
-    Server(Software),
+    Software(Software),
 }
 
 const CARGO: Tool =
@@ -30,8 +30,10 @@ const CC: Tool = Tool::Program {
     remedy: "install a C compiler (SQLite and the cryptography are C): apt install gcc libc6-dev, dnf install gcc, \
              or xcode-select --install",
 };
-const POSTGRES: Tool = Tool::Server(Software::Postgres);
-const REDIS: Tool = Tool::Server(Software::Redis);
+const POSTGRES: Tool = Tool::Software(Software::Postgres);
+const REDIS: Tool = Tool::Software(Software::Redis);
+const CHROMIUM: Tool = Tool::Software(Software::Chromium);
+const NODE: Tool = Tool::Software(Software::Node);
 
 fn tools(step: Step) -> &'static [Tool] {
     match step {
@@ -40,7 +42,7 @@ fn tools(step: Step) -> &'static [Tool] {
         Step::Proto => &[],
         Step::Clippy => &[CARGO, CLIPPY, CC],
         Step::Doc => &[CARGO, CC],
-        Step::Tests => &[CARGO, CC, POSTGRES, REDIS],
+        Step::Tests => &[CARGO, CC, POSTGRES, REDIS, CHROMIUM, NODE],
     }
 }
 
@@ -69,14 +71,14 @@ fn missing(steps: &[Step], present: impl Fn(Tool) -> bool) -> Vec<Tool> {
 fn line(tool: Tool) -> String {
     match tool {
         Tool::Program { probe, remedy } => format!("{}: {remedy}", probe.join(" ")),
-        Tool::Server(software) => format!("{}: {}", software.name(), software.remedy()),
+        Tool::Software(software) => format!("{}: {}", software.name(), software.remedy()),
     }
 }
 
 fn is_present(tool: Tool) -> bool {
     match tool {
         Tool::Program { probe, remedy: _ } => answers(probe),
-        Tool::Server(software) => software.is_installed() || may_install(software),
+        Tool::Software(software) => software.is_installed() || may_install(software),
     }
 }
 
@@ -92,7 +94,10 @@ mod tests {
 
     #[test]
     fn everything_missing_is_named_once() {
-        assert_eq!(missing(&Step::ALL, |_| false), [CARGO, RUSTFMT, CLIPPY, CC, POSTGRES, REDIS]);
+        assert_eq!(
+            missing(&Step::ALL, |_| false),
+            [CARGO, RUSTFMT, CLIPPY, CC, POSTGRES, REDIS, CHROMIUM, NODE]
+        );
     }
 
     #[test]

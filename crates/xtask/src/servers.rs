@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use musubi_servers::{POSTGRES_VARIABLE, REDIS_VARIABLE, Server, install_missing, postgres, redis};
+use musubi_servers::{POSTGRES_VARIABLE, REDIS_VARIABLE, Server, Software, install_missing, postgres, redis};
 use rustix::process::{Pid, Signal, kill_process};
 
 const LOOK: Duration = Duration::from_millis(50);
@@ -27,14 +27,14 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Install what is missing, where that may be done, and start both.
+    /// Install what is missing of `needed`, where that may be done, and start both.
     ///
     /// # Errors
     ///
     /// When something is missing or does not start; the text says what to do.
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start(needed: &[Software]) -> anyhow::Result<Self> {
         let signals = Signals::catch()?;
-        install_missing()?;
+        install_missing(needed)?;
         let postgres = postgres::start(&postgres::Settings::default())?;
         let redis = redis::start()?;
         Ok(Self { postgres, redis, signals })
@@ -72,7 +72,7 @@ impl Servers {
 ///
 /// When the servers or the command do not start, or the command fails.
 pub(crate) fn serve(command: &[OsString]) -> anyhow::Result<()> {
-    let servers = Servers::start()?;
+    let servers = Servers::start(&[Software::Postgres, Software::Redis])?;
     let Some((program, arguments)) = command.split_first() else {
         for (variable, address) in servers.addresses() {
             println!("export {variable}={address}");

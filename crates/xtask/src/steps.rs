@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
+use musubi_servers::Software;
 
 use crate::servers::Servers;
 use crate::{proto, requirements, tidy};
@@ -75,7 +76,7 @@ impl Step {
                 cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
             }
             Self::Tests => {
-                let servers = Servers::start()?;
+                let servers = Servers::start(&Software::ALL)?;
                 // Examples are for people, and clippy compiles them; the documentation has none.
                 let targets = ["--lib", "--bins", "--tests"];
                 let arguments =

@@ -196,7 +196,10 @@ fn answers(story: &Story) -> usize {
 fn messages(room: &TalkRoom) -> impl Iterator<Item = &ShownMessage> {
     room.lines.iter().filter_map(|line| match &line.what {
         Some(line::What::Message(message)) => Some(message),
-        Some(line::What::Said(_) | line::What::Opened(_)) | None => None,
+        Some(
+            line::What::Said(_) | line::What::Opened(_) | line::What::Followed(_) | line::What::Proved(_),
+        )
+        | None => None,
     })
 }
 

@@ -64,6 +64,19 @@ pub struct Plan {
     pub rbm: usize,
     /// How many followers to expect, for limits and intervals.
     pub followers: u64,
+    /// What people see in a browser; without it nothing is served to browsers.
+    pub pages: Option<PagesPlan>,
+}
+
+/// What people see of a cluster in a browser.
+#[derive(Clone, Debug)]
+pub struct PagesPlan {
+    /// Where the phones are shown, plain, at a loopback address.
+    pub phones: SocketAddr,
+    /// Where each company's console is shown, in the order of the plan, likewise.
+    pub consoles: Vec<SocketAddr>,
+    /// People whose phones can be picked up: a stories file.
+    pub people: PathBuf,
 }
 
 /// A company and its official account.
@@ -133,6 +146,8 @@ pub struct Doors {
     pub terminal: Door,
     /// Where a browser finds the companies' consoles, in the order of the plan: `http://127.0.0.1:40123`; none, when they have none.
     pub consoles: Vec<String>,
+    /// Where a browser finds the phones: `http://127.0.0.1:7080`.
+    pub phones: Option<String>,
 }
 
 /// A cluster that runs. Dropped, it stops without finishing anything.
@@ -187,11 +202,13 @@ impl Cluster {
         let app =
             build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information()?);
         later!(if plan.rbm > 0 { app.with_webhooks(ports.webhooks) } else { app });
-        later!(build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal()?));
+        let app = build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal()?);
+        let phones = app.pages_origin();
+        later!(app);
         for app in apps {
             nodes.spawn(app);
         }
-        Ok(Self { doors: Doors { consoles, ..layout.doors()? }, shutdown, nodes })
+        Ok(Self { doors: Doors { consoles, phones, ..layout.doors()? }, shutdown, nodes })
     }
 
     /// Where it is called.

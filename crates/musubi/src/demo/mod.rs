@@ -2,8 +2,8 @@
 //!
 //! [`run`] is the whole of it: prepare what is played (`material`), start the cluster, play (`play`), read and judge (`reading`,
 //! `judge`), show (`summary`, `talk_room`) and report (`report`). It speaks with the nodes over gRPC only, with the rights of a
-//! company's operators and of whoever holds the phones. Surprising: it believes no counter about who got what; it reads every
-//! talk room.
+//! company's operators and of whoever holds the phones. Asked to stay (`open`), it then leaves everything running for people with
+//! browsers. Surprising: it believes no counter about who got what; it reads every talk room.
 
 mod bars;
 mod clients;
@@ -12,6 +12,8 @@ mod judge;
 mod master_file;
 mod material;
 mod notice;
+mod open;
+mod people;
 mod play;
 mod reading;
 mod report;
@@ -97,9 +99,11 @@ pub struct Args {
     /// Writes what was found as JSON, with every story. It holds whole phone numbers.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
-    /// No progress, plain text.
+    /// No progress, plain text, no pages; ends when the population has run.
     #[arg(long)]
     headless: bool,
+    #[command(flatten)]
+    open: open::OpenArgs,
     /// How customers are matched: by asking the company's server, by an entrusted copy, or half of the companies each.
     #[arg(long, value_enum, default_value_t = MatchingArg::Both)]
     matching: MatchingArg,
@@ -213,7 +217,8 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let screen = Screen::new(args.headless);
     let material = Material::prepare(args, folder.path())?;
     let server = server(args.store).await?;
-    let plan = plan(&material, args.rbm, folder.path(), server.as_ref().map(Server::url));
+    let pages = if args.headless { None } else { Some(args.open.plan(&material, folder.path())?) };
+    let plan = plan(&material, args.rbm, folder.path(), server.as_ref().map(Server::url), pages);
     let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
@@ -229,9 +234,14 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
         () = interrupted => Err(anyhow::anyhow!("interrupted")),
     };
     screen.clear();
-    let stopped = cluster.stop().await;
-    // What nodes say while they stop is of no use beside an earlier error.
-    let (played, stories, rooms) = played?;
+    let (played, stories, rooms) = match played {
+        Ok(played) => played,
+        Err(error) => {
+            // What nodes say while they stop is of no use beside an earlier error.
+            let _stopped = cluster.stop().await;
+            return Err(error);
+        }
+    };
     let report = report(args, &material, played, stories, begun.elapsed());
     let text = summary::text(&report, &rooms);
     output
@@ -241,7 +251,10 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     if let Some(path) = &args.report {
         report.write(path).with_context(|| format!("{} can not be written", path.display()))?;
     }
-    stopped?;
+    if !args.headless && args.open.stays() {
+        open::stay(&mut cluster, &doors, shutdown, output).await?;
+    }
+    cluster.stop().await?;
     Ok(report.summary.success)
 }
 
@@ -299,7 +312,13 @@ impl Folder {
     }
 }
 
-fn plan(material: &Material, rbm: usize, folder: &Path, postgres: Option<String>) -> cluster::Plan {
+fn plan(
+    material: &Material,
+    rbm: usize,
+    folder: &Path,
+    postgres: Option<String>,
+    pages: Option<cluster::PagesPlan>,
+) -> cluster::Plan {
     let company = |account: &material::AccountMaterial| cluster::CompanyPlan {
         company: account.company.clone(),
         official_account: account.id.clone(),
@@ -314,6 +333,7 @@ fn plan(material: &Material, rbm: usize, folder: &Path, postgres: Option<String>
         carriers: material.carriers.clone(),
         rbm,
         followers: material.stories.len() as u64,
+        pages,
     }
 }
 

@@ -37,13 +37,16 @@ fn draw_line(line: &Line, drawn: &mut String) {
             let width = lines.iter().map(|line| line.width()).max().unwrap_or_default();
             bubble(&lines, "", ROOM.saturating_sub(width + 4), drawn);
         }
-        Some(line::What::Opened(url)) => {
-            let note = format!("→ {url}");
-            let indent = ROOM.saturating_sub(note.width());
-            drawn.push_str(&format!("{}{note}\n", " ".repeat(indent)));
-        }
+        Some(line::What::Opened(url)) => note(&format!("→ {url}"), drawn),
+        Some(line::What::Proved(url)) => note(&format!("✓ {url}"), drawn),
+        Some(line::What::Followed(follows)) => note(if *follows { "+" } else { "−" }, drawn),
         None => {}
     }
+}
+
+/// What is no message, at the person's side.
+fn note(text: &str, drawn: &mut String) {
+    drawn.push_str(&format!("{}{text}\n", " ".repeat(ROOM.saturating_sub(text.width()))));
 }
 
 /// Which of the patent's figures, or which message of a distribution.

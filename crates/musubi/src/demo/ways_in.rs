@@ -34,6 +34,8 @@ const PEOPLE: [(&str, &[Role]); 2] =
 /// A way into a console.
 #[derive(Debug)]
 pub(super) struct WayIn {
+    /// Whose console.
+    company: String,
     /// Where the console is.
     console: String,
     /// Who comes.
@@ -51,9 +53,10 @@ pub(super) struct WayIn {
 pub(super) async fn ways_in(doors: &Doors) -> Result<Vec<WayIn>, Error> {
     let mut ways = Vec::new();
     for (door, console) in doors.companies.iter().zip(&doors.consoles) {
+        let company = door.node.to_string().trim_start_matches("company/").to_owned();
         for (name, roles) in PEOPLE {
             let token = sign_in(door, name, roles).await?;
-            ways.push(WayIn { console: console.clone(), name, roles, token });
+            ways.push(WayIn { company: company.clone(), console: console.clone(), name, roles, token });
         }
     }
     Ok(ways)
@@ -63,9 +66,9 @@ pub(super) async fn ways_in(doors: &Doors) -> Result<Vec<WayIn>, Error> {
 pub(super) fn shown(ways: &[WayIn]) -> String {
     let mut text = String::new();
     let mut last = "";
-    for WayIn { console, name, roles, token } in ways {
+    for WayIn { company, console, name, roles, token } in ways {
         if console != last {
-            let _ = writeln!(text, "  console    {console}/sign-in/token");
+            let _ = writeln!(text, "  console of {company} {console}/sign-in/token takes one of these tokens:");
             last = console;
         }
         let words: Vec<_> = roles.iter().map(|role| role.word()).collect();

@@ -5,11 +5,12 @@
 //! carriers send again what wasn't confirmed and the outbox keeps what wasn't taken out; after one whose outcome nobody knows,
 //! memory is read from the database anew.
 
+mod hand;
 mod rooms;
 mod turn;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -26,15 +27,19 @@ use musubi_storage::{
 use tokio::sync::{MutexGuard, Notify, watch};
 use tracing::warn;
 
-pub(crate) use self::turn::shown;
+pub(crate) use self::{
+    hand::{Account, Glimpse, Opening},
+    turn::shown,
+};
 use self::{
     rooms::{Key, Room, Rooms},
     turn::Arrival,
 };
 use crate::{
+    hand::Stand,
     intake::{self, Intake},
     outbox::{Call, Thinking, Writer},
-    script::{self, Step},
+    script::Step,
 };
 
 /// The most stories of one request, and the most messages of one transaction.
@@ -82,9 +87,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    fn advance(&mut self, from: Step, to: Step) {
-        self.steps[from.index()] -= 1;
-        self.steps[to.index()] += 1;
+    fn advance(&mut self, from: Stand, to: Stand) {
+        if let Stand::Story(from) = from {
+            self.steps[from.index()] -= 1;
+        }
+        if let Stand::Story(to) = to {
+            self.steps[to.index()] += 1;
+        }
     }
 
     fn add(&mut self, tally: Tally) {
@@ -106,11 +115,13 @@ pub(crate) struct Carrier {
     pub outbox: Notify,
     /// Whether a call is under way to it, or due.
     pub calling: watch::Sender<bool>,
+    /// Rung when a phone was switched on, which wants what waited for it.
+    pub listen_again: Notify,
 }
 
 impl Carrier {
     fn new(id: CarrierId) -> Self {
-        Self { id, outbox: Notify::new(), calling: watch::Sender::default() }
+        Self { id, outbox: Notify::new(), calling: watch::Sender::default(), listen_again: Notify::new() }
     }
 }
 
@@ -122,7 +133,12 @@ pub(crate) struct Fleet {
     store: Arc<dyn TerminalStore>,
     rooms: tokio::sync::Mutex<Rooms>,
     progress: Mutex<Progress>,
+    /// The talk rooms where something happened last, the newest first.
+    latest: Mutex<VecDeque<Key>>,
 }
+
+/// How many talk rooms are known as those where something happened last.
+const LATEST: usize = 12;
 
 impl Fleet {
     /// A fleet as its database has it.
@@ -141,6 +157,7 @@ impl Fleet {
             store,
             rooms: tokio::sync::Mutex::new(rooms),
             progress: Mutex::new(progress),
+            latest: Mutex::default(),
         })
     }
 
@@ -161,12 +178,14 @@ impl Fleet {
                     place(&room.carrier).ok_or_else(|| LoadError::UnknownCarrier(room.carrier.clone()))?;
                 let unreadable =
                     |problem: String| LoadError::Unreadable { talk_room: room.talk_room, problem };
-                let step = Step::from_code(room.step)
+                let stand = Stand::from_code(room.step)
                     .ok_or_else(|| unreadable(format!("{} is no step", room.step)))?;
                 let script = intake::unpack(&room.story.0).map_err(|error| unreadable(error.to_string()))?;
-                progress.steps[step.index()] += 1;
+                if let Stand::Story(step) = stand {
+                    progress.steps[step.index()] += 1;
+                }
                 let key = (room.phone_number, rooms.intern(&room.official_account));
-                rooms.insert(key, Room { talk_room: room.talk_room, carrier, step, script });
+                rooms.insert(key, Room { talk_room: room.talk_room, carrier, stand, script });
             }
             match page.last() {
                 Some(room) => last = room.talk_room,
@@ -270,13 +289,18 @@ impl Fleet {
             (first..).zip(new)
         {
             let key = (phone_number, rooms.intern(&official_account));
-            rooms.insert(key, Room { talk_room, carrier, step: Step::Joining, script });
+            let stand = Stand::Story(Step::Joining);
+            rooms.insert(key, Room { talk_room, carrier, stand, script });
         }
         self.carriers.iter().for_each(|carrier| carrier.outbox.notify_one());
         Ok(taken)
     }
 
-    fn place(&self, carrier: &CarrierId) -> Result<u16, Error> {
+    /// The place of a carrier in the configuration.
+    ///
+    /// # Errors
+    /// When it isn't configured; names those that are.
+    pub(crate) fn place(&self, carrier: &CarrierId) -> Result<u16, Error> {
         self.places().find(|place| self.carrier(*place).id == *carrier).ok_or_else(|| {
             let known: Vec<_> = self.carriers.iter().map(|carrier| carrier.id.as_str()).collect();
             Error::invalid(
@@ -330,16 +354,21 @@ impl Fleet {
     ) -> Result<(), StoreError> {
         let mut rooms = self.locked().await?;
         let total = messages.len();
+        let mut off = 0;
         let mut arrivals: Vec<Arrival> = messages
             .into_iter()
             .filter_map(|message| {
                 let (key, room) = rooms.find(place, &message.msisdn, &message.official_account)?;
+                if room.stand.is_off() {
+                    off += 1;
+                    return None;
+                }
                 Some(Arrival { key, talk_room: room.talk_room, message })
             })
             .collect();
         let carrier = &self.carrier(place).id;
-        if arrivals.len() < total {
-            let strays = total - arrivals.len();
+        let strays = total - off - arrivals.len();
+        if strays > 0 {
             warn!(%carrier, strays, "{strays} messages are for phones that carrier {carrier} has not in this fleet");
         }
         let asked: Vec<_> =
@@ -368,7 +397,8 @@ impl Fleet {
             progress.pending += pending(&turn.reception.batches);
             progress.add(turn.reception.tally);
         }
-        self.advance(&mut rooms, turn.steps);
+        self.happened(arrivals.iter().map(|arrival| arrival.key));
+        self.advance(&mut rooms, turn.stands);
         self.carrier(place).outbox.notify_one();
         Ok(())
     }
@@ -385,23 +415,24 @@ impl Fleet {
         refused: u64,
     ) -> Result<(), StoreError> {
         let mut rooms = self.locked().await?;
-        let mut steps: HashMap<Key, (i64, Step)> = HashMap::new();
+        let mut stands: HashMap<Key, (i64, Stand)> = HashMap::new();
         for Action { msisdn, official_account, what } in call.actions() {
             if let (Some((key, room)), Some(what)) = (rooms.find(place, msisdn, official_account), what) {
-                let before = steps.get(&key).map_or(room.step, |(_, step)| *step);
-                let step = script::confirmed(before, what);
-                if step != before {
-                    steps.insert(key, (room.talk_room, step));
+                let before = stands.get(&key).map_or(room.stand, |(_, stand)| *stand);
+                let stand = before.confirmed(what);
+                if stand != before {
+                    stands.insert(key, (room.talk_room, stand));
                 }
             }
         }
-        let advances: Vec<_> = steps
+        let advances: Vec<_> = stands
             .values()
-            .map(|(talk_room, step)| Advance { talk_room: *talk_room, step: step.code() })
+            .map(|(talk_room, stand)| Advance { talk_room: *talk_room, step: stand.code() })
             .collect();
         rooms.settled(self.store.finish_batch(batch.batch, &advances, refused).await)?;
         self.finished(batch, refused);
-        self.advance(&mut rooms, steps.into_iter().map(|(key, (_, step))| (key, step)).collect());
+        self.advance(&mut rooms, stands.into_iter().map(|(key, (_, stand))| (key, stand)).collect());
+        rooms.sent(place, call.actions());
         Ok(())
     }
 
@@ -423,13 +454,29 @@ impl Fleet {
         progress.tally.refused += refused;
     }
 
-    fn advance(&self, rooms: &mut Rooms, steps: Vec<(Key, Step)>) {
+    fn advance(&self, rooms: &mut Rooms, stands: Vec<(Key, Stand)>) {
         let mut progress = self.locked_progress();
-        for (key, step) in steps {
-            if let Some(before) = rooms.set_step(&key, step) {
-                progress.advance(before, step);
+        for (key, stand) in stands {
+            if let Some(before) = rooms.set_stand(&key, stand) {
+                progress.advance(before, stand);
             }
         }
+    }
+
+    fn locked_latest(&self) -> std::sync::MutexGuard<'_, VecDeque<Key>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers where something happened, in order.
+    fn happened(&self, keys: impl DoubleEndedIterator<Item = Key>) {
+        let mut latest = self.locked_latest();
+        // Of a large batch the end is enough.
+        let last: Vec<Key> = keys.rev().take(LATEST).collect();
+        for key in last.into_iter().rev() {
+            latest.retain(|known| *known != key);
+            latest.push_front(key);
+        }
+        latest.truncate(LATEST);
     }
 }
 

@@ -19,6 +19,7 @@ use prost::Message as _;
 
 use super::rooms::{Key, Rooms};
 use crate::{
+    hand::Stand,
     intake,
     outbox::{Thinking, Writer},
     script::{self, Deed, Step},
@@ -60,7 +61,7 @@ pub(super) struct Turn {
     /// For the store.
     pub reception: Reception,
     /// The same new steps, for the talk rooms in memory.
-    pub steps: Vec<(Key, Step)>,
+    pub stands: Vec<(Key, Stand)>,
 }
 
 impl Fleet<'_> {
@@ -95,12 +96,13 @@ impl Fleet<'_> {
                 what: Some(what),
             };
             let message_id = || message.message_id.clone();
-            sendings.entry(None).or_default().actions.extend([
-                act(What::Delivered(MessageDelivered { message_id: message_id() })),
-                act(What::Displayed(MessageDisplayed { message_id: message_id() })),
-            ]);
+            let receipts = &mut sendings.entry(None).or_default().actions;
+            receipts.push(act(What::Delivered(MessageDelivered { message_id: message_id() })));
+            // Whoever holds a phone has seen nothing before they look.
+            let Stand::Story(step) = room.stand else { continue };
+            receipts.push(act(What::Displayed(MessageDisplayed { message_id: message_id() })));
 
-            let before = steps.get(key).map_or(room.step, |(_, step)| *step);
+            let before = steps.get(key).map_or(step, |(_, step)| *step);
             let (step, deeds) = script::react(&room.script, before, &script::recognise(message));
             if step != before {
                 steps.insert(*key, (*talk_room, step));
@@ -154,12 +156,12 @@ impl Fleet<'_> {
             senders: self.senders(rooms, names),
             tally,
         };
-        Turn { reception, steps: steps.into_iter().map(|(key, (_, step))| (key, step)).collect() }
+        let stands = steps.into_iter().map(|(key, (_, step))| (key, Stand::Story(step))).collect();
+        Turn { reception, stands }
     }
 
     fn line(&self, message_id: Option<String>, what: line::What) -> Line {
-        let content = wire::Line { line_time: None, what: Some(what) }.encode_to_vec();
-        Line { line_time: self.now, message_id, content: Bytes(content) }
+        line(self.now, message_id, what)
     }
 
     fn calls(&self, sendings: BTreeMap<Option<Timestamp>, Sendings>) -> Vec<NewBatch> {
@@ -186,6 +188,12 @@ impl Fleet<'_> {
     }
 }
 
+/// A line as the store keeps it.
+pub(super) fn line(now: Timestamp, message_id: Option<String>, what: line::What) -> Line {
+    let content = wire::Line { line_time: None, what: Some(what) }.encode_to_vec();
+    Line { line_time: now, message_id, content: Bytes(content) }
+}
+
 /// A line as it is shown: the stored content with what stands beside it.
 ///
 /// # Errors
@@ -200,6 +208,6 @@ pub(crate) fn shown(stored: Line) -> Result<wire::Line, prost::DecodeError> {
 }
 
 /// An address without its query, which may hold a secret.
-fn without_query(page: &str) -> String {
+pub(super) fn without_query(page: &str) -> String {
     page.split(['?', '#']).next().unwrap_or_default().to_owned()
 }

@@ -102,7 +102,8 @@ fn tell(what: &line::What) -> String {
     match what {
         line::What::Message(message) => message.content.as_ref().unwrap().text.clone(),
         line::What::Said(text) => format!("> {text}"),
-        line::What::Opened(page) => format!("> [{page}]"),
+        line::What::Opened(page) | line::What::Proved(page) => format!("> [{page}]"),
+        line::What::Followed(follows) => format!("> {follows}"),
     }
 }
 

@@ -1,0 +1,146 @@
+// One Chromium for all scenarios, and what every page is held against: accessibility, width, weight, speed, and that no text of
+// anybody's ever runs.
+//
+// Scenarios stand in files of their own. Surprising: each has a context of its own, as a person with a browser of their own
+// would, so nothing is carried over from one to the next.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const { MUSUBI_BROWSER, MUSUBI_BROWSER_MODULES } = process.env;
+assert(MUSUBI_BROWSER && MUSUBI_BROWSER_MODULES, 'run this by `cargo xtask servers -- cargo test -p musubi-tests pages`');
+const require = createRequire(join(MUSUBI_BROWSER_MODULES, 'here.js'));
+const { chromium } = require('playwright-core');
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+/** The most that a page and everything that it loads may weigh. */
+const PAGE_BYTES = 200_000;
+/** The latest that anything of a page may be seen, by the median of some visits, in milliseconds. */
+const FIRST_CONTENT = 200;
+/** A small phone. */
+export const SMALL = { width: 360, height: 740 };
+/** A desk. */
+export const WIDE = { width: 1280, height: 800 };
+
+let launched;
+
+/** The browser, started when it is first asked for. */
+export function browser() {
+  // Only root can't have Chromium's sandbox, as in a container.
+  const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  launched ??= chromium.launch({
+    executablePath: MUSUBI_BROWSER,
+    args: ['--disable-dev-shm-usage', '--force-color-profile=srgb', '--font-render-hinting=none', ...root],
+  });
+  return launched;
+}
+
+/** Ends it, if it was started. */
+export async function close() {
+  await (await launched)?.close();
+}
+
+/**
+ * Does `visit` with a page in a context of its own. Whatever the page's console says as an error, whatever it throws and whatever
+ * opens a dialogue fails the scenario.
+ * @param {object} options of the context: viewport, colorScheme, locale, …
+ * @param {(page: import('playwright-core').Page) => Promise<T>} visit
+ * @returns {Promise<T>} what `visit` gave
+ * @template T
+ */
+export async function open(options, visit) {
+  const context = await (await browser()).newContext({ viewport: WIDE, locale: 'en-GB', ...options });
+  const faults = [];
+  try {
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    page.on('console', (message) => {
+      if (message.type() === 'error') faults.push(`console: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => faults.push(`thrown: ${error.message}`));
+    page.on('dialog', async (dialog) => {
+      faults.push(`dialogue: ${dialog.message()}`);
+      await dialog.dismiss();
+    });
+    // A page that is meant to break a rule takes what it caused out of here.
+    page.faults = faults;
+    const given = await visit(page);
+    assert.deepEqual(faults, []);
+    return given;
+  } finally {
+    await context.close();
+  }
+}
+
+/** Asserts that axe finds nothing serious or critical. */
+export async function accessible(page, where) {
+  // By the debugger's way in, which the page's own policy doesn't concern.
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+  );
+  const bad = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const told = bad.map(({ id, help, nodes }) => `${id}: ${help}\n    ${nodes.map((node) => `${node.html.slice(0, 200)} ${node.failureSummary}`).join('\n    ')}`);
+  assert.deepEqual(told, [], `axe on ${where}:\n${told.join('\n')}`);
+}
+
+/** Asserts that nothing has to be scrolled sideways. */
+export async function fits(page, where) {
+  const [has, shows] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  assert(has <= shows, `${where} is ${has} px wide on a screen of ${shows}`);
+}
+
+/**
+ * Asserts that a page is light, by what goes over the wire without anything cached, and quickly seen.
+ * @returns {Promise<{bytes: number, seen: number}>} its weight, and the median of when something of it is seen
+ */
+export function quick(address, options = {}) {
+  return open(options, async (page) => {
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send('Network.enable');
+    await devtools.send('Network.setCacheDisabled', { cacheDisabled: true });
+    let bytes = 0;
+    devtools.on('Network.loadingFinished', (event) => (bytes += event.encodedDataLength));
+    const times = [];
+    for (let visit = 0; visit < 7; visit += 1) {
+      await page.goto('about:blank');
+      bytes = 0;
+      await page.goto(address, { waitUntil: 'load' });
+      assert(bytes > 0 && bytes < PAGE_BYTES, `${address} weighs ${bytes} bytes`);
+      times.push(
+        await page.evaluate(
+          () =>
+            new Promise((seen) => {
+              new PerformanceObserver((list) => {
+                const paint = list.getEntriesByName('first-contentful-paint')[0];
+                if (paint) seen(paint.startTime);
+              }).observe({ type: 'paint', buffered: true });
+            }),
+        ),
+      );
+    }
+    const seen = times.sort((a, b) => a - b)[3];
+    assert(seen < FIRST_CONTENT, `${address} is seen after ${seen} ms`);
+    return { bytes, seen };
+  });
+}
+
+/** Every way in which somebody looks at a page. */
+export const LOOKS = ['ja-JP', 'en-GB'].flatMap((locale) => ['light', 'dark'].map((colorScheme) => ({ locale, colorScheme })));
+
+/** Asserts that a page can be used by everybody: in both languages, light and dark, on a desk and on a small phone. */
+export async function usable(address, options = {}) {
+  for (const look of LOOKS) {
+    await open({ ...look, ...options }, async (page) => {
+      const where = `${address} (${look.locale}, ${look.colorScheme})`;
+      for (const viewport of [WIDE, SMALL]) {
+        await page.setViewportSize(viewport);
+        await page.goto(address);
+        await fits(page, where);
+        await accessible(page, where);
+      }
+    });
+  }
+}
