@@ -8,8 +8,9 @@ use std::sync::Arc;
 use musubi_domain::{Error, caller::Caller, id::CompanyId, vault::ReviewSeals};
 use musubi_proto::{
     company::v1::{
-        audit_service_server::AuditServiceServer, customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer,
-        operator_service_server::OperatorServiceServer, sign_in_service_server::SignInServiceServer,
+        audit_service_server::AuditServiceServer, customer_service_server::CustomerServiceServer,
+        match_service_server::MatchServiceServer, operator_service_server::OperatorServiceServer,
+        sign_in_service_server::SignInServiceServer,
     },
     information::v1::{
         account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
@@ -45,8 +46,9 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
-    audit::Sealer, audit_service::Audits, config::Config, console::Console, custody::Custodian, customer_service::Customers, keys::keep_keys,
-    match_service::Matches, people::People, proxy::Proxy, rekeying::rekey,
+    audit::Sealer, audit_service::Audits, config::Config, console::Console, custody::Custodian,
+    customer_service::Customers, keys::keep_keys, match_service::Matches, people::People, proxy::Proxy,
+    rekeying::rekey,
 };
 
 /// Why a company server can't be put together.

@@ -89,7 +89,10 @@ impl Audits {
                     found.push(shown(line));
                 }
                 if found.len() == search.size {
-                    return Ok(wire::ListAuditLinesResponse { lines: found, next_page_token: before.to_string() });
+                    return Ok(wire::ListAuditLinesResponse {
+                        lines: found,
+                        next_page_token: before.to_string(),
+                    });
                 }
             }
             if was_last {
@@ -102,7 +105,9 @@ impl Audits {
     async fn verify(&self) -> Result<wire::VerifyAuditResponse, Error> {
         let verdict = verify(&*self.store, &self.keys, None).await?;
         let is_late = verdict.is_late(self.clock.now());
-        let broken = verdict.broken.map(|it| format!("seal {}, lines {} to {}: {}", it.number, it.first_id, it.last_id, it.fault));
+        let broken = verdict
+            .broken
+            .map(|it| format!("seal {}, lines {} to {}: {}", it.number, it.first_id, it.last_id, it.fault));
         Ok(wire::VerifyAuditResponse {
             seals: verdict.seals,
             lines: verdict.lines,

@@ -132,12 +132,7 @@ impl Company {
     }
 }
 
-async fn run(
-    folder: &TempDir,
-    peer: &Peer,
-    settings: &'static str,
-    clock: &Arc<ManualClock>,
-) -> Running {
+async fn run(folder: &TempDir, peer: &Peer, settings: &'static str, clock: &Arc<ManualClock>) -> Running {
     let app = App::build(config(folder, peer, settings), clock.clone()).await.unwrap();
     let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
     let (endpoint, console) = (app.endpoint(), app.console().unwrap_or_default());

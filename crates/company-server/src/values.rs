@@ -112,7 +112,8 @@ mod tests {
     use super::*;
 
     fn template() -> Template {
-        let kinds = [("name", VariableKind::Text), ("points", VariableKind::Integer), ("due", VariableKind::Date)];
+        let kinds =
+            [("name", VariableKind::Text), ("points", VariableKind::Integer), ("due", VariableKind::Date)];
         let variables = kinds.map(|(name, kind)| Variable { name: name.to_owned(), kind });
         Template::parse("{name}様 {points}ポイント {due}まで", vec![], variables.into()).unwrap()
     }

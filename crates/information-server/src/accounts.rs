@@ -131,7 +131,9 @@ mod tests {
             assert!(!content.text.is_empty() && content.suggestions.iter().all(|it| it.postback.is_empty()));
         }
         let identity = account.messages[3].content.as_ref().unwrap();
-        assert!(!identity.suggestions.is_empty() && identity.suggestions.iter().all(|it| it.action.is_none()));
+        assert!(
+            !identity.suggestions.is_empty() && identity.suggestions.iter().all(|it| it.action.is_none())
+        );
         assert_eq!(account.settings.as_ref().unwrap().tries, 3);
     }
 }

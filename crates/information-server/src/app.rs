@@ -13,10 +13,10 @@ use musubi_domain::{
     postback::TokenKey,
 };
 use musubi_proto::information::v1::{
-    account_service_server::AccountServiceServer,
-    approval_service_server::ApprovalServiceServer, carrier_event_service_server::CarrierEventServiceServer,
-    custody_service_server::CustodyServiceServer, distribution_service_server::DistributionServiceServer,
-    follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
+    account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
+    carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
+    distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
+    review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -46,8 +46,8 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
-    accounts::Accounts,
     Config,
+    accounts::Accounts,
     acquisition::{
         events::Events,
         lists::{AT_ONCE, Lists},

@@ -10,7 +10,8 @@ use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest, Inquiry,
         ListAuditLinesRequest, ListCustomersRequest, MatchCustomersRequest, SearchCustomerRequest,
-        audit_service_client::AuditServiceClient, customer_service_client::CustomerServiceClient, match_service_client::MatchServiceClient,
+        audit_service_client::AuditServiceClient, customer_service_client::CustomerServiceClient,
+        match_service_client::MatchServiceClient,
     },
     r#type::v1::IdentityMethod,
 };

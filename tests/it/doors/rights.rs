@@ -2,8 +2,8 @@
 
 use musubi_domain::ErrorKind::{InvalidArgument, NotFound};
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, GetFollowerRequest, Person, SearchFollowerRequest, UnlockFollowerRequest,
-    follower_service_client::FollowerServiceClient, person::Who,
+    EraseFollowersRequest, ExportFollowerRequest, GetFollowerRequest, Person, SearchFollowerRequest,
+    UnlockFollowerRequest, follower_service_client::FollowerServiceClient, person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
 

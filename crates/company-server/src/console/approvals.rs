@@ -50,13 +50,8 @@ async fn list(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Html<Str
     let page = visitor.approvals().list_approvals(request).await?.into_inner();
     let known = (1..).map_while(|number| ApprovalState::try_from(number).ok());
     let states = known.map(|state| (state.into(), visitor.s.language.approval(state).text)).collect();
-    let page = ListPage {
-        s: visitor.s,
-        state,
-        states,
-        approvals: page.approvals,
-        next: page.next_page_token,
-    };
+    let page =
+        ListPage { s: visitor.s, state, states, approvals: page.approvals, next: page.next_page_token };
     Ok(Html(page.render()?))
 }
 
@@ -82,7 +77,11 @@ struct Decision {
     verdict: String,
 }
 
-async fn decide(visitor: Visitor, Path(id): Path<String>, Form(decision): Form<Decision>) -> Result<Redirect, Failure> {
+async fn decide(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(decision): Form<Decision>,
+) -> Result<Redirect, Failure> {
     let operator = String::new();
     let done = if decision.verdict == "approve" {
         visitor.approvals().grant_approval(GrantApprovalRequest { approval_id: id, operator }).await?;

@@ -50,7 +50,8 @@ struct Page {
 
 async fn read(visitor: &Visitor, choice: &Choice, page_size: u32) -> Result<ListAuditLinesResponse, Failure> {
     let Choice { action, text, page } = choice.clone();
-    let request = ListAuditLinesRequest { action: action.trim().to_owned(), text, page_size, page_token: page };
+    let request =
+        ListAuditLinesRequest { action: action.trim().to_owned(), text, page_size, page_token: page };
     Ok(visitor.audit().list_audit_lines(request).await?.into_inner())
 }
 
@@ -73,7 +74,8 @@ async fn file(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Response
     let mut text = String::new();
     for line in &read.lines {
         let time = visitor.s.time(&line.time);
-        let line = json!({ "audit_id": line.audit_id, "time": time, "action": line.action, "detail": line.detail });
+        let line =
+            json!({ "audit_id": line.audit_id, "time": time, "action": line.action, "detail": line.detail });
         text.push_str(&line.to_string());
         text.push('\n');
     }

@@ -35,7 +35,10 @@ async fn page(visitor: Visitor) -> Result<Html<String>, Failure> {
     let accounts = answer.official_accounts.into_iter().map(|account| {
         let messages = account.messages.iter().map(|message| {
             let bubble = message.content.as_ref().map(Bubble::of);
-            (language.purpose(&message.purpose), bubble.unwrap_or(Bubble { text: String::new(), buttons: vec![] }))
+            (
+                language.purpose(&message.purpose),
+                bubble.unwrap_or(Bubble { text: String::new(), buttons: vec![] }),
+            )
         });
         let messages = messages.collect();
         let settings = account.settings.as_ref().map(|it| settings(it, language)).unwrap_or_default();
@@ -56,18 +59,25 @@ fn settings(it: &DialogueSettings, language: Language) -> Vec<(&'static str, Str
         Language::Japanese => format!("{count}回"),
         Language::English => format!("{count} times"),
     };
-    let yes = |yes: bool| if yes { language.say("はい", "yes") } else { language.say("いいえ", "no") }.to_owned();
+    let yes =
+        |yes: bool| if yes { language.say("はい", "yes") } else { language.say("いいえ", "no") }.to_owned();
     vec![
         (language.say("催促までの時間", "until a reminder"), time(it.remind_after_seconds)),
         (language.say("催促", "reminders"), times(it.reminders)),
         (language.say("口座番号の入力", "account numbers"), times(it.tries)),
         (language.say("読み取れない入力", "unreadable texts"), times(it.unreadable)),
-        (language.say("口座なし・未回答の再確認", "asked again who had no account"), time(it.ask_again_after_seconds)),
+        (
+            language.say("口座なし・未回答の再確認", "asked again who had no account"),
+            time(it.ask_again_after_seconds),
+        ),
         (language.say("希望しない人の再確認", "asked again who declined"), time(it.declined_for_seconds)),
         (language.say("審査の期限", "a review waits"), time(it.review_for_seconds)),
         (language.say("審査の承認に二人必要", "two people approve a review"), yes(it.review_second_person)),
         (language.say("紐づけの有効期間", "a tie is trusted"), time(u64::from(it.tie_days) * 86_400)),
-        (language.say("フォロー解除後の削除", "erased after leaving"), time(it.erase_unfollowed_after_seconds)),
+        (
+            language.say("フォロー解除後の削除", "erased after leaving"),
+            time(it.erase_unfollowed_after_seconds),
+        ),
     ]
 }
 
@@ -90,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_length_of_time_is_said_in_its_largest_whole_unit() {
-        for (seconds, japanese) in [(0, "0秒"), (90, "90秒"), (900, "15分"), (86_400, "1日"), (90_000, "25時間")] {
+        for (seconds, japanese) in
+            [(0, "0秒"), (90, "90秒"), (900, "15分"), (86_400, "1日"), (90_000, "25時間")]
+        {
             assert_eq!(length(seconds, Language::Japanese), japanese);
         }
     }

@@ -115,7 +115,9 @@ fn away(console: &Console, to: &str, by_script: bool) -> Response {
 
 const fn title(kind: ErrorKind, language: Language) -> &'static str {
     match kind {
-        ErrorKind::InvalidArgument => language.say("入力を確認してください", "Something in the form is wrong"),
+        ErrorKind::InvalidArgument => {
+            language.say("入力を確認してください", "Something in the form is wrong")
+        }
         ErrorKind::NotFound => language.say("見つかりません", "Not found"),
         ErrorKind::AlreadyExists => language.say("すでに存在します", "It is there already"),
         ErrorKind::FailedPrecondition => language.say("いまはできません", "Not now"),

@@ -11,7 +11,10 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use musubi_domain::{Error, id::{FollowerId, OfficialAccountId}};
+use musubi_domain::{
+    Error,
+    id::{FollowerId, OfficialAccountId},
+};
 use musubi_proto::information::v1::{
     EraseFollowersRequest, ExportFollowerRequest, Follower, FollowerOutcome, GetFollowerRequest,
     GetFollowerResponse, GetFunnelRequest, ListFollowersRequest, Person, ReleaseListRequest,
@@ -21,7 +24,13 @@ use prost_types::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Console, failure::Failure, language::Language, shell::Shell, visitor::{Visitor, encoded}};
+use super::{
+    Console,
+    failure::Failure,
+    language::Language,
+    shell::Shell,
+    visitor::{Visitor, encoded},
+};
 
 /// Followers of a page.
 const PAGE: u32 = 100;
@@ -119,12 +128,14 @@ async fn find(visitor: Visitor, Form(wanted): Form<Wanted>) -> Result<Response, 
     match visitor.followers().get_follower(request).await {
         Ok(found) => {
             let id = found.into_inner().follower.unwrap_or_default().follower_id;
-            Ok(Redirect::to(&format!("/followers/{}/{}", encoded(&wanted.account), encoded(&id))).into_response())
+            Ok(Redirect::to(&format!("/followers/{}/{}", encoded(&wanted.account), encoded(&id)))
+                .into_response())
         }
         Err(status) => {
             let failure = Failure::from(status);
             let kind = failure.error().kind;
-            if !matches!(kind, musubi_domain::ErrorKind::NotFound | musubi_domain::ErrorKind::InvalidArgument) {
+            if !matches!(kind, musubi_domain::ErrorKind::NotFound | musubi_domain::ErrorKind::InvalidArgument)
+            {
                 return Err(failure);
             }
             let choice = Choice { account: wanted.account, outcome: 0, page: String::new() };
@@ -155,7 +166,9 @@ impl Place {
     /// `NotFound`, when the address names nobody who can be.
     fn check(self) -> Result<Self, Failure> {
         let good = self.account.parse::<OfficialAccountId>().is_ok() && self.id.parse::<FollowerId>().is_ok();
-        let missing = || Error::new(musubi_domain::ErrorKind::NotFound, "there is no such follower", "look in the list");
+        let missing = || {
+            Error::new(musubi_domain::ErrorKind::NotFound, "there is no such follower", "look in the list")
+        };
         if good { Ok(self) } else { Err(missing().into()) }
     }
 
@@ -222,16 +235,30 @@ fn timeline(answer: &GetFollowerResponse, follower: &Follower, language: Languag
         events.push(event(&list.change_time, "follow", text, list.carrier.clone()));
     }
     for consent in &answer.consents {
-        events.push(event(&consent.give_time, "consent", language.consent(&consent.kind), consent.text.clone()));
+        events.push(event(
+            &consent.give_time,
+            "consent",
+            language.consent(&consent.kind),
+            consent.text.clone(),
+        ));
     }
     for message in &answer.messages {
         let text = format!("{}: {}", language.purpose(&message.purpose), language.delivery(&message.state));
         events.push(event(&message.change_time, "message", text, message.distribution_id.clone()));
     }
     for review in &answer.reviews {
-        events.push(event(&review.open_time, "review", say("審査の開始", "a review began"), review.review_id.clone()));
+        events.push(event(
+            &review.open_time,
+            "review",
+            say("審査の開始", "a review began"),
+            review.review_id.clone(),
+        ));
         if review.close_time.is_some() {
-            let text = format!("{}: {}", language.say("審査の終了", "the review ended"), language.review(review.state()).text);
+            let text = format!(
+                "{}: {}",
+                language.say("審査の終了", "the review ended"),
+                language.review(review.state()).text
+            );
             events.push(event(&review.close_time, "review", text, review.review_id.clone()));
         }
     }
@@ -298,9 +325,9 @@ async fn export(visitor: Visitor, Path(place): Path<Place>) -> Result<Response, 
         json!({ "message_id": it.message_id, "distribution_id": it.distribution_id, "purpose": it.purpose,
             "state": it.state, "time": s.time(&it.change_time) })
     });
-    let lists = answer.lists.iter().map(|it| {
-        json!({ "carrier": it.carrier, "following": it.following, "time": s.time(&it.change_time) })
-    });
+    let lists = answer.lists.iter().map(
+        |it| json!({ "carrier": it.carrier, "following": it.following, "time": s.time(&it.change_time) }),
+    );
     let reviews = answer.reviews.iter().map(|it| {
         json!({ "review_id": it.review_id, "state": it.state().as_str_name(), "customer_id": it.customer_id,
             "reasons": it.reasons, "open_time": s.time(&it.open_time), "close_time": s.time(&it.close_time) })
@@ -329,11 +356,15 @@ async fn export(visitor: Visitor, Path(place): Path<Place>) -> Result<Response, 
     let name = format!("attachment; filename=\"{}.json\"", place.id);
     let name = HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], format!("{file:#}")).into_response())
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], format!("{file:#}"))
+        .into_response())
 }
 
 /// Has a quarantined list believed, or asks a second person.
-async fn release(visitor: Visitor, Path((account, carrier)): Path<(String, String)>) -> Result<Redirect, Failure> {
+async fn release(
+    visitor: Visitor,
+    Path((account, carrier)): Path<(String, String)>,
+) -> Result<Redirect, Failure> {
     let request = ReleaseListRequest { official_account: account, carrier, operator: String::new() };
     let answer = visitor.followers().release_list(request).await?.into_inner();
     Ok(match answer.approval {
@@ -348,7 +379,9 @@ mod tests {
 
     #[test]
     fn a_number_is_read_as_people_write_it() {
-        for typed in ["090-1234-5678", "09012345678", " 090 1234 5678".trim(), "+819012345678", "090－1234－5678"] {
+        for typed in
+            ["090-1234-5678", "09012345678", " 090 1234 5678".trim(), "+819012345678", "090－1234－5678"]
+        {
             assert_eq!(e164(typed), "+819012345678", "{typed}");
         }
         assert_eq!(e164("00819012345678"), "00819012345678");

@@ -21,9 +21,7 @@ use serde::Deserialize;
 use std::io::{Read as _, Seek as _};
 use tokio::sync::mpsc;
 
-use super::{
-    Console, failure::Failure, shell::Shell, uploaded::uploaded, visitor::Visitor,
-};
+use super::{Console, failure::Failure, shell::Shell, uploaded::uploaded, visitor::Visitor};
 
 /// Customers of a page.
 const PAGE: u32 = 100;
@@ -104,14 +102,17 @@ async fn import(visitor: Visitor, form: Multipart) -> Result<Html<String>, Failu
             }
         }
     });
-    let parts = stream::unfold(received, |mut parts| async move { parts.recv().await.map(|part| (part, parts)) });
+    let parts =
+        stream::unfold(received, |mut parts| async move { parts.recv().await.map(|part| (part, parts)) });
     let answer = visitor.imports().import_customers(parts).await;
     let unread = || Error::new(ErrorKind::Unavailable, "the upload can not be read", "repeat it");
     reading.await.map_err(|_| unread())?.map_err(|_| unread())?;
     let (report, failed) = match answer {
         Ok(report) => (report.into_inner(), None),
         Err(status) => match from_status(&status) {
-            error if error.kind == ErrorKind::InvalidArgument => (ImportCustomersResponse::default(), Some(error)),
+            error if error.kind == ErrorKind::InvalidArgument => {
+                (ImportCustomersResponse::default(), Some(error))
+            }
             error => return Err(error.into()),
         },
     };
@@ -175,8 +176,10 @@ struct Lease {
 
 async fn entrust(visitor: Visitor, Form(lease): Form<Lease>) -> Result<Redirect, Failure> {
     let hours: Result<u64, _> = lease.hours.trim().parse();
-    let hours = hours.map_err(|_| Error::invalid("lease_seconds", "is no number of hours", "write 1 to 720"))?;
-    let request = EntrustMasterRequest { lease_seconds: hours.saturating_mul(3_600), blind: !lease.blind.is_empty() };
+    let hours =
+        hours.map_err(|_| Error::invalid("lease_seconds", "is no number of hours", "write 1 to 720"))?;
+    let request =
+        EntrustMasterRequest { lease_seconds: hours.saturating_mul(3_600), blind: !lease.blind.is_empty() };
     visitor.imports().entrust_master(request).await?;
     Ok(Redirect::to("/master?done=entrusted"))
 }

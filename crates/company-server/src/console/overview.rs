@@ -147,7 +147,8 @@ impl Overview {
             carriers.dedup();
             carriers
         };
-        let colour = |carrier: &str| carriers.iter().position(|it| it == carrier).unwrap_or_default() % COLOURS;
+        let colour =
+            |carrier: &str| carriers.iter().position(|it| it == carrier).unwrap_or_default() % COLOURS;
         let funnels: Vec<Funnel> =
             answer.funnels.into_iter().filter(|it| wanted(&it.official_account, &it.carrier)).collect();
         let followers: u64 = funnels.iter().map(|it| it.followers).sum();
@@ -193,7 +194,13 @@ impl Overview {
         }
         let stages = stages.collect();
         let messages: Vec<_> = messages.into_values().collect();
-        let attention = attention(&lists, &messages, (all(FollowerOutcome::Review), all(FollowerOutcome::Locked)), approvals, language);
+        let attention = attention(
+            &lists,
+            &messages,
+            (all(FollowerOutcome::Review), all(FollowerOutcome::Locked)),
+            approvals,
+            language,
+        );
         Self {
             stages,
             legend: carriers.iter().map(|carrier| (carrier.clone(), colour(carrier))).collect(),
@@ -250,10 +257,31 @@ fn attention(
     let quarantined = lists.iter().filter(|list| list.quarantine.is_some()).count() as u64;
     add("attention-quarantine", "bad", quarantined, "隔離中のリスト", "quarantined lists", "/#lists");
     add("attention-reviews", "warn", reviews, "審査待ち", "reviews wait for a decision", "/reviews");
-    add("attention-approvals", "warn", approvals as u64, "承認待ち", "requests wait for a second person", "/approvals");
-    add("attention-locked", "warn", locked, "ロック中のフォロワー", "followers are locked", "/followers?outcome=10");
+    add(
+        "attention-approvals",
+        "warn",
+        approvals as u64,
+        "承認待ち",
+        "requests wait for a second person",
+        "/approvals",
+    );
+    add(
+        "attention-locked",
+        "warn",
+        locked,
+        "ロック中のフォロワー",
+        "followers are locked",
+        "/followers?outcome=10",
+    );
     let discarded: u64 = lists.iter().map(|list| list.discarded).sum();
-    add("attention-discarded", "warn", discarded, "破棄した不完全なリスト", "lists were incomplete and discarded", "/#lists");
+    add(
+        "attention-discarded",
+        "warn",
+        discarded,
+        "破棄した不完全なリスト",
+        "lists were incomplete and discarded",
+        "/#lists",
+    );
     let failed: u64 = messages.iter().map(|message| message.failed).sum();
     add("attention-failed", "", failed, "届かなかったメッセージ", "messages did not arrive", "/#messages");
     found
@@ -272,14 +300,20 @@ mod tests {
             carrier: carrier.to_owned(),
             followers,
             asked: followers,
-            outcomes: vec![outcome(FollowerOutcome::Confirmed, confirmed), outcome(FollowerOutcome::Review, 2)],
+            outcomes: vec![
+                outcome(FollowerOutcome::Confirmed, confirmed),
+                outcome(FollowerOutcome::Review, 2),
+            ],
             ..Funnel::default()
         }
     }
 
     #[test]
     fn bars_of_carriers_stand_behind_one_another_and_never_pass_the_whole() {
-        let answer = GetFunnelResponse { funnels: vec![funnel("kumo", 3, 1), funnel("nami", 4, 3)], ..Default::default() };
+        let answer = GetFunnelResponse {
+            funnels: vec![funnel("kumo", 3, 1), funnel("nami", 4, 3)],
+            ..Default::default()
+        };
         let o = Overview::of(answer, 1, &Choice::default(), Language::English);
         assert_eq!((o.followers, o.confirmed), (7, 4));
         for stage in &o.stages {
@@ -293,7 +327,10 @@ mod tests {
 
     #[test]
     fn one_carrier_is_shown_alone_and_an_empty_account_divides_by_nothing() {
-        let answer = || GetFunnelResponse { funnels: vec![funnel("kumo", 3, 1), funnel("nami", 0, 0)], ..Default::default() };
+        let answer = || GetFunnelResponse {
+            funnels: vec![funnel("kumo", 3, 1), funnel("nami", 0, 0)],
+            ..Default::default()
+        };
         let choice = Choice { carrier: "kumo".to_owned(), ..Choice::default() };
         assert_eq!(Overview::of(answer(), 0, &choice, Language::Japanese).followers, 3);
         let choice = Choice { carrier: "nami".to_owned(), ..Choice::default() };

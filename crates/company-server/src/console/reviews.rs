@@ -21,9 +21,7 @@ use musubi_proto::{
 use musubi_runtime::grpc::status::from_status;
 use serde::Deserialize;
 
-use super::{
-    Console, failure::Failure, language::Language, shell::Shell, visitor::Visitor, words::Chip,
-};
+use super::{Console, failure::Failure, language::Language, shell::Shell, visitor::Visitor, words::Chip};
 use crate::side_by_side::{Field, side_by_side};
 
 /// Reviews of a page.
@@ -116,7 +114,9 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Html<String>, 
     let customer = if waits { master_row(&visitor, &review.customer_id).await? } else { None };
     let language = visitor.s.language;
     let fields = match &answer.subject {
-        Some(subject) => side_by_side(subject, customer.as_ref()).into_iter().map(|it| shown(it, language)).collect(),
+        Some(subject) => {
+            side_by_side(subject, customer.as_ref()).into_iter().map(|it| shown(it, language)).collect()
+        }
         None => Vec::new(),
     };
     let warnings = if waits { warnings(&answer, &review, customer.is_some(), language) } else { Vec::new() };
@@ -156,11 +156,18 @@ fn warnings(answer: &GetReviewResponse, review: &Review, in_master: bool, langua
     let is_japanese = language == Language::Japanese;
     let customer = &review.customer_id;
     let mut sentences = Vec::new();
-    let mut say = |japanese: String, english: String| sentences.push(if is_japanese { japanese } else { english });
+    let mut say =
+        |japanese: String, english: String| sentences.push(if is_japanese { japanese } else { english });
     if customer.is_empty() {
-        say("候補の顧客がないため、否認だけができます。".to_owned(), "No customer is proposed, so it can only be rejected.".to_owned());
+        say(
+            "候補の顧客がないため、否認だけができます。".to_owned(),
+            "No customer is proposed, so it can only be rejected.".to_owned(),
+        );
     } else if !in_master {
-        say(format!("マスターに顧客 {customer} はもういません。"), format!("The master has no {customer} any more."));
+        say(
+            format!("マスターに顧客 {customer} はもういません。"),
+            format!("The master has no {customer} any more."),
+        );
     }
     if !answer.tied_phone_number.is_empty() {
         let number = &answer.tied_phone_number;
@@ -171,10 +178,16 @@ fn warnings(answer: &GetReviewResponse, review: &Review, in_master: bool, langua
     }
     let former = &answer.former_customer_id;
     if !former.is_empty() && former != customer {
-        say(format!("この番号は以前、顧客 {former} と紐づいていました。"), format!("The number was tied to {former} before."));
+        say(
+            format!("この番号は以前、顧客 {former} と紐づいていました。"),
+            format!("The number was tied to {former} before."),
+        );
     }
     if answer.second_person_required {
-        say("承認には二人が必要です。否認は一人でできます。".to_owned(), "Two people have to approve it; one may reject it.".to_owned());
+        say(
+            "承認には二人が必要です。否認は一人でできます。".to_owned(),
+            "Two people have to approve it; one may reject it.".to_owned(),
+        );
     }
     sentences
 }
@@ -184,7 +197,11 @@ struct Decision {
     verdict: String,
 }
 
-async fn decide(visitor: Visitor, Path(id): Path<String>, Form(decision): Form<Decision>) -> Result<Redirect, Failure> {
+async fn decide(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(decision): Form<Decision>,
+) -> Result<Redirect, Failure> {
     let operator = String::new();
     let done = if decision.verdict == "approve" {
         let request = ApproveReviewRequest { review_id: id, operator };

@@ -13,8 +13,8 @@ use axum::{
 use musubi_domain::{Error, caller::Role};
 use musubi_proto::{
     company::v1::{
-        CreateMachineRequest, InviteOperatorRequest, ListOperatorsRequest, Operator,
-        RemoveOperatorRequest, UnlockOperatorRequest, operator::Way,
+        CreateMachineRequest, InviteOperatorRequest, ListOperatorsRequest, Operator, RemoveOperatorRequest,
+        UnlockOperatorRequest, operator::Way,
     },
     convert::people::{roles, wire_roles},
 };
@@ -89,7 +89,10 @@ fn named(fields: &[(String, String)]) -> Result<(String, Vec<i32>), Error> {
     Ok((name.unwrap_or_default(), wire_roles(&ticked)))
 }
 
-async fn invite(visitor: Visitor, Form(fields): Form<Vec<(String, String)>>) -> Result<Html<String>, Failure> {
+async fn invite(
+    visitor: Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Html<String>, Failure> {
     let (name, roles) = named(&fields)?;
     let request = InviteOperatorRequest { name: name.clone(), roles };
     let made = visitor.operators().invite_operator(request).await?.into_inner();
@@ -97,9 +100,13 @@ async fn invite(visitor: Visitor, Form(fields): Form<Vec<(String, String)>>) -> 
     Ok(Html(page_with(visitor, Some(made)).await?.render()?))
 }
 
-async fn create_machine(visitor: Visitor, Form(fields): Form<Vec<(String, String)>>) -> Result<Html<String>, Failure> {
+async fn create_machine(
+    visitor: Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Html<String>, Failure> {
     let (name, roles) = named(&fields)?;
-    let days = fields.iter().find(|(field, _)| field == "days").and_then(|(_, days)| days.trim().parse().ok());
+    let days =
+        fields.iter().find(|(field, _)| field == "days").and_then(|(_, days)| days.trim().parse().ok());
     let request = CreateMachineRequest { name: name.clone(), roles, days: days.unwrap_or_default() };
     let made = visitor.operators().create_machine(request).await?.into_inner();
     let made = Made { name, secret: made.key, is_machine: true, end_time: made.end_time };

@@ -54,9 +54,9 @@ impl Shell {
     /// Whether the visitor may call this method, by the table of callers.
     pub(super) fn may(&self, method: &str) -> bool {
         !self.name.is_empty()
-            && COMPANY.iter().any(|row| {
-                row.methods.contains(&method) && row.allows(CallerKind::Operator, &self.roles)
-            })
+            && COMPANY
+                .iter()
+                .any(|row| row.methods.contains(&method) && row.allows(CallerKind::Operator, &self.roles))
     }
 
     /// The rooms that are open to the visitor.
@@ -64,7 +64,8 @@ impl Shell {
         let open = ROOMS.iter().filter(|Room(_, _, _, methods)| methods.iter().any(|it| self.may(it)));
         let way = |Room(path, japanese, english, _): &Room| {
             let bare = self.path.split('?').next().unwrap_or_default();
-            let is_here = bare == *path || (*path != "/" && bare.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
+            let is_here = bare == *path
+                || (*path != "/" && bare.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
             Way { path, text: self.say(japanese, english), is_here }
         };
         open.map(way).collect()
@@ -89,7 +90,10 @@ impl Shell {
     /// An instant in Japanese time, to the second; a dash when there is none.
     pub(super) fn time(&self, time: &Option<prost_types::Timestamp>) -> String {
         let time = time.as_ref().and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
-        time.map_or_else(|| "—".to_owned(), |time| offset(9).to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string())
+        time.map_or_else(
+            || "—".to_owned(),
+            |time| offset(9).to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        )
     }
 
     /// A number in threes.
@@ -115,17 +119,31 @@ pub(super) fn done(code: &str, language: Language) -> Option<&'static str> {
         "paused" => language.say("配信を一時停止しました。", "The distribution is paused."),
         "resumed" => language.say("配信を再開しました。", "The distribution goes on."),
         "cancelled" => language.say("配信を取り消しました。", "The distribution is cancelled."),
-        "approved-once" => language.say("一人目として承認しました。別の担当者の承認を待ちます。", "Approved once. Another person has to approve it, too."),
-        "review-approved" => language.say("承認しました。お客さまと紐づけ、ご本人に伝えます。", "Approved. The customer is tied, and the person is told."),
-        "review-rejected" => language.say("否認しました。確認できなかったことだけを伝えます。", "Rejected. The person is told that it could not be confirmed, and nothing else."),
+        "approved-once" => language.say(
+            "一人目として承認しました。別の担当者の承認を待ちます。",
+            "Approved once. Another person has to approve it, too.",
+        ),
+        "review-approved" => language.say(
+            "承認しました。お客さまと紐づけ、ご本人に伝えます。",
+            "Approved. The customer is tied, and the person is told.",
+        ),
+        "review-rejected" => language.say(
+            "否認しました。確認できなかったことだけを伝えます。",
+            "Rejected. The person is told that it could not be confirmed, and nothing else.",
+        ),
         "granted" => language.say("承認しました。", "Approved."),
         "rejected" => language.say("却下しました。", "Rejected."),
         "unlocked" => language.say("ロックを解除しました。", "Unlocked."),
-        "nothing-to-unlock" => language.say("解除するものはありませんでした。", "There was nothing to unlock."),
+        "nothing-to-unlock" => {
+            language.say("解除するものはありませんでした。", "There was nothing to unlock.")
+        }
         "erasing" => language.say("1分以内に削除されます。", "It is erased within a minute."),
-        "waits" => language.say("別の担当者の承認を待っています。", "It waits for another person's approval."),
+        "waits" => {
+            language.say("別の担当者の承認を待っています。", "It waits for another person's approval.")
+        }
         "nobody" => language.say("該当する人はいませんでした。", "Nobody was meant."),
-        "released" => language.say("リストを受け入れます。すぐに取得します。", "The list is released and fetched at once."),
+        "released" => language
+            .say("リストを受け入れます。すぐに取得します。", "The list is released and fetched at once."),
         "entrusted" => language.say("マスターを預託しました。", "The master is entrusted."),
         "purged" => language.say("預託した写しを破棄しました。", "The entrusted copy is destroyed."),
         "removed" => language.say("削除しました。", "Removed."),
@@ -153,7 +171,10 @@ pub(super) mod tests {
     fn each_role_is_shown_the_rooms_that_it_may_enter() {
         let ways = |role| shell(&[role], "/").ways().iter().map(|way| way.path).collect::<Vec<_>>();
         assert_eq!(ways(Role::Viewer), ["/", "/distributions", "/dialogue", "/settings"]);
-        assert_eq!(ways(Role::Editor), ["/", "/distributions", "/followers", "/dialogue", "/master", "/settings"]);
+        assert_eq!(
+            ways(Role::Editor),
+            ["/", "/distributions", "/followers", "/dialogue", "/master", "/settings"]
+        );
         assert_eq!(ways(Role::Auditor).len(), ROOMS.len());
         assert!(!ways(Role::Administrator).contains(&"/reviews"));
         assert!(Shell { name: String::new(), ..shell(&Role::ALL, "/") }.ways().is_empty());
@@ -161,7 +182,9 @@ pub(super) mod tests {
 
     #[test]
     fn the_way_to_where_one_is_is_marked_and_no_other() {
-        for (path, here) in [("/", "/"), ("/?a=b", "/"), ("/reviews/rev_1?x", "/reviews"), ("/settings", "/settings")] {
+        for (path, here) in
+            [("/", "/"), ("/?a=b", "/"), ("/reviews/rev_1?x", "/reviews"), ("/settings", "/settings")]
+        {
             let ways = shell(&Role::ALL, path).ways();
             let marked: Vec<_> = ways.iter().filter(|way| way.is_here).map(|way| way.path).collect();
             assert_eq!(marked, [here], "{path}");
@@ -171,7 +194,8 @@ pub(super) mod tests {
     #[test]
     fn every_method_that_a_page_asks_the_table_for_is_there() {
         let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
-        let mut asked: Vec<String> = ROOMS.iter().flat_map(|room| room.3).map(|it| (*it).to_owned()).collect();
+        let mut asked: Vec<String> =
+            ROOMS.iter().flat_map(|room| room.3).map(|it| (*it).to_owned()).collect();
         for file in std::fs::read_dir(templates).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             let calls = text.split("may(\"").skip(1).filter_map(|rest| rest.split('"').next());

@@ -169,7 +169,8 @@ impl Taken {
         let code = QrCode::new(uri.as_bytes()).map_err(failed)?;
         let width = code.width();
         let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
-        let path = dark.map(|(place, _)| format!("M{} {}h1v1h-1z", place % width + MARGIN, place / width + MARGIN));
+        let path =
+            dark.map(|(place, _)| format!("M{} {}h1v1h-1z", place % width + MARGIN, place / width + MARGIN));
         let secret = uri.split(['?', '&']).find_map(|part| part.strip_prefix("secret=")).unwrap_or_default();
         Ok(Self { name, secret: secret.to_owned(), side: width + 2 * MARGIN, path: path.collect() })
     }
@@ -197,7 +198,10 @@ async fn accept(
         Ok((StatusCode::BAD_REQUEST, Html(page.render()?)).into_response())
     };
     if password != again {
-        return refused(s, Error::invalid("again", "the two are not the same", "type the same password twice"));
+        return refused(
+            s,
+            Error::invalid("again", "the two are not the same", "type the same password twice"),
+        );
     }
     let mut calls = SignInServiceClient::new(console.0.door.inside(None));
     let request = AcceptInvitationRequest { invitation: invitation.trim().to_owned(), password };
@@ -205,7 +209,11 @@ async fn accept(
         Ok(taken) => taken.into_inner(),
         Err(status) => {
             let error = from_status(&status);
-            return if error.kind == ErrorKind::InvalidArgument { refused(s, error) } else { Err(error.into()) };
+            return if error.kind == ErrorKind::InvalidArgument {
+                refused(s, error)
+            } else {
+                Err(error.into())
+            };
         }
     };
     let taken = Some(Taken::of(taken.name, &taken.authenticator_uri)?);
@@ -234,7 +242,9 @@ mod tests {
         for path in ["/", "/reviews/rev_1", "/followers?account=a"] {
             assert_eq!(own(path), path);
         }
-        for elsewhere in ["", "https://evil.example", "//evil.example", "/\\evil.example", "reviews", "/a\r\nb"] {
+        for elsewhere in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "reviews", "/a\r\nb"]
+        {
             assert_eq!(own(elsewhere), "/", "{elsewhere}");
         }
     }

@@ -49,7 +49,11 @@ pub(super) async fn uploaded(mut form: Multipart) -> Result<Uploaded, Error> {
 
 fn broken(error: &MultipartError) -> Error {
     if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        return Error::invalid("file", "it is too large", "raise import.largest_file_mib, or send a smaller file");
+        return Error::invalid(
+            "file",
+            "it is too large",
+            "raise import.largest_file_mib, or send a smaller file",
+        );
     }
     Error::new(ErrorKind::Unavailable, "the upload broke off", "repeat it")
 }

@@ -82,7 +82,9 @@ pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => {
                 let _ = write!(encoded, "%{byte:02X}");
             }
@@ -111,7 +113,10 @@ pub(super) fn strangers(console: &Console, parts: &Parts) -> Shell {
 }
 
 /// Whose session this is, for a browser that shows it first.
-pub(super) async fn who(console: &Console, token: &Token) -> Result<(String, Vec<musubi_domain::caller::Role>), Failure> {
+pub(super) async fn who(
+    console: &Console,
+    token: &Token,
+) -> Result<(String, Vec<musubi_domain::caller::Role>), Failure> {
     if token.kind() != TokenKind::Session {
         return Err(nobody().into());
     }
@@ -197,7 +202,10 @@ mod tests {
         headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2;b=3"));
         headers.append(header::COOKIE, HeaderValue::from_static("c=4=5"));
         let found = |name| cookie(&headers, name);
-        assert_eq!((found("a"), found("b"), found("c"), found("x")), (Some("2"), Some("3"), Some("4=5"), None));
+        assert_eq!(
+            (found("a"), found("b"), found("c"), found("x")),
+            (Some("2"), Some("3"), Some("4=5"), None)
+        );
     }
 
     #[test]

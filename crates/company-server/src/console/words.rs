@@ -6,8 +6,8 @@ use musubi_domain::{Error, caller::Role};
 use musubi_matching::{Compared, Comparison};
 use musubi_proto::{
     information::v1::{
-        Approval, ApprovalAct, ApprovalState, DistributionState, FollowerOutcome, ReviewState,
-        ReviewVerdict, VariableKind,
+        Approval, ApprovalAct, ApprovalState, DistributionState, FollowerOutcome, ReviewState, ReviewVerdict,
+        VariableKind,
     },
     r#type::v1::IdentityMethod,
 };
@@ -80,7 +80,9 @@ impl Language {
         match state {
             ApprovalState::Unspecified => chip("", "—"),
             ApprovalState::Waiting => chip("warn", self.say("承認待ち", "waiting")),
-            ApprovalState::Approved => chip("good", self.say("承認済み（受け取り待ち）", "approved, to be fetched")),
+            ApprovalState::Approved => {
+                chip("good", self.say("承認済み（受け取り待ち）", "approved, to be fetched"))
+            }
             ApprovalState::Done => chip("good", self.say("実行済み", "done")),
             ApprovalState::Rejected => chip("bad", self.say("却下", "rejected")),
             ApprovalState::Expired => chip("", self.say("期限切れ", "expired")),
@@ -99,10 +101,18 @@ impl Language {
     /// How many people an approval is about.
     pub(super) fn subject(self, approval: &Approval) -> String {
         match (approval.act(), self) {
-            (ApprovalAct::Release, Self::Japanese) => format!("{}人中{}人が欠けている", approval.followers, approval.people),
-            (ApprovalAct::Release, Self::English) => format!("{} of {} followers are missing", approval.people, approval.followers),
-            (ApprovalAct::Unspecified | ApprovalAct::Export | ApprovalAct::Erase, Self::Japanese) => format!("{}人", approval.people),
-            (ApprovalAct::Unspecified | ApprovalAct::Export | ApprovalAct::Erase, Self::English) => format!("{} people", approval.people),
+            (ApprovalAct::Release, Self::Japanese) => {
+                format!("{}人中{}人が欠けている", approval.followers, approval.people)
+            }
+            (ApprovalAct::Release, Self::English) => {
+                format!("{} of {} followers are missing", approval.people, approval.followers)
+            }
+            (ApprovalAct::Unspecified | ApprovalAct::Export | ApprovalAct::Erase, Self::Japanese) => {
+                format!("{}人", approval.people)
+            }
+            (ApprovalAct::Unspecified | ApprovalAct::Export | ApprovalAct::Erase, Self::English) => {
+                format!("{} people", approval.people)
+            }
         }
     }
 
@@ -117,7 +127,8 @@ impl Language {
     pub(super) const fn method(self, method: IdentityMethod) -> &'static str {
         match method {
             IdentityMethod::Unspecified => "—",
-            IdentityMethod::Jpki => self.say("公的個人認証（マイナンバーカード）", "public personal authentication (My Number card)"),
+            IdentityMethod::Jpki => self
+                .say("公的個人認証（マイナンバーカード）", "public personal authentication (My Number card)"),
             IdentityMethod::Carrier => self.say("携帯電話会社の認証", "carrier authentication"),
             IdentityMethod::Document => self.say("書類", "documents"),
         }
@@ -199,7 +210,9 @@ impl Language {
             "number_silent" => self.say("電話会社への確認待ち", "the carrier was not asked of late"),
             "refused" => self.say("届かなかった", "messages reached nobody"),
             "number_not_found" => self.say("番号が確認できない", "the carrier does not know the number"),
-            "number_out_of_range" => self.say("番号の持ち主が変わった可能性", "the number may have changed hands"),
+            "number_out_of_range" => {
+                self.say("番号の持ち主が変わった可能性", "the number may have changed hands")
+            }
             "renewal_not_confirmed" => self.say("再確認が不一致", "the new proof did not match"),
             other => return other.to_owned(),
         };
@@ -221,14 +234,26 @@ impl Language {
             return error.remedy.clone();
         }
         let known = match error.remedy.as_str() {
-            "write 1 to 200 characters without control characters" => "1〜200文字で、制御文字を使わずに入力してください",
-            "write a whole number in digits, without separators" => "区切りのない数字で整数を入力してください",
+            "write 1 to 200 characters without control characters" => {
+                "1〜200文字で、制御文字を使わずに入力してください"
+            }
+            "write a whole number in digits, without separators" => {
+                "区切りのない数字で整数を入力してください"
+            }
             "write a date as YYYY-MM-DD" => "日付は YYYY-MM-DD で入力してください",
             "give each customer one row" => "お客さま一人につき一行にしてください",
-            "give each customer one row and an id of its own" => "お客さま一人につき一行と一つの顧客番号にしてください",
-            "write one value for each column, and values with commas in quotes" => "列ごとに値を一つ書き、カンマを含む値は引用符で囲んでください",
-            "write {name} for a variable and {{ or }} for a brace" => "差し込みは {name}、波かっこそのものは {{ または }} と書いてください",
-            "use it in the text as {name}, or leave it out" => "本文で {name} として使うか、差し込みを外してください",
+            "give each customer one row and an id of its own" => {
+                "お客さま一人につき一行と一つの顧客番号にしてください"
+            }
+            "write one value for each column, and values with commas in quotes" => {
+                "列ごとに値を一つ書き、カンマを含む値は引用符で囲んでください"
+            }
+            "write {name} for a variable and {{ or }} for a brace" => {
+                "差し込みは {name}、波かっこそのものは {{ または }} と書いてください"
+            }
+            "use it in the text as {name}, or leave it out" => {
+                "本文で {name} として使うか、差し込みを外してください"
+            }
             other => other,
         };
         known.to_owned()

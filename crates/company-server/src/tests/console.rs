@@ -62,7 +62,8 @@ impl<'a> Browser<'a> {
 
     async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
         let request = self.client.post(format!("{}{path}", self.company.console));
-        let encoded: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let encoded: Vec<_> =
+            fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let request = request.header("sec-fetch-site", "same-origin").body(encoded.join("&"));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         self.with_cookie(request).send().await.unwrap()
@@ -72,7 +73,9 @@ impl<'a> Browser<'a> {
     async fn upload(&self, path: &str, fields: &[&str], name: &str, file: &str) -> (StatusCode, String) {
         let mut body = String::new();
         for field in fields {
-            body.push_str(&format!("--edge\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\non\r\n"));
+            body.push_str(&format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\non\r\n"
+            ));
         }
         let name = name.replace('"', "%22");
         body.push_str(&format!(
@@ -98,7 +101,8 @@ impl<'a> Browser<'a> {
     }
 
     async fn signs_in(&self, name: &str, password: &str, code: &str) -> Response {
-        self.post("/sign-in", &[("name", name), ("password", password), ("code", code), ("to", "/audit")]).await
+        self.post("/sign-in", &[("name", name), ("password", password), ("code", code), ("to", "/audit")])
+            .await
     }
 }
 
@@ -133,7 +137,10 @@ async fn who_is_invited_signs_in_looks_around_and_signs_out() {
     assert!(begun.elapsed().as_millis() >= 1_000, "each takes its half second");
 
     let answer = browser.signs_in("mori", PASSWORD, &right).await;
-    assert_eq!((answer.status(), &answer.headers()[LOCATION]), (StatusCode::SEE_OTHER, &"/audit".parse().unwrap()));
+    assert_eq!(
+        (answer.status(), &answer.headers()[LOCATION]),
+        (StatusCode::SEE_OTHER, &"/audit".parse().unwrap())
+    );
     let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.starts_with("musubi-session-tf-bank=musubi-session-"), "a cookie of this company's");
     for flag in ["; Path=/", "; SameSite=Strict", "; HttpOnly"] {
@@ -147,7 +154,11 @@ async fn who_is_invited_signs_in_looks_around_and_signs_out() {
 
     let answer = browser.post("/sign-out", &[]).await;
     assert!(answer.headers()[SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
-    assert_eq!(browser.get("/").await.0, StatusCode::SEE_OTHER, "the session has ended, and not the cookie alone");
+    assert_eq!(
+        browser.get("/").await.0,
+        StatusCode::SEE_OTHER,
+        "the session has ended, and not the cookie alone"
+    );
 }
 
 #[tokio::test]
@@ -157,9 +168,13 @@ async fn a_sessions_token_opens_the_console_and_no_other_token_does() {
     let (_, token) = browser.cookie.split_once('=').unwrap();
     let other = Browser::new(&company);
     let answer = other.post("/sign-in/token", &[("token", &format!(" {token}\n"))]).await;
-    assert_eq!((answer.status(), &answer.headers()[LOCATION]), (StatusCode::SEE_OTHER, &"/".parse().unwrap()));
+    assert_eq!(
+        (answer.status(), &answer.headers()[LOCATION]),
+        (StatusCode::SEE_OTHER, &"/".parse().unwrap())
+    );
 
-    let machine = CreateMachineRequest { name: "nightly".to_owned(), roles: wire_roles(&[Role::Viewer]), days: 9 };
+    let machine =
+        CreateMachineRequest { name: "nightly".to_owned(), roles: wire_roles(&[Role::Viewer]), days: 9 };
     let mut operators = OperatorServiceClient::new(company.channel(OPERATOR));
     let key = operators.create_machine(machine).await.unwrap().into_inner().key;
     let invitation = invite(&company, "kato", &[Role::Viewer]).await;
@@ -203,7 +218,8 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
     for role in Role::ALL {
         let browser = Browser::signed_in(&company, role.word(), &[role]).await;
         let may = |method: &str| {
-            let row = musubi_proto::callers::COMPANY.iter().find(|row| row.methods.contains(&method)).unwrap();
+            let row =
+                musubi_proto::callers::COMPANY.iter().find(|row| row.methods.contains(&method)).unwrap();
             row.roles.contains(&role)
         };
         let (_, overview) = browser.get("/").await;
@@ -212,7 +228,11 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
             assert_eq!(status == StatusCode::OK, may(method), "{role:?} at {path}: {status}");
             assert!(may(method) || status == StatusCode::FORBIDDEN, "{role:?} at {path}: {status} {page}");
             if !["/distributions/dst_1/preview", "/master/customers"].contains(&path) {
-                assert_eq!(overview.contains(&format!("href=\"{path}\"")), may(method) , "{role:?} is shown {path}");
+                assert_eq!(
+                    overview.contains(&format!("href=\"{path}\"")),
+                    may(method),
+                    "{role:?} is shown {path}"
+                );
             }
         }
         for (path, method) in forms {
@@ -276,12 +296,20 @@ async fn an_import_is_checked_told_by_line_and_done() {
     let browser = Browser::signed_in(&company, "mori", &[Role::Administrator]).await;
     let good = format!("{HEADER}{THREE}");
     let (status, page) = browser.upload("/master/import", &["dry_run"], "m.csv", &good).await;
-    assert!(status == StatusCode::OK && page.contains("マスターは変わっていません") && page.contains("<dd>3</dd>"), "{page}");
+    assert!(
+        status == StatusCode::OK
+            && page.contains("マスターは変わっていません")
+            && page.contains("<dd>3</dd>"),
+        "{page}"
+    );
     assert!(company.ids().await.is_empty(), "only checked");
     let bad = good.replace("1940-12-15", "1940-13-15").replace("B000003", "B000001");
     let (_, page) = browser.upload("/master/import", &[], "m.csv", &bad).await;
     for (line, field) in [(3, "birth_date"), (4, "customer_id")] {
-        assert!(page.contains(&format!("<td class=\"number\">{line}</td><td><code>{field}</code></td>")), "{page}");
+        assert!(
+            page.contains(&format!("<td class=\"number\">{line}</td><td><code>{field}</code></td>")),
+            "{page}"
+        );
     }
     assert!(!page.contains("1940-13-15") && company.ids().await.is_empty(), "{page}");
     let (_, page) = browser.upload("/master/import", &[], "m.csv", &good).await;

@@ -21,9 +21,9 @@ pub(crate) mod screen;
 mod settle;
 mod summary;
 mod talk_room;
-mod ways_in;
 #[cfg(test)]
 mod tests;
+mod ways_in;
 
 use std::{
     fs,

@@ -40,8 +40,9 @@ impl OpenArgs {
     /// # Errors
     /// When the people whose phones can be picked up can't be chosen or written.
     pub(super) fn plan(&self, material: &Material, folder: &Path) -> anyhow::Result<PagesPlan> {
-        let consoles = (1..).take(material.accounts.len());
-        let consoles = consoles.map(|index| free(self.pages.saturating_add(index))).collect();
+        // Behind the phones', unless these have any port.
+        let next = |index: u16| if self.pages == 0 { 0 } else { self.pages.saturating_add(index) };
+        let consoles = (1..).take(material.accounts.len()).map(|index| free(next(index))).collect();
         Ok(PagesPlan { phones: free(self.pages), consoles, people: people::write(material, folder)? })
     }
 }

@@ -68,7 +68,8 @@ pub(super) fn shown(ways: &[WayIn]) -> String {
     let mut last = "";
     for WayIn { company, console, name, roles, token } in ways {
         if console != last {
-            let _ = writeln!(text, "  console of {company} {console}/sign-in/token takes one of these tokens:");
+            let _ =
+                writeln!(text, "  console of {company} {console}/sign-in/token takes one of these tokens:");
             last = console;
         }
         let words: Vec<_> = roles.iter().map(|role| role.word()).collect();

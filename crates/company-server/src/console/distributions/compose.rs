@@ -184,7 +184,9 @@ async fn refused(visitor: Visitor, typed: Typed, error: Error) -> Result<Respons
 async fn page(visitor: Visitor, mut t: Typed, failed: Option<Error>) -> Result<FormPage, Failure> {
     let listed = visitor.accounts().list_accounts(ListAccountsRequest {}).await?.into_inner();
     let accounts = listed.official_accounts;
-    if t.account.is_empty() && let Some(first) = accounts.first() {
+    if t.account.is_empty()
+        && let Some(first) = accounts.first()
+    {
         t.account.clone_from(&first.official_account);
     }
     let sender = accounts.iter().find(|it| it.official_account == t.account);
@@ -206,7 +208,11 @@ impl Typed {
         let side = |name: &str| {
             let all = |part: &str| {
                 let wanted = format!("{name}_{part}");
-                fields.iter().filter(|(field, _)| *field == wanted).map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
+                fields
+                    .iter()
+                    .filter(|(field, _)| *field == wanted)
+                    .map(|(_, value)| value.trim().to_owned())
+                    .collect::<Vec<_>>()
             };
             let (labels, does, targets) = (all("label"), all("does"), all("target"));
             let buttons = labels.into_iter().enumerate().map(|(place, label)| TypedButton {
@@ -250,7 +256,11 @@ impl Typed {
         let rate = match self.rate.trim() {
             "" => 0,
             rate => rate.parse().map_err(|_| {
-                Error::invalid("messages_per_second", shape(rate), "write a whole number, or nothing for as fast as carriers may")
+                Error::invalid(
+                    "messages_per_second",
+                    shape(rate),
+                    "write a whole number, or nothing for as fast as carriers may",
+                )
             })?,
         };
         Ok(CreateDistributionRequest {
@@ -278,13 +288,15 @@ fn instant(field: &str, typed: &str) -> Result<Option<prost_types::Timestamp>, E
         return Ok(None);
     }
     let read = typed.trim().parse::<DateTime>().ok().and_then(|time| offset(9).to_timestamp(time).ok());
-    let wrong = || Error::invalid(field, shape(typed), "write date and time as 2026-12-01T09:00, in Japanese time");
+    let wrong =
+        || Error::invalid(field, shape(typed), "write date and time as 2026-12-01T09:00, in Japanese time");
     read.map(timestamp).map(Some).ok_or_else(wrong)
 }
 
 impl Side {
     fn of(template: wire::Template) -> Self {
-        let kinds = template.variables.iter().map(|it| (it.name.clone(), word(it.kind()).to_owned())).collect();
+        let kinds =
+            template.variables.iter().map(|it| (it.name.clone(), word(it.kind()).to_owned())).collect();
         let button = |it: musubi_proto::r#type::v1::Suggestion| {
             let (does, target) = match it.action {
                 None => ("reply", String::new()),
@@ -314,7 +326,8 @@ impl Side {
     fn message(&self, with_variables: bool) -> Result<Message, Error> {
         let names = if with_variables { variables(&self.text) } else { Vec::new() };
         let variables = names.into_iter().map(|name| Variable { kind: domain(self.kind_of(&name)), name });
-        let buttons = self.buttons.iter().filter(|button| !button.label.is_empty() || !button.target.is_empty());
+        let buttons =
+            self.buttons.iter().filter(|button| !button.label.is_empty() || !button.target.is_empty());
         let suggestions = buttons.enumerate().map(|(place, button)| {
             let action = match button.does.as_str() {
                 "url" => Some(Action::OpenUrl { url: button.target.clone(), webview: false }),
@@ -454,10 +467,18 @@ mod tests {
         let wrong = |pairs: &[(&str, &str)]| Typed::read(&fields(pairs)).request().err().unwrap().field;
         assert_eq!(wrong(&[]), "uniform.text");
         assert_eq!(wrong(&[("uniform_text", "{name}")]), "uniform.text");
-        assert_eq!(wrong(&[("uniform_text", "a"), ("individual_text", "{Name}")]), "individual.variables[0].name");
+        assert_eq!(
+            wrong(&[("uniform_text", "a"), ("individual_text", "{Name}")]),
+            "individual.variables[0].name"
+        );
         assert_eq!(wrong(&[("uniform_text", "a"), ("start", "tomorrow")]), "start_time");
         assert_eq!(wrong(&[("uniform_text", "a"), ("rate", "fast")]), "messages_per_second");
-        let dial = [("uniform_text", "a"), ("uniform_label", "b"), ("uniform_does", "dial"), ("uniform_target", "110")];
+        let dial = [
+            ("uniform_text", "a"),
+            ("uniform_label", "b"),
+            ("uniform_does", "dial"),
+            ("uniform_target", "110"),
+        ];
         assert_eq!(wrong(&dial), "uniform.suggestions[0].dial.phone_number");
     }
 }

@@ -150,9 +150,9 @@ impl Commands {
             DistributionState::Draft => (true, false, false),
             DistributionState::Running => (false, true, false),
             DistributionState::Paused => (false, false, true),
-            DistributionState::Unspecified
-            | DistributionState::Completed
-            | DistributionState::Cancelled => (false, false, false),
+            DistributionState::Unspecified | DistributionState::Completed | DistributionState::Cancelled => {
+                (false, false, false)
+            }
         };
         Self {
             upload: draft && s.may("UploadValues"),
@@ -228,7 +228,8 @@ impl Row {
         let (mut from, mut until) = (0, 0);
         for (count, class) in parts {
             until += count;
-            let end = u64::try_from(u128::from(until) * 1_000 / u128::from(self.total.max(1))).unwrap_or(1_000);
+            let end =
+                u64::try_from(u128::from(until) * 1_000 / u128::from(self.total.max(1))).unwrap_or(1_000);
             self.bars.push((from, end - from, class));
             from = end;
         }
@@ -247,11 +248,20 @@ async fn get_one(visitor: &Visitor, id: String) -> Result<GetDistributionRespons
     Ok(visitor.distributions().get_distribution(request).await?.into_inner())
 }
 
-async fn show(visitor: Visitor, State(console): State<Console>, Path(id): Path<String>) -> Result<Html<String>, Failure> {
+async fn show(
+    visitor: Visitor,
+    State(console): State<Console>,
+    Path(id): Path<String>,
+) -> Result<Html<String>, Failure> {
     Ok(Html(page(visitor, &console, id, None).await?.render()?))
 }
 
-async fn page(visitor: Visitor, console: &Console, id: String, preview: Option<Preview>) -> Result<ShowPage, Failure> {
+async fn page(
+    visitor: Visitor,
+    console: &Console,
+    id: String,
+    preview: Option<Preview>,
+) -> Result<ShowPage, Failure> {
     let answer = get_one(&visitor, id).await?;
     let d = answer.distribution.unwrap_or_default();
     let columns = answer.individual.as_ref().map(|template| {
@@ -340,7 +350,8 @@ mod tests {
 
     #[test]
     fn states_are_added_up_and_drawn_within_the_whole() {
-        let count = |kind: &str, state: &str, count| DeliveryCount { kind: kind.into(), state: state.into(), count };
+        let count =
+            |kind: &str, state: &str, count| DeliveryCount { kind: kind.into(), state: state.into(), count };
         let deliveries = vec![
             count("individual", "displayed", 2),
             count("individual", "delivered", 1),

@@ -41,7 +41,11 @@ struct FaultsPage {
     failed: Option<Error>,
 }
 
-pub(super) async fn upload(visitor: Visitor, Path(id): Path<String>, form: Multipart) -> Result<Response, Failure> {
+pub(super) async fn upload(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    form: Multipart,
+) -> Result<Response, Failure> {
     let sent = uploaded(form).await?;
     let answer = get_one(&visitor, id.clone()).await?;
     let distribution = answer.distribution.unwrap_or_default();
@@ -61,7 +65,9 @@ pub(super) async fn upload(visitor: Visitor, Path(id): Path<String>, form: Multi
     let checked = spawn_blocking(move || Values::open(again, &message)?.check(&message)).await;
     let checked = match checked.map_err(|_| panicked())? {
         Ok(checked) => checked,
-        Err(error) if error.kind == ErrorKind::InvalidArgument => return page(visitor.s, nothing(), Some(error)),
+        Err(error) if error.kind == ErrorKind::InvalidArgument => {
+            return page(visitor.s, nothing(), Some(error));
+        }
         Err(error) => return Err(error.into()),
     };
     if checked.bad_rows > 0 {
@@ -76,7 +82,11 @@ pub(super) async fn upload(visitor: Visitor, Path(id): Path<String>, form: Multi
 
 fn copy(file: &File) -> Result<File, Error> {
     let unreadable = |error: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, format!("the upload can not be read: {}", error.kind()), "repeat it")
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the upload can not be read: {}", error.kind()),
+            "repeat it",
+        )
     };
     file.try_clone().map_err(unreadable)
 }
@@ -93,7 +103,8 @@ async fn send(visitor: &Visitor, id: String, file: File, template: Message) -> R
         loop {
             let customers = values.next_chunk(CHUNK)?;
             let is_last = customers.is_empty();
-            let chunk = UploadValuesRequest { distribution_id: id.clone(), customers, operator: String::new() };
+            let chunk =
+                UploadValuesRequest { distribution_id: id.clone(), customers, operator: String::new() };
             if is_last || chunks.blocking_send(chunk).is_err() {
                 return Ok::<_, Error>(());
             }

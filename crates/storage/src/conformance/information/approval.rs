@@ -165,7 +165,9 @@ pub(crate) async fn an_approved_export_is_given_once_to_who_asked(store: &dyn Be
     store.decide_approval(&word(3, Verdict::Approved, "kato"), &[], at(5)).await.unwrap();
     store.decide_approval(&word(3, Verdict::Rejected, "sato"), &[], at(6)).await.unwrap();
     let two = key("bank", 2);
-    let given = store.export_follower(&asker_of("bank", "sato"), &two, Reading::Exported(Some(taken_back)), at(7)).await;
+    let given = store
+        .export_follower(&asker_of("bank", "sato"), &two, Reading::Exported(Some(taken_back)), at(7))
+        .await;
     assert_eq!(refusal(given), not_given);
     assert_eq!(told(store, "follower_exported").await, 1);
 }
