@@ -22,11 +22,17 @@ mod uploaded;
 mod visitor;
 mod words;
 
-use std::sync::Arc;
+use std::{
+    hash::Hasher as _,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     Router,
-    http::{HeaderValue, header::CONTENT_TYPE},
+    http::{
+        HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -94,7 +100,14 @@ const STYLE: &str = include_str!("../../assets/console.css");
 const SCRIPT: &str = include_str!("../../assets/console.js");
 const ICON: &str = include_str!("../../assets/icon.svg");
 
-/// The console's own style, script and icon.
+/// The addresses of these hold this; it changes with their text.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = std::hash::DefaultHasher::new();
+    [STYLE, SCRIPT, ICON].iter().for_each(|text| hasher.write(text.as_bytes()));
+    format!("{:016x}", hasher.finish())
+});
+
+/// The console's own style, script and icon, which a browser keeps for good.
 async fn asset(axum::extract::Path(name): axum::extract::Path<String>) -> Response {
     let (kind, text) = match name.as_str() {
         "console.css" => ("text/css; charset=utf-8", STYLE),
@@ -102,5 +115,6 @@ async fn asset(axum::extract::Path(name): axum::extract::Path<String>) -> Respon
         "console.js" => ("text/javascript; charset=utf-8", SCRIPT),
         _ => return failure::nothing_here().await.into_response(),
     };
-    ([(CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+    ([(CONTENT_TYPE, HeaderValue::from_static(kind)), (CACHE_CONTROL, forever)], text).into_response()
 }

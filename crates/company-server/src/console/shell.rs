@@ -82,6 +82,11 @@ impl Shell {
         pages::asset(name)
     }
 
+    /// The address of a file of the console.
+    pub(super) fn own(&self, name: &str) -> String {
+        format!("/console/{name}?{}", *super::VERSION)
+    }
+
     /// An id's front and first digits, to tell rows apart.
     pub(super) fn short(&self, id: &str) -> String {
         id.chars().take(12).collect()

@@ -28,6 +28,9 @@ use serde::Deserialize;
 
 use super::{Console, failure::Failure, shell::Shell, visitor::Visitor};
 
+/// Distributions of a page; the call gives a thousand.
+const PAGE: usize = 100;
+
 pub(super) fn router(largest_file: usize) -> Router<Console> {
     let with_file = post(values::upload).layer(DefaultBodyLimit::max(largest_file));
     Router::new()
@@ -48,12 +51,23 @@ pub(super) fn router(largest_file: usize) -> Router<Console> {
 struct ListPage {
     s: Shell,
     distributions: Vec<Distribution>,
+    /// Where the next page begins.
+    next: Option<usize>,
 }
 
-async fn list(visitor: Visitor) -> Result<Html<String>, Failure> {
+#[derive(Deserialize)]
+struct Begin {
+    #[serde(default)]
+    from: usize,
+}
+
+async fn list(visitor: Visitor, Query(Begin { from }): Query<Begin>) -> Result<Html<String>, Failure> {
     let request = ListDistributionsRequest::default();
-    let distributions = visitor.distributions().list_distributions(request).await?.into_inner().distributions;
-    Ok(Html(ListPage { s: visitor.s, distributions }.render()?))
+    let all = visitor.distributions().list_distributions(request).await?.into_inner().distributions;
+    let mut distributions: Vec<_> = all.into_iter().skip(from).take(PAGE + 1).collect();
+    let next = (distributions.len() > PAGE).then_some(from + PAGE);
+    distributions.truncate(PAGE);
+    Ok(Html(ListPage { s: visitor.s, distributions, next }.render()?))
 }
 
 /// A message as a talk room shows it.
@@ -120,6 +134,8 @@ struct Watch {
     /// In milliseconds.
     now: i64,
     can: Commands,
+    /// How often to look: receipts still come when all is sent.
+    every: &'static str,
 }
 
 /// Deliveries of one kind.
@@ -180,7 +196,14 @@ impl Watch {
             let millis = u64::try_from(now - at).unwrap_or(1);
             u64::saturating_sub(sent, before).saturating_mul(1_000) / millis
         });
-        Self { rows, sent, rate, now, can: Commands::of(s, d) }
+        let every = match d.state() {
+            DistributionState::Completed | DistributionState::Cancelled => "15s",
+            DistributionState::Unspecified
+            | DistributionState::Draft
+            | DistributionState::Running
+            | DistributionState::Paused => "2s",
+        };
+        Self { rows, sent, rate, now, can: Commands::of(s, d), every }
     }
 }
 
