@@ -69,6 +69,7 @@ const TEXTS: [&str; 37] = [
     "suggestions.postback",
     "tapped.postback",
     "reply",
+    "source",
     "text",
     "unfollow_after",
     "url",
@@ -88,7 +89,7 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 21] = [
+const RIGHT: [(&str, Whose); 22] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
@@ -106,6 +107,7 @@ const RIGHT: [(&str, Whose); 21] = [
     ("EntrustDigests: customers.customer_id", Whose::Anothers),
     // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
     ("EraseFollowers: people.phone_number", Whose::Anothers),
+    ("ImportFollowers: consents.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),
     ("EraseFollowers: people.customer_id", Whose::Anothers),
     ("UnlockFollower: person.phone_number", Whose::Anothers),
