@@ -85,7 +85,6 @@ impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan {
-            rbm: 0,
             folder: folder.path().to_owned(),
             postgres: None,
             companies: vec![CompanyPlan {

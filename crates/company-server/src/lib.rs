@@ -17,6 +17,7 @@ pub mod import;
 mod keys;
 mod match_service;
 mod people;
+pub mod person_file;
 mod proxy;
 mod rekeying;
 pub mod side_by_side;

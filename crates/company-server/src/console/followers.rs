@@ -22,7 +22,6 @@ use musubi_proto::information::v1::{
 };
 use prost_types::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{
     Console,
@@ -31,6 +30,7 @@ use super::{
     shell::Shell,
     visitor::{Visitor, encoded},
 };
+use crate::person_file::person_file;
 
 /// Followers of a page.
 const PAGE: u32 = 100;
@@ -307,56 +307,17 @@ async fn export(visitor: Visitor, Path(place): Path<Place>) -> Result<Response, 
         operator: String::new(),
     };
     let answer = visitor.followers().export_follower(request).await?.into_inner();
-    if let Some(approval) = answer.approval {
+    if let Some(approval) = &answer.approval {
         let page = format!("/approvals/{}?done=waits", encoded(&approval.approval_id));
         return Ok(Redirect::to(&page).into_response());
     }
-    let s = &visitor.s;
-    let follower = answer.follower.unwrap_or_default();
-    let subject = answer.subject.map(|it| {
-        json!({ "account_number": it.account_number, "branch_number": it.branch_number, "name": it.name,
-            "name_kana": it.name_kana, "birth_date": it.birth_date, "address": it.address })
-    });
-    let consents = answer.consents.iter().map(|it| {
-        json!({ "kind": it.kind, "text": it.text, "text_digest": it.text_digest, "carrier": it.carrier,
-            "dialogue_id": it.dialogue_id, "time": s.time(&it.give_time) })
-    });
-    let messages = answer.messages.iter().map(|it| {
-        json!({ "message_id": it.message_id, "distribution_id": it.distribution_id, "purpose": it.purpose,
-            "state": it.state, "time": s.time(&it.change_time) })
-    });
-    let lists = answer.lists.iter().map(
-        |it| json!({ "carrier": it.carrier, "following": it.following, "time": s.time(&it.change_time) }),
-    );
-    let reviews = answer.reviews.iter().map(|it| {
-        json!({ "review_id": it.review_id, "state": it.state().as_str_name(), "customer_id": it.customer_id,
-            "reasons": it.reasons, "open_time": s.time(&it.open_time), "close_time": s.time(&it.close_time) })
-    });
-    let file = json!({
-        "follower_id": follower.follower_id,
-        "official_account": place.account,
-        "phone_number": follower.phone_number,
-        "carrier": follower.carrier,
-        "outcome": follower.outcome().as_str_name(),
-        "customer_id": follower.customer_id,
-        "reasons": follower.reasons,
-        "follow_time": s.time(&follower.follow_time),
-        "outcome_time": s.time(&follower.outcome_time),
-        "held_reason": follower.held_reason,
-        "wrong_guesses": answer.wrong_guesses,
-        "tie_time": s.time(&answer.tie_time),
-        "tie_expire_time": s.time(&answer.tie_expire_time),
-        "former_customer_id": answer.former_customer_id,
-        "subject": subject,
-        "lists": lists.collect::<Vec<_>>(),
-        "consents": consents.collect::<Vec<_>>(),
-        "messages": messages.collect::<Vec<_>>(),
-        "reviews": reviews.collect::<Vec<_>>(),
-    });
     let name = format!("attachment; filename=\"{}.json\"", place.id);
     let name = HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], format!("{file:#}"))
+    Ok((
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)],
+        format!("{:#}", person_file(&answer)),
+    )
         .into_response())
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Surprising: which ways are offered is read from the table of callers, the same that the door reads.
 
-use jiff::{Timestamp, tz::offset};
 use musubi_domain::caller::{CallerKind, Role};
 use musubi_proto::callers::COMPANY;
 use musubi_runtime::http::pages;
 
 use super::language::Language;
+use crate::person_file::japanese_time;
 
 /// The frame of a page.
 #[derive(Clone)]
@@ -94,11 +94,7 @@ impl Shell {
 
     /// An instant in Japanese time, to the second; a dash when there is none.
     pub(super) fn time(&self, time: &Option<prost_types::Timestamp>) -> String {
-        let time = time.as_ref().and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
-        time.map_or_else(
-            || "—".to_owned(),
-            |time| offset(9).to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        )
+        japanese_time(time.as_ref()).unwrap_or_else(|| "—".to_owned())
     }
 
     /// A number in threes.
