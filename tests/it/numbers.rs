@@ -96,6 +96,7 @@ impl World {
             }],
             carriers: vec![KUMO.parse().unwrap()],
             followers: 10,
+            rbm: 0,
             pages: None,
         };
         let clock = Arc::new(ManualClock::new(SystemClock.now()));

@@ -127,8 +127,12 @@ impl App {
     /// # Errors
     /// One sentence with the remedy.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        let bound = Server::bind(config.listen);
-        Self::assemble(config, clock, bound).await
+        let (bound, webhooks) = (Server::bind(config.listen), config.webhooks.clone());
+        let app = Self::assemble(config, clock, bound).await?;
+        Ok(match webhooks {
+            Some(webhooks) => app.with_webhooks(HttpServer::bind(&webhooks).await?),
+            None => app,
+        })
     }
 
     /// As [`App::build`], at a port that was taken before, whatever the configuration says: for clusters whose nodes have to
@@ -214,10 +218,6 @@ impl App {
             matchers.push(Matchers { company: company.id.clone(), matcher, undecided });
         }
         let ephemeral = ephemeral(&config.redis, &clock).await?;
-        let webhooks = match &config.webhooks {
-            Some(config) => Some(HttpServer::bind(config).await?),
-            None => None,
-        };
         Ok(Self {
             config,
             clock,
@@ -231,7 +231,7 @@ impl App {
             audit_keys,
             gateways,
             rbm,
-            webhooks,
+            webhooks: None,
             numbers,
             matchers,
             bound: bound.await?,
@@ -250,10 +250,10 @@ impl App {
         self.bound.endpoint()
     }
 
-    /// Where carriers of RCS Business Messaging report, with the port that it got: scheme, address, port.
+    /// The same, with webhooks at a port that was taken before, as [`App::build_at`] has it.
     #[must_use]
-    pub fn webhooks_origin(&self) -> Option<String> {
-        self.webhooks.as_ref().map(BoundHttp::origin)
+    pub fn with_webhooks(self, webhooks: BoundHttp) -> Self {
+        Self { webhooks: Some(webhooks), ..self }
     }
 
     /// Serves and works until the shutdown begins and everything under way has ended.

@@ -3,7 +3,7 @@
 //! Only what differs from a node's own defaults stands here. Surprising: each node has a certificate of its own, as a deployment
 //! should, though here one process holds all keys.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use musubi_domain::{
     Error,
@@ -31,6 +31,8 @@ pub(super) struct Addresses {
     pub(super) companies: Vec<SocketAddr>,
     pub(super) carriers: Vec<SocketAddr>,
     pub(super) information: SocketAddr,
+    /// Scheme, address, port.
+    pub(super) webhooks: String,
     pub(super) terminal: SocketAddr,
 }
 
@@ -41,6 +43,10 @@ pub(super) struct Layout<'a> {
     /// Those that are no files, by the name of the node's files.
     databases: &'a BTreeMap<String, String>,
     authority: Authority,
+    /// Where the carriers that speak RCS Business Messaging do it, once they are built.
+    pub(super) faces: Vec<String>,
+    /// What their webhooks are signed with.
+    client_token: String,
 }
 
 impl<'a> Layout<'a> {
@@ -54,7 +60,7 @@ impl<'a> Layout<'a> {
         databases: &'a BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let authority = Authority::temporary(&plan.folder.join("tls"))?;
-        Ok(Self { plan, addresses, databases, authority })
+        Ok(Self { plan, addresses, databases, authority, faces: Vec::new(), client_token: secret() })
     }
 
     /// Where the cluster is called from outside.
@@ -119,14 +125,32 @@ impl<'a> Layout<'a> {
 
     /// The configuration of the `index`th carrier.
     pub(super) fn carrier(&self, index: usize) -> Result<Value, Error> {
-        Ok(json!({
+        let mut carrier = json!({
             "carrier": self.plan.carriers[index],
             "listen": self.addresses.carriers[index],
             "database": self.database(&self.carrier_name(index)),
             "information": { "endpoint": self.information_endpoint() },
             "tls": self.authority.issue_temporary(&Caller::Carrier(self.plan.carriers[index].clone()))?,
             "telemetry": { "filter": "warn" },
-        }))
+        });
+        if index < self.plan.rbm {
+            let webhooks = format!("{}/rbm/{}", self.addresses.webhooks, self.plan.carriers[index]);
+            let agent = |company: &CompanyPlan| {
+                json!({
+                    "id": agent(company),
+                    "official_account": company.official_account,
+                    "display_name": company.display_name,
+                    "use_case": "MULTI_USE",
+                })
+            };
+            carrier["rbm"] = json!({
+                "listen": "127.0.0.1:0",
+                "service_account_file": self.service_account(index),
+                "partner": { "url": webhooks, "client_token": self.client_token },
+                "agent": self.plan.companies.iter().map(agent).collect::<Vec<_>>(),
+            });
+        }
+        Ok(carrier)
     }
 
     /// The configuration of the information-management server.
@@ -157,14 +181,24 @@ impl<'a> Layout<'a> {
                 "carriers": carriers,
             })
         };
+        let agent = |company: &CompanyPlan| json!({ "official_account": company.official_account, "id": agent(company) });
         let carrier = |(index, id): (usize, &CarrierId)| {
-            json!({
+            let mut carrier = json!({
                 "id": id,
                 "endpoint": Endpoint::local(self.addresses.carriers[index]).as_str(),
                 "verification_url": format!("https://{{method}}.{id}.musubi.test/verify"),
-            })
+            });
+            if let Some(face) = self.faces.get(index) {
+                carrier["rbm"] = json!({
+                    "api": face,
+                    "service_account": self.service_account(index),
+                    "client_tokens": [self.client_token],
+                    "agent": companies.iter().map(agent).collect::<Vec<_>>(),
+                });
+            }
+            carrier
         };
-        Ok(json!({
+        let mut information = json!({
             "listen": self.addresses.information,
             "database": self.database(INFORMATION),
             "tls": self.authority.issue_temporary(&Caller::Information)?,
@@ -176,7 +210,13 @@ impl<'a> Layout<'a> {
             "official_account": companies.iter().map(account).collect::<Vec<_>>(),
             "carrier": carriers.iter().enumerate().map(carrier).collect::<Vec<_>>(),
             "telemetry": { "filter": "warn" },
-        }))
+        });
+        if self.plan.rbm > 0 {
+            // Taken already; this is for whoever starts the node again by itself.
+            information["webhooks"] =
+                json!({ "listen": self.addresses.webhooks.trim_start_matches("http://") });
+        }
+        Ok(information)
     }
 
     /// The configuration of the terminals.
@@ -201,6 +241,11 @@ impl<'a> Layout<'a> {
             configuration["fleet"]["people"] = json!(pages.people);
         }
         Ok(configuration)
+    }
+
+    /// What the `index`th carrier lets this cluster's information-management server in by.
+    fn service_account(&self, index: usize) -> PathBuf {
+        self.plan.folder.join(format!("{}-account.json", self.carrier_name(index)))
     }
 
     fn database(&self, name: &str) -> Value {
@@ -228,6 +273,11 @@ fn company_name(company: &CompanyPlan) -> String {
 
 fn carrier_name(carrier: &CarrierId) -> String {
     format!("carrier-{carrier}")
+}
+
+/// A company's agent in RCS Business Messaging.
+fn agent(company: &CompanyPlan) -> String {
+    format!("{}_agent", company.official_account.as_str().replace('-', "_"))
 }
 
 /// A master key.

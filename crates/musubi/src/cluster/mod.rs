@@ -30,8 +30,9 @@ use musubi_information_server as information;
 use musubi_matching::AccountFormat;
 use musubi_runtime::{
     Clock, Shutdown,
-    config::Endpoint,
+    config::{Endpoint, ListenAddress},
     grpc::server::{Bound, Server, ServerError},
+    http::{BoundHttp, HttpConfig, HttpServer},
     lifecycle::LifecycleError,
     tls::Identity,
 };
@@ -59,6 +60,8 @@ pub struct Plan {
     pub companies: Vec<CompanyPlan>,
     /// The carriers.
     pub carriers: Vec<CarrierId>,
+    /// How many of them, the first ones, speak RCS Business Messaging.
+    pub rbm: usize,
     /// How many followers to expect, for limits and intervals.
     pub followers: u64,
     /// What people see in a browser; without it nothing is served to browsers.
@@ -162,41 +165,39 @@ impl Cluster {
         let ports = Ports::take(&plan).await?;
         let addresses = ports.addresses();
         let databases = databases(&plan).await?;
-        let layout = Layout::new(&plan, &addresses, &databases)?;
+        let mut layout = Layout::new(&plan, &addresses, &databases)?;
         let shutdown = Shutdown::new(DRAIN);
         let mut nodes = JoinSet::new();
         // All are built before one runs, so that a node that can't be built leaves no other half started.
         let mut apps: Vec<futures::future::BoxFuture<'static, Result<(), LifecycleError>>> = Vec::new();
         macro_rules! build {
-            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {
-                build!($node, $name, $port, $configuration, |_app| ())
-            };
-            ($node:ident, $name:expr, $port:expr, $configuration:expr, $look:expr) => {{
+            ($node:ident, $name:expr, $port:expr, $configuration:expr) => {{
                 let name = $name;
                 let file = write(&plan.folder, &name, $configuration)?;
                 let config = $node::Config::load(Some(&file)).with_context(|| name.clone())?;
                 migrate(&config.database, $node::MIGRATIONS).await.with_context(|| name.clone())?;
-                let app =
-                    $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?;
-                let seen = $look(&app);
-                apps.push(Box::pin(app.run(shutdown.clone())));
-                seen
+                $node::App::build_at($port, config, Arc::clone(&clock)).await.with_context(|| name)?
             }};
         }
+        macro_rules! later {
+            ($app:expr) => {
+                apps.push(Box::pin($app.run(shutdown.clone())))
+            };
+        }
         for (index, port) in ports.companies.into_iter().enumerate() {
-            build!(company, layout.company_name(index), port, &layout.company(index)?);
+            later!(build!(company, layout.company_name(index), port, &layout.company(index)?));
         }
         for (index, port) in ports.carriers.into_iter().enumerate() {
-            build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
+            let app = build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
+            layout.faces.extend(app.rbm_origin());
+            later!(app);
         }
-        build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information()?);
-        let phones = build!(
-            terminal,
-            layout::TERMINAL.to_owned(),
-            ports.terminal,
-            &layout.terminal()?,
-            terminal::App::pages_origin
-        );
+        let app =
+            build!(information, layout::INFORMATION.to_owned(), ports.information, &layout.information()?);
+        later!(if plan.rbm > 0 { app.with_webhooks(ports.webhooks) } else { app });
+        let app = build!(terminal, layout::TERMINAL.to_owned(), ports.terminal, &layout.terminal()?);
+        let phones = app.pages_origin();
+        later!(app);
         for app in apps {
             nodes.spawn(app);
         }
@@ -255,14 +256,16 @@ struct Ports {
     companies: Vec<Bound>,
     carriers: Vec<Bound>,
     information: Bound,
+    webhooks: BoundHttp,
     terminal: Bound,
 }
 
 impl Ports {
     async fn take(plan: &Plan) -> Result<Self, ServerError> {
         let any = || Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let mut ports =
-            Self { companies: vec![], carriers: vec![], information: any().await?, terminal: any().await? };
+        let webhooks = HttpServer::bind(&HttpConfig::plain(ListenAddress::loopback())).await?;
+        let (information, terminal) = (any().await?, any().await?);
+        let mut ports = Self { companies: vec![], carriers: vec![], information, webhooks, terminal };
         for _ in &plan.companies {
             ports.companies.push(any().await?);
         }
@@ -277,6 +280,7 @@ impl Ports {
             companies: self.companies.iter().map(Bound::local_address).collect(),
             carriers: self.carriers.iter().map(Bound::local_address).collect(),
             information: self.information.local_address(),
+            webhooks: self.webhooks.origin(),
             terminal: self.terminal.local_address(),
         }
     }

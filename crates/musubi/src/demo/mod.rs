@@ -80,6 +80,9 @@ pub struct Args {
     /// How many carriers the invented followers have.
     #[arg(long, value_name = "N", default_value = "3", value_parser = count(SERVERS))]
     carriers: usize,
+    /// How many of the carriers speak RCS Business Messaging, by REST and webhooks, in place of the carriers' own contract.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rbm: usize,
     /// How many people may be in the middle of their stories at one time; the others follow as these come to their end.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count(FOLLOWERS))]
     at_once: usize,
@@ -214,7 +217,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let material = Material::prepare(args, folder.path())?;
     let server = server(args.store).await?;
     let pages = if args.headless { None } else { Some(args.open.plan(&material, folder.path())?) };
-    let plan = plan(&material, folder.path(), server.as_ref().map(Server::url), pages);
+    let plan = plan(args, &material, folder.path(), server.as_ref().map(Server::url), pages);
     let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
@@ -309,6 +312,7 @@ impl Folder {
 }
 
 fn plan(
+    args: &Args,
     material: &Material,
     folder: &Path,
     postgres: Option<String>,
@@ -326,6 +330,7 @@ fn plan(
         postgres,
         companies: material.accounts.iter().map(company).collect(),
         carriers: material.carriers.clone(),
+        rbm: args.rbm,
         followers: material.stories.len() as u64,
         pages,
     }

@@ -139,6 +139,12 @@ impl<'de> Deserialize<'de> for Endpoint {
 pub struct ListenAddress(SocketAddr);
 
 impl ListenAddress {
+    /// Any free port of this machine's loopback.
+    #[must_use]
+    pub const fn loopback() -> Self {
+        Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
+    }
+
     /// As the operating system takes it.
     #[must_use]
     pub const fn get(self) -> SocketAddr {
