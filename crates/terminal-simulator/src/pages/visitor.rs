@@ -162,7 +162,7 @@ mod tests {
             ("/", "", "ja-JP,ja", Language::Japanese),
             ("/", "other=1; lang=en", "ja", Language::English),
             ("/?lang=ja", "lang=en", "en", Language::Japanese),
-            ("/?lang=<script>", "lang=\"><script>", "*", Language::Japanese),
+            ("/?lang=%3Cscript%3E", "lang=\"><script>", "*", Language::Japanese),
         ] {
             let found = visitor(uri, &[("cookie", cookie), ("accept-language", accepted)]).language;
             assert_eq!(found, language, "{uri} {cookie} {accepted}");
