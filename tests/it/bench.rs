@@ -125,3 +125,19 @@ fn what_can_not_be_measured_is_refused_before_it_begins() {
         assert!(output.status.code() == Some(2) && text.contains(said), "{text}");
     }
 }
+
+#[test]
+fn messages_over_rcs_business_messaging_are_measured_beside_a_plain_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let json = file.display().to_string();
+    let output = bench(&["rbm", "--size", "200", "--json", &json], folder.path());
+    let [shown, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{shown}{said}");
+    let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let measure = &report["measures"][0];
+    for field in ["per_second", "peer_per_second", "ratio"] {
+        assert!(measure[field].as_f64().unwrap() > 0.0, "{report}");
+    }
+    assert!(shown.contains("plain HTTP client"), "{shown}");
+}

@@ -90,6 +90,17 @@ async fn each_matching_alone_ends_the_same_stories_the_same_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stories_end_the_same_whatever_their_carriers_speak() {
+    let mut ends = Vec::new();
+    for rbm in ["0", "1", "2"] {
+        let run = play(&["--followers", "200", "--carriers", "2", "--seed", "7", "--rbm", rbm]).await;
+        check(&run, 200);
+        ends.push(run.report["stories"].clone());
+    }
+    assert!(ends[0] == ends[1] && ends[1] == ends[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_story_is_named_and_ends_with_1() {
     let mut stories = sample_stories();
     let wrong = stories.iter_mut().find(|story| story.expected == Expected::Declined).unwrap();

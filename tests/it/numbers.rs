@@ -85,6 +85,7 @@ impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan {
+            rbm: 0,
             folder: folder.path().to_owned(),
             postgres: None,
             companies: vec![CompanyPlan {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use musubi_tests::processes::{Kind, Layout, Process, program};
+use musubi_tests::processes::{CARRIERS, Kind, Layout, Process, program};
 
 use super::probe::{PERSONAL, long};
 
@@ -92,7 +92,7 @@ const COMPANY: [Wrong; 35] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const INFORMATION: [Wrong; 76] = [
+const INFORMATION: [Wrong; 91] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -123,6 +123,10 @@ const INFORMATION: [Wrong; 76] = [
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    ("WEBHOOKS__LISTEN", ADDRESS),
+    ("WEBHOOKS__LISTEN", &["0.0.0.0:7021"]),
+    ("WEBHOOKS__CERTIFICATE", PEM),
+    ("WEBHOOKS__KEY", PEM),
     ("COMPANY__0__ID", &["", "漏", "hinata-gas"]),
     ("COMPANY__0__MATCHING", WORD),
     ("COMPANY__0__ENDPOINT", ENDPOINT),
@@ -169,6 +173,17 @@ const INFORMATION: [Wrong; 76] = [
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CARRIER__0__VERIFICATION_URL", &["", "漏", "https://kumo.test/verify", "http://{method}.kumo.test/"]),
     ("CARRIER__0__MESSAGES_PER_SECOND", COUNT),
+    ("CARRIER__0__RBM__API", &["", "漏", "rbm.example", "http://rbm.example", "https://user@rbm.example"]),
+    ("CARRIER__0__RBM__SERVICE_ACCOUNT", PEM),
+    ("CARRIER__0__RBM__AUTHORITIES", PEM),
+    ("CARRIER__0__RBM__REQUESTS_AT_ONCE", &["", "漏", "0", "1001", "-1"]),
+    ("CARRIER__0__RBM__SHOWS_READING", FLAG),
+    ("CARRIER__0__RBM__CLIENT_TOKENS", WORD),
+    ("CARRIER__0__RBM__CLIENT_TOKENS__0", &["", "short"]),
+    ("CARRIER__0__RBM__AGENT", WORD),
+    ("CARRIER__0__RBM__AGENT__0__OFFICIAL_ACCOUNT", &["", "漏", "nobody", "hinata-gas"]),
+    ("CARRIER__0__RBM__AGENT__0__ID", &["", "漏", "two words", "hinata-gas-agent"]),
+    ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
 const TERMINAL: [Wrong; 22] = [
@@ -259,7 +274,7 @@ fn fault(process: &Process, key: &str, value: &str) -> Option<String> {
 async fn every_key_refuses_wrong_values_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (mut faults, mut kinds) = (Vec::new(), BTreeSet::new());
-    for process in Layout::new(folder.path()).processes() {
+    for process in Layout::new(folder.path()).rbm(CARRIERS[0]).processes() {
         // Two nodes of one kind read their keys alike.
         if !kinds.insert(process.kind().as_str()) {
             continue;

@@ -36,7 +36,7 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 36] = [
+const TEXTS: [&str; 37] = [
     "account",
     "account_number",
     "account_text",
@@ -68,6 +68,7 @@ const TEXTS: [&str; 36] = [
     "suggestions.postback",
     "tapped.postback",
     "reply",
+    "source",
     "text",
     "unfollow_after",
     "url",
@@ -87,7 +88,7 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 21] = [
+const RIGHT: [(&str, Whose); 22] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
@@ -105,6 +106,7 @@ const RIGHT: [(&str, Whose); 21] = [
     ("EntrustDigests: customers.customer_id", Whose::Anothers),
     // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
     ("EraseFollowers: people.phone_number", Whose::Anothers),
+    ("ImportFollowers: consents.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),
     ("EraseFollowers: people.customer_id", Whose::Anothers),
     ("UnlockFollower: person.phone_number", Whose::Anothers),

@@ -1,15 +1,16 @@
 //! What people have a right to, asked in every wrong way. The name of who asks is a company's to write and nobody's to claim, as with reviews.
 
-use musubi_domain::ErrorKind::{InvalidArgument, NotFound};
+use musubi_domain::ErrorKind::{FailedPrecondition, InvalidArgument, NotFound};
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, Person, SearchFollowerRequest, UnlockFollowerRequest,
-    follower_service_client::FollowerServiceClient, person::Who,
+    EraseFollowersRequest, ExportFollowerRequest, ImportFollowersRequest, ImportedConsent, Person,
+    SearchFollowerRequest, UnlockFollowerRequest, follower_service_client::FollowerServiceClient,
+    person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
 
 use super::{
     probe::{NUMBER, Probes, Wrong, long, whole},
-    world::{BANK, FOLLOWERS, GAS, World},
+    world::{BANK, FOLLOWERS, GAS, KUMO, NAMI, World},
 };
 
 /// Nobody of the world: a number that no list has.
@@ -44,6 +45,36 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
         ("operator", InvalidArgument, |it| it.operator = "Sato ".repeat(20)),
     ];
     probes.ask(world, "EraseFollowers", &good, call, &table).await;
+
+    let call = async |request| whole(client.clone().import_followers(request).await);
+    let consent = ImportedConsent {
+        phone_number: "+818099990000".to_owned(),
+        source: "web form".to_owned(),
+        consent_time: Some(prost_types::Timestamp { seconds: 1_772_323_200, nanos: 0 }),
+    };
+    let good = ImportFollowersRequest {
+        official_account: BANK.to_owned(),
+        carrier: NAMI.to_owned(),
+        consents: vec![consent],
+        operator: operator.clone(),
+    };
+    let table: [Wrong<ImportFollowersRequest>; 14] = [
+        ("official_account", NotFound, |it| it.official_account.clear()),
+        ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
+        ("carrier", NotFound, |it| it.carrier.clear()),
+        ("carrier", NotFound, |it| it.carrier = long(64)),
+        ("carrier", FailedPrecondition, |it| it.carrier = KUMO.to_owned()),
+        ("consents", InvalidArgument, |it| it.consents.clear()),
+        ("consents", InvalidArgument, |it| it.consents = vec![it.consents[0].clone(); 1_001]),
+        ("consents.phone_number", InvalidArgument, |it| it.consents[0].phone_number = NUMBER.to_owned()),
+        ("consents.phone_number", InvalidArgument, |it| it.consents.push(it.consents[0].clone())),
+        ("consents.source", InvalidArgument, |it| it.consents[0].source = long(201)),
+        ("consents.source", InvalidArgument, |it| it.consents[0].source = "a\nb".to_owned()),
+        ("consents.consent_time", InvalidArgument, |it| it.consents[0].consent_time = None),
+        ("operator", InvalidArgument, |it| it.operator = long(4)),
+        ("operator", InvalidArgument, |it| it.operator = "Sato ".repeat(20)),
+    ];
+    probes.ask(world, "ImportFollowers", &good, call, &table).await;
 
     macro_rules! about_one {
         ($method:literal, $call:ident, $request:ident) => {{

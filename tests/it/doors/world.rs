@@ -29,6 +29,8 @@ pub(super) const BANK: &str = "aoba-bank";
 pub(super) const GAS: &str = "hinata-gas";
 /// The carrier of both followers, and the fleet of their phones.
 pub(super) const KUMO: &str = "kumo";
+/// The carrier that keeps no list of who follows.
+pub(super) const NAMI: &str = CARRIERS[1];
 pub(super) const FLEET: &str = "fleet-of-the-test";
 /// The bank's follower, and the gas company's.
 pub(super) const FOLLOWERS: [(&str, &str); 2] = [("+818011110001", BANK), ("+818011110002", GAS)];
@@ -43,7 +45,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
-        let system = System::start_as(|layout| layout.quiet().in_pairs(1_000_000_000)).await;
+        let system = System::start_as(|layout| layout.quiet().in_pairs(1_000_000_000).rbm(NAMI)).await;
         for company in [BANK, GAS] {
             import(&system, company).await;
         }

@@ -10,6 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::{
+    encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der},
+    rsa,
+    signature::KeyPair as _,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi_domain::caller::{Caller, Role};
 use musubi_runtime::{
     config::Endpoint,
@@ -18,6 +24,7 @@ use musubi_runtime::{
         authority::{self, Authority},
     },
 };
+use serde_json::json;
 
 use super::{
     balancer::Balancer,
@@ -52,6 +59,12 @@ const TERMINAL: &str = "phones";
 const REPLICAS: [&str; 2] = ["information-2", "information-3"];
 /// What stands before them.
 const BALANCER: &str = "balancer";
+/// Where a carrier of RCS Business Messaging reports, and where it takes messages.
+const WEBHOOKS: &str = "webhooks";
+const FACE: &str = "face";
+/// Whom that carrier lets send, and what it signs its reports with.
+const SERVICE_ACCOUNT: &str = "musubi@tests.example";
+const CLIENT_TOKEN: &str = "signs what the carrier reports";
 /// What all nodes are called.
 pub(super) const NAMES: [&str; 6] =
     [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
@@ -78,7 +91,7 @@ pub const OPERATORS: [(&str, &[Role]); 7] = [
 #[derive(Clone, Debug)]
 pub struct Layout {
     folder: PathBuf,
-    ports: [u16; 9],
+    ports: [u16; 11],
     /// The addresses of those that are no files, by the node's name.
     databases: BTreeMap<&'static str, String>,
     lists_every: &'static str,
@@ -94,6 +107,8 @@ pub struct Layout {
     says: &'static str,
     /// What a company's people do only two together.
     second_person: String,
+    /// The carrier that speaks RCS Business Messaging.
+    rbm: Option<&'static str>,
 }
 
 impl Layout {
@@ -112,6 +127,7 @@ impl Layout {
             is_blind: false,
             says: "",
             second_person: ALONE.to_owned(),
+            rbm: None,
         }
     }
 
@@ -158,6 +174,32 @@ impl Layout {
     #[must_use]
     pub fn in_pairs(self, distribution_above: u64) -> Self {
         Self { second_person: format!("second_person_above = {distribution_above}\n"), ..self }
+    }
+
+    /// The same, with a carrier that speaks RCS Business Messaging.
+    ///
+    /// # Panics
+    /// When the folder can't be written to.
+    #[must_use]
+    pub fn rbm(self, carrier: &'static str) -> Self {
+        let account = ServiceAccount::new();
+        std::fs::write(self.service_account("pem"), account.public_key).unwrap();
+        let file = json!({
+            "client_email": SERVICE_ACCOUNT,
+            "private_key": account.private_key,
+            "token_uri": format!("http://{}/token", self.address(FACE)),
+        });
+        std::fs::write(self.service_account("json"), file.to_string()).unwrap();
+        Self { rbm: Some(carrier), ..self }
+    }
+
+    /// How many carriers keep a list of who follows.
+    pub(super) fn lists(&self) -> usize {
+        CARRIERS.len() - usize::from(self.rbm.is_some())
+    }
+
+    fn service_account(&self, kind: &str) -> PathBuf {
+        self.folder.join(format!("service-account.{kind}"))
     }
 
     /// The same, with a company in custody that entrusts nothing but digests.
@@ -285,7 +327,7 @@ impl Layout {
     }
 
     fn address(&self, name: &str) -> SocketAddr {
-        let names = NAMES.iter().chain(&REPLICAS).chain([&BALANCER]);
+        let names = NAMES.iter().chain(&REPLICAS).chain([&BALANCER, &WEBHOOKS, &FACE]);
         let place = names.into_iter().position(|known| *known == name).unwrap();
         (Ipv4Addr::LOCALHOST, self.ports[place]).into()
     }
@@ -318,14 +360,31 @@ impl Layout {
     }
 
     fn carrier(&self, id: &str) -> String {
-        format!(
+        let mut text = format!(
             "carrier = '{id}'\nlisten = '{}'\ndatabase = {}\n\
              {}information.endpoint = '{}'\n",
             self.address(id),
             self.database(id),
             self.common(id),
             self.information_endpoint(),
-        )
+        );
+        if self.rbm == Some(id) {
+            text.push_str(&format!(
+                "[rbm]\nlisten = '{}'\n\
+                 [[rbm.service_account]]\nclient_email = '{SERVICE_ACCOUNT}'\npublic_key = '{}'\n\
+                 [rbm.partner]\nurl = 'http://{}/rbm/{id}'\nclient_token = '{CLIENT_TOKEN}'\n",
+                self.address(FACE),
+                self.service_account("pem").display(),
+                self.address(WEBHOOKS),
+            ));
+            for Company { id, .. } in COMPANIES {
+                text.push_str(&format!(
+                    "[[rbm.agent]]\nid = '{id}-agent'\nofficial_account = '{id}'\ndisplay_name = '{id}'\n\
+                     use_case = 'MULTI_USE'\n",
+                ));
+            }
+        }
+        text
     }
 
     fn information(&self, name: &str) -> String {
@@ -360,6 +419,21 @@ impl Layout {
                 self.endpoint(id),
                 self.over_carrier,
             ));
+            if self.rbm == Some(id) {
+                text.push_str(&format!(
+                    "[carrier.rbm]\napi = 'http://{}'\nservice_account = '{}'\nclient_tokens = ['{CLIENT_TOKEN}']\n",
+                    self.address(FACE),
+                    self.service_account("json").display(),
+                ));
+                for Company { id, .. } in COMPANIES {
+                    text.push_str(&format!(
+                        "[[carrier.rbm.agent]]\nofficial_account = '{id}'\nid = '{id}-agent'\n",
+                    ));
+                }
+            }
+        }
+        if self.rbm.is_some() {
+            text.push_str(&format!("[webhooks]\nlisten = '{}'\n", self.address(WEBHOOKS)));
         }
         text
     }
@@ -376,5 +450,23 @@ impl Layout {
             text.push_str(&format!("[[carrier]]\nid = '{id}'\nendpoint = '{}'\n", self.endpoint(id)));
         }
         text
+    }
+}
+
+/// A key pair that signs for access tokens, as PEM.
+struct ServiceAccount {
+    private_key: String,
+    public_key: String,
+}
+
+impl ServiceAccount {
+    fn new() -> Self {
+        let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+        let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let pem = |kind: &str, der: &[u8]| {
+            format!("-----BEGIN {kind} KEY-----\n{}\n-----END {kind} KEY-----\n", BASE64_STANDARD.encode(der))
+        };
+        Self { private_key: pem("PRIVATE", private.as_ref()), public_key: pem("PUBLIC", public.as_ref()) }
     }
 }

@@ -172,7 +172,7 @@ impl System {
             loop {
                 let answer = client.clone().get_funnel(GetFunnelRequest::default()).await;
                 let acquisitions = answer.map_or_else(|_| vec![], |answer| answer.into_inner().acquisitions);
-                if acquisitions.iter().filter(|list| list.promoted > 0).count() == CARRIERS.len() {
+                if acquisitions.iter().filter(|list| list.promoted > 0).count() == self.layout.lists() {
                     break;
                 }
                 assert!(begin.elapsed() < PATIENCE, "the lists of {} are not acquired", company.id);

@@ -7,6 +7,8 @@ use musubi_runtime::config::Secret;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::gateway::rbm;
+
 /// How many requests may be on their way at once.
 const AT_ONCE: std::ops::RangeInclusive<usize> = 1..=1000;
 
@@ -59,7 +61,7 @@ impl RbmConfig {
             let field = format!("{key}: rbm.{}", error.field);
             error.at(field)
         };
-        self.address().map_err(at)?;
+        rbm::check(self).map_err(at)?;
         if !AT_ONCE.contains(&self.requests_at_once) {
             return Err(at(Error::invalid("requests_at_once", "is 0 or more than 1000", "write 1 to 1000")));
         }
@@ -71,9 +73,13 @@ impl RbmConfig {
                 let remedy = "write the agent's id, as minato_bank_agent";
                 return Err(at(Error::invalid("agent.id", shape(&agent.id), remedy)));
             }
-            if !ids.insert(&agent.id) || !theirs.insert(&agent.official_account) {
-                let problem = format!("{} or its account stands twice", agent.id);
-                return Err(at(Error::invalid("agent", problem, "give each account one agent of its own")));
+            let remedy = "give each account one agent of its own";
+            let twice = |key: &str| at(Error::invalid(key, "stands twice", remedy));
+            if !ids.insert(&agent.id) {
+                return Err(twice("agent.id"));
+            }
+            if !theirs.insert(&agent.official_account) {
+                return Err(twice("agent.official_account"));
             }
         }
         for token in self.client_tokens.iter().chain(self.agent.iter().flat_map(|agent| &agent.client_tokens))

@@ -1,6 +1,6 @@
 //! `musubi bench`: how fast the parts are, each beside the plain limit of the same work in the same run.
 //!
-//! `match` measures matching inside of this process; the others measure a node as a process of its own, with its database, and play
+//! `match` measures matching inside of this process, and `rbm` one kind of gateway; the others measure a node as a process of its own, with its database, and play
 //! everybody around it. Nothing is judged here and nothing kept; whoever reads the table judges. Surprising: a limit is measured in the
 //! same run, because the machine of the next run is another one, even when it is the same.
 
@@ -11,6 +11,7 @@ mod link;
 mod list_sync;
 mod matching;
 mod online_match;
+mod rbm;
 mod report;
 mod site;
 mod table;
@@ -42,6 +43,7 @@ enum Command {
     Distribute(distribute::Args),
     Link(link::Args),
     OnlineMatch(online_match::Args),
+    Rbm(rbm::Args),
 }
 
 impl Args {
@@ -50,6 +52,7 @@ impl Args {
         let screen = &Screen::new(false);
         match self.command {
             Command::Match(args) => matching::run(args, out).await,
+            Command::Rbm(args) => rbm::run(args, out).await,
             Command::ListSync(list_sync::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| list_sync::measure(&args, site, screen).await).await
             }

@@ -23,7 +23,7 @@ use musubi_domain::{
     id::{CarrierId, OfficialAccountId},
     phone_number::PhoneNumber,
 };
-use musubi_runtime::Clock;
+use musubi_runtime::{Clock, SystemClock};
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::{debug, warn};
 
@@ -33,6 +33,14 @@ use self::{
 };
 use super::{CarrierGateway, ListPart, OutgoingMessage, Verdict, VerificationKey};
 use crate::config::RbmConfig;
+
+/// Whether the platform's address and the files that this names can be used.
+///
+/// # Errors
+/// Names the key.
+pub(crate) fn check(config: &RbmConfig) -> Result<(), Error> {
+    Rest::open(config, Arc::new(SystemClock)).map(drop)
+}
 
 /// How long the messages of one call have, all together: less than a lease.
 const BATCH: Duration = Duration::from_secs(20);
@@ -69,6 +77,14 @@ impl RbmCarrier {
             services,
             clock,
         })
+    }
+
+    /// The token that requests bear now, for whoever measures the platform without this.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn access_token(&self) -> Result<String, Error> {
+        self.rest.access_token().await
     }
 
     fn agent(&self, account: &OfficialAccountId) -> Result<&str, Error> {

@@ -83,6 +83,12 @@ impl Rest {
         Ok(Self { client, api: config.address()?, tokens, clock })
     }
 
+    pub(super) async fn access_token(&self) -> Result<String, Error> {
+        let header = self.tokens.get().await?;
+        let text = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+        text.map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Internal, "the token is no text", ""))
+    }
+
     /// Posts JSON.
     ///
     /// # Errors
