@@ -97,7 +97,6 @@ impl World {
             }],
             carriers: vec![KUMO.parse().unwrap()],
             followers: 10,
-            rbm: 0,
             pages: None,
         };
         let clock = Arc::new(ManualClock::new(SystemClock.now()));

@@ -110,7 +110,10 @@ impl Visitor {
             ErrorKind::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::AlreadyExists | ErrorKind::FailedPrecondition => StatusCode::CONFLICT,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Unauthenticated
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ResourceExhausted
+            | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let sentence = self.words().error(error);
         if self.partial {

@@ -16,7 +16,8 @@ impl Browser {
     fn at(phones: &Phones) -> Self {
         let headers = [("sec-fetch-site", "same-origin"), ("accept-language", "en")];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let client = Client::builder().redirect(Policy::none()).default_headers(headers.into_iter().collect());
+        let client =
+            Client::builder().redirect(Policy::none()).default_headers(headers.into_iter().collect());
         Self { client: client.build().unwrap(), origin: phones.origin.clone() }
     }
 
@@ -26,7 +27,8 @@ impl Browser {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
-        let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let form: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let request = self.client.post(format!("{}{path}", self.origin)).body(form.join("&"));
         request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap()
     }
@@ -88,7 +90,8 @@ async fn whoever_holds_a_phone_does_by_hand_what_people_of_stories_do() {
     browser.until(ROOM, "account の本文").await;
     browser.does(&format!("{ROOM}/type"), &[("text", " １２３４５６７ ")]).await;
     browser.until(ROOM, "identity の本文").await;
-    let opened = browser.post(&format!("{ROOM}/tap"), &[("message", "identity-3"), ("suggestion", "0")]).await;
+    let opened =
+        browser.post(&format!("{ROOM}/tap"), &[("message", "identity-3"), ("suggestion", "0")]).await;
     let page = opened.headers()["location"].to_str().unwrap().to_owned();
     let (_, page) = browser.get(&page).await;
     assert!(page.contains("rel=\"noopener noreferrer\""), "a page outside is for the person to open: {page}");
