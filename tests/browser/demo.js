@@ -85,7 +85,8 @@ async function start() {
     operate,
 
     /**
-     * Sends a text to everybody; and another, where one is given, to whoever is tied to the customer of an account number.
+     * Sends a text to everybody; and another, where one is given, under their name to whoever is tied to the customer of an account
+     * number.
      */
     async distribute(company, uniform, individual, accountNumber) {
       await writeFile(at('uniform'), uniform);
@@ -95,9 +96,10 @@ async function start() {
         const rows = master.split('\n').map((line) => line.split(','));
         const row = rows.find((fields) => fields.includes(accountNumber.split('-').at(-1)));
         assert(row, 'nobody has this account number');
-        await writeFile(at('individual'), `${individual}\n{mark}`);
-        await writeFile(at('values'), `customer_id,mark\n${row[0]},—\n`);
-        texts.push('--individual-text', at('individual'), '--variable', 'mark:text', '--values', at('values'));
+        const [customer, name] = row;
+        await writeFile(at('individual'), `{name}様\n${individual}`);
+        await writeFile(at('values'), `customer_id,name\n${customer},${name}\n`);
+        texts.push('--individual-text', at('individual'), '--variable', 'name:text', '--values', at('values'));
       }
       const draft = await operate(company, 'distributions', 'create', '--official-account', company, '--name', 'browser', ...texts);
       const [id] = /dst_[0-9a-f]{32}/.exec(draft) ?? assert.fail(`no draft: ${draft}`);

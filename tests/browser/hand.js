@@ -72,7 +72,7 @@ export async function enter(page, pin) {
 
 /** Waits for the good result. */
 export async function confirmed(page) {
-  await message(page, '確認が完了しました').waitFor({ timeout: 20_000 });
+  await message(page, '確認が完了しました').waitFor();
 }
 
 /** Asserts that no message holds a text. */

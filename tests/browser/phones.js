@@ -81,6 +81,22 @@ test('who does not want it is left alone, who is off gets it later, and who leav
   });
 });
 
+test('who has no account is shown where one is opened, and only a click of their own goes there', async () => {
+  const { phones } = await demo();
+  await open({}, async (page) => {
+    await pickUp(page, phones, GAS);
+    await follow(page);
+    await chip(page, '口座を持っていない').click();
+    await page.getByRole('heading', { name: 'A page outside of the simulator' }).waitFor();
+    const link = page.getByRole('link', { name: 'Open in a new tab' });
+    assert.match(await link.getAttribute('href'), /^https:\/\/www\.musubi\.test\//);
+    assert.equal(await link.getAttribute('rel'), 'noopener noreferrer');
+    await accessible(page, 'a page outside');
+    await page.getByLabel('Close').click();
+    await page.getByText('You opened').waitFor();
+  });
+});
+
 test('the keyboard is enough', async () => {
   const { phones } = await demo();
   await open({}, async (page) => {
@@ -206,6 +222,7 @@ test('no other site changes anything', async () => {
       page.evaluate(() => document.forms[0].submit()),
     ]);
     assert.equal(answer.status(), 403);
+    await page.waitForURL(target);
     await page.goto(tied);
     await page.locator('.lines').waitFor();
     assert.equal(await saying(page, 'forged').count(), 0);

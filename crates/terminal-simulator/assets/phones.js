@@ -4,20 +4,18 @@
 
 (() => {
   const toast = document.getElementById('toast');
-  let held = null;
-
-  const phone = (element) => element?.closest?.('.place')?.id;
+  let focused = null;
+  let place = null;
 
   document.addEventListener('focusin', (event) => {
-    held = phone(event.target) ?? null;
+    focused = event.target;
+    place = focused.closest('.place')?.id;
   });
 
   // What had the focus is gone with what was drawn anew: the phone's next thing to do gets it.
-  document.addEventListener('htmx:finally:request', (event) => {
-    const { sourceElement } = event.detail.ctx;
-    const id = phone(sourceElement) ?? held;
-    if (!id || held !== id || document.activeElement !== document.body) return;
-    document.getElementById(id)?.querySelector('[data-focus]')?.focus({ preventScroll: true });
+  document.addEventListener('htmx:finally:request', () => {
+    if (!place || focused.isConnected || document.activeElement !== document.body) return;
+    document.getElementById(place)?.querySelector('[data-focus]')?.focus({ preventScroll: true });
   });
 
   document.addEventListener('htmx:after:request', (event) => {

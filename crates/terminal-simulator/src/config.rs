@@ -155,6 +155,9 @@ impl Config {
             let problem = "it is empty, so nobody could call";
             return Err(Error::invalid("callers.operators", problem, "write at least one name"));
         }
+        if let Some(pages) = &self.pages {
+            pages.check("pages")?;
+        }
         if self.fleet.people.is_some() && self.pages.is_none() {
             let remedy = "write [pages], or leave fleet.people out";
             return Err(Error::invalid("fleet.people", "nobody could pick up a phone without pages", remedy));

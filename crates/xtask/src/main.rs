@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod finding;
 mod fuzz;
+mod pictures;
 mod proto;
 mod requirements;
 mod servers;
@@ -66,6 +67,8 @@ enum Command {
     Deny,
     /// Write what the program is made of to target/sbom/musubi.cdx.json (CycloneDX), checked against what it links.
     Sbom,
+    /// Take the pictures of docs/pictures anew, of a demo in a real browser.
+    Pictures,
     /// Any bytes into every decoder of outside bytes, for some time each; fails on a finding.
     Fuzz {
         /// How long each decoder is tried.
@@ -99,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tests => Step::Tests,
         Command::Servers { command } => return servers::serve(&command),
         Command::Deny => return supply::deny::check(root),
+        Command::Pictures => return pictures::take(root),
         Command::Sbom => return supply::sbom::write(root).map(drop),
         Command::Fuzz { seconds, only } => return fuzz::run(root, seconds, &only),
     };

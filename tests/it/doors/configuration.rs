@@ -190,7 +190,7 @@ const INFORMATION: [Wrong; 91] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 18] = [
+const TERMINAL: [Wrong; 22] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -199,6 +199,10 @@ const TERMINAL: [Wrong; 18] = [
     ("TLS__NAME__0__IS", WORD),
     ("SERVER__LISTEN", ADDRESS),
     ("FLEET__NAME", WORD),
+    ("PAGES__LISTEN", ADDRESS),
+    ("PAGES__LISTEN", &["0.0.0.0:7080"]),
+    ("PAGES__CERTIFICATE", PEM),
+    ("PAGES__KEY", PEM),
     ("CARRIER__0__ID", &["", "漏", "nami"]),
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
@@ -228,7 +232,8 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
 
 /// Keys whose every value is taken by the check: a file that isn't there is found out at the start, and a certificate says whatever
 /// its authority likes.
-const FREE: [&str; 4] = ["DATABASE", "DATABASE__PATH", "FLEET__STORIES", "TLS__NAME__CERTIFICATE"];
+const FREE: [&str; 5] =
+    ["DATABASE", "DATABASE__PATH", "FLEET__STORIES", "FLEET__PEOPLE", "TLS__NAME__CERTIFICATE"];
 
 /// The keys that a node's defaults tell of, as the environment names them, without places.
 fn keys(defaults: &str) -> BTreeSet<String> {

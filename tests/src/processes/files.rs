@@ -441,7 +441,7 @@ impl Layout {
 
     fn terminal(&self) -> String {
         let mut text = format!(
-            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{OPERATOR}']\n{}\
+            "server.listen = '{}'\ndatabase = {}\nfleet.name = '{TERMINAL}'\ncallers.operators = ['{OPERATOR}']\npages.listen = '127.0.0.1:0'\n{}\
              [thinking]\nmin = '50ms'\nmax = '600ms'\n",
             self.address(TERMINAL),
             self.database(TERMINAL),

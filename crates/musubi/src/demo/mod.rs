@@ -218,7 +218,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let material = Material::prepare(args, folder.path())?;
     let server = server(args.store).await?;
     let pages = if args.headless { None } else { Some(args.open.plan(&material, folder.path())?) };
-    let plan = plan(&material, args.rbm, folder.path(), server.as_ref().map(Server::url), pages);
+    let plan = plan(args, &material, folder.path(), server.as_ref().map(Server::url), pages);
     let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
     let doors = cluster.doors().clone();
     let playing = async {
@@ -313,8 +313,8 @@ impl Folder {
 }
 
 fn plan(
+    args: &Args,
     material: &Material,
-    rbm: usize,
     folder: &Path,
     postgres: Option<String>,
     pages: Option<cluster::PagesPlan>,
@@ -331,7 +331,7 @@ fn plan(
         postgres,
         companies: material.accounts.iter().map(company).collect(),
         carriers: material.carriers.clone(),
-        rbm,
+        rbm: args.rbm,
         followers: material.stories.len() as u64,
         pages,
     }

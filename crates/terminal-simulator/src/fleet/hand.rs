@@ -127,6 +127,17 @@ impl Fleet {
         Ok(rooms.held().collect())
     }
 
+    /// The first of these people whose phones nobody has picked up, at most so many, by their places in the slice.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn waiting(&self, people: &[Holder], most: usize) -> Result<Vec<usize>, Error> {
+        let rooms = self.locked().await?;
+        let waits = |(_, holder): &(usize, &Holder)| rooms.carrier(holder.phone_number).is_none();
+        let waiting = people.iter().enumerate().filter(waits).map(|(place, _)| place);
+        Ok(waiting.take(most).collect())
+    }
+
     /// What a carrier calls an official account, or the account's id before any message came.
     ///
     /// # Errors

@@ -110,7 +110,10 @@ impl Visitor {
             ErrorKind::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::AlreadyExists | ErrorKind::FailedPrecondition => StatusCode::CONFLICT,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Unauthenticated
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ResourceExhausted
+            | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let sentence = self.words().error(error);
         if self.partial {
@@ -162,7 +165,7 @@ mod tests {
             ("/", "", "ja-JP,ja", Language::Japanese),
             ("/", "other=1; lang=en", "ja", Language::English),
             ("/?lang=ja", "lang=en", "en", Language::Japanese),
-            ("/?lang=<script>", "lang=\"><script>", "*", Language::Japanese),
+            ("/?lang=%3Cscript%3E", "lang=\"><script>", "*", Language::Japanese),
         ] {
             let found = visitor(uri, &[("cookie", cookie), ("accept-language", accepted)]).language;
             assert_eq!(found, language, "{uri} {cookie} {accepted}");

@@ -29,6 +29,9 @@ use crate::{
     script::Step,
 };
 
+/// The most people who are shown as they wait.
+const MOST_PEOPLE: usize = 24;
+
 /// The page.
 #[derive(Template)]
 #[template(path = "wall.html")]
@@ -129,16 +132,15 @@ async fn page(pages: &Pages, visitor: &Visitor, fault: String) -> Result<Wall, E
     }
     let together = held.iter().map(|phone| format!("n={}", phone.digits)).collect::<Vec<_>>().join("&");
     let mut people = Vec::new();
-    for (person, holder) in pages.people.iter().enumerate() {
-        if fleet.open(holder.phone_number).await?.is_none() {
-            people.push(Waiting {
-                person,
-                name: holder.wallet.name.clone(),
-                number: written(holder.phone_number),
-                carrier: holder.carrier.to_string(),
-                account: fleet.name_of(&holder.carrier, &holder.official_account).await?,
-            });
-        }
+    for person in fleet.waiting(&pages.people, MOST_PEOPLE).await? {
+        let holder = &pages.people[person];
+        people.push(Waiting {
+            person,
+            name: holder.wallet.name.clone(),
+            number: written(holder.phone_number),
+            carrier: holder.carrier.to_string(),
+            account: fleet.name_of(&holder.carrier, &holder.official_account).await?,
+        });
     }
     let carriers = fleet.places().map(|place| fleet.carrier(place).id.to_string()).collect();
     let live = live(pages, visitor.words()).await?;
@@ -238,10 +240,10 @@ pub(super) async fn find(
         }
         Err(error) => error,
     };
-    let fault = match error.kind {
-        ErrorKind::NotFound | ErrorKind::InvalidArgument => visitor.words().find_none.to_owned(),
-        _ => return visitor.refuse(&error),
-    };
+    if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidArgument) {
+        return visitor.refuse(&error);
+    }
+    let fault = visitor.words().find_none.to_owned();
     match page(&pages, &visitor, fault).await {
         Ok(page) => visitor.show(&page),
         Err(error) => visitor.refuse(&error),

@@ -190,7 +190,7 @@ words! {
 }
 
 impl Words {
-    /// The words for the steps of stories, in their order, and last for a phone in somebody's hand.
+    /// The words for a step of a story, and for a phone in somebody's hand.
     pub(super) fn step(&self, word: &str) -> &'static str {
         match word {
             "joining" => self.step_joining,
@@ -211,9 +211,11 @@ impl Words {
             ErrorKind::NotFound => self.not_there.to_owned(),
             ErrorKind::AlreadyExists => self.number_taken.to_owned(),
             ErrorKind::FailedPrecondition => self.phone_is_off.to_owned(),
-            ErrorKind::Unavailable => self.try_again.to_owned(),
+            ErrorKind::Unavailable | ErrorKind::ResourceExhausted => self.try_again.to_owned(),
             ErrorKind::InvalidArgument => format!("{}: {error}", self.bad_input),
-            _ => self.trouble.to_owned(),
+            ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::Internal => {
+                self.trouble.to_owned()
+            }
         }
     }
 

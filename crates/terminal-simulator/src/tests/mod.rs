@@ -1,6 +1,7 @@
 //! The whole simulator over real gRPC, against a peer that plays carrier.
 
 mod lost;
+mod pages;
 mod peer;
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
@@ -30,6 +31,8 @@ struct Phones {
     client: TerminalServiceClient<PeerChannel>,
     shutdown: Shutdown,
     running: JoinHandle<()>,
+    /// Where a browser finds them; empty without pages.
+    origin: String,
 }
 
 fn config(folder: &Path, peer: &Peer) -> Config {
@@ -55,9 +58,10 @@ impl Phones {
         let app = App::build(config, clock).await.unwrap();
         let channel = connect(&operator, &app.endpoint(), None, ClientOptions::default()).unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
+        let origin = app.pages_origin().unwrap_or_default();
         let run = app.run(shutdown.clone());
         let running = tokio::spawn(async move { drop(run.await) });
-        Self { client: TerminalServiceClient::new(channel), shutdown, running }
+        Self { client: TerminalServiceClient::new(channel), shutdown, running, origin }
     }
 
     /// Drops everything where it stands.
