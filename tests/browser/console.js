@@ -60,7 +60,9 @@ test('a distribution is composed, given values, approved by another person and w
     await page.getByText('結 花子様、結 花子ポイントです').waitFor();
     await page.locator('#kind_points').selectOption('integer');
     await page.getByText('結 花子様、12,345ポイントです').waitFor();
-    await page.getByText('Buttons', { exact: true }).first().click();
+    await page.getByText('Card and buttons').first().click();
+    await page.getByLabel('Title of the card').first().fill('12月のポイント');
+    await page.locator('#preview strong').getByText('12月のポイント').waitFor();
     await page.getByLabel('Label 1').first().fill('明細を見る');
     await page.getByLabel('What it does 1').first().selectOption('url');
     await page.getByLabel('Address 1').first().fill('https://elsewhere.example/');

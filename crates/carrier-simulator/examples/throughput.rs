@@ -173,6 +173,7 @@ async fn send(sender: PeerChannel, count: usize) {
         message_id: format!("msg_{}", Uuid::from_bytes(entropy::bytes()).simple()),
         msisdn: msisdn(index),
         content: Some(Content {
+            card: None,
             text: "お客様への大切なお知らせです。".repeat(8),
             suggestions: vec![suggestion("はい"), suggestion("いいえ")],
         }),

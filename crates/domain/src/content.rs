@@ -1,12 +1,16 @@
 //! What a talk room shows: a text and buttons, within the limits of RCS Business Messaging.
 //!
 //! The limits are checked when a content is made, not when it is sent (RBM guide "send messages": text 3072, suggestions 11,
-//! label 25, postback and address 2048).
+//! label 25, postback and address 2048; a card's title 200, its text 2000).
 
 use crate::{Error, error::shape, phone_number::PhoneNumber};
 
 /// The longest text, in characters.
 pub const TEXT_LIMIT: usize = 3072;
+/// The longest text of a card, in characters.
+pub const CARD_TEXT_LIMIT: usize = 2000;
+/// The longest title of a card, in characters.
+pub const TITLE_LIMIT: usize = 200;
 /// The most suggestions below one message.
 pub const SUGGESTIONS_LIMIT: usize = 11;
 /// The longest label, in characters.
@@ -21,6 +25,17 @@ pub struct Content {
     pub text: String,
     /// The buttons, at most [`SUGGESTIONS_LIMIT`].
     pub suggestions: Vec<Suggestion>,
+    /// A picture and a title above the text, which then has at most [`CARD_TEXT_LIMIT`] characters.
+    pub card: Option<Card>,
+}
+
+/// What makes a message a card: a title, a picture, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// 1 to [`TITLE_LIMIT`] characters.
+    pub title: Option<String>,
+    /// Where the picture is: https, at most [`POSTBACK_LIMIT`] bytes.
+    pub image_url: Option<String>,
 }
 
 impl std::fmt::Debug for Content {
@@ -60,7 +75,9 @@ impl Content {
     /// # Errors
     /// The first limit that is broken, with the field's path, the size and the limit.
     pub fn check(&self) -> Result<(), Error> {
-        check_text(&self.text, TEXT_LIMIT)?;
+        let limit = if self.card.is_some() { CARD_TEXT_LIMIT } else { TEXT_LIMIT };
+        check_text(&self.text, limit)?;
+        self.card.as_ref().map_or(Ok(()), Card::check)?;
         if self.suggestions.len() > SUGGESTIONS_LIMIT {
             return Err(Error::invalid(
                 "suggestions",
@@ -74,6 +91,23 @@ impl Content {
                 error.at(field)
             })
         })
+    }
+}
+
+impl Card {
+    fn check(&self) -> Result<(), Error> {
+        let Self { title, image_url } = self;
+        if title.is_none() && image_url.is_none() {
+            return Err(Error::invalid(
+                "card",
+                "has neither title nor picture",
+                "give one of them, or no card",
+            ));
+        }
+        if let Some(title) = title {
+            check_text(title, TITLE_LIMIT).map_err(|error| error.at("card.title"))?;
+        }
+        image_url.as_deref().map_or(Ok(()), check_url).map_err(|error| error.at("card.image_url"))
     }
 }
 
@@ -125,7 +159,7 @@ mod tests {
     use super::*;
 
     fn content(text: &str, suggestions: Vec<Suggestion>) -> Content {
-        Content { text: text.to_owned(), suggestions }
+        Content { text: text.to_owned(), suggestions, card: None }
     }
 
     fn button(label: &str, postback: &str, url: Option<&str>) -> Suggestion {
@@ -137,6 +171,26 @@ mod tests {
     fn the_limits_themselves_are_allowed() {
         let suggestions = vec![button(&"あ".repeat(25), &"p".repeat(2048), Some("https://a.example/x")); 11];
         assert_eq!(content(&"あ".repeat(3072), suggestions).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_card_has_limits_of_its_own() {
+        let card = |title: Option<&str>, url: Option<&str>| {
+            Some(Card { title: title.map(str::to_owned), image_url: url.map(str::to_owned) })
+        };
+        let of = |text: &str, card| Content { card, ..content(text, vec![]) };
+        let (long, picture) = ("あ".repeat(200), Some("https://a.example/x.png"));
+        assert_eq!(of(&"あ".repeat(2000), card(Some(&long), picture)).check(), Ok(()));
+        assert_eq!(of("a", card(None, picture)).check(), Ok(()));
+        for (content, field) in [
+            (of(&"あ".repeat(2001), card(Some("a"), None)), "text"),
+            (of("a", card(None, None)), "card"),
+            (of("a", card(Some(""), None)), "card.title"),
+            (of("a", card(Some(&"あ".repeat(201)), None)), "card.title"),
+            (of("a", card(None, Some("http://a.example/x.png"))), "card.image_url"),
+        ] {
+            assert_eq!(content.check().unwrap_err().field, field);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    content::{Content, Suggestion, TEXT_LIMIT},
+    content::{CARD_TEXT_LIMIT, Card, Content, Suggestion, TEXT_LIMIT},
     error::shape,
 };
 
@@ -49,6 +49,9 @@ pub struct Template {
     parts: Vec<Part>,
     suggestions: Vec<Suggestion>,
     variables: Vec<Variable>,
+    card: Option<Card>,
+    /// The most characters that the text is shown with.
+    longest: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,20 +75,35 @@ impl Template {
                 "use it in the text as {name}, or leave it out",
             ));
         }
-        Content { text: text.to_owned(), suggestions: suggestions.clone() }.check()?;
+        let content = Content { text: text.to_owned(), suggestions, card: None };
+        content.check()?;
         let longest = parts.iter().map(|part| match part {
             Part::Text(text) => text.chars().count(),
             Part::Variable(index) => variables[*index].kind.longest(),
         });
         let longest: usize = longest.sum();
-        if longest > TEXT_LIMIT {
-            return Err(Error::invalid(
-                "text",
-                format!("up to {longest} characters with the longest values"),
-                format!("shorten it so that it stays within {TEXT_LIMIT} characters"),
-            ));
+        check_length(longest, TEXT_LIMIT)?;
+        let Content { text, suggestions, card } = content;
+        Ok(Self { text, parts, suggestions, variables, card, longest })
+    }
+
+    /// The same as a card; its title and address hold no variables.
+    ///
+    /// # Errors
+    /// Names `card…`, or `text` when it is too long for a card.
+    pub fn with_card(self, card: Option<Card>) -> Result<Self, Error> {
+        if let Some(card) = &card {
+            let content = Content { text: "a".to_owned(), suggestions: Vec::new(), card: Some(card.clone()) };
+            content.check()?;
+            check_length(self.longest, CARD_TEXT_LIMIT)?;
         }
-        Ok(Self { text: text.to_owned(), parts, suggestions, variables })
+        Ok(Self { card, ..self })
+    }
+
+    /// What makes it a card.
+    #[must_use]
+    pub const fn card(&self) -> Option<&Card> {
+        self.card.as_ref()
     }
 
     /// The text as it was given.
@@ -140,8 +158,19 @@ impl Template {
                 }
             }
         }
-        Ok(Content { text, suggestions: self.suggestions.clone() })
+        Ok(Content { text, suggestions: self.suggestions.clone(), card: self.card.clone() })
     }
+}
+
+fn check_length(longest: usize, limit: usize) -> Result<(), Error> {
+    if longest <= limit {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "text",
+        format!("up to {longest} characters with the longest values"),
+        format!("shorten it so that it stays within {limit} characters"),
+    ))
 }
 
 impl VariableKind {

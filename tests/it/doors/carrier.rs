@@ -81,6 +81,7 @@ async fn sending(world: &World, probes: &mut Probes) {
         message_id: message_id(1),
         msisdn: FOLLOWERS[0].0.to_owned(),
         content: Some(Content {
+            card: None,
             text: "お知らせ".to_owned(),
             suggestions: vec![
                 button(suggestion::Action::OpenUrl(page)),

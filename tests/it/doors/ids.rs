@@ -36,7 +36,7 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 38] = [
+const TEXTS: [&str; 40] = [
     "account",
     "account_number",
     "account_text",
@@ -57,6 +57,7 @@ const TEXTS: [&str; 38] = [
     "identity_method",
     "identity_name",
     "identity_name_kana",
+    "image_url",
     "invitation",
     "name",
     "name_kana",
@@ -71,6 +72,7 @@ const TEXTS: [&str; 38] = [
     "reply",
     "source",
     "text",
+    "title",
     "unfollow_after",
     "url",
     "values",

@@ -22,7 +22,7 @@ use musubi_proto::{
         custody_service_client::CustodyServiceClient, distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient, responded::How,
     },
-    r#type::v1::{Dial, OpenUrl, Suggestion, suggestion},
+    r#type::v1::{Card, Dial, OpenUrl, Suggestion, suggestion},
 };
 use musubi_runtime::grpc::client::PeerChannel;
 use prost_types::Timestamp;
@@ -370,6 +370,7 @@ fn draft(request_id: Uuid) -> CreateDistributionRequest {
             button(suggestion::Action::Dial(dial.clone())),
         ],
         variables,
+        card: Some(Card { title: "残高".to_owned(), image_url: "https://bank.test/x.png".to_owned() }),
     };
     CreateDistributionRequest {
         request_id: request_id.to_string(),
@@ -410,7 +411,7 @@ fn dial(template: &mut Template, number: &str) {
     template.suggestions[1].action = Some(suggestion::Action::Dial(dial));
 }
 
-const DRAFTS: [Wrong<CreateDistributionRequest>; 50] = [
+const DRAFTS: [Wrong<CreateDistributionRequest>; 54] = [
     ("operator", InvalidArgument, |it| fresh(it).operator = long(4)),
     ("request_id", InvalidArgument, |it| it.request_id.clear()),
     ("request_id", InvalidArgument, |it| it.request_id = NUMBER.to_owned()),
@@ -422,6 +423,14 @@ const DRAFTS: [Wrong<CreateDistributionRequest>; 50] = [
     ("name", InvalidArgument, |it| fresh(it).name = long(101)),
     ("name", InvalidArgument, |it| fresh(it).name = "漏\n".to_owned()),
     ("uniform", InvalidArgument, |it| fresh(it).uniform = None),
+    ("uniform.card", InvalidArgument, |it| uniform(it).card = Some(Card::default())),
+    ("uniform.card.title", InvalidArgument, |it| uniform(it).card.as_mut().unwrap().title = long(201)),
+    ("individual.card.image_url", InvalidArgument, |it| {
+        individual(it).card.as_mut().unwrap().image_url = "http://bank.test/x.png".to_owned();
+    }),
+    ("individual.card.image_url", InvalidArgument, |it| {
+        individual(it).card.as_mut().unwrap().image_url = "https://elsewhere.test/x.png".to_owned();
+    }),
     ("uniform.text", InvalidArgument, |it| uniform(it).text.clear()),
     ("uniform.text", InvalidArgument, |it| uniform(it).text = long(3_073)),
     ("uniform.text", InvalidArgument, |it| uniform(it).text = "{漏".to_owned()),

@@ -11,7 +11,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
 use musubi_matching::{AddressForm, KanaForm, NameForm};
 use musubi_servers::redis;
-use musubi_tests::processes::{Kind, Layout, System};
+use musubi_tests::processes::{CARRIERS, Kind, Layout, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -155,7 +155,8 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
     let mut shared = redis::start().unwrap();
     let heard = overhear(&shared.url()).await;
     let url = shared.url();
-    let mut system = System::start_as(|layout| shape(layout.talkative().sharing_at(&url, LIMIT))).await;
+    let mut system =
+        System::start_as(|layout| shape(layout.talkative().sharing_at(&url, LIMIT).rbm(CARRIERS[1]))).await;
     let play = Play::new(&system, 61, PEOPLE).hurried();
     let canaries = Canaries::of(play.population());
     play.import_masters().await;

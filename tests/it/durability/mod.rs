@@ -1,7 +1,7 @@
 //! Every node dies again and again while a population plays, as real processes, and the play ends as if nobody had.
 //!
 //! One test for each kind of node: each node of that kind is killed (SIGKILL) at ten seeded moments and started again at once;
-//! the others live. Others kill or freeze what replicas share, replicas, and neighbours. Surprising: what is checked is only what people see: the companies' followers and the phones' talk rooms.
+//! the others live. One of the carriers speaks RCS Business Messaging. Others kill or freeze what replicas share, replicas, and neighbours. Surprising: what is checked is only what people see: the companies' followers and the phones' talk rooms.
 
 mod books;
 mod judge;
@@ -16,7 +16,7 @@ mod store;
 mod witness;
 
 use futures::{future::join, future::join_all};
-use musubi_tests::processes::{Kind, System};
+use musubi_tests::processes::{CARRIERS, Kind, System};
 
 use self::{
     killer::Killer,
@@ -31,7 +31,7 @@ const DEATHS: [usize; 3] = [2, 5, 3];
 /// Kills every node of a kind at ten moments each.
 async fn kill_at_ten_moments(kind: Kind, seed: u64) {
     eprintln!("kind {kind:?}, seed {seed}");
-    let mut system = System::start().await;
+    let mut system = System::start_as(|layout| layout.rbm(CARRIERS[1])).await;
     let play = Play::new(&system, seed, STORIES);
     let mut killers: Vec<_> = system.of(kind).map(|process| Killer::new(process, seed)).collect();
     let [in_masters, in_dialogues, in_distributions] = DEATHS;

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     balancer::Balancer,
-    files::{CARRIERS, COMPANIES, Layout, OPERATOR},
+    files::{COMPANIES, Layout, OPERATOR},
     postgres::Postgres,
     process::{Kind, Process},
     program::program,

@@ -56,7 +56,7 @@ pub(crate) fn read(
         traffic: traffic(message, use_case)?,
         expires,
         timed,
-        content: Content { text, suggestions: reading.suggestions },
+        content: Content { text, suggestions: reading.suggestions, card: None },
         files: reading.files,
     })
 }

@@ -262,7 +262,7 @@ fn message(id: u32, last: u32) -> OutgoingMessage {
     OutgoingMessage {
         message_id: message_id(id),
         msisdn: msisdn(last),
-        content: Some(Content { text: format!("本文 {id}"), suggestions: Vec::new() }),
+        content: Some(Content { text: format!("本文 {id}"), suggestions: Vec::new(), card: None }),
         traffic_type: TrafficType::Promotion.into(),
         expire_time: None,
     }

@@ -14,7 +14,7 @@ use super::{Carrier, decisions, delivered, follow, ids, message, message_id, unf
 async fn each_message_gets_the_verdict_that_it_deserves() {
     let carrier = Carrier::start().await;
     carrier.followed("bank", 1..3).await;
-    let content = |text: &str, suggestions| Some(Content { text: text.to_owned(), suggestions });
+    let content = |text: &str, suggestions| Some(Content { text: text.to_owned(), suggestions, card: None });
     let button = |text: &str| Suggestion { text: text.to_owned(), ..Default::default() };
     let expires = |seconds| Some(timestamp(carrier.now() + SignedDuration::from_secs(seconds)));
     let refused = [

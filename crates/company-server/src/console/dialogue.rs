@@ -35,10 +35,7 @@ async fn page(visitor: Visitor) -> Result<Html<String>, Failure> {
     let accounts = answer.official_accounts.into_iter().map(|account| {
         let messages = account.messages.iter().map(|message| {
             let bubble = message.content.as_ref().map(Bubble::of);
-            (
-                language.purpose(&message.purpose),
-                bubble.unwrap_or(Bubble { text: String::new(), buttons: vec![] }),
-            )
+            (language.purpose(&message.purpose), bubble.unwrap_or_default())
         });
         let messages = messages.collect();
         let settings = account.settings.as_ref().map(|it| settings(it, language)).unwrap_or_default();

@@ -311,10 +311,12 @@ impl AccountConfig {
                 postback: String::new(),
                 action: url.map(|url| Action::OpenUrl { url: url.clone(), webview: false }),
             });
-            Content { text: text.to_owned(), suggestions: suggestions.collect() }.check().map_err(|error| {
-                let field = format!("official_account {}: texts.{key} ({})", self.id, error.field);
-                error.at(field)
-            })
+            Content { text: text.to_owned(), suggestions: suggestions.collect(), card: None }.check().map_err(
+                |error| {
+                    let field = format!("official_account {}: texts.{key} ({})", self.id, error.field);
+                    error.at(field)
+                },
+            )
         };
         let buttons = [&texts.confirm, &texts.no_account, &texts.decline];
         check("question", &texts.question, &buttons, Some(&texts.account_opening_url))?;

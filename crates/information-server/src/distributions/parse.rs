@@ -93,6 +93,9 @@ fn template(template: wire::Template, hosts: &LinkHosts, field: &str) -> Result<
 /// The template, if its links lead where the company's may.
 fn checked(template: Template, hosts: &LinkHosts) -> Result<Template, Error> {
     hosts.check_text(template.text())?;
+    if let Some(url) = template.card().and_then(|card| card.image_url.as_deref()) {
+        hosts.check_url(url).map_err(|error| error.at("card.image_url"))?;
+    }
     for (at, suggestion) in template.suggestions().iter().enumerate() {
         if let Some(Action::OpenUrl { url, .. }) = &suggestion.action {
             hosts.check_url(url).map_err(|error| {

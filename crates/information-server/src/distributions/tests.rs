@@ -30,11 +30,13 @@ fn asked() -> wire::CreateDistributionRequest {
         official_account: "bank".to_owned(),
         name: "残高の通知".to_owned(),
         uniform: Some(wire::Template {
+            card: None,
             text: "お知らせ".to_owned(),
             suggestions: vec![button],
             variables: Vec::new(),
         }),
         individual: Some(wire::Template {
+            card: None,
             text: "{name}様 {due}".to_owned(),
             suggestions: Vec::new(),
             variables: vec![
@@ -150,7 +152,7 @@ async fn a_bad_draft_names_its_field() {
 #[tokio::test]
 async fn links_lead_to_hosts_of_the_company_in_templates_and_in_values() {
     type Edit = fn(&mut wire::Template, &str);
-    let edits: [(Edit, &str); 2] = [
+    let edits: [(Edit, &str); 3] = [
         (|it, url| it.text = format!("{} {url}", it.text), "text"),
         (
             |it, url| {
@@ -160,6 +162,10 @@ async fn links_lead_to_hosts_of_the_company_in_templates_and_in_values() {
                     vec![word::Suggestion { text: "見る".to_owned(), postback: String::new(), action }];
             },
             "suggestions[0].open_url.url",
+        ),
+        (
+            |it, url| it.card = Some(word::Card { title: String::new(), image_url: url.to_owned() }),
+            "card.image_url",
         ),
     ];
     let world = World::new().await;

@@ -80,7 +80,7 @@ impl RequestMessages {
             Purpose::Erasing => (&texts.erasing, vec![]),
             Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
         };
-        Some(Content { text: text.clone(), suggestions })
+        Some(Content { text: text.clone(), suggestions, card: None })
     }
 
     /// Offers below an individual message to say "this is not me"; not where there is no room for one more button, which older

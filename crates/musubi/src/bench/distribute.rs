@@ -289,6 +289,7 @@ impl Company {
         let suggestion =
             Suggestion { text: "くわしく見る".to_owned(), postback: "more".to_owned(), action: None };
         let individual = Template {
+            card: None,
             text: "{name}様、いつもご利用ありがとうございます。今月のご請求額は{amount}、お引き落とし日は{date}です。残高をご確認のうえ、お引き落とし日の前日までにご用意ください。"
                 .to_owned(),
             suggestions: vec![suggestion.clone()],
@@ -299,6 +300,7 @@ impl Company {
             ],
         };
         let uniform = Template {
+            card: None,
             text: "青葉銀行からのお知らせです。口座をお持ちの方は、このトークルームでご本人の確認をしていただくと、ご請求額やお引き落とし日をお知らせできます。"
                 .to_owned(),
             suggestions: vec![suggestion],

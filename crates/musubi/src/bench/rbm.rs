@@ -216,7 +216,11 @@ fn message(at: usize, pass: usize) -> Result<OutgoingMessage, Error> {
     Ok(OutgoingMessage {
         message_id: MessageId::from_bytes(id),
         number,
-        content: Content { text: "お知らせがあります。".to_owned(), suggestions: vec![suggestion] },
+        content: Content {
+            text: "お知らせがあります。".to_owned(),
+            suggestions: vec![suggestion],
+            card: None,
+        },
         traffic: Traffic::Transaction,
         expire_time: SystemClock.now().saturating_add(SignedDuration::from_hours(24)).unwrap_or_default(),
     })

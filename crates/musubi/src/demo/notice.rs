@@ -69,8 +69,9 @@ impl Notice {
             .collect();
         let uniform = self.uniform.replace('{', "{{").replace('}', "}}");
         (
-            wire::Template { text: uniform, suggestions: vec![], variables: vec![] },
+            wire::Template { text: uniform, ..wire::Template::default() },
             wire::Template {
+                card: None,
                 text: self.individual.text().to_owned(),
                 suggestions: self.individual.suggestions().iter().cloned().map(Into::into).collect(),
                 variables,

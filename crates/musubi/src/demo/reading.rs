@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, traffic_type: TrafficType) -> Line {
-        let content = Content { text: text.to_owned(), suggestions: vec![] };
+        let content = Content { text: text.to_owned(), suggestions: vec![], card: None };
         let message = ShownMessage {
             message_id: "msg_1".to_owned(),
             content: Some(content),

@@ -76,7 +76,12 @@ fn opens(action: &Option<suggestion::Action>) -> Option<&str> {
 
 /// The text and below it the buttons, in lines that fit a bubble.
 fn lines_of(content: &Content) -> Vec<String> {
-    let mut lines = wrap(&content.text);
+    let mut lines = Vec::new();
+    if let Some(card) = &content.card {
+        lines.extend((!card.image_url.is_empty()).then(|| "[▧]".to_owned()));
+        lines.extend(wrap(&card.title));
+    }
+    lines.extend(wrap(&content.text));
     for (index, button) in content.suggestions.iter().enumerate() {
         let opens = if opens(&button.action).is_some() { " ↗" } else { "" };
         lines.extend(wrap(&format!("[B{}] {}{opens}", index + 1, button.text)));
@@ -132,7 +137,7 @@ mod tests {
         let suggestions = buttons.iter().map(|(text, opens)| button(text, *opens)).collect();
         let message = ShownMessage {
             message_id: "msg_1".to_owned(),
-            content: Some(Content { text: text.to_owned(), suggestions }),
+            content: Some(Content { text: text.to_owned(), suggestions, card: None }),
             traffic_type: traffic_type.into(),
         };
         Line { line_time: None, what: Some(line::What::Message(message)) }

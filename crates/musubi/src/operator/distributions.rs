@@ -10,7 +10,7 @@ use futures::stream;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use musubi_company_server::values::Values;
-use musubi_domain::{Error, template::Template};
+use musubi_domain::{Error, content::Card, template::Template};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
@@ -110,6 +110,18 @@ struct Create {
     /// A variable of the individual text and its kind: text, integer, yen or date. Once for each.
     #[arg(long = "variable", value_name = "NAME:KIND", requires = "individual_text")]
     variables: Vec<VariableArg>,
+    /// A title above the individual text, which makes it a card.
+    #[arg(long, value_name = "TEXT", requires = "individual_text")]
+    individual_title: Option<String>,
+    /// A picture above it: an https address at a host of the company's list.
+    #[arg(long, value_name = "URL", requires = "individual_text")]
+    individual_image: Option<String>,
+    /// The same above the uniform text.
+    #[arg(long, value_name = "TEXT")]
+    uniform_title: Option<String>,
+    /// A picture above the uniform text.
+    #[arg(long, value_name = "URL")]
+    uniform_image: Option<String>,
     /// The values: a CSV file, UTF-8 or Shift_JIS.
     #[arg(long, value_name = "FILE.csv", requires = "individual_text")]
     values: Option<PathBuf>,
@@ -185,7 +197,8 @@ impl Create {
     async fn run(self, mut client: Client, uploads: Client, out: &mut dyn Write) -> Result<Ending, Error> {
         let uniform = parsed(
             "--uniform-text",
-            Template::parse(&text("--uniform-text", &self.uniform_text)?, vec![], vec![]),
+            Template::parse(&text("--uniform-text", &self.uniform_text)?, vec![], vec![])
+                .and_then(|it| it.with_card(card(&self.uniform_title, &self.uniform_image))),
         )?;
         let individual = self.individual()?;
         let mut rows = 0;
@@ -229,9 +242,16 @@ impl Create {
     fn individual(&self) -> Result<Option<Template>, Error> {
         let Some(path) = &self.individual_text else { return Ok(None) };
         let variables = self.variables.iter().map(|variable| variable.0.clone()).collect();
-        let parsed_text = Template::parse(&text("--individual-text", path)?, vec![], variables);
+        let parsed_text = Template::parse(&text("--individual-text", path)?, vec![], variables)
+            .and_then(|it| it.with_card(card(&self.individual_title, &self.individual_image)));
         parsed("--individual-text", parsed_text).map(Some)
     }
+}
+
+/// What makes a message a card, if anything does.
+fn card(title: &Option<String>, image_url: &Option<String>) -> Option<Card> {
+    let card = Card { title: title.clone(), image_url: image_url.clone() };
+    (title.is_some() || image_url.is_some()).then_some(card)
 }
 
 /// A template, or what is wrong with it, named by the argument.

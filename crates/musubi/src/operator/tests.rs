@@ -364,7 +364,7 @@ macro_rules! commands {
                 &self,
                 _: Request<PreviewDistributionRequest>,
             ) -> Result<Response<PreviewDistributionResponse>, Status> {
-                let content = |text: &str| Content { text: text.to_owned(), suggestions: vec![] };
+                let content = |text: &str| Content { text: text.to_owned(), suggestions: vec![], card: None };
                 Ok(Response::new(PreviewDistributionResponse {
                     individual: 1,
                     individual_samples: vec![content("宮本様、1,200ポイントです")],

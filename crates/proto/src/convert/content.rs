@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use musubi_domain::{
     Error,
-    content::{Action, Content, Suggestion},
+    content::{Action, Card, Content, Suggestion},
     identity::IdentityMethod,
 };
 
@@ -23,7 +23,7 @@ impl TryFrom<wire::Content> for Content {
             .enumerate()
             .map(|(index, suggestion)| suggestion_from(suggestion, index))
             .collect::<Result<_, _>>()?;
-        let content = Self { text: content.text, suggestions };
+        let content = Self { text: content.text, suggestions, card: content.card.map(Card::from) };
         content.check()?;
         Ok(content)
     }
@@ -46,7 +46,25 @@ fn suggestion_from(suggestion: wire::Suggestion, index: usize) -> Result<Suggest
 
 impl From<Content> for wire::Content {
     fn from(content: Content) -> Self {
-        Self { text: content.text, suggestions: content.suggestions.into_iter().map(Into::into).collect() }
+        Self {
+            text: content.text,
+            suggestions: content.suggestions.into_iter().map(Into::into).collect(),
+            card: content.card.map(Into::into),
+        }
+    }
+}
+
+impl From<wire::Card> for Card {
+    /// Unchecked; a content that has it checks it.
+    fn from(card: wire::Card) -> Self {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        Self { title: given(card.title), image_url: given(card.image_url) }
+    }
+}
+
+impl From<Card> for wire::Card {
+    fn from(card: Card) -> Self {
+        Self { title: card.title.unwrap_or_default(), image_url: card.image_url.unwrap_or_default() }
     }
 }
 
@@ -135,6 +153,7 @@ mod tests {
                 button("開く", Some(Action::OpenUrl { url: "https://a.example/".to_owned(), webview: true })),
                 button("電話", Some(Action::Dial("+818012345678".parse().unwrap()))),
             ],
+            card: Some(Card { title: Some("題".to_owned()), image_url: None }),
         }
     }
 

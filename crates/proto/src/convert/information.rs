@@ -26,9 +26,10 @@ impl TryFrom<wire::Template> for Template {
             kind_from(kind, index).map(|kind| Variable { name: variable.name, kind })
         });
         let variables = variables.collect::<Result<_, _>>()?;
-        let content = word::Content { text: template.text, suggestions: template.suggestions };
-        let Content { text, suggestions } = content.try_into()?;
-        Self::parse(&text, suggestions, variables)
+        let word =
+            word::Content { text: template.text, suggestions: template.suggestions, card: template.card };
+        let Content { text, suggestions, card } = word.try_into()?;
+        Self::parse(&text, suggestions, variables)?.with_card(card)
     }
 }
 
@@ -41,6 +42,7 @@ impl From<Template> for wire::Template {
         Self {
             text: template.text().to_owned(),
             suggestions: template.suggestions().iter().cloned().map(Into::into).collect(),
+            card: template.card().cloned().map(Into::into),
             variables: template.variables().iter().map(variable).collect(),
         }
     }
@@ -229,7 +231,13 @@ mod tests {
     fn template() -> wire::Template {
         let button = word::Suggestion { text: "見る".to_owned(), postback: "p".to_owned(), action: None };
         let yen = wire::Variable { name: "due".to_owned(), kind: wire::VariableKind::Yen.into() };
-        wire::Template { text: "{due} です".to_owned(), suggestions: vec![button], variables: vec![yen] }
+        let card = word::Card { title: "題".to_owned(), image_url: String::new() };
+        wire::Template {
+            text: "{due} です".to_owned(),
+            suggestions: vec![button],
+            variables: vec![yen],
+            card: Some(card),
+        }
     }
 
     #[test]

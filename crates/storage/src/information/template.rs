@@ -2,7 +2,7 @@
 
 use musubi_domain::{
     Error,
-    content::{Action, Suggestion},
+    content::{Action, Card, Suggestion},
     template::{Template, Variable},
 };
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,14 @@ struct StoredTemplate {
     text: String,
     suggestions: Vec<StoredSuggestion>,
     variables: Vec<Variable>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    card: Option<StoredCard>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCard {
+    title: Option<String>,
+    image_url: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +52,10 @@ pub(crate) fn to_text(template: &Template) -> Result<String, StoreError> {
         text: template.text().to_owned(),
         suggestions: suggestions.collect(),
         variables: template.variables().to_vec(),
+        card: template.card().map(|Card { title, image_url }| StoredCard {
+            title: title.clone(),
+            image_url: image_url.clone(),
+        }),
     };
     serde_json::to_string(&stored)
         .map_err(|error| StoreError::Corrupt(format!("a template can't be written: {error}")))
@@ -61,9 +73,10 @@ pub(crate) fn from_text(text: &str) -> Result<Template, StoreError> {
         });
         Ok(Suggestion { label: suggestion.label, postback: suggestion.postback, action: action.transpose()? })
     });
+    let card = stored.card.map(|StoredCard { title, image_url }| Card { title, image_url });
     let suggestions: Result<_, Error> = suggestions.collect();
     suggestions
-        .and_then(|suggestions| Template::parse(&stored.text, suggestions, stored.variables))
+        .and_then(|suggestions| Template::parse(&stored.text, suggestions, stored.variables)?.with_card(card))
         .map_err(|error| corrupt(&error))
 }
 
@@ -84,6 +97,10 @@ mod tests {
         ];
         let variables = vec![Variable { name: "due".to_owned(), kind: VariableKind::Yen }];
         let template = Template::parse("{due} {{x}}", suggestions, variables).unwrap();
+        assert_eq!(from_text(&to_text(&template).unwrap()).unwrap(), template);
+        let card =
+            Card { title: Some("題".to_owned()), image_url: Some("https://a.example/x.png".to_owned()) };
+        let template = template.with_card(Some(card)).unwrap();
         assert_eq!(from_text(&to_text(&template).unwrap()).unwrap(), template);
         assert!(from_text("{}").is_err());
     }

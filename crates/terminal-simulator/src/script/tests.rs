@@ -16,7 +16,7 @@ fn button(label: &str, page: Option<&str>) -> Suggestion {
 
 fn message(traffic_type: TrafficType, suggestions: Vec<Suggestion>) -> IncomingMessage {
     IncomingMessage {
-        content: Some(Content { text: "本文".to_owned(), suggestions }),
+        content: Some(Content { text: "本文".to_owned(), suggestions, card: None }),
         traffic_type: traffic_type.into(),
         ..IncomingMessage::default()
     }

@@ -231,7 +231,7 @@ pub(super) fn message(kind: &str, msisdn: &str) -> IncomingMessage {
         msisdn: msisdn.to_owned(),
         official_account: "bank".to_owned(),
         display_name: "見本銀行".to_owned(),
-        content: Some(Content { text: format!("{kind} の本文"), suggestions }),
+        content: Some(Content { text: format!("{kind} の本文"), suggestions, card: None }),
         traffic_type: traffic_type.into(),
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 use jiff::{civil::DateTime, tz::offset};
 use musubi_domain::{
     Error, ErrorKind,
-    content::{Action, SUGGESTIONS_LIMIT, Suggestion},
+    content::{Action, Card, SUGGESTIONS_LIMIT, Suggestion},
     error::shape,
     template::{Template as Message, Variable, VariableKind},
 };
@@ -56,6 +56,9 @@ struct Typed {
 /// One of the two messages.
 #[derive(Clone, Default)]
 struct Side {
+    /// A card's title and picture, if it is one.
+    title: String,
+    image: String,
     text: String,
     buttons: Vec<TypedButton>,
     /// Kinds that were chosen, by the variable's name.
@@ -225,6 +228,8 @@ impl Typed {
                 Some((variable.to_owned(), value.clone()))
             });
             Side {
+                title: one(&format!("{name}_title")).trim().to_owned(),
+                image: one(&format!("{name}_image")).trim().to_owned(),
                 text: one(&format!("{name}_text")),
                 buttons: buttons.take(SUGGESTIONS_LIMIT).collect(),
                 kinds: kinds.collect(),
@@ -305,16 +310,20 @@ impl Side {
             };
             TypedButton { label: it.text, does: does.to_owned(), target }
         };
-        Self { text: template.text, buttons: template.suggestions.into_iter().map(button).collect(), kinds }
+        let card = template.card.unwrap_or_default();
+        let buttons = template.suggestions.into_iter().map(button).collect();
+        Self { title: card.title, image: card.image_url, text: template.text, buttons, kinds }
     }
 
     fn is_empty(&self) -> bool {
-        self.text.trim().is_empty() && self.buttons.iter().all(|button| button.label.is_empty())
+        [&self.text, &self.title, &self.image].iter().all(|text| text.trim().is_empty())
+            && self.buttons.iter().all(|button| button.label.is_empty())
     }
 
-    /// Whether the form opens the rows of buttons.
-    fn has_buttons(&self) -> bool {
-        self.buttons.iter().any(|button| !button.label.is_empty())
+    /// Whether the form opens what a plain message has not: a card's parts and rows of buttons.
+    fn has_more(&self) -> bool {
+        let has_card = !self.title.is_empty() || !self.image.is_empty();
+        has_card || self.buttons.iter().any(|button| !button.label.is_empty())
     }
 
     fn kind_of(&self, name: &str) -> wire::VariableKind {
@@ -342,7 +351,10 @@ impl Side {
             Ok(Suggestion { label: button.label.clone(), postback: format!("button-{}", place + 1), action })
         });
         let suggestions = suggestions.collect::<Result<Vec<_>, Error>>()?;
-        Message::parse(&self.text, suggestions, variables.collect())
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let card = Card { title: some(&self.title), image_url: some(&self.image) };
+        let card = (card.title.is_some() || card.image_url.is_some()).then_some(card);
+        Message::parse(&self.text, suggestions, variables.collect())?.with_card(card)
     }
 
     fn shown(&self, with_variables: bool, s: &Shell) -> Shown {

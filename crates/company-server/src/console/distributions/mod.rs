@@ -22,7 +22,7 @@ use musubi_proto::{
         PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
         StartDistributionRequest,
     },
-    r#type::v1::{Content, Suggestion, suggestion::Action},
+    r#type::v1::{Card, Content, Suggestion, suggestion::Action},
 };
 use serde::Deserialize;
 
@@ -71,7 +71,12 @@ async fn list(visitor: Visitor, Query(Begin { from }): Query<Begin>) -> Result<H
 }
 
 /// A message as a talk room shows it.
+#[derive(Default)]
 pub(super) struct Bubble {
+    /// A card's title; empty: none.
+    pub(super) title: String,
+    /// Where a card's picture is; empty: none. It is named and not shown: no page loads what is elsewhere.
+    pub(super) image: String,
     pub(super) text: String,
     pub(super) buttons: Vec<Button>,
 }
@@ -84,14 +89,14 @@ pub(super) struct Button {
 
 impl Bubble {
     pub(super) fn of(content: &Content) -> Self {
-        Self::parts(&content.text, &content.suggestions)
+        Self::parts(&content.text, &content.suggestions, content.card.as_ref())
     }
 
     fn of_template(template: &wire::Template) -> Self {
-        Self::parts(&template.text, &template.suggestions)
+        Self::parts(&template.text, &template.suggestions, template.card.as_ref())
     }
 
-    fn parts(text: &str, suggestions: &[Suggestion]) -> Self {
+    fn parts(text: &str, suggestions: &[Suggestion], card: Option<&Card>) -> Self {
         let button = |it: &Suggestion| Button {
             label: it.text.clone(),
             mark: match &it.action {
@@ -100,7 +105,8 @@ impl Bubble {
                 Some(Action::Dial(_)) => "☎",
             },
         };
-        Self { text: text.to_owned(), buttons: suggestions.iter().map(button).collect() }
+        let Card { title, image_url: image } = card.cloned().unwrap_or_default();
+        Self { title, image, text: text.to_owned(), buttons: suggestions.iter().map(button).collect() }
     }
 }
 

@@ -15,6 +15,9 @@ use musubi_proto::{
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+/// Stands for what is no text, as Unicode has it.
+const OBJECT: &str = "\u{fffc}";
+
 /// What was reported, by which agent.
 pub(crate) struct Heard {
     /// The agent's id.
@@ -119,8 +122,8 @@ fn what(data: &Data) -> Result<Option<What>, Error> {
                 Some(Keyword::Start) => What::Followed(Followed {}),
                 None => What::Responded(Responded { how: Some(How::Text(text.clone())) }),
             }),
-            // A file or a place: nothing that was asked for.
-            (None, None) => None,
+            // A file or a place is an answer that can't be read.
+            (None, None) => Some(What::Responded(Responded { how: Some(How::Text(OBJECT.to_owned())) })),
         }),
     }
 }
@@ -184,7 +187,10 @@ mod tests {
                 json!({ "messageId": "m", "suggestionResponse": { "postbackData": "p", "text": "はい", "type": "REPLY" } }),
                 responded(How::Postback("p".to_owned())),
             ),
-            (json!({ "messageId": "m", "location": { "latitude": 35.0, "longitude": 139.0 } }), None),
+            (
+                json!({ "messageId": "m", "location": { "latitude": 35.0, "longitude": 139.0 } }),
+                responded(How::Text(OBJECT.to_owned())),
+            ),
         ] {
             assert!(said(data.clone()) == what, "{data}");
         }

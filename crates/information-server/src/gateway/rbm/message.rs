@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use musubi_domain::{
-    content::{Action, Suggestion},
+    content::{Action, Card, Content, Suggestion},
     phone_number::PhoneNumber,
 };
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,49 @@ pub(super) struct AgentMessage<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ContentMessage<'a> {
-    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rich_card: Option<RichCard<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suggestions: Vec<Chip<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RichCard<'a> {
+    standalone_card: StandaloneCard<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StandaloneCard<'a> {
+    card_orientation: &'static str,
+    card_content: CardContent<'a>,
+}
+
+#[derive(Serialize)]
+struct CardContent<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<Media<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Media<'a> {
+    height: &'static str,
+    content_info: ContentInfo<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContentInfo<'a> {
+    file_url: &'a str,
 }
 
 #[derive(Serialize)]
@@ -67,9 +106,11 @@ enum Does<'a> {
 pub(super) fn agent_message(message: &OutgoingMessage, now: Timestamp) -> AgentMessage<'_> {
     let within = |wait| now.checked_add(wait).unwrap_or(Timestamp::MAX);
     let until = message.expire_time.clamp(within(SHORTEST), within(LONGEST));
+    let Content { text, card, .. } = &message.content;
     AgentMessage {
         content_message: ContentMessage {
-            text: &message.content.text,
+            text: card.is_none().then_some(text.as_str()),
+            rich_card: card.as_ref().map(|card| rich_card(card, text)),
             suggestions: message.content.suggestions.iter().map(chip).collect(),
         },
         message_traffic_type: match message.traffic {
@@ -79,6 +120,17 @@ pub(super) fn agent_message(message: &OutgoingMessage, now: Timestamp) -> AgentM
         },
         expire_time: until.round(Unit::Millisecond).unwrap_or(until).to_string(),
     }
+}
+
+/// The text stands below title and picture, and the buttons below the card, where there may be more of them than in it.
+fn rich_card<'a>(card: &'a Card, text: &'a str) -> RichCard<'a> {
+    let media = |url: &'a String| Media { height: "MEDIUM", content_info: ContentInfo { file_url: url } };
+    let card_content = CardContent {
+        title: card.title.as_deref(),
+        description: text,
+        media: card.image_url.as_ref().map(media),
+    };
+    RichCard { standalone_card: StandaloneCard { card_orientation: "VERTICAL", card_content } }
 }
 
 fn chip(suggestion: &Suggestion) -> Chip<'_> {

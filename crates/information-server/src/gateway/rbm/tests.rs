@@ -23,7 +23,7 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use musubi_domain::{
-    content::{Action, Content, Suggestion},
+    content::{Action, Card, Content, Suggestion},
     id::MessageId,
 };
 use musubi_runtime::{
@@ -172,7 +172,7 @@ fn message(last: u8) -> OutgoingMessage {
     OutgoingMessage {
         message_id: MessageId::from_bytes([last; 16]),
         number: format!("+8190123456{last:02}").parse().unwrap(),
-        content: Content { text: "こんにちは".to_owned(), suggestions: Vec::new() },
+        content: Content { text: "こんにちは".to_owned(), suggestions: Vec::new(), card: None },
         traffic: Traffic::ServiceRequest,
         expire_time: start() + SignedDuration::from_hours(24),
     }
@@ -198,7 +198,7 @@ async fn a_message_is_written_as_the_reference_has_it() {
         button("外で開く", page(false)),
         button("電話", Some(Action::Dial("+81312345678".parse().unwrap()))),
     ];
-    let content = Content { text: "こんにちは".to_owned(), suggestions };
+    let content = Content { text: "こんにちは".to_owned(), suggestions, card: None };
     stage.send(vec![OutgoingMessage { content, ..message(1) }]).await;
     let asked = stage.asked();
     let id = MessageId::from_bytes([1; 16]);
@@ -222,6 +222,34 @@ async fn a_message_is_written_as_the_reference_has_it() {
         "expireTime": "2026-11-29T00:00:00Z",
     });
     assert_eq!(asked[0].body, expected);
+}
+
+#[tokio::test]
+async fn a_card_is_a_rich_card_with_the_text_in_it_and_the_buttons_below() {
+    let stage = Stage::new().await;
+    let suggestions = vec![Suggestion { label: "はい".to_owned(), postback: "p".to_owned(), action: None }];
+    let cards = [
+        (Some("ポイント"), Some("https://bank.example/x.png")),
+        (None, Some("https://bank.example/x.png")),
+        (Some("ポイント"), None),
+    ];
+    for (title, url) in cards {
+        let card = Some(Card { title: title.map(str::to_owned), image_url: url.map(str::to_owned) });
+        let content = Content { text: "500点".to_owned(), suggestions: suggestions.clone(), card };
+        stage.send(vec![OutgoingMessage { content, ..message(1) }]).await;
+        let mut inside = json!({ "description": "500点" });
+        if let Some(title) = title {
+            inside["title"] = json!(title);
+        }
+        if let Some(url) = url {
+            inside["media"] = json!({ "height": "MEDIUM", "contentInfo": { "fileUrl": url } });
+        }
+        let expected = json!({
+            "richCard": { "standaloneCard": { "cardOrientation": "VERTICAL", "cardContent": inside } },
+            "suggestions": [{ "reply": { "text": "はい", "postbackData": "p" } }],
+        });
+        assert_eq!(stage.asked()[0].body["contentMessage"], expected);
+    }
 }
 
 #[tokio::test]

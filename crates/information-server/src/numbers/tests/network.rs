@@ -242,7 +242,9 @@ impl CarrierGateway for OneCarrier {
                 return Verdict::Unreachable;
             }
             if message.traffic == Traffic::Transaction {
-                let Content { text: customer, suggestions } = message.content;
+                let Content { text: customer, suggestions, card: None } = message.content else {
+                    panic!("a card")
+                };
                 assert_eq!(suggestions.len(), 1, "this is not me");
                 let holder = truth.holders.get(&message.number).cloned();
                 if holder.as_ref() == Some(&customer) {
