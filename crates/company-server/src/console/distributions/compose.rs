@@ -138,7 +138,9 @@ pub(super) async fn preview(
 ) -> Result<Html<String>, Failure> {
     let mut typed = Typed::read(&fields);
     if headers.contains_key("hx-request") {
-        let (s, sender) = (visitor.s, typed.account.clone());
+        let listed = visitor.accounts().list_accounts(ListAccountsRequest {}).await?.into_inner();
+        let sender = sender(&listed.official_accounts, &typed.account);
+        let s = visitor.s;
         let (uniform, individual) = typed.shown(&s);
         return Ok(Html(PreviewPart { s, uniform, individual, sender }.render()?));
     }
@@ -192,14 +194,19 @@ async fn page(visitor: Visitor, mut t: Typed, failed: Option<Error>) -> Result<F
     {
         t.account.clone_from(&first.official_account);
     }
-    let sender = accounts.iter().find(|it| it.official_account == t.account);
-    let sender = sender.map(|it| it.display_name.clone()).unwrap_or_default();
+    let sender = sender(&accounts, &t.account);
     for side in [&mut t.uniform, &mut t.individual] {
         side.buttons.resize_with(t.rows.max(side.buttons.len()).min(SUGGESTIONS_LIMIT), TypedButton::default);
     }
     let (uniform, individual) = t.shown(&visitor.s);
     let link_hosts = listed.link_hosts;
     Ok(FormPage { s: visitor.s, accounts, link_hosts, t, uniform, individual, failed, sender })
+}
+
+/// Who the talk room says has sent it.
+fn sender(accounts: &[OfficialAccount], account: &str) -> String {
+    let account = accounts.iter().find(|it| it.official_account == account);
+    account.map(|it| it.display_name.clone()).unwrap_or_default()
 }
 
 impl Typed {
