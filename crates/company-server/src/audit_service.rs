@@ -113,7 +113,7 @@ impl Audits {
             lines: verdict.lines,
             head: verdict.head.map(|head| head.to_string()).unwrap_or_default(),
             unsealed: verdict.unsealed,
-            unsealed_since: verdict.unsealed_since.map(timestamp),
+            unsealed_begin_time: verdict.unsealed_since.map(timestamp),
             is_late,
             broken: broken.unwrap_or_default(),
         })
@@ -123,7 +123,7 @@ impl Audits {
 fn shown(line: AuditLine) -> wire::AuditLine {
     wire::AuditLine {
         audit_id: line.audit_id,
-        time: Some(timestamp(line.time)),
+        write_time: Some(timestamp(line.time)),
         action: line.action,
         detail: line.detail,
     }

@@ -73,7 +73,7 @@ async fn file(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Response
     let read = read(&visitor, &choice, PAGE.1).await?;
     let mut text = String::new();
     for line in &read.lines {
-        let time = visitor.s.time(&line.time);
+        let time = visitor.s.time(&line.write_time);
         let line =
             json!({ "audit_id": line.audit_id, "time": time, "action": line.action, "detail": line.detail });
         text.push_str(&line.to_string());
