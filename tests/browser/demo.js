@@ -86,11 +86,12 @@ async function start() {
 
     /**
      * Sends a text to everybody; and another, where one is given, under their name to whoever is tied to the customer of an account
-     * number.
+     * number. A title makes the text to everybody a card with a picture.
      */
-    async distribute(company, uniform, individual, accountNumber) {
+    async distribute(company, uniform, { individual, accountNumber, title } = {}) {
       await writeFile(at('uniform'), uniform);
       const texts = ['--uniform-text', at('uniform')];
+      if (title) texts.push(`--uniform-title=${title}`, `--uniform-image=https://${company}.example/picture.png`);
       if (individual) {
         const master = await readFile(join(data, `customers-${company}.csv`), 'utf8');
         const rows = master.split('\n').map((line) => line.split(','));

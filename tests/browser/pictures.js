@@ -26,7 +26,10 @@ const PICTURES = [
       await askForProof(page);
       await proveByCard(page, await atHand(page, 'My Number card'));
       await confirmed(page);
-      await distribute('aoba-bank', '年末年始もATMをご利用いただけます。', 'いつもありがとうございます。定期預金が12月24日に満期を迎えます。', await atHand(page, 'account number'));
+      await distribute('aoba-bank', '年末年始もATMをご利用いただけます。', {
+        individual: 'いつもありがとうございます。定期預金が12月24日に満期を迎えます。',
+        accountNumber: await atHand(page, 'account number'),
+      });
       await message(page, '満期を迎えます').waitFor();
     },
   },

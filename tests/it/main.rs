@@ -25,6 +25,8 @@ mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod rbm_clients;
+#[cfg(test)]
 mod reviews;
 #[cfg(test)]
 mod rights;

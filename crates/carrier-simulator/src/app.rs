@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use jiff::SignedDuration;
@@ -53,7 +54,7 @@ use crate::{
     list_generation::ListGeneration,
     numbers::Numbers,
     outbox::{Pusher, Wake},
-    rbm::BoundFace,
+    rbm::{BoundFace, config::RbmConfig},
     wire,
 };
 
@@ -232,6 +233,55 @@ impl App {
             .add_service(limited!(HandsetServiceServer, handset))
             .add_service(limited!(NumberServiceServer, numbers))
             .add_service(limited!(VerificationServiceServer, verification))
+    }
+}
+
+/// The RBM face alone: no information server, no gRPC, its own phones.
+pub struct RbmSimulator {
+    store: Arc<dyn CarrierStore>,
+    clock: Arc<dyn Clock>,
+    face: BoundFace,
+}
+
+impl RbmSimulator {
+    /// Opens the database, makes what is missing, then takes the address.
+    ///
+    /// # Errors
+    /// One sentence with the remedy.
+    pub async fn build(
+        database: &Database,
+        config: &RbmConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BuildError> {
+        config.check()?;
+        let store = open(database).await?;
+        let face = BoundFace::bind(config, &*store, &*clock).await?;
+        Ok(Self { store, clock, face })
+    }
+
+    /// Where it is found from this machine: `http://127.0.0.1:7080`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.face.origin()
+    }
+
+    /// Serves until the shutdown begins and everything under way has ended.
+    ///
+    /// # Errors
+    /// The first failure of a task, or that some didn't end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
+        const SWEEP: Duration = Duration::from_secs(1);
+        let Self { store, clock, face } = self;
+        let events = Wake::default();
+        face.spawn(&store, &clock, &Fleets::default(), &events, &shutdown);
+        let sweep = sweep(Arc::clone(&store), clock, events, SWEEP, shutdown.token());
+        shutdown.spawn("expire messages", async {
+            sweep.await;
+            Ok::<_, Infallible>(())
+        });
+        let ended = shutdown.drained().await;
+        store.close().await;
+        ended
     }
 }
 

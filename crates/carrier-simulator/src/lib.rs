@@ -21,6 +21,6 @@ pub mod rbm;
 mod tests;
 mod wire;
 
-pub use app::{App, BuildError, MIGRATIONS};
+pub use app::{App, BuildError, MIGRATIONS, RbmSimulator};
 pub use authority::{Authorities, KeyError};
 pub use config::Config;

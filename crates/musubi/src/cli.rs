@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bench, certs, demo, matching, migrate, node, operator};
+use crate::{audit, bench, carrier, certs, demo, matching, migrate, node, operator};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -25,8 +25,7 @@ enum Command {
     Company(node::Args),
     /// Run the information-management server: lists, dialogues, matching, distributions.
     Information(node::Args),
-    /// Run a carrier RCS simulator: official accounts, lists, messages, authorities.
-    Carrier(node::Args),
+    Carrier(carrier::Args),
     /// Run a consumer-terminal simulator: a fleet of phones and scripted people.
     Terminal(node::Args),
     Certs(certs::Args),
@@ -62,7 +61,7 @@ impl Program {
             Command::Demo(args) => demo::run(args).await.unwrap_or_else(|error| node::fail(1, &error)),
             Command::Company(args) => node::company(&args).await,
             Command::Information(args) => node::information(&args).await,
-            Command::Carrier(args) => node::carrier(&args).await,
+            Command::Carrier(args) => args.run().await,
             Command::Terminal(args) => node::terminal(&args).await,
             Command::Certs(args) => operator::run(async |out| args.run(out)).await,
             Command::Migrate(args) => migrate::run(&args).await,

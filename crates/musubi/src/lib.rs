@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod bench;
+mod carrier;
 mod certs;
 pub mod cli;
 pub mod cluster;

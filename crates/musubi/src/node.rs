@@ -23,6 +23,13 @@ pub struct Args {
     check: bool,
 }
 
+impl Args {
+    /// As a command has them that also does other things.
+    pub(crate) const fn new(config: PathBuf, check: bool) -> Self {
+        Self { config, check }
+    }
+}
+
 /// Says what went wrong, in one line on standard error.
 pub(crate) fn fail(code: u8, error: &impl Display) -> ExitCode {
     let _unwritten = writeln!(std::io::stderr(), "musubi: {error:#}");

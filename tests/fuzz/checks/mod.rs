@@ -8,6 +8,7 @@ mod assertions;
 mod certificates;
 mod master;
 mod matching;
+mod rbm;
 mod stories;
 mod tokens;
 mod values;
@@ -17,12 +18,13 @@ mod wire;
 pub(crate) type Hold = fn(&[u8]);
 
 /// Each decoder, by the name of its folder in `corpus/`.
-pub(crate) const TARGETS: [(&str, Hold); 9] = [
+pub(crate) const TARGETS: [(&str, Hold); 10] = [
     ("answers", answers::hold),
     ("assertions", assertions::hold),
     ("certificates", certificates::hold),
     ("master", master::hold),
     ("matching", matching::hold),
+    ("rbm", rbm::hold),
     ("stories", stories::hold),
     ("tokens", tokens::hold),
     ("values", values::hold),

@@ -24,7 +24,7 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 27] = [
+const CARRIER: [Wrong; 48] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -50,6 +50,27 @@ const CARRIER: [Wrong; 27] = [
     ("FAULTS__REFUSED_MESSAGES", SHARE),
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
+    ("RBM__LISTEN", ADDRESS),
+    ("RBM__CERTIFICATE", PEM),
+    ("RBM__KEY", PEM),
+    ("RBM__STRICT", FLAG),
+    ("RBM__PHONES", FLAG),
+    ("RBM__PARTNER__URL", &["", "漏", "http://partner.example/", "ftp://127.0.0.1/"]),
+    ("RBM__PARTNER__CLIENT_TOKEN", &[""]),
+    ("RBM__AGENT__0__ID", &["", "漏", "a b"]),
+    ("RBM__AGENT__0__OFFICIAL_ACCOUNT", &["", "漏", "Bank"]),
+    ("RBM__AGENT__0__DISPLAY_NAME", &[""]),
+    ("RBM__AGENT__0__USE_CASE", WORD),
+    ("RBM__AGENT__0__LAUNCH_STATE", WORD),
+    ("RBM__AGENT__0__WEBHOOK", WORD),
+    ("RBM__FAULTS__SEED", COUNT),
+    ("RBM__FAULTS__THROTTLED", SHARE),
+    ("RBM__FAULTS__FAILED", SHARE),
+    ("RBM__FAULTS__LOST_ANSWERS", SHARE),
+    ("RBM__FAULTS__LATENCY_MAX", WAIT),
+    ("RBM__FAULTS__LOST_EVENTS", SHARE),
+    ("RBM__FAULTS__REPEATED_EVENTS", SHARE),
+    ("RBM__FAULTS__FAILED_REVOCATIONS", SHARE),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
@@ -230,10 +251,20 @@ fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
     }
 }
 
-/// Keys whose every value is taken by the check: a file that isn't there is found out at the start, and a certificate says whatever
-/// its authority likes.
-const FREE: [&str; 5] =
-    ["DATABASE", "DATABASE__PATH", "FLEET__STORIES", "FLEET__PEOPLE", "TLS__NAME__CERTIFICATE"];
+/// Keys whose every value is taken by the check: a file that isn't there is found out at the start, a certificate says whatever
+/// its authority likes, and a brand is called as it likes.
+const FREE: [&str; 10] = [
+    "DATABASE",
+    "DATABASE__PATH",
+    "FLEET__STORIES",
+    "FLEET__PEOPLE",
+    "TLS__NAME__CERTIFICATE",
+    "RBM__AUTHORITIES",
+    "RBM__SERVICE_ACCOUNT_FILE",
+    "RBM__SERVICE_ACCOUNT__CLIENT_EMAIL",
+    "RBM__SERVICE_ACCOUNT__PUBLIC_KEY",
+    "RBM__AGENT__BRAND",
+];
 
 /// The keys that a node's defaults tell of, as the environment names them, without places.
 fn keys(defaults: &str) -> BTreeSet<String> {

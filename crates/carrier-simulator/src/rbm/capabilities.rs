@@ -5,15 +5,11 @@
 
 use std::collections::HashSet;
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use musubi_domain::phone_number::PhoneNumber;
 use serde_json::{Value, json};
 
-use super::{Face, Query, client_id, error::ApiError, number};
+use super::{Body, Face, Named, Query, client_id, error::ApiError, number};
 
 /// What every phone of this carrier can show, by the API's names.
 const FEATURES: [&str; 10] = [
@@ -35,7 +31,7 @@ const USERS: (usize, usize) = (500, 10_000);
 /// `GET /v1/phones/{number}/capabilities`
 pub(crate) async fn get(
     State(face): State<Face>,
-    Path(phone): Path<String>,
+    Named(phone): Named<String>,
     query: Query,
 ) -> Result<Json<Value>, ApiError> {
     let agent = face.speaker(query.agent_id.as_deref())?;
@@ -53,7 +49,7 @@ pub(crate) async fn get(
 pub(crate) async fn batch_get(
     State(face): State<Face>,
     query: Query,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let taken = face.discovery.request("BatchGetUsersRequest", &body, face.strict)?;
     let beside = query.agent_id.as_deref().filter(|_| !face.strict);

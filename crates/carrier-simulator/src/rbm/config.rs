@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use musubi_domain::{Error, id::OfficialAccountId};
+use musubi_domain::{Error, error::shape, id::OfficialAccountId};
 use musubi_runtime::{
     config::{ListenAddress, Secret},
     http::HttpConfig,
@@ -24,6 +24,8 @@ pub struct RbmConfig {
     pub certificate: Option<PathBuf>,
     #[serde(default)]
     pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
     #[serde(default)]
     pub strict: bool,
     #[serde(default)]
@@ -54,8 +56,10 @@ pub struct ServiceAccount {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "said once, beside the defaults")]
 pub struct AgentConfig {
+    #[serde(deserialize_with = "agent_id")]
     pub id: String,
     pub official_account: OfficialAccountId,
+    #[serde(deserialize_with = "display_name")]
     pub display_name: String,
     #[serde(default)]
     pub brand: String,
@@ -123,6 +127,7 @@ impl RbmConfig {
 
     /// Checks what no single key can tell.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.http().check("rbm")?;
         if self.service_account_file.is_none() && self.service_account.is_empty() {
             let remedy =
                 "name one, or rbm.service_account_file, in which the simulator writes one of its own";
@@ -134,19 +139,6 @@ impl RbmConfig {
         let (mut ids, mut accounts) = (BTreeSet::new(), BTreeSet::new());
         for (place, agent) in self.agent.iter().enumerate() {
             let at = |key: &str| format!("rbm.agent[{place}].{key}");
-            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-            if !(1..=100).contains(&agent.id.len()) || !agent.id.bytes().all(word) {
-                let problem = format!("{} is no agent's id", musubi_domain::error::shape(&agent.id));
-                return Err(Error::invalid(
-                    at("id"),
-                    problem,
-                    "write 1 to 100 of a-z, A-Z, 0-9, _ and hyphen",
-                ));
-            }
-            if !(1..=100).contains(&agent.display_name.chars().count()) || agent.display_name.contains('\0') {
-                let problem = musubi_domain::error::shape(&agent.display_name);
-                return Err(Error::invalid(at("display_name"), problem, "write 1 to 100 characters"));
-            }
             if !ids.insert(&agent.id) {
                 return Err(Error::invalid(at("id"), "is another agent's too", "give each its own"));
             }
@@ -155,8 +147,26 @@ impl RbmConfig {
                 return Err(Error::invalid(at("official_account"), "is another agent's too", remedy));
             }
         }
-        self.faults.check()
+        Ok(())
     }
+}
+
+fn agent_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=100).contains(&id.len()) && id.bytes().all(word) {
+        return Ok(id);
+    }
+    let problem = format!("{} is no agent's id; write 1 to 100 of a-z, A-Z, 0-9, _ and hyphen", shape(&id));
+    Err(de::Error::custom(problem))
+}
+
+fn display_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if (1..=100).contains(&name.chars().count()) && !name.contains('\0') {
+        return Ok(name);
+    }
+    Err(de::Error::custom(format!("it is {}; write 1 to 100 characters", shape(&name))))
 }
 
 /// An address that events may go to: somewhere by https, or this machine.

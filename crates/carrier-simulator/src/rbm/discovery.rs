@@ -183,7 +183,7 @@ mod tests {
             let inner: Vec<&Value> = match value {
                 Value::Object(fields) => fields.values().collect(),
                 Value::Array(items) => items.iter().collect(),
-                _ => Vec::new(),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
             };
             inner.into_iter().for_each(|value| walk(value, schemas));
         }

@@ -1,20 +1,16 @@
 //! `agentEvents`: the agent types, or has read. Phones here show neither; what is wrong is told all the same.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use serde_json::Value;
 
-use super::{Face, Query, client_id, error::ApiError, messages::instant, number};
+use super::{Body, Face, Named, Query, client_id, error::ApiError, messages::instant, number};
 
 /// `POST /v1/phones/{number}/agentEvents`
 pub(crate) async fn create(
     State(face): State<Face>,
-    Path(phone): Path<String>,
+    Named(phone): Named<String>,
     query: Query,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let agent = face.speaker(query.agent_id.as_deref())?;
     let number = number(&phone)?;

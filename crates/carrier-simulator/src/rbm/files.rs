@@ -3,14 +3,14 @@
 //! Surprising: a file's name, type and size are kept and not its bytes, because nothing here shows them; and the address of a file is
 //! not fetched, so nobody sends the simulator anywhere.
 
-use axum::{Json, body::Bytes, extract::State};
+use axum::{Json, extract::State};
 use http::{HeaderMap, header};
 use musubi_runtime::entropy;
 use musubi_storage::carrier::AgentFile;
 use serde_json::{Value, json};
 use uuid::Builder;
 
-use super::{Face, Query, error::ApiError};
+use super::{Body, Face, Query, error::ApiError};
 
 /// The longest file, in bytes.
 pub(crate) const FILE_BYTES: usize = 100 << 20;
@@ -19,7 +19,7 @@ pub(crate) const FILE_BYTES: usize = 100 << 20;
 pub(crate) async fn create(
     State(face): State<Face>,
     query: Query,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let taken = face.discovery.request("CreateFileRequest", &body, face.strict)?;
     let url = taken["fileUrl"].as_str().unwrap_or_default();
@@ -38,7 +38,7 @@ pub(crate) async fn upload(
     State(face): State<Face>,
     query: Query,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if query.upload_type.as_deref() == Some("resumable") {

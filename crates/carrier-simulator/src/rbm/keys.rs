@@ -1,6 +1,7 @@
 //! Who may call: service accounts and their public keys, and the simulator's own service account, which it gives out as a file.
 //!
-//! Surprising: the file is written at each start, because it says where the simulator is, and its key stays the same.
+//! Surprising: the file is written at each start, because it says where the simulator is, and its key stays the same. Beside it a token
+//! is written that is good for a month, for who has no library at hand.
 
 use std::{
     collections::HashMap, fmt::Write as _, fs::OpenOptions, io::Write as _,
@@ -55,8 +56,10 @@ pub(crate) async fn open(
     let own = match &config.service_account_file {
         None => None,
         Some(path) => {
-            let pair = generate()?;
-            let kept = store.put_agent_key(OWN_KEY, &pair).await.map_err(Error::from)?;
+            let kept = match store.find_agent_key(OWN_KEY).await.map_err(Error::from)? {
+                Some(kept) => kept,
+                None => store.put_agent_key(OWN_KEY, &generate()?).await.map_err(Error::from)?,
+            };
             let own = Own::new(kept, path)?;
             accounts.entry(CLIENT_EMAIL.to_owned()).or_default().push(own.public()?);
             Some(own)
@@ -104,6 +107,11 @@ impl Own {
         Ok(Self { public: public.as_ref().to_vec(), pkcs8, path: path.to_owned() })
     }
 
+    /// Whose the file is.
+    pub(crate) const fn client_email(&self) -> &'static str {
+        CLIENT_EMAIL
+    }
+
     fn public(&self) -> Result<(Algorithm, DecodingKey), Error> {
         let pem = pem("PUBLIC KEY", &self.public);
         DecodingKey::from_rsa_pem(pem.as_bytes()).map(|key| (Algorithm::RS256, key)).map_err(|_| refused())
@@ -130,14 +138,23 @@ impl Own {
 
     /// Writes the file, for its owner's eyes only.
     pub(crate) fn write(&self, origin: &str) -> Result<(), Error> {
-        let text = format!("{:#}\n", self.document(origin));
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&self.path);
-        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-            let problem = format!("{} can not be written ({})", self.path.display(), error.kind());
-            Error::invalid("rbm.service_account_file", problem, "name a file that can be written")
-        })
+        write(&self.path, &format!("{:#}\n", self.document(origin)))
     }
+
+    /// Writes a token beside it, for who calls by hand.
+    pub(crate) fn write_token(&self, token: &str) -> Result<(), Error> {
+        write(&self.path.with_extension("token"), token)
+    }
+}
+
+/// For its owner's eyes only.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let problem = format!("{} can not be written ({})", path.display(), error.kind());
+        Error::invalid("rbm.service_account_file", problem, "name a file that can be written")
+    })
 }
 
 /// DER as PEM (RFC 7468).

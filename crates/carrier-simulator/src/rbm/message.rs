@@ -1,12 +1,14 @@
 //! An agent message: what it has to be, and what a phone shows of it. Pure.
 //!
 //! The limits are those that the documents give (`docs/adr/0028` says where they contradict one another, and what is taken then).
-//! Surprising: phones here show text and buttons only, so cards and files become text, and what a button does beyond opening a page or
-//! calling a number is left to the sender's own copy, which is kept whole.
+//! Surprising: phones here show one card, or text, and buttons; so carousels and files become text, and what a button does beyond opening
+//! a page or calling a number is left to the sender's own copy, which is kept whole.
 
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
-    content::{Action, Content, LABEL_LIMIT, POSTBACK_LIMIT, SUGGESTIONS_LIMIT, Suggestion, TEXT_LIMIT},
+    content::{
+        Action, Card, Content, LABEL_LIMIT, POSTBACK_LIMIT, SUGGESTIONS_LIMIT, Suggestion, TEXT_LIMIT,
+    },
     error::shape,
 };
 use musubi_proto::r#type::v1::TrafficType;
@@ -46,19 +48,38 @@ pub(crate) fn read(
     let (expires, timed) = end(message, now)?;
     let mut reading = Reading { strict, lines: Vec::new(), suggestions: Vec::new(), files: Vec::new() };
     reading.content(&message["contentMessage"])?;
-    let mut text = reading.lines.join("\n");
-    // What a card says may be longer than a text may be.
+    let content = match shown_card(&message["contentMessage"]["richCard"]["standaloneCard"]["cardContent"]) {
+        Some((text, card)) => shown(text, Some(card), reading.suggestions),
+        None => shown(reading.lines.join("\n"), None, reading.suggestions),
+    };
+    Ok(Draft { traffic: traffic(message, use_case)?, expires, timed, content, files: reading.files })
+}
+
+/// What a phone shows, within its limits: what a carousel says may be longer than a text may be, and a button may open what no phone
+/// here can, which answers all the same.
+fn shown(mut text: String, card: Option<Card>, mut suggestions: Vec<Suggestion>) -> Content {
     if let Some((end, _)) = text.char_indices().nth(TEXT_LIMIT) {
         text.truncate(end);
     }
-    reading.suggestions.truncate(SUGGESTIONS_LIMIT);
-    Ok(Draft {
-        traffic: traffic(message, use_case)?,
-        expires,
-        timed,
-        content: Content { text, suggestions: reading.suggestions, card: None },
-        files: reading.files,
-    })
+    suggestions.truncate(SUGGESTIONS_LIMIT);
+    for suggestion in &mut suggestions {
+        let alone = Content { text: "a".to_owned(), suggestions: vec![suggestion.clone()], card: None };
+        if alone.check().is_err() {
+            suggestion.action = None;
+        }
+    }
+    Content { text, suggestions, card }
+}
+
+/// A card that has a text, with its title and its picture.
+fn shown_card(card: &Value) -> Option<(String, Card)> {
+    let part = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = part(&card["description"])?;
+    let (title, image_url) = (part(&card["title"]), part(&card["media"]["contentInfo"]["fileUrl"]));
+    let card = Card { title, image_url };
+    let content = Content { text, suggestions: Vec::new(), card: Some(card) };
+    content.check().ok()?;
+    content.card.map(|card| (content.text, card))
 }
 
 fn traffic(message: &Value, use_case: UseCase) -> Result<AgentTraffic, ApiError> {
@@ -288,8 +309,7 @@ impl Reading {
                 if webview {
                     self.wanted(it["webviewViewMode"].as_str(), &format!("{at}.webviewViewMode"))?;
                 }
-                let open = Action::OpenUrl { url: url.to_owned(), webview };
-                Ok(Some(open).filter(|_| url.starts_with("https://")))
+                Ok(Some(Action::OpenUrl { url: url.to_owned(), webview }))
             }
             "dialAction" => {
                 let number = it["phoneNumber"].as_str().unwrap_or_default();

@@ -3,11 +3,7 @@
 //! Calls bring one message each; those that come at the same time are stored in one transaction. Surprising: an id that was used before
 //! is answered as if it were new, because a client that repeats a call may not hear another story; a strict face says ALREADY_EXISTS.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use http::StatusCode;
 use jiff::Timestamp;
 use musubi_domain::{
@@ -24,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Face, Query, client_id,
+    Body, Face, Named, Query, client_id,
     error::{ApiError, Code},
     message::{self, Draft, MESSAGE_BYTES},
     number, unreachable,
@@ -63,9 +59,9 @@ pub(crate) fn instant(time: Timestamp) -> String {
 /// `POST /v1/phones/{number}/agentMessages`
 pub(crate) async fn create(
     State(face): State<Face>,
-    Path(phone): Path<String>,
+    Named(phone): Named<String>,
     query: Query,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let agent = face.speaker(query.agent_id.as_deref())?;
     let number = number(&phone)?;
@@ -130,7 +126,7 @@ pub(crate) async fn create(
 /// `DELETE /v1/phones/{number}/agentMessages/{id}`
 pub(crate) async fn delete(
     State(face): State<Face>,
-    Path((phone, id)): Path<(String, String)>,
+    Named((phone, id)): Named<(String, String)>,
     query: Query,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let agent = face.speaker(query.agent_id.as_deref())?;

@@ -1,10 +1,10 @@
 //! The RBM face: Google's RCS Business Messaging REST API, served by this carrier.
 //!
 //! An agent is an official account, its messages are messages like any other, and what phones do goes to its webhook instead of the
-//! information server. A file for each resource: [`token`] and [`keys`] let callers in, [`discovery`] says what there is, [`message`]
-//! reads what agents send and [`messages`] stores it, [`capabilities`], [`events`], [`files`] and [`testers`] are small, [`webhook`]
-//! posts what happened, [`phones`] plays phones that nobody has. No rule about companies or customers lives here. Surprising: nothing is
-//! kept in memory but what the page shows of the last calls and posts.
+//! information server. A file for each resource: `token` and `keys` let callers in, `discovery` says what there is, `message`
+//! reads what agents send and `messages` stores it, `capabilities`, `events`, `files` and `testers` are small, `webhook`
+//! posts what happened, `phones` plays phones that nobody has, and `page` shows all of it. No rule about companies or customers
+//! lives here. Surprising: nothing is kept in memory but what the page shows of the last posts.
 
 mod capabilities;
 pub mod config;
@@ -16,6 +16,7 @@ mod files;
 mod keys;
 mod message;
 mod messages;
+mod page;
 mod phones;
 mod testers;
 mod token;
@@ -23,27 +24,30 @@ mod webhook;
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
 };
 use http::request::Parts;
-use musubi_domain::{Error, id::OfficialAccountId, phone_number::PhoneNumber};
+use jiff::Timestamp;
+use musubi_domain::{Error, content::Content, id::OfficialAccountId, phone_number::PhoneNumber};
 use musubi_runtime::{
     Clock, Shutdown,
     http::{BoundHttp, HttpServer},
 };
 use musubi_storage::carrier::{Agent, CarrierStore};
 use reqwest::Client;
+use serde::de::DeserializeOwned;
 
 use self::{
-    config::{AgentConfig, LaunchState, RbmConfig, UseCase},
+    config::{AgentConfig, LaunchState, RbmConfig, UseCase, Webhook},
     discovery::Discovery,
     error::{ApiError, Code},
     faults::{CallFault, Choices},
@@ -52,6 +56,20 @@ use self::{
     webhook::{Journal, Postman},
 };
 use crate::{app::BuildError, distribution::Fleets, outbox::Wake};
+
+/// What a phone shows of an agent message's JSON; for who holds the reader against any bytes.
+///
+/// # Errors
+/// The field at fault and what is wrong with it, never its value.
+pub fn read_message(body: &[u8], strict: bool, now: Timestamp) -> Result<Content, Error> {
+    static DISCOVERY: LazyLock<Result<Discovery, Error>> = LazyLock::new(Discovery::read);
+    let draft = DISCOVERY
+        .as_ref()
+        .map_err(Error::clone)?
+        .request("AgentMessage", body, strict)
+        .and_then(|message| message::read(&message, UseCase::Transactional, strict, now));
+    draft.map(|draft| draft.content).map_err(|error| Error::invalid(error.field, error.message, ""))
+}
 
 /// The longest id of a message, an event or a question, in bytes.
 const ID_BYTES: usize = 256;
@@ -84,12 +102,15 @@ pub(crate) struct Inner {
     discovery: Discovery,
     choices: Mutex<Choices>,
     sender: Sender,
+    journal: Journal,
 }
 
 /// An agent, as handlers look at it.
 pub(crate) struct Speaker {
     id: String,
     account: OfficialAccountId,
+    display_name: String,
+    webhook: Option<String>,
     use_case: UseCase,
     launch_state: LaunchState,
 }
@@ -117,8 +138,9 @@ impl BoundFace {
         let bound = HttpServer::bind(&config.http()).await?;
         if let Some(own) = own {
             own.write(&bound.origin())?;
+            own.write_token(&tokens.issue(own.client_email(), clock.now())?)?;
         }
-        let (discovery, client) = (Discovery::read()?, webhook::client()?);
+        let (discovery, client) = (Discovery::read()?, webhook::client(config.authorities.as_deref())?);
         Ok(Self { config: config.clone(), tokens, discovery, client, journal: Journal::default(), bound })
     }
 
@@ -146,11 +168,12 @@ impl BoundFace {
             origin: bound.origin(),
             strict: config.strict,
             phones: config.phones,
-            agents: config.agent.iter().map(Speaker::new).collect(),
+            agents: config.agent.iter().map(|agent| Speaker::new(agent, config.partner.as_ref())).collect(),
             tokens,
             discovery,
             choices: Mutex::new(Choices::new(&config.faults)),
             sender,
+            journal: journal.clone(),
         }));
         for agent in &config.agent {
             let postman = Postman::new(
@@ -166,7 +189,12 @@ impl BoundFace {
         if config.phones {
             spawn(shutdown, "play phones", face.clone().play(shutdown.token()));
         }
-        shutdown.spawn("rbm", bound.serve(router(face), shutdown.clone()));
+        let mut router = router(face.clone());
+        // The page asks nobody who he is, so it is for this machine alone.
+        if bound.local_address().ip().is_loopback() {
+            router = router.merge(page::router(face));
+        }
+        shutdown.spawn("rbm", bound.serve(router, shutdown.clone()));
     }
 }
 
@@ -188,10 +216,13 @@ fn agent(config: &AgentConfig) -> Agent {
 }
 
 impl Speaker {
-    fn new(config: &AgentConfig) -> Self {
+    fn new(config: &AgentConfig, partner: Option<&Webhook>) -> Self {
+        let webhook = config.webhook.as_ref().or(partner);
         Self {
             id: config.id.clone(),
             account: config.official_account.clone(),
+            display_name: config.display_name.clone(),
+            webhook: webhook.map(|it| it.url.origin().ascii_serialization()),
             use_case: config.use_case,
             launch_state: config.launch_state,
         }
@@ -209,6 +240,7 @@ fn router(face: Face) -> Router {
         .route("/v1/files", post(files::create))
         .route("/upload/v1/files", post(files::upload).layer(DefaultBodyLimit::max(files::FILE_BYTES)))
         .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
         .layer(from_fn_with_state(face.clone(), admit));
     Router::new()
         .route("/token", post(token::exchange))
@@ -269,6 +301,30 @@ impl<S: Sync> FromRequestParts<S> for Query {
             *field = Some(value.into_owned());
         }
         Ok(query)
+    }
+}
+
+/// A call's body. Whatever is wrong with how it comes is told as all else is.
+pub(crate) struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|_| ApiError::invalid("the body", "is too long, or broke off"))
+    }
+}
+
+/// What stands in a call's path.
+pub(crate) struct Named<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|_| ApiError::invalid("the path", "is no UTF-8"))
     }
 }
 

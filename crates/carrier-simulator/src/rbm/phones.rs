@@ -60,8 +60,14 @@ impl Face {
         if !self.phones {
             return Ok(());
         }
-        let numbers: Vec<_> = numbers.iter().copied().filter(|number| plan(*number) != Plan::NoRcs).collect();
-        for number in self.store.adopt_numbers(&fleet()?, &numbers).await? {
+        // Most are known, and need no transaction.
+        let mut new: Vec<_> = numbers.iter().copied().filter(|number| plan(*number) != Plan::NoRcs).collect();
+        let mut known = self.reachable(&new).await?.into_iter();
+        new.retain(|_| !known.next().unwrap_or_default());
+        if new.is_empty() {
+            return Ok(());
+        }
+        for number in self.store.adopt_numbers(&fleet()?, &new).await? {
             if plan(number) == Plan::Away {
                 self.store.put_away(number, true).await?;
             }

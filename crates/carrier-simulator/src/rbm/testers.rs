@@ -2,15 +2,12 @@
 //!
 //! Surprising: the invitation is answered as pending and counts as accepted at once, because nobody's phone here asks its owner.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use musubi_storage::carrier::{Invited, TESTERS, TESTERS_A_DAY};
 use serde_json::{Value, json};
 
 use super::{
-    Face, Query,
+    Face, Named, Query,
     error::{ApiError, Code},
     number, unreachable,
 };
@@ -18,7 +15,7 @@ use super::{
 /// `POST /v1/phones/{number}/testers`: with any body, or none.
 pub(crate) async fn create(
     State(face): State<Face>,
-    Path(phone): Path<String>,
+    Named(phone): Named<String>,
     query: Query,
 ) -> Result<Json<Value>, ApiError> {
     let agent = face.speaker(query.agent_id.as_deref())?;

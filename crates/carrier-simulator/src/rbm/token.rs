@@ -6,12 +6,14 @@
 
 use axum::{
     Json,
-    extract::{Form, State},
+    body::Bytes,
+    extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use musubi_domain::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,6 +28,8 @@ pub(crate) const SCOPE: &str = "https://www.googleapis.com/auth/rcsbusinessmessa
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long a token is good, in seconds.
 const GOOD_SECONDS: i64 = 3600;
+/// How long one is that the simulator writes into a file.
+const BY_HAND_SECONDS: i64 = 30 * 24 * 3600;
 /// How far clocks may differ, in seconds.
 const SKEW_SECONDS: i64 = 300;
 
@@ -103,9 +107,18 @@ impl Tokens {
         if self.strict && !scope.split(' ').any(|it| it == SCOPE) {
             return Err(TokenError("invalid_scope", "the assertion asks for no scope of this API"));
         }
-        let token = Token { sub: iss, exp: now.as_second() + GOOD_SECONDS };
-        encode(&Header::new(Algorithm::HS256), &token, &self.sign)
-            .map_err(|_| TokenError("server_error", "the token can't be signed"))
+        self.sign(iss, GOOD_SECONDS, now).ok_or(TokenError("server_error", "the token can't be signed"))
+    }
+
+    /// A token that is good for a month, for who calls by hand.
+    pub(crate) fn issue(&self, email: &str, now: Timestamp) -> Result<String, Error> {
+        let failed = || Error::new(ErrorKind::Internal, "a token can't be signed", "");
+        self.sign(email.to_owned(), BY_HAND_SECONDS, now).ok_or_else(failed)
+    }
+
+    fn sign(&self, sub: String, seconds: i64, now: Timestamp) -> Option<String> {
+        let token = Token { sub, exp: now.as_second().saturating_add(seconds) };
+        encode(&Header::new(Algorithm::HS256), &token, &self.sign).ok()
     }
 
     /// Lets a call in whose token is good.
@@ -128,23 +141,22 @@ impl Tokens {
     }
 }
 
-/// The form of the token endpoint.
-#[derive(Deserialize)]
-pub(crate) struct Exchange {
-    #[serde(default)]
-    grant_type: String,
-    #[serde(default)]
-    assertion: String,
-}
-
 /// `POST /token`
-pub(crate) async fn exchange(State(face): State<Face>, Form(form): Form<Exchange>) -> Response {
-    if form.grant_type != GRANT {
+pub(crate) async fn exchange(State(face): State<Face>, body: Bytes) -> Response {
+    let (mut grant_type, mut assertion) = (String::new(), String::new());
+    for (name, value) in url::form_urlencoded::parse(&body) {
+        match &*name {
+            "grant_type" => grant_type = value.into_owned(),
+            "assertion" => assertion = value.into_owned(),
+            _ => {}
+        }
+    }
+    if grant_type != GRANT {
         let why = "grant_type is not urn:ietf:params:oauth:grant-type:jwt-bearer";
         return TokenError("unsupported_grant_type", why).into_response();
     }
     let endpoint = format!("{}/token", face.origin);
-    match face.tokens.exchange(&form.assertion, &endpoint, face.clock.now()) {
+    match face.tokens.exchange(&assertion, &endpoint, face.clock.now()) {
         Ok(token) => {
             let body = json!({ "access_token": token, "token_type": "Bearer", "expires_in": GOOD_SECONDS });
             let mut response = Json(body).into_response();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use musubi_domain::{
     Error,
-    content::{Action, Suggestion},
+    content::{Action, Card, Suggestion},
     id::CustomerId,
     template::{self, Template, VALUE_LIMIT},
 };
@@ -15,6 +15,8 @@ use musubi_proto::{company::v1::Customer, information::v1 as wire};
 
 use super::judge::Text;
 
+/// The title of the individual message, which makes it a card.
+const TITLE: &str = "お客さまへのご案内";
 /// The variables of the individual message, in the order of their values.
 const VARIABLES: [(&str, template::VariableKind, wire::VariableKind); 4] = [
     ("name", template::VariableKind::Text, wire::VariableKind::Text),
@@ -57,7 +59,8 @@ impl Notice {
             "【{display_name}からのお知らせ】\n年末年始もアプリとATMをご利用いただけます。\n\
              ご本人様の確認がお済みの方には、お一人ずつのご案内をお届けしています。"
         );
-        let individual = Template::parse(INDIVIDUAL, vec![details], variables)?;
+        let card = Card { title: Some(TITLE.to_owned()), image_url: None };
+        let individual = Template::parse(INDIVIDUAL, vec![details], variables)?.with_card(Some(card))?;
         Ok(Self { seed, uniform, individual, owners: HashMap::new() })
     }
 
@@ -71,7 +74,7 @@ impl Notice {
         (
             wire::Template { text: uniform, ..wire::Template::default() },
             wire::Template {
-                card: None,
+                card: self.individual.card().cloned().map(Into::into),
                 text: self.individual.text().to_owned(),
                 suggestions: self.individual.suggestions().iter().cloned().map(Into::into).collect(),
                 variables,

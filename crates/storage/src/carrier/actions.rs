@@ -113,7 +113,7 @@ pub enum Applied {
 #[async_trait]
 pub trait ActionStore: Send + Sync {
     /// Applies a batch of at most [`BATCH`](super::BATCH) actions once, whole, in order, with the events that tell of it. What
-    /// no longer makes a difference (a second follow, a late receipt, an answer of one who left) is passed over. Refused as
+    /// no longer makes a difference (a second follow, a late receipt, an answer of one who left, unless it is to an agent) is passed over. Refused as
     /// invalid, at `actions[i].official_account`, when there is no such account.
     async fn apply_actions(&self, batch: &ActionBatch, now: Timestamp) -> Result<Applied, StoreError>;
 }

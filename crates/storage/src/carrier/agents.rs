@@ -69,7 +69,7 @@ impl fmt::Debug for AgentMessage {
     }
 }
 
-/// What a message is sent for, as RBM tells it.
+/// What a message is sent for, in the order of the API's enum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the API's own words")]
 pub enum AgentTraffic {
@@ -82,16 +82,7 @@ pub enum AgentTraffic {
 }
 
 impl AgentTraffic {
-    /// All, in the order of the API's enum.
-    pub const ALL: [Self; 6] = [
-        Self::Unspecified,
-        Self::Authentication,
-        Self::Transaction,
-        Self::Promotion,
-        Self::ServiceRequest,
-        Self::Acknowledgement,
-    ];
-
+    /// Its place in the API's enum.
     const fn number(self) -> i16 {
         self as i16
     }
@@ -169,6 +160,9 @@ pub trait AgentStore: Send + Sync {
     /// happens in their talk rooms is for their webhooks and not for the information server. An agent whose state of launch was
     /// another before is told so.
     async fn put_agents(&self, agents: &[Agent], now: Timestamp) -> Result<(), StoreError>;
+
+    /// The key of this name, if there is one.
+    async fn find_agent_key(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Keeps a key under a name that has none, and gives the one that stands.
     async fn put_agent_key(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, StoreError>;

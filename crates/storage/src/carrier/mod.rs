@@ -31,7 +31,7 @@ pub use self::{
     messages::{Candidate, Enqueued, Enqueueing, MessageStore, NewMessage, QueuedMessage},
     numbers::{NumberStore, Tenure, TenureChange},
     outbox::{EncodeEvents, Event, EventKind, OutboxBatch, OutboxKind, OutboxStore, ReceiptKind},
-    webhooks::{AgentEvent, AgentEventKind, Tried, WebhookStore},
+    webhooks::{AgentEvent, AgentEventKind, COUNTED, Tried, WebhookStore},
 };
 use crate::Opened;
 

@@ -113,6 +113,9 @@ pub enum Tried {
     Again(Timestamp),
 }
 
+/// How many events are counted at most: a page needs no more.
+pub const COUNTED: i64 = 10_000;
+
 /// What waits for webhooks.
 #[async_trait]
 pub trait WebhookStore: Send + Sync {
@@ -127,7 +130,7 @@ pub trait WebhookStore: Send + Sync {
     /// Notes what became of tries.
     async fn settle_webhook_events(&self, tries: &[(u64, Tried)]) -> Result<(), StoreError>;
 
-    /// How many events an account's webhook has not taken yet.
+    /// How many events an account's webhook has not taken yet; of very many, [`COUNTED`].
     async fn count_webhook_events(&self, account: &OfficialAccountId) -> Result<u64, StoreError>;
 }
 

@@ -18,7 +18,7 @@ use super::{
     Pages,
     authority::{PageView, To},
     digits, parse_number, parse_room,
-    room::{self, Item, Mark, RoomView},
+    room::{self, Banner, Item, Mark, RoomView},
     visitor::{Frame, Visitor},
     wall::{Asked, hue, initial, mark},
     words::Words,

@@ -70,8 +70,29 @@ pub(super) struct Bubble {
     pub(super) kind: &'static str,
     /// For the look of it.
     pub(super) class: &'static str,
+    /// A card's; empty: none.
+    pub(super) title: String,
+    /// What stands above a card's text.
+    pub(super) banner: Banner,
     /// A card's.
     pub(super) buttons: Vec<Button>,
+}
+
+impl Bubble {
+    /// Whether it looks like a card.
+    pub(super) fn is_rich(&self) -> bool {
+        !self.buttons.is_empty() || !self.title.is_empty() || !matches!(self.banner, Banner::None)
+    }
+}
+
+/// What stands above a card's text.
+pub(super) enum Banner {
+    /// Nothing.
+    None,
+    /// A sign that it is about who one is.
+    Shield,
+    /// A picture of this host; pages of ours load nothing of others, so it is named.
+    Picture(String),
 }
 
 /// A suggestion.
@@ -241,9 +262,24 @@ fn bubble(message: &ShownMessage, time: String, words: &Words) -> Option<Bubble>
         TrafficType::Transaction => (words.individual, "individual"),
         TrafficType::Promotion => (words.uniform, "uniform"),
     };
-    let buttons = content.suggestions.iter().enumerate().map(Button::of);
-    let buttons = if is_card(&content.suggestions) { buttons.collect() } else { Vec::new() };
-    Some(Bubble { id: message.message_id.clone(), text: content.text.clone(), time, kind, class, buttons })
+    let is_card = is_card(&content.suggestions);
+    let buttons = content.suggestions.iter().enumerate().filter(|_| is_card).map(Button::of).collect();
+    let card = content.card.as_ref();
+    let banner = match card.map_or("", |card| &card.image_url) {
+        "" if class == "service" && is_card => Banner::Shield,
+        "" => Banner::None,
+        image => Banner::Picture(host(image).to_owned()),
+    };
+    Some(Bubble {
+        id: message.message_id.clone(),
+        text: content.text.clone(),
+        time,
+        kind,
+        class,
+        title: card.map(|card| card.title.clone()).unwrap_or_default(),
+        banner,
+        buttons,
+    })
 }
 
 fn chips(message: &ShownMessage) -> Vec<Button> {

@@ -138,6 +138,7 @@ words! {
     service: "お手続き", "Request";
     individual: "お客さま専用", "For you alone";
     uniform: "お知らせ", "To everybody";
+    picture: "画像", "Picture";
     you: "自分", "You";
     wallet: "手元にあるもの", "What you have at hand";
     wallet_hint: "シミュレーターの中だけの人です。", "A person of this simulator alone.";

@@ -9,7 +9,7 @@ mod journal;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, ErrorKind};
 use musubi_runtime::{Clock, entropy, grpc::retry::Backoff};
 use musubi_storage::carrier::{AgentEvent, AgentEventKind, CarrierStore, Tried};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Certificate, Client, redirect::Policy};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -66,16 +66,26 @@ pub(crate) struct Shared {
     journal: Journal,
 }
 
-/// A client that posts, and goes nowhere but where it is sent.
-pub(crate) fn client() -> Result<Client, Error> {
-    let client = Client::builder()
+/// A client that posts, and goes nowhere but where it is sent. It believes the machine's authorities, or those of this file alone.
+pub(crate) fn client(authorities: Option<&Path>) -> Result<Client, Error> {
+    let mut client = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
         .connect_timeout(Duration::from_secs(3))
         .timeout(ANSWER)
-        .user_agent("APIs-Google (simulated)")
-        .build();
-    client.map_err(|_| Error::new(ErrorKind::Internal, "the HTTP client can't be made", ""))
+        .user_agent("APIs-Google (simulated)");
+    if let Some(path) = authorities {
+        let unusable = |problem: String| {
+            Error::invalid("rbm.authorities", problem, "name a PEM file of authorities' certificates")
+        };
+        let read = std::fs::read(path)
+            .map_err(|error| unusable(format!("{} can not be read ({})", path.display(), error.kind())))?;
+        let read = Certificate::from_pem_bundle(&read).ok().filter(|read| !read.is_empty());
+        client = client.tls_certs_only(
+            read.ok_or_else(|| unusable(format!("{} holds no certificate", path.display())))?,
+        );
+    }
+    client.build().map_err(|_| Error::new(ErrorKind::Internal, "the HTTP client can't be made", ""))
 }
 
 impl Postman {
@@ -135,6 +145,9 @@ impl Postman {
         posts: &mut JoinSet<(u64, Tried)>,
         under_way: &mut HashSet<u64>,
     ) -> usize {
+        if places == 0 {
+            return 0;
+        }
         let Shared { store, clock, agent, .. } = &*self.shared;
         let limit = u32::try_from(places + under_way.len()).unwrap_or(u32::MAX);
         let due = match store.list_webhook_events(&agent.official_account, clock.now(), limit).await {

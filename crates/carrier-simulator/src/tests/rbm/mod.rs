@@ -2,6 +2,7 @@
 //!
 //! What the documents say is written out here, and not taken from the code that it is held against.
 
+mod page;
 mod receiver;
 mod refusals;
 mod sending;

@@ -41,8 +41,12 @@ struct Notes {
 
 impl Receiver {
     pub(super) async fn start() -> Self {
+        Self::start_at(&HttpConfig::plain("127.0.0.1:0".parse().unwrap())).await
+    }
+
+    pub(super) async fn start_at(config: &HttpConfig) -> Self {
         let state = Arc::new(Notes::default());
-        let bound = HttpServer::bind(&HttpConfig::plain("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let bound = HttpServer::bind(config).await.unwrap();
         let (url, shutdown) = (format!("{}/hook", bound.origin()), Shutdown::new(Duration::from_secs(1)));
         let router = Router::new().route("/hook", post(take)).with_state(Arc::clone(&state));
         shutdown.spawn("hook", bound.serve(router, shutdown.clone()));

@@ -226,7 +226,10 @@ async fn calls_are_taken_as_clients_write_them() {
             400,
         ),
         ("POST", format!("/v1/phones/{}/agentMessages?messageId=%00&agentId={AGENT}", msisdn(1)), 400),
+        ("POST", format!("/v1/phones/%FF/agentMessages?messageId=9&agentId={AGENT}"), 400),
+        ("POST", format!("/v1/phones/{}/agentMessages?messageId=%FF%FE&agentId={AGENT}%20", msisdn(1)), 403),
         ("GET", "/v1/nothing".to_owned(), 404),
+        ("PUT", format!("/v1/phones/{}/agentMessages?messageId=9&agentId={AGENT}", msisdn(1)), 404),
     ] {
         let (got, answer) = rbm.call(method, &path, Some(text("a"))).await;
         assert_eq!(got, status, "{path:.60}");
@@ -252,6 +255,51 @@ async fn calls_are_taken_as_clients_write_them() {
     assert!(status == 200 && file["name"].as_str().unwrap().starts_with("files/"), "{file}");
     assert_eq!(upload("image/png", "").await.0, 400);
     assert_eq!(upload("multipart/related; boundary=b", "nothing").await.0, 400);
+}
+
+#[tokio::test]
+async fn any_bytes_are_answered_as_google_answers_them() {
+    let rbm = Rbm::start().await;
+    rbm.carrier.act(vec![follow("bank", 1)]).await;
+    let paths = [
+        format!("/v1/phones/{}/agentMessages?messageId=hostile&agentId={AGENT}", msisdn(1)),
+        format!("/v1/phones/{}/agentEvents?eventId=hostile&agentId={AGENT}", msisdn(1)),
+        format!("/v1/users:batchGet?agentId={AGENT}"),
+        format!("/v1/files?agentId={AGENT}"),
+    ];
+    let deep = format!("{}{}", r#"{"contentMessage":"#.repeat(20_000), "}".repeat(20_000));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"\xff\xfe".to_vec(),
+        b"null".to_vec(),
+        b"[]".to_vec(),
+        b"5".to_vec(),
+        b"{\"contentMessage\":{\"text\":\"\\u0000\"}}".to_vec(),
+        b"{\"contentMessage\":{\"text\":\"\\ud800\"}}".to_vec(),
+        deep.into_bytes(),
+        "[".repeat(100_000).into_bytes(),
+        br#"{"contentMessage":{"text":"a"},"contentMessage":5,"users":5,"fileUrl":5,"eventType":5}"#.to_vec(),
+        format!(r#"{{"contentMessage":{{"text":"a","x":"{}"}}}}"#, PERSONAL.repeat(100_000)).into_bytes(),
+        vec![b'x'; 2 << 20],
+    ];
+    for path in &paths {
+        for body in &bodies {
+            let request = rbm.client.post(rbm.url(path)).bearer_auth(&rbm.token).body(body.clone());
+            let (status, answer) = super::answer(request.send().await.unwrap()).await;
+            assert_eq!(
+                (status, &answer["error"]["status"]),
+                (400, &json!("INVALID_ARGUMENT")),
+                "{path} {:.20?}",
+                body
+            );
+            assert!(!answer.to_string().contains(PERSONAL));
+        }
+    }
+    assert_eq!(rbm.send_text(1, "hostile").await, 200, "no id was used up");
+    for body in [b"\xff=\xfe&%".to_vec(), b"grant_type&assertion".to_vec(), vec![b'x'; 500_000]] {
+        let (status, answer) =
+            super::answer(rbm.client.post(rbm.url("/token")).body(body).send().await.unwrap()).await;
+        assert_eq!((status, &answer["error"]), (400, &json!("unsupported_grant_type")));
+    }
 }
 
 #[tokio::test]

@@ -163,8 +163,14 @@ async fn cards_and_files_are_shown_as_text_and_buttons() {
     assert_eq!(rbm.send(1, "file", uploaded).await.0, 200);
     let nobodys = json!({ "contentMessage": { "uploadedRbmFile": { "fileName": "files/nobodys" } } });
     assert_eq!(rbm.send(1, "nobodys", nobodys).await.0, 400);
+    let standalone =
+        json!({ "contentMessage": { "richCard": { "standaloneCard": { "cardContent": card("三") } } } });
+    assert_eq!(rbm.send(1, "card", standalone).await.0, 200);
     let mut phone = rbm.carrier.receive("fleet").await;
-    let messages = phone.next(2).await;
+    let messages = phone.next(3).await;
+    let (shown, picture) = (messages[2].content.as_ref().unwrap(), "https://a.example/card.png");
+    let card = shown.card.as_ref().unwrap();
+    assert_eq!((shown.text.as_str(), card.title.as_str(), card.image_url.as_str()), ("説明", "三", picture));
     let content = messages[0].content.as_ref().unwrap();
     let line = "説明\nhttps://a.example/card.png";
     assert_eq!(content.text, format!("一\n{line}\n二\n{line}"));

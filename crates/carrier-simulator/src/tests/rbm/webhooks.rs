@@ -1,6 +1,8 @@
 //! Facts about how webhooks are told: after a challenge, in order, again and again, and over restarts.
 
 use jiff::SignedDuration;
+use musubi_domain::caller::Caller;
+use musubi_runtime::http::HttpConfig;
 use serde_json::json;
 
 use super::{super::*, Rbm, kinds};
@@ -121,4 +123,30 @@ async fn events_get_lost_and_come_twice_where_that_is_configured() {
     let rbm = Rbm::start_with(|section| section["faults"] = json!({ "lost_events": 1.0 })).await;
     rbm.carrier.act(vec![follow("bank", 1)]).await;
     assert!(rbm.hook.is_silent().await);
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_private_authority_is_told_where_that_is_named() {
+    let information = Information::start().await;
+    let tls = information.certificate(&Caller::Terminal);
+    let hook = super::Receiver::start_at(&HttpConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        certificate: Some(tls.certificate),
+        key: Some(tls.key),
+    })
+    .await;
+    let mut section = super::section(&hook);
+    assert!(section["agent"][0]["webhook"]["url"].as_str().unwrap().starts_with("https://"));
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let clock = Arc::new(ManualClock::new("2026-11-23T09:00:00Z".parse().unwrap()));
+    let unnamed = section.clone();
+    let carrier = Carrier::start_in(folder, clock, information, |config| super::put(config, unnamed)).await;
+    let rbm = Rbm::of(carrier, hook).await;
+    rbm.carrier.act(vec![follow("bank", 1)]).await;
+    assert!(rbm.hook.is_silent().await, "who is of nobody's authority is told nothing");
+    section["authorities"] = json!(tls.authorities);
+    let Rbm { carrier, client, token, hook } = rbm;
+    let carrier = carrier.crash_and_restart_with(|config| super::put(config, section)).await;
+    let rbm = Rbm { carrier, client, token, hook };
+    assert_eq!(kinds(&rbm.told(1).await), ["SUBSCRIBE"]);
 }

@@ -4,6 +4,7 @@
 //! outbox as lines of text, because the tests' encoder writes them so.
 
 mod actions;
+mod agents;
 mod authority;
 mod beside;
 mod lists;
@@ -16,7 +17,7 @@ use musubi_domain::{
 };
 use uuid::Uuid;
 
-pub(crate) use self::{actions::*, authority::*, beside::*, lists::*, messages::*};
+pub(crate) use self::{actions::*, agents::*, authority::*, beside::*, lists::*, messages::*};
 use crate::carrier::{
     Action, ActionBatch, ActionKind, Applied, Candidate, CarrierStore, Enqueued, Event, EventKind, FleetName,
     NewMessage, OutboxKind, Response, RoomAction,
@@ -59,6 +60,12 @@ macro_rules! carrier_store_suite {
             messages_go_to_the_fleet_that_has_the_number_now,
             many_events_make_rows_that_fit_a_call,
             what_is_acknowledged_is_not_listed_again,
+            an_agent_reaches_whoever_is_there_and_nobody_who_left,
+            what_happens_in_an_agents_room_is_for_its_webhook,
+            an_event_that_is_tried_again_holds_back_its_room_alone,
+            a_launch_that_moves_is_told_once,
+            testers_are_twenty_a_day,
+            keys_files_and_phones_of_agents_are_kept,
             the_first_keys_of_an_authority_stand,
             the_last_registration_of_a_credential_stands,
             assertions_are_put_once_and_answered_alike,

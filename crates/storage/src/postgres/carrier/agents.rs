@@ -45,6 +45,14 @@ impl AgentStore for PostgresCarrierStore {
         Ok(())
     }
 
+    async fn find_agent_key(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        sqlx::query_scalar("SELECT secret FROM agent_keys WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(StoreError::during("find_agent_key"))
+    }
+
     async fn put_agent_key(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut write = self.database.write("put_agent_key").await?;
         let put = sqlx::query(

@@ -10,7 +10,7 @@ use super::{PostgresCarrierStore, Tx};
 use crate::{
     StoreError,
     carrier::{
-        AgentEvent, Tried, WebhookStore,
+        AgentEvent, COUNTED, Tried, WebhookStore,
         webhooks::{WebhookRow, agent_event_of, settled_rows},
     },
     postgres::again,
@@ -33,9 +33,9 @@ pub(super) const DUE: &str = "
            m.client_id, m.timed, m.body
     FROM (SELECT * FROM webhook_events AS waiting
           WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1) AND due_time <= $2
-              AND NOT EXISTS (SELECT 1 FROM webhook_events AS first
+              AND sequence = (SELECT sequence FROM webhook_events AS first
                               WHERE first.account_id = waiting.account_id AND first.msisdn = waiting.msisdn
-                                  AND first.sequence < waiting.sequence)
+                              ORDER BY first.account_id, first.msisdn, first.sequence LIMIT 1)
           ORDER BY account_id, due_time, sequence LIMIT $3) AS e
     LEFT JOIN LATERAL (SELECT client_id, timed, body FROM agent_messages AS m
                        WHERE m.account_id = e.account_id AND m.message_id = e.message_id OFFSET 0) AS m ON true
@@ -52,7 +52,8 @@ pub(super) const AGAIN: &str = "
     WHERE webhook_events.account_id = again.account_id AND webhook_events.msisdn = again.msisdn";
 
 pub(super) const COUNT: &str = "
-    SELECT count(*) FROM webhook_events WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1)";
+    SELECT count(*) FROM (SELECT 1 FROM webhook_events
+                          WHERE account_id = (SELECT account_id FROM accounts WHERE name = $1) LIMIT $2) AS waiting";
 
 /// Adds rows.
 pub(super) async fn put(write: &mut Tx, events: &[WebhookRow<'_>]) -> Result<(), StoreError> {
@@ -84,6 +85,7 @@ impl WebhookStore for PostgresCarrierStore {
     async fn count_webhook_events(&self, account: &OfficialAccountId) -> Result<u64, StoreError> {
         let count = sqlx::query(COUNT)
             .bind(account.as_str())
+            .bind(COUNTED)
             .fetch_one(self.database.read())
             .await
             .map_err(StoreError::during("count_webhook_events"))?;

@@ -15,3 +15,8 @@ INSERT INTO action_batches SELECT id FROM crowd WHERE n % 4 = 0;
 
 INSERT INTO persons
 SELECT 'jpki', 'zz' || n, 819000000000 + n, '1', 'a', NULL, '1980-02-03', 'a' FROM crowd;
+
+INSERT INTO agent_messages SELECT 1000000, id, 'zz' || n, 819000000000 + n, 2, 1, false, n, '{}' FROM crowd;
+
+INSERT INTO webhook_events (account_id, msisdn, event_id, kind, event_time, due_time)
+SELECT 1000000, 819000000000 + n, id, 0, n, n FROM crowd;

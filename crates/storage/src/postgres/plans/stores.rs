@@ -61,6 +61,13 @@ const EMPTY_CARRIER: &str = "
     DELETE FROM assertion_batches;
     DELETE FROM outbox;
     DELETE FROM authority_keys;
+    DELETE FROM agents WHERE account_id < 1000000;
+    DELETE FROM agent_keys;
+    DELETE FROM agent_messages WHERE account_id < 1000000;
+    DELETE FROM webhook_events WHERE account_id < 1000000;
+    DELETE FROM agent_files;
+    DELETE FROM agent_testers;
+    DELETE FROM phones_away;
     DELETE FROM persons WHERE credential_id < 'zz'";
 
 /// Those of the crowd that are read and so have to be sealed; their keys are of rules before the crowd's.

@@ -111,6 +111,19 @@ mod tests {
             ),
             ("FROM subscriptions WHERE account_id = 1 AND msisdn > 2 ORDER BY msisdn", "PRIMARY KEY"),
             ("FROM outbox WHERE kind = 0 AND sequence <= 5 ORDER BY sequence", "outbox_in_order"),
+            (
+                "FROM webhook_events WHERE account_id = 1 AND due_time <= 5 ORDER BY due_time, sequence",
+                "webhook_events_by_due",
+            ),
+            (
+                "FROM webhook_events WHERE account_id = 1 AND msisdn = 5 ORDER BY sequence LIMIT 1",
+                "webhook_events_of_room",
+            ),
+            ("FROM agent_messages ORDER BY sent_time DESC", "agent_messages_by_time"),
+            (
+                "FROM agent_messages WHERE account_id = 1 AND msisdn = 5 AND traffic = 5 AND generation >= 2",
+                "agent_acknowledgements",
+            ),
         ] {
             let query = format!("EXPLAIN QUERY PLAN SELECT * {}", query.replace("{EACH}", EACH));
             let plan: Vec<(i64, i64, i64, String)> =

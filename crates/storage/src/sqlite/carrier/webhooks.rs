@@ -9,7 +9,7 @@ use super::SqliteCarrierStore;
 use crate::{
     StoreError,
     carrier::{
-        AgentEvent, Tried, WebhookStore,
+        AgentEvent, COUNTED, Tried, WebhookStore,
         webhooks::{WebhookRow, agent_event_of, settled_rows},
     },
     sqlite::{micros, rows},
@@ -94,9 +94,11 @@ impl WebhookStore for SqliteCarrierStore {
 
     async fn count_webhook_events(&self, account: &OfficialAccountId) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM webhook_events WHERE account_id = (SELECT account_id FROM accounts WHERE name = ?1)",
+            "SELECT count(*) FROM (SELECT 1 FROM webhook_events
+                                  WHERE account_id = (SELECT account_id FROM accounts WHERE name = ?1) LIMIT ?2)",
         )
         .bind(account.as_str())
+        .bind(COUNTED)
         .fetch_one(self.database.read_fresh())
         .await
         .map_err(StoreError::during("count_webhook_events"))?;
