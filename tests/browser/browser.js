@@ -98,8 +98,8 @@ export async function fits(page, where) {
  * @returns {Promise<{bytes: number, first: number, seen: number}>} its weight; when something of it is seen for the very first time,
  *   and after that, as the median of some visits, in milliseconds
  */
-export function quick(address) {
-  return open({}, async (page) => {
+export function quick(address, options = {}) {
+  return open(options, async (page) => {
     const devtools = await page.context().newCDPSession(page);
     await devtools.send('Network.enable');
     let bytes = 0;

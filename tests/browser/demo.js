@@ -17,6 +17,10 @@ const PATIENCE = 120_000;
 /** What says in the demo's output that all of it is told. */
 const PLACES = /^ {2}(\w+) +(https?:\/\/\S+)\/$/;
 
+/** What says where a company's console is, and then who of it has signed in. */
+const CONSOLE = /^ {2}console of (\S+) (https?:\/\/\S+)\/sign-in\/token /;
+const SESSION = /^ {4}(\w+) .* (musubi-session-\S+)$/;
+
 let started;
 
 /** The demo, started when it is first asked for. */
@@ -43,10 +47,16 @@ async function start() {
   child.stderr.on('data', (data) => said.push(data));
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   const places = {};
+  const consoles = {};
+  let console;
   const lines = createInterface({ input: child.stdout });
   const told = (async () => {
     for await (const line of lines) {
       said.push(`${line}\n`);
+      const [, company, origin] = CONSOLE.exec(line) ?? [];
+      if (company) console = consoles[company] = { company, origin, tokens: {} };
+      const [, name, token] = SESSION.exec(line) ?? [];
+      if (name) console.tokens[name] = token;
       const [, what, address] = PLACES.exec(line) ?? [];
       if (what) places[what] = address;
       // The phones are told last.
@@ -70,6 +80,8 @@ async function start() {
 
   return {
     ...places,
+    consoles,
+    data,
     operate,
 
     /**

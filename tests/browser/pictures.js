@@ -50,7 +50,48 @@ const PICTURES = [
       await page.locator('.tiles').waitFor();
     },
   },
+  {
+    name: 'console',
+    look: { viewport: { width: 1200, height: 900 }, locale: 'ja-JP' },
+    async take(page, { consoles }) {
+      await enter(page, consoles['aoba-bank'], 'hanako');
+    },
+  },
+  {
+    name: 'console-compose',
+    look: { viewport: { width: 1200, height: 960 }, locale: 'ja-JP' },
+    async take(page, { consoles }) {
+      const origin = await enter(page, consoles['aoba-bank'], 'hanako');
+      await page.goto(`${origin}/distributions/new`);
+      await page.locator('#name').fill('12月のポイント');
+      await page.locator('#uniform_text').fill('いつもありがとうございます。\n年末年始もアプリとATMをご利用いただけます。');
+      await page.locator('#individual_text').fill('{name}様\nいつもありがとうございます。ただいま{points}ポイントです。\n{until}までお使いいただけます。');
+      await page.locator('#kind_points').selectOption('integer');
+      await page.locator('#kind_until').selectOption('date');
+      await page.locator('#preview').getByText('12,345ポイント').waitFor();
+      await page.locator('#preview').getByText('2026年12月24日').waitFor();
+    },
+  },
+  {
+    name: 'console-review',
+    look: { viewport: { width: 1200, height: 800 }, colorScheme: 'dark' },
+    async take(page, { consoles }) {
+      const origin = await enter(page, consoles['aoba-bank'], 'taro');
+      await page.goto(`${origin}/reviews`);
+      await page.locator('main tbody a').first().click();
+      await page.locator('tr.marked').first().waitFor();
+    },
+  },
 ];
+
+/** Comes into a console, and gives where it is. */
+async function enter(page, { origin, tokens }, name) {
+  await page.goto(`${origin}/sign-in/token`);
+  await page.locator('#token').fill(tokens[name]);
+  await page.locator('main form button').click();
+  await page.locator('.tiles').waitFor();
+  return origin;
+}
 
 const [folder] = process.argv.slice(2);
 assert(folder, 'name the folder of the pictures');

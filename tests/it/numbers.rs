@@ -85,7 +85,6 @@ impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan {
-            rbm: 0,
             folder: folder.path().to_owned(),
             postgres: None,
             companies: vec![CompanyPlan {
@@ -96,6 +95,7 @@ impl World {
                 format: AccountFormat { account_digits: 7, branch_digits: 3 },
             }],
             carriers: vec![KUMO.parse().unwrap()],
+            rbm: 0,
             followers: 10,
             pages: None,
         };

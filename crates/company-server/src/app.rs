@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use musubi_domain::{Error, caller::Caller, vault::ReviewSeals};
+use musubi_domain::{Error, caller::Caller, id::CompanyId, vault::ReviewSeals};
 use musubi_proto::{
     company::v1::{
-        customer_service_server::CustomerServiceServer, match_service_server::MatchServiceServer,
-        operator_service_server::OperatorServiceServer, sign_in_service_server::SignInServiceServer,
+        audit_service_server::AuditServiceServer, customer_service_server::CustomerServiceServer,
+        match_service_server::MatchServiceServer, operator_service_server::OperatorServiceServer,
+        sign_in_service_server::SignInServiceServer,
     },
     information::v1::{
-        approval_service_server::ApprovalServiceServer,
+        account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
         distribution_service_server::DistributionServiceServer,
         follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
     },
@@ -27,6 +28,7 @@ use musubi_runtime::{
         client::{ClientOptions, connect},
         server::{Bound, Server, ServerError},
     },
+    http::{BoundHttp, HttpServer},
     lifecycle::LifecycleError,
     tls::Identity,
 };
@@ -44,8 +46,9 @@ use musubi_storage::{
 use tonic::service::Routes;
 
 use crate::{
-    audit::Sealer, config::Config, custody::Custodian, customer_service::Customers, keys::keep_keys,
-    match_service::Matches, people::People, proxy::Proxy, rekeying::rekey,
+    audit::Sealer, audit_service::Audits, config::Config, console::Console, custody::Custodian,
+    customer_service::Customers, keys::keep_keys, match_service::Matches, people::People, proxy::Proxy,
+    rekeying::rekey,
 };
 
 /// Why a company server can't be put together.
@@ -60,6 +63,9 @@ pub enum BuildError {
     /// The address can't be taken.
     #[error("listen: {0}")]
     Server(#[from] ServerError),
+    /// The console's address can't be taken, or its certificate can't be used.
+    #[error("console: {0}")]
+    Console(ServerError),
 }
 
 /// A company server that has its database and its port, and serves nothing yet.
@@ -71,6 +77,15 @@ pub struct App {
     custodian: Arc<Custodian>,
     store: Arc<dyn CompanyStore>,
     sealer: Sealer,
+    pages: Option<Pages>,
+}
+
+/// The console's port, and what its pages need.
+struct Pages {
+    bound: BoundHttp,
+    company: CompanyId,
+    largest_file_mib: u64,
+    clock: Arc<dyn Clock>,
 }
 
 impl App {
@@ -126,15 +141,21 @@ impl App {
             config.account.into(),
             config.import,
         );
-        let sealing_clock = Arc::clone(&clock);
+        let (sealing_clock, auditing_clock, pages_clock) =
+            (Arc::clone(&clock), Arc::clone(&clock), Arc::clone(&clock));
+        let audits = Audits::new(Arc::clone(&store), auditing_clock, audit_keys.clone());
         let matches = Matches::new(Arc::clone(&store), clock, config.account.into(), config.policy);
         let proxy = Proxy::new(&channel);
         let mut routes = Routes::builder();
         routes
             .add_service(CustomerServiceServer::new(customers).max_encoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(AuditServiceServer::new(audits))
             .add_service(SignInServiceServer::new(people.clone()))
             .add_service(OperatorServiceServer::new(people))
             .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(
+                AccountServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
             .add_service(
                 FollowerServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
@@ -144,8 +165,17 @@ impl App {
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
         let sealer = Sealer::new(Arc::clone(&store), sealing_clock, audit_keys, auth.denials());
+        let pages = match &config.console {
+            Some(console) => Some(Pages {
+                bound: HttpServer::bind(console).await.map_err(BuildError::Console)?,
+                company: config.company.clone(),
+                largest_file_mib: config.import.largest_file_mib,
+                clock: pages_clock,
+            }),
+            None => None,
+        };
         let bound = bound.await?;
-        Ok(Self { bound, routes: routes.routes(), identity, auth, custodian, store, sealer })
+        Ok(Self { bound, routes: routes.routes(), identity, auth, custodian, store, sealer, pages })
     }
 
     /// Where it is called.
@@ -154,14 +184,25 @@ impl App {
         self.bound.endpoint()
     }
 
+    /// Where people find its console, such as `http://127.0.0.1:7080`; none, when it has none.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        self.pages.as_ref().map(|pages| pages.bound.origin())
+    }
+
     /// Serves until the shutdown has drained it, then closes the database.
     ///
     /// # Errors
     /// When a task failed or didn't end in time.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let health = self.bound.health();
-        let serve = self.bound.serve(self.routes, self.identity, self.auth, shutdown.clone());
-        shutdown.spawn("grpc", serve);
+        let door = self.bound.door(self.routes, self.auth, &shutdown);
+        if let Some(Pages { bound, company, largest_file_mib, clock }) = self.pages {
+            let is_secure = bound.origin().starts_with("https:");
+            let console = Console::new(door.clone(), company, is_secure, largest_file_mib, clock);
+            shutdown.spawn("console", bound.serve(console.router(), shutdown.clone()));
+        }
+        shutdown.spawn("grpc", self.bound.serve_door(door, self.identity, shutdown.clone()));
         shutdown.spawn("seal", self.sealer.run(shutdown.clone()));
         shutdown.spawn("custody", self.custodian.keep(shutdown.token()));
         shutdown.spawn("rekey", rekey(Arc::clone(&self.store), shutdown.token()));

@@ -14,6 +14,7 @@ use musubi_proto::callers::COMPANY;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
     grpc::auth::Authenticator,
+    http::HttpConfig,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
 };
@@ -72,6 +73,9 @@ pub struct Config {
     pub import: ImportConfig,
     /// How the master is entrusted.
     pub custody: CustodyConfig,
+    /// Where people find its console; without it there is none.
+    #[serde(default)]
+    pub console: Option<HttpConfig>,
     /// What the process says.
     pub telemetry: TelemetryConfig,
 }
@@ -223,6 +227,9 @@ impl Config {
                     format!("write {least}m to {most}m"),
                 ));
             }
+        }
+        if let Some(console) = &self.console {
+            console.check("console")?;
         }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";

@@ -12,16 +12,18 @@ use musubi_proto::information::v1::{
     ApproveReviewRequest, ApproveReviewResponse, CancelDistributionRequest, CancelDistributionResponse,
     CreateDistributionRequest, CreateDistributionResponse, EraseFollowersRequest, EraseFollowersResponse,
     ExportFollowerRequest, ExportFollowerResponse, GetApprovalRequest, GetApprovalResponse,
-    GetDistributionRequest, GetDistributionResponse, GetFunnelRequest, GetFunnelResponse, GetReviewRequest,
-    GetReviewResponse, GrantApprovalRequest, GrantApprovalResponse, ImportFollowersRequest,
-    ImportFollowersResponse, ListApprovalsRequest, ListApprovalsResponse, ListDistributionsRequest,
+    GetDistributionRequest, GetDistributionResponse, GetFollowerRequest, GetFollowerResponse,
+    GetFunnelRequest, GetFunnelResponse, GetReviewRequest, GetReviewResponse, GrantApprovalRequest,
+    GrantApprovalResponse, ImportFollowersRequest, ImportFollowersResponse, ListAccountsRequest,
+    ListAccountsResponse, ListApprovalsRequest, ListApprovalsResponse, ListDistributionsRequest,
     ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
     ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
     PreviewDistributionResponse, RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest,
     RejectReviewResponse, ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest,
     ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest,
     StartDistributionResponse, UnlockFollowerRequest, UnlockFollowerResponse, UploadValuesRequest,
-    UploadValuesResponse, approval_service_client::ApprovalServiceClient,
+    UploadValuesResponse, account_service_client::AccountServiceClient,
+    account_service_server::AccountService, approval_service_client::ApprovalServiceClient,
     approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
     distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
     follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
@@ -42,6 +44,7 @@ pub(crate) const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 /// Passes operators' calls on.
 #[derive(Clone)]
 pub(crate) struct Proxy {
+    accounts: AccountServiceClient<PeerChannel>,
     followers: FollowerServiceClient<PeerChannel>,
     reviews: ReviewServiceClient<PeerChannel>,
     approvals: ApprovalServiceClient<PeerChannel>,
@@ -58,6 +61,7 @@ impl Proxy {
                 .max_encoding_message_size(MAX_MESSAGE_BYTES)
         };
         Self {
+            accounts: AccountServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             followers: FollowerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             reviews: ReviewServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -123,6 +127,16 @@ async fn passed<T>(
 }
 
 #[tonic::async_trait]
+impl AccountService for Proxy {
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<Response<ListAccountsResponse>, Status> {
+        pass_on!(self.accounts, list_accounts, request)
+    }
+}
+
+#[tonic::async_trait]
 impl FollowerService for Proxy {
     async fn get_funnel(
         &self,
@@ -136,6 +150,13 @@ impl FollowerService for Proxy {
         request: Request<ListFollowersRequest>,
     ) -> Result<Response<ListFollowersResponse>, Status> {
         pass_on_by_name!(self.followers, list_followers, request)
+    }
+
+    async fn get_follower(
+        &self,
+        request: Request<GetFollowerRequest>,
+    ) -> Result<Response<GetFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, get_follower, request)
     }
 
     async fn erase_followers(

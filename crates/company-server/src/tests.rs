@@ -1,5 +1,6 @@
 //! A company server over real gRPC, with a peer in the information-management server's place.
 
+mod console;
 mod custody;
 mod customers;
 mod matching;
@@ -51,9 +52,14 @@ struct Company {
     settings: &'static str,
     clock: Arc<ManualClock>,
     endpoint: Endpoint,
+    /// Where its console is; empty: it has none.
+    console: String,
     shutdown: Shutdown,
     ended: JoinHandle<Result<(), LifecycleError>>,
 }
+
+/// A server that runs: its address, its console's, its end.
+type Running = (Endpoint, String, Shutdown, JoinHandle<Result<(), LifecycleError>>);
 
 impl Company {
     /// With these settings beyond the necessary ones.
@@ -61,8 +67,8 @@ impl Company {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-23T03:00:00Z".parse().unwrap()));
         let peer = Peer::start().await;
-        let (endpoint, shutdown, ended) = run(&folder, &peer, settings, &clock).await;
-        Self { folder, peer, settings, clock, endpoint, shutdown, ended }
+        let (endpoint, console, shutdown, ended) = run(&folder, &peer, settings, &clock).await;
+        Self { folder, peer, settings, clock, endpoint, console, shutdown, ended }
     }
 
     /// Stops it and starts it again on the same database.
@@ -73,7 +79,7 @@ impl Company {
 
     /// Starts it again after [`Self::stop`].
     async fn start_again(&mut self) {
-        (self.endpoint, self.shutdown, self.ended) =
+        (self.endpoint, self.console, self.shutdown, self.ended) =
             run(&self.folder, &self.peer, self.settings, &self.clock).await;
     }
 
@@ -126,17 +132,12 @@ impl Company {
     }
 }
 
-async fn run(
-    folder: &TempDir,
-    peer: &Peer,
-    settings: &'static str,
-    clock: &Arc<ManualClock>,
-) -> (Endpoint, Shutdown, JoinHandle<Result<(), LifecycleError>>) {
+async fn run(folder: &TempDir, peer: &Peer, settings: &'static str, clock: &Arc<ManualClock>) -> Running {
     let app = App::build(config(folder, peer, settings), clock.clone()).await.unwrap();
     let shutdown = Shutdown::new(std::time::Duration::from_secs(5));
-    let endpoint = app.endpoint();
+    let (endpoint, console) = (app.endpoint(), app.console().unwrap_or_default());
     let ended = tokio::spawn(app.run(shutdown.clone()));
-    (endpoint, shutdown, ended)
+    (endpoint, console, shutdown, ended)
 }
 
 fn config(folder: &TempDir, peer: &Peer, settings: &str) -> Config {

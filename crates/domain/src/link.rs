@@ -44,6 +44,11 @@ impl LinkHosts {
         }
     }
 
+    /// The hosts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether an address may be opened from a message.
     ///
     /// # Errors

@@ -13,9 +13,10 @@ use musubi_domain::{
     postback::TokenKey,
 };
 use musubi_proto::information::v1::{
-    approval_service_server::ApprovalServiceServer, carrier_event_service_server::CarrierEventServiceServer,
-    custody_service_server::CustodyServiceServer, distribution_service_server::DistributionServiceServer,
-    follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
+    account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
+    carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
+    distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
+    review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -46,6 +47,7 @@ use tonic::service::Routes;
 
 use crate::{
     Config,
+    accounts::Accounts,
     acquisition::{
         events::Events,
         lists::{AT_ONCE, Lists},
@@ -346,6 +348,7 @@ impl App {
         shutdown.spawn("rekey", rekey(Arc::clone(&store), shutdown.token()));
         shutdown.spawn("keys", keep_keys(Arc::clone(&store), shutdown.token()));
 
+        let accounts = Accounts::new(Arc::clone(&directory), &tokens);
         let events = Arc::new(Events {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -409,6 +412,7 @@ impl App {
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
+            .add_service(limited!(AccountServiceServer, accounts))
             .add_service(limited!(FollowerServiceServer, followers))
             .add_service(limited!(ApprovalServiceServer, approvals))
             .add_service(limited!(ReviewServiceServer, reviews));

@@ -6,6 +6,7 @@
 //! Carriers are reached through [`gateway`] only. Surprising: no worker tells another what to do. Each looks at the database, and a
 //! [`signal`] only says that looking may be worth it.
 
+pub mod accounts;
 pub mod acquisition;
 pub mod app;
 pub mod approvals;

@@ -145,7 +145,7 @@ async fn open(config: PathBuf, node: Node) -> Result<Kept, Error> {
             let store = open_audit(&config, &clock).await.map_err(|error| match error {
                 BuildError::Config(error) => error.at("--config"),
                 BuildError::Store(error) => error.into(),
-                error @ BuildError::Server(_) => unavailable(&error),
+                error @ (BuildError::Server(_) | BuildError::Console(_)) => unavailable(&error),
             })?;
             let keys = config.keys.auditors()?;
             Ok(Kept { keys, opened: Arc::clone(&store) as _, store })

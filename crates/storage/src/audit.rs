@@ -48,6 +48,12 @@ pub trait AuditStore: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn audit_lines(&self, after: i64, limit: u32) -> Result<Vec<AuditLine>, StoreError>;
 
+    /// Lines from the newest back, from before `before`, at most `limit`: for people who look.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn audit_lines_before(&self, before: i64, limit: u32) -> Result<Vec<AuditLine>, StoreError>;
+
     /// Seals in order of number, from behind `after`, at most `limit`.
     ///
     /// # Errors

@@ -9,8 +9,9 @@ use musubi_domain::{
 use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest, Inquiry,
-        ListCustomersRequest, MatchCustomersRequest, SearchCustomerRequest,
-        customer_service_client::CustomerServiceClient, match_service_client::MatchServiceClient,
+        ListAuditLinesRequest, ListCustomersRequest, MatchCustomersRequest, SearchCustomerRequest,
+        audit_service_client::AuditServiceClient, customer_service_client::CustomerServiceClient,
+        match_service_client::MatchServiceClient,
     },
     r#type::v1::IdentityMethod,
 };
@@ -24,9 +25,25 @@ use super::{
 
 pub(super) async fn probe(world: &World, probes: &mut Probes) {
     customers(world, probes).await;
+    audit(world, probes).await;
     custody(world, probes).await;
     people::probe(world, probes).await;
     inquiries(world, probes).await;
+}
+
+async fn audit(world: &World, probes: &mut Probes) {
+    let client = AuditServiceClient::new(world.system.channel(BANK));
+    let call = async |request| whole(client.clone().list_audit_lines(request).await);
+    let table: [Wrong<ListAuditLinesRequest>; 7] = [
+        ("action", InvalidArgument, |request| request.action = long(3)),
+        ("action", InvalidArgument, |request| request.action = "Signed in".to_owned()),
+        ("action", InvalidArgument, |request| request.action = "a".repeat(101)),
+        ("text", InvalidArgument, |request| request.text = long(201)),
+        ("page_size", InvalidArgument, |request| request.page_size = 1_001),
+        ("page_token", InvalidArgument, |request| request.page_token = long(3)),
+        ("page_token", InvalidArgument, |request| request.page_token = "1.5".to_owned()),
+    ];
+    probes.ask(world, "ListAuditLines", &ListAuditLinesRequest::default(), call, &table).await;
 }
 
 async fn customers(world: &World, probes: &mut Probes) {

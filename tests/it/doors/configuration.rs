@@ -77,7 +77,11 @@ const CARRIER: [Wrong; 50] = [
     ("TELEMETRY__FILTER", &["musubi=漏"]),
 ];
 
-const COMPANY: [Wrong; 35] = [
+const COMPANY: [Wrong; 39] = [
+    ("CONSOLE__LISTEN", ADDRESS),
+    ("CONSOLE__LISTEN", &["0.0.0.0:0", "[::]:0"]),
+    ("CONSOLE__CERTIFICATE", PEM),
+    ("CONSOLE__KEY", PEM),
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),

@@ -36,10 +36,11 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 39] = [
+const TEXTS: [&str; 40] = [
     "account",
     "account_number",
     "account_text",
+    "action",
     "address",
     "assertions",
     "birth_date",

@@ -2,9 +2,9 @@
 
 use musubi_domain::ErrorKind::{FailedPrecondition, InvalidArgument, NotFound};
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, ImportFollowersRequest, ImportedConsent, Person,
-    SearchFollowerRequest, UnlockFollowerRequest, follower_service_client::FollowerServiceClient,
-    person::Who,
+    EraseFollowersRequest, ExportFollowerRequest, GetFollowerRequest, ImportFollowersRequest,
+    ImportedConsent, Person, SearchFollowerRequest, UnlockFollowerRequest,
+    follower_service_client::FollowerServiceClient, person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
 
@@ -77,12 +77,13 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
     probes.ask(world, "ImportFollowers", &good, call, &table).await;
 
     macro_rules! about_one {
-        ($method:literal, $call:ident, $request:ident) => {{
+        ($method:literal, $call:ident, $request:ident $(, $more:ident)?) => {{
             let call = async |request| whole(client.clone().$call(request).await);
             let good = $request {
                 official_account: BANK.to_owned(),
                 person: Some(Person { who: Some(Who::PhoneNumber(FOLLOWERS[0].0.to_owned())) }),
                 operator: operator.clone(),
+                $($more: false,)?
             };
             let table: [Wrong<$request>; 10] = [
                 ("official_account", NotFound, |it| it.official_account.clear()),
@@ -110,4 +111,5 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
     about_one!("UnlockFollower", unlock_follower, UnlockFollowerRequest);
     about_one!("SearchFollower", search_follower, SearchFollowerRequest);
     about_one!("ExportFollower", export_follower, ExportFollowerRequest);
+    about_one!("GetFollower", get_follower, GetFollowerRequest, reveal);
 }

@@ -9,7 +9,7 @@ use musubi_servers::Browser;
 use musubi_tests::processes::program;
 
 /// Files of scenarios, in the order in which they are run.
-const SCENARIOS: [&str; 1] = ["phones"];
+const SCENARIOS: [&str; 2] = ["phones", "console"];
 
 #[test]
 fn people_use_every_page_by_hand_and_none_runs_what_others_wrote() {

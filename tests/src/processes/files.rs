@@ -347,6 +347,7 @@ impl Layout {
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\nkeys.audit = ['signs seals of the audit']\n\
+             [console]\nlisten = '127.0.0.1:0'\n\
              [custody]\nblind = {}\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",

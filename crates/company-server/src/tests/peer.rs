@@ -10,6 +10,7 @@ use musubi_proto::{
     callers::INFORMATION,
     convert::content::timestamp,
     information::v1::{
+        account_service_server::{AccountService, AccountServiceServer},
         approval_service_server::{ApprovalService, ApprovalServiceServer},
         custody_service_server::{CustodyService, CustodyServiceServer},
         distribution_service_server::{DistributionService, DistributionServiceServer},
@@ -65,6 +66,7 @@ impl Peer {
         let mut routes = Routes::builder();
         routes
             .add_service(CustodyServiceServer::new(service.clone()))
+            .add_service(AccountServiceServer::new(service.clone()))
             .add_service(FollowerServiceServer::new(service.clone()))
             .add_service(ApprovalServiceServer::new(service.clone()))
             .add_service(ReviewServiceServer::new(service.clone()))
@@ -175,6 +177,17 @@ impl CustodyService for Service {
 }
 
 #[tonic::async_trait]
+impl AccountService for Service {
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<Response<ListAccountsResponse>, Status> {
+        self.called("accounts", &request)?;
+        Ok(Response::new(ListAccountsResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
 impl FollowerService for Service {
     async fn get_funnel(
         &self,
@@ -193,6 +206,15 @@ impl FollowerService for Service {
         self.called("followers", &request)?;
         let unknown = Error::new(ErrorKind::NotFound, "no such official account", "see the configured ones");
         Err(to_status(unknown.at("official_account")))
+    }
+
+    async fn get_follower(
+        &self,
+        request: Request<GetFollowerRequest>,
+    ) -> Result<Response<GetFollowerResponse>, Status> {
+        let GetFollowerRequest { operator, reveal, .. } = request.get_ref();
+        self.called(&format!("follower {operator} {reveal}"), &request)?;
+        Ok(Response::new(GetFollowerResponse::default()))
     }
 
     async fn erase_followers(

@@ -282,7 +282,12 @@ impl DistributionService for Distributions {
         let company = auth::company(&request)?;
         let id = parse_id(&request.into_inner().distribution_id).map_err(to_status)?;
         let found = self.store.get_distribution(&company, id).await.map_err(to_status)?;
-        Ok(Response::new(wire::GetDistributionResponse { distribution: Some(show(found)) }))
+        let templates = self.store.get_templates(found.id).await.map_err(to_status)?;
+        Ok(Response::new(wire::GetDistributionResponse {
+            distribution: Some(show(found)),
+            uniform: Some(templates.uniform.into()),
+            individual: templates.individual.map(Into::into),
+        }))
     }
 
     async fn list_distributions(

@@ -20,7 +20,7 @@ use musubi_proto::{
 use musubi_storage::information::{
     FollowerKey,
     approval::Approval,
-    erasure::{Asker, FollowerExport, Held},
+    erasure::{Asker, FollowerExport, Held, Reading},
     flow::{Scope, Work},
     follower::Quarantine,
     list::ListKey,
@@ -203,10 +203,6 @@ impl Followers {
     ) -> Result<wire::ExportFollowerResponse, Error> {
         let asker = Asker { operator: request.operator.parse()?, company };
         let (account, named) = self.named(&asker, &request.official_account, request.person.as_ref())?;
-        let nothing = || {
-            let remedy = "nothing has to be done; a search tells the same table by table";
-            Error::new(ErrorKind::NotFound, "nothing is held about this person", remedy).at("person")
-        };
         let key = self.key(&account, self.follower(&account, &named).await?.ok_or_else(nothing)?);
         let mut approved = None;
         if self.approvals.is_needed(&asker.company, Act::Export) {
@@ -222,8 +218,39 @@ impl Followers {
             approved = Some(approval.id);
         }
         let now = self.clock.now();
-        let export = self.store.export_follower(&asker, &key, approved, now).await?.ok_or_else(nothing)?;
+        let reading = Reading::Exported(approved);
+        let export = self.store.export_follower(&asker, &key, reading, now).await?.ok_or_else(nothing)?;
         Ok(show_export(&key, export, self.clock.now()))
+    }
+
+    /// One follower as operators look at one: of what waits for people nothing, and the number only if it is asked for.
+    pub(super) async fn get(
+        &self,
+        company: CompanyId,
+        request: &wire::GetFollowerRequest,
+    ) -> Result<wire::GetFollowerResponse, Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let (account, named) = self.named(&asker, &request.official_account, request.person.as_ref())?;
+        let key = self.key(&account, self.follower(&account, &named).await?.ok_or_else(nothing)?);
+        let (now, reading) =
+            (self.clock.now(), if request.reveal { Reading::Revealed } else { Reading::Shown });
+        let read = self.store.export_follower(&asker, &key, reading, now).await?.ok_or_else(nothing)?;
+        let mut shown = show_export(&key, read, now);
+        if let Some(follower) = shown.follower.as_mut().filter(|_| !request.reveal) {
+            follower.phone_number = mask(&follower.phone_number);
+        }
+        Ok(wire::GetFollowerResponse {
+            follower: shown.follower,
+            lists: shown.lists,
+            wrong_guesses: shown.wrong_guesses,
+            tie_method: shown.tie_method,
+            tie_time: shown.tie_time,
+            tie_expire_time: shown.tie_expire_time,
+            former_customer_id: shown.former_customer_id,
+            consents: shown.consents,
+            messages: shown.messages,
+            reviews: shown.reviews,
+        })
     }
 
     /// Has a quarantined list believed; gives what a second person has to approve first, and the quarantine as it stands then.
@@ -299,6 +326,18 @@ impl Followers {
     pub(super) fn key(&self, account: &OfficialAccountId, follower: FollowerId) -> FollowerKey {
         FollowerKey { account: account.clone(), follower }
     }
+}
+
+fn nothing() -> Error {
+    let remedy = "nothing has to be done; a search tells the same table by table";
+    Error::new(ErrorKind::NotFound, "nothing is held about this person", remedy).at("person")
+}
+
+/// A number of which the last two digits can be read.
+pub(super) fn mask(phone_number: &str) -> String {
+    let hidden = phone_number.len().saturating_sub(2);
+    let digits = phone_number.chars().enumerate();
+    digits.map(|(place, digit)| if place == 0 || place >= hidden { digit } else { '*' }).collect()
 }
 
 pub(super) fn show_held(follower: Option<FollowerId>, held: Held) -> wire::SearchFollowerResponse {

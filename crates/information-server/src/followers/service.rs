@@ -24,7 +24,7 @@ use musubi_storage::information::{
 };
 use tonic::{Request, Response, Status};
 
-use super::rights::show_held;
+use super::rights::{mask, show_held};
 use crate::{
     approvals::{Approvals, show_approval},
     directory::{Account, Directory},
@@ -211,14 +211,27 @@ impl FollowerService for Followers {
         request: Request<wire::ListFollowersRequest>,
     ) -> Result<Response<wire::ListFollowersResponse>, Status> {
         let company = auth::company(&request)?;
-        let query = self.query(company, &request.into_inner()).map_err(to_status)?;
+        let request = request.into_inner();
+        let query = self.query(company, &request).map_err(to_status)?;
         let page = self.store.list_followers(&query, self.clock.now()).await.map_err(to_status)?;
         let full = u32::try_from(page.len()).is_ok_and(|length| length == query.limit);
         let next_page_token =
             page.last().filter(|_| full).map_or_else(String::new, |last| last.follower.to_string());
-        let followers = page.into_iter().map(show_follower).collect();
+        let mut followers: Vec<_> = page.into_iter().map(show_follower).collect();
+        if request.masked {
+            followers.iter_mut().for_each(|it| it.phone_number = mask(&it.phone_number));
+        }
         Ok(Response::new(wire::ListFollowersResponse { followers, next_page_token }))
     }
+
+    async fn get_follower(
+        &self,
+        request: Request<wire::GetFollowerRequest>,
+    ) -> Result<Response<wire::GetFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.get(company, &request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
     async fn erase_followers(
         &self,
         request: Request<wire::EraseFollowersRequest>,

@@ -39,6 +39,7 @@ fn list(page_size: u32, page_token: &str, outcome: i32) -> wire::ListFollowersRe
         page_size,
         page_token: page_token.to_owned(),
         operator: "sato".to_owned(),
+        masked: false,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use musubi_domain::{
     Error,
+    approval::Act,
     caller::{Caller, Role},
     guess::Limits,
     id::{CarrierId, OperatorName},
@@ -88,6 +89,7 @@ impl<'a> Layout<'a> {
                 Caller::Terminal,
                 Caller::TerminalOperator(operator.clone()),
             )?,
+            consoles: Vec::new(),
             phones: None,
         })
     }
@@ -105,7 +107,7 @@ impl<'a> Layout<'a> {
     /// The configuration of the `index`th company server.
     pub(super) fn company(&self, index: usize) -> Result<Value, Error> {
         let company = &self.plan.companies[index];
-        Ok(json!({
+        let mut configuration = json!({
             "company": company.company,
             "matching": company.matching.as_str(),
             "listen": self.addresses.companies[index],
@@ -120,7 +122,11 @@ impl<'a> Layout<'a> {
                 "branch_digits": company.format.branch_digits,
             },
             "telemetry": { "filter": "warn" },
-        }))
+        });
+        if let Some(pages) = &self.plan.pages {
+            configuration["console"] = json!({ "listen": pages.consoles[index] });
+        }
+        Ok(configuration)
     }
 
     /// The configuration of the `index`th carrier.
@@ -155,7 +161,7 @@ impl<'a> Layout<'a> {
 
     /// The configuration of the information-management server.
     pub(super) fn information(&self) -> Result<Value, Error> {
-        let Plan { companies, carriers, followers, .. } = self.plan;
+        let Plan { companies, carriers, followers, pages, .. } = self.plan;
         let company = |(index, company): (usize, &CompanyPlan)| {
             json!({
                 "id": company.company,
@@ -168,8 +174,8 @@ impl<'a> Layout<'a> {
                 "methods": ["jpki", "carrier", "document"],
                 // Stories of strangers are many on purpose; the limits of one follower and one number still hold.
                 "company_limit": u64::from(Limits::default().company) + followers * 3,
-                // There is one operator, who prepares and starts.
-                "second_person": [],
+                // There is one operator, who prepares and starts; where people come, two of them are signed in.
+                "second_person": if pages.is_some() { json!(Act::ALL) } else { json!([]) },
                 "second_person_above": 1_000_000_000,
             })
         };

@@ -73,6 +73,8 @@ pub struct Plan {
 pub struct PagesPlan {
     /// Where the phones are shown, plain, at a loopback address.
     pub phones: SocketAddr,
+    /// Where each company's console is shown, in the order of the plan, likewise.
+    pub consoles: Vec<SocketAddr>,
     /// People whose phones can be picked up: a stories file.
     pub people: PathBuf,
 }
@@ -142,6 +144,8 @@ pub struct Doors {
     pub companies: Vec<Door>,
     /// The terminals.
     pub terminal: Door,
+    /// Where a browser finds the companies' consoles, in the order of the plan: `http://127.0.0.1:40123`; none, when they have none.
+    pub consoles: Vec<String>,
     /// Where a browser finds the phones: `http://127.0.0.1:7080`.
     pub phones: Option<String>,
 }
@@ -184,8 +188,11 @@ impl Cluster {
                 apps.push(Box::pin($app.run(shutdown.clone())))
             };
         }
+        let mut consoles = Vec::new();
         for (index, port) in ports.companies.into_iter().enumerate() {
-            later!(build!(company, layout.company_name(index), port, &layout.company(index)?));
+            let app = build!(company, layout.company_name(index), port, &layout.company(index)?);
+            consoles.extend(app.console());
+            later!(app);
         }
         for (index, port) in ports.carriers.into_iter().enumerate() {
             let app = build!(carrier, layout.carrier_name(index), port, &layout.carrier(index)?);
@@ -201,7 +208,7 @@ impl Cluster {
         for app in apps {
             nodes.spawn(app);
         }
-        Ok(Self { doors: Doors { phones, ..layout.doors()? }, shutdown, nodes })
+        Ok(Self { doors: Doors { consoles, phones, ..layout.doors()? }, shutdown, nodes })
     }
 
     /// Where it is called.

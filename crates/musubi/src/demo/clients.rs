@@ -139,6 +139,7 @@ impl CompanyClient {
                 page_size: PAGE,
                 page_token,
                 operator: String::new(),
+                masked: false,
             };
             async move {
                 let page = ask!(this.followers.list_followers(request))?;

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use musubi_runtime::Shutdown;
 
-use super::{material::Material, people};
+use super::{material::Material, people, ways_in};
 use crate::cluster::{Cluster, Doors, PagesPlan};
 
 /// `--pages`, `--stay`, `--exit`
@@ -40,7 +40,10 @@ impl OpenArgs {
     /// # Errors
     /// When the people whose phones can be picked up can't be chosen or written.
     pub(super) fn plan(&self, material: &Material, folder: &Path) -> anyhow::Result<PagesPlan> {
-        Ok(PagesPlan { phones: free(self.pages), people: people::write(material, folder)? })
+        // Behind the phones', unless these have any port.
+        let next = |index: u16| if self.pages == 0 { 0 } else { self.pages.saturating_add(index) };
+        let consoles = (1..).take(material.accounts.len()).map(|index| free(next(index))).collect();
+        Ok(PagesPlan { phones: free(self.pages), consoles, people: people::write(material, folder)? })
     }
 }
 
@@ -63,9 +66,10 @@ pub(super) async fn stay(
     shutdown: &Shutdown,
     output: &mut impl Write,
 ) -> anyhow::Result<()> {
-    // What people can look at, and what it is. The company's console stands here, too, once it is served.
+    // What people can look at, and what it is.
     let places = [("phones", doors.phones.as_deref())];
     let mut text = String::from("\nEverything goes on running, until Ctrl-C:\n");
+    text.push_str(&ways_in::shown(&ways_in::ways_in(doors).await?));
     for (what, address) in places.into_iter().filter_map(|(what, address)| Some((what, address?))) {
         text.push_str(&format!("  {what:10} {address}/\n"));
     }

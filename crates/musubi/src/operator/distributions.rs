@@ -9,15 +9,12 @@ use clap::{Args, Subcommand};
 use futures::stream;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use musubi_domain::{
-    Error,
-    content::Card,
-    template::{Template, VariableKind},
-};
+use musubi_company_server::values::Values;
+use musubi_domain::{Error, content::Card, template::Template};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
-        self as wire, CancelDistributionRequest, CreateDistributionRequest, Distribution, DistributionState,
+        CancelDistributionRequest, CreateDistributionRequest, Distribution, DistributionState,
         GetDistributionRequest, ListDistributionsRequest, PauseDistributionRequest,
         PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
         StartDistributionRequest, UploadValuesRequest,
@@ -31,7 +28,7 @@ use musubi_runtime::{
 
 use super::{
     Connection, Ending, UPLOAD_DEADLINE,
-    distribution_file::{Values, VariableArg, text},
+    distribution_file::{VariableArg, open_values, text},
     listing::{Format, Listing},
     progress, refused, unwritten,
     words::{parse_time, show_time, state_word, thousands},
@@ -206,7 +203,7 @@ impl Create {
         let individual = self.individual()?;
         let mut rows = 0;
         if let (Some(template), Some(path)) = (&individual, &self.values) {
-            let checked = Values::open(path, template)?.check(template)?;
+            let checked = open_values(path, template)?.check(template)?;
             rows = checked.rows;
             if checked.bad_rows > 0 {
                 let mut faults = Listing::new(&["line", "field", "problem", "remedy"]);
@@ -224,8 +221,8 @@ impl Create {
             request_id: uuid::Builder::from_random_bytes(entropy::bytes()).into_uuid().to_string(),
             official_account: self.official_account,
             name: self.name,
-            uniform: Some(template(&uniform)),
-            individual: individual.as_ref().map(template),
+            uniform: Some(uniform.into()),
+            individual: individual.clone().map(Into::into),
             start_time: self.start.map(timestamp),
             expire_time: self.expire.map(timestamp),
             messages_per_second: self.rate,
@@ -234,7 +231,7 @@ impl Create {
         let made = client.create_distribution(request).await.map_err(refused)?.into_inner();
         let mut made = made.distribution.unwrap_or_default();
         if let (Some(template), Some(path)) = (&individual, &self.values) {
-            let values = Values::open(path, template)?;
+            let values = open_values(path, template)?;
             made.values = upload(uploads, made.distribution_id.clone(), values, rows).await?;
         }
         show(&made, out)?;
@@ -263,25 +260,6 @@ fn parsed(argument: &str, template: Result<Template, Error>) -> Result<Template,
         let field = format!("{argument}: {}", error.field);
         error.at(field)
     })
-}
-
-fn template(template: &Template) -> wire::Template {
-    let variable = |variable: &musubi_domain::template::Variable| wire::Variable {
-        name: variable.name.clone(),
-        kind: match variable.kind {
-            VariableKind::Text => wire::VariableKind::Text,
-            VariableKind::Integer => wire::VariableKind::Integer,
-            VariableKind::Yen => wire::VariableKind::Yen,
-            VariableKind::Date => wire::VariableKind::Date,
-        }
-        .into(),
-    };
-    wire::Template {
-        text: template.text().to_owned(),
-        suggestions: vec![],
-        card: template.card().cloned().map(Into::into),
-        variables: template.variables().iter().map(variable).collect(),
-    }
 }
 
 /// Sends all values, and gives how many customers have some.

@@ -30,6 +30,7 @@ const BAR: u64 = 30;
   musubi followers funnel
   musubi followers list --official-account tf-bank --outcome review
   musubi followers list --official-account tf-bank --format csv
+  musubi followers show --official-account tf-bank --customer B000001
   musubi followers import consents.csv --official-account tf-bank --carrier hoshi --dry-run
   musubi followers erase --official-account tf-bank < numbers.txt
   musubi followers unlock --official-account tf-bank < numbers.txt
@@ -103,6 +104,17 @@ enum Command {
         #[command(flatten)]
         people: People,
     },
+    /// Show one follower, as JSON: where they stand, tie, consents, messages, reviews. It is recorded that you looked.
+    Show {
+        /// Whose follower.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+        /// Show the phone number, too; that is recorded apart.
+        #[arg(long)]
+        reveal: bool,
+    },
     /// Write everything that is held about one person, as JSON. Needs a second person, unless the configuration says otherwise: then this says
     /// what waits, and the same command again writes it, once, when it is approved.
     Export {
@@ -129,6 +141,9 @@ impl Followers {
             }
             Command::Import { file, official_account, carrier, dry_run } => {
                 return consents::import(client, official_account, carrier, &file, dry_run, out).await;
+            }
+            Command::Show { official_account, people, reveal } => {
+                return rights::show(client, official_account, people, reveal, out).await;
             }
             Command::Erase { official_account, people } => {
                 return rights::erase(client, official_account, people, out).await;
@@ -243,6 +258,7 @@ async fn list(
             page_size: PAGE,
             page_token,
             operator: String::new(),
+            masked: false,
         };
         let page = client.list_followers(request).await.map_err(refused)?.into_inner();
         count += page.followers.len() as u64;

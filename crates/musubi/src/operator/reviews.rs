@@ -1,17 +1,14 @@
 //! `musubi reviews`: matches that people decide.
 //!
-//! Attested and master stand side by side; the verdict on each field is made here, by the same crate that decides matches.
+//! Attested and master stand side by side; the verdict on each field is made on this side, by the same crate that decides matches.
 //! Surprising: what is shown comes from two servers. The company's own master is read by its own call, so that no master row
 //! ever travels with a review.
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
+use musubi_company_server::side_by_side::{Field, side_by_side as beside};
 use musubi_domain::{Error, ErrorKind, review::ReviewState as State};
-use musubi_matching::{
-    AccountFormat, Compared, compare_accounts, compare_addresses, compare_birth_dates, compare_kana,
-    compare_names,
-};
 use musubi_proto::{
     company::v1::{Customer, GetCustomerRequest, customer_service_client::CustomerServiceClient},
     information::v1::{
@@ -239,41 +236,17 @@ fn side_by_side(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut listing = Listing::new(&["field", "attested", "master", "verdict", "reasons"]);
-    let master = customer.cloned().unwrap_or_default();
-    let (typed, held) = (
-        account_text(&subject.branch_number, &subject.account_number),
-        account_text(&master.branch_number, &master.account_number),
-    );
-    let digits = |text: &str| u8::try_from(text.len()).unwrap_or(u8::MAX);
-    let branch =
-        [&subject.branch_number, &master.branch_number].map(|branch| digits(branch)).into_iter().max();
-    let format = AccountFormat {
-        account_digits: digits(&subject.account_number).max(digits(&master.account_number)),
-        branch_digits: branch.unwrap_or_default(),
-    };
-    type Compare<'a> = &'a dyn Fn(&str, &str) -> Compared;
-    let rows: [(&str, &str, &str, Compare<'_>); 5] = [
-        ("name", &subject.name, &master.name, &compare_names),
-        ("name_kana", &subject.name_kana, &master.name_kana, &compare_kana),
-        ("birth_date", &subject.birth_date, &master.birth_date, &compare_birth_dates),
-        ("address", &subject.address, &master.address, &compare_addresses),
-        ("account (typed)", &typed, &held, &|one, other| compare_accounts(one, other, &format)),
-    ];
-    for (field, attested, master, compare) in rows {
-        let compared = customer.map(|_| compare(attested, master));
+    for Field { name, attested, master, compared } in beside(subject, customer) {
+        let name = if name == "account" { "account (typed)" } else { name };
         listing.add([
-            field.to_owned(),
-            attested.to_owned(),
-            master.to_owned(),
+            name.to_owned(),
+            attested,
+            master,
             compared.as_ref().map_or("", verdict).to_owned(),
             compared.as_ref().map(|compared| reasons(compared).replace(',', " ")).unwrap_or_default(),
         ]);
     }
     listing.write(Format::Table, out)
-}
-
-fn account_text(branch: &str, number: &str) -> String {
-    if branch.is_empty() { number.to_owned() } else { format!("{branch}-{number}") }
 }
 
 fn history(review: &Review, out: &mut dyn Write) -> Result<(), Error> {

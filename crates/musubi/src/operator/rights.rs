@@ -1,4 +1,4 @@
-//! What people have a right to, from the command line: `musubi followers erase`, `prove-erased` and `export`.
+//! What people have a right to, from the command line: `musubi followers erase`, `prove-erased`, `export` and, as operators look at one, `show`.
 //!
 //! People are named by follower or customer, or by phone numbers on standard input, because everybody on the machine can read an argument. Surprising:
 //! `prove-erased` waits for an erasure that was asked for, a minute at most, and its exit code is 0 only if nothing is held.
@@ -9,21 +9,21 @@ use std::{
 };
 
 use clap::Args;
+use musubi_company_server::person_file::person_file;
 use musubi_domain::Error;
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, ExportFollowerResponse, Person, SearchFollowerRequest,
-    SearchFollowerResponse, UnlockFollowerRequest, follower_service_client::FollowerServiceClient,
-    person::Who,
+    EraseFollowersRequest, ExportFollowerRequest, ExportFollowerResponse, GetFollowerRequest, Person,
+    SearchFollowerRequest, SearchFollowerResponse, UnlockFollowerRequest,
+    follower_service_client::FollowerServiceClient, person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
-use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
     Ending, approvals,
     listing::{Format, Listing},
     refused, unreadable, unwritten,
-    words::{outcome_word, show_time, thousands},
+    words::{show_time, thousands},
 };
 
 /// People of one request.
@@ -64,6 +64,16 @@ impl People {
             return Err(Error::invalid("--follower", "nobody is named", remedy));
         }
         Ok(people.into_iter().map(|who| Person { who: Some(who) }).collect())
+    }
+}
+
+impl People {
+    /// The one who is meant.
+    fn read_one(self) -> Result<Person, Error> {
+        let [person]: [Person; 1] = self.read()?.try_into().map_err(|people: Vec<Person>| {
+            Error::invalid("--follower", format!("{} people are named", people.len()), "name one person")
+        })?;
+        Ok(person)
     }
 }
 
@@ -206,91 +216,41 @@ pub(super) async fn export(
     people: People,
     out: &mut dyn Write,
 ) -> Result<Ending, Error> {
-    let [person]: [Person; 1] = people.read()?.try_into().map_err(|people: Vec<Person>| {
-        Error::invalid("--follower", format!("{} people are named", people.len()), "name one person")
-    })?;
-    let request = ExportFollowerRequest { official_account, person: Some(person), operator: String::new() };
+    let person = Some(people.read_one()?);
+    let request = ExportFollowerRequest { official_account, person, operator: String::new() };
     let export = client.export_follower(request).await.map_err(refused)?.into_inner();
     if let Some(approval) = &export.approval {
         // Not to where the export goes.
         return approvals::waits(approval, "then run this command again", &mut io::stderr());
     }
-    writeln!(out, "{:#}", show_export(&export)).map_err(unwritten)?;
+    writeln!(out, "{:#}", person_file(&export)).map_err(unwritten)?;
     Ok(Ending::Done)
 }
 
-fn show_export(export: &ExportFollowerResponse) -> Value {
-    let time = |time: &Option<prost_types::Timestamp>| match time {
-        None => Value::Null,
-        Some(time) => json!(show_time(Some(time))),
+/// Shows one person as operators look at one, as JSON.
+pub(super) async fn show(
+    mut client: Client,
+    official_account: String,
+    people: People,
+    reveal: bool,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let person = Some(people.read_one()?);
+    let request = GetFollowerRequest { official_account, person, reveal, operator: String::new() };
+    let shown = client.get_follower(request).await.map_err(refused)?.into_inner();
+    let shown = ExportFollowerResponse {
+        follower: shown.follower,
+        lists: shown.lists,
+        wrong_guesses: shown.wrong_guesses,
+        tie_method: shown.tie_method,
+        tie_time: shown.tie_time,
+        tie_expire_time: shown.tie_expire_time,
+        former_customer_id: shown.former_customer_id,
+        consents: shown.consents,
+        messages: shown.messages,
+        reviews: shown.reviews,
+        ..ExportFollowerResponse::default()
     };
-    let follower = export.follower.clone().unwrap_or_default();
-    let tie = export.tie_time.as_ref().map(|_| {
-        json!({
-            "customer_id": follower.customer_id,
-            "method": export.tie_method().as_str_name().trim_start_matches("IDENTITY_METHOD_").to_ascii_lowercase(),
-            "tie_time": time(&export.tie_time),
-            "expire_time": time(&export.tie_expire_time),
-            "suspended": follower.suspended,
-        })
-    });
-    let lists = export.lists.iter().map(|list| {
-        json!({ "carrier": list.carrier, "following": list.following, "change_time": time(&list.change_time) })
-    });
-    let waiting = export.subject.as_ref().map(|subject| {
-        json!({
-            "account_number": subject.account_number,
-            "branch_number": subject.branch_number,
-            "name": subject.name,
-            "name_kana": subject.name_kana,
-            "birth_date": subject.birth_date,
-            "address": subject.address,
-        })
-    });
-    let consents = export.consents.iter().map(|consent| {
-        json!({
-            "kind": consent.kind,
-            "text": consent.text,
-            "text_sha256": consent.text_digest,
-            "carrier": consent.carrier,
-            "dialogue_id": consent.dialogue_id,
-            "give_time": time(&consent.give_time),
-        })
-    });
-    let messages = export.messages.iter().map(|message| {
-        json!({
-            "message_id": message.message_id,
-            "distribution_id": message.distribution_id,
-            "purpose": message.purpose,
-            "state": message.state,
-            "change_time": time(&message.change_time),
-        })
-    });
-    let reviews = export.reviews.iter().map(|review| {
-        json!({
-            "review_id": review.review_id,
-            "customer_id": review.customer_id,
-            "reasons": review.reasons,
-            "state": review.state().as_str_name().trim_start_matches("REVIEW_STATE_").to_ascii_lowercase(),
-            "open_time": time(&review.open_time),
-            "close_time": time(&review.close_time),
-        })
-    });
-    json!({
-        "follower_id": follower.follower_id,
-        "phone_number": follower.phone_number,
-        "carrier": follower.carrier,
-        "outcome": outcome_word(follower.outcome()),
-        "reasons": follower.reasons,
-        "follow_time": time(&follower.follow_time),
-        "outcome_time": time(&follower.outcome_time),
-        "lists": lists.collect::<Vec<_>>(),
-        "tie": tie,
-        "former_customer_id": export.former_customer_id,
-        "wrong_guesses": export.wrong_guesses,
-        "waiting_to_be_decided": waiting,
-        "consents": consents.collect::<Vec<_>>(),
-        "messages": messages.collect::<Vec<_>>(),
-        "reviews": reviews.collect::<Vec<_>>(),
-    })
+    writeln!(out, "{:#}", person_file(&shown)).map_err(unwritten)?;
+    Ok(Ending::Done)
 }

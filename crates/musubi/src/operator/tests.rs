@@ -383,7 +383,10 @@ macro_rules! commands {
                     1 => distribution(DistributionState::Running, "queued"),
                     _ => distribution(DistributionState::Completed, "delivered"),
                 };
-                Ok(Response::new(GetDistributionResponse { distribution }))
+                Ok(Response::new(GetDistributionResponse {
+                    distribution,
+                    ..GetDistributionResponse::default()
+                }))
             }
 
             async fn list_distributions(

@@ -33,6 +33,32 @@ impl TryFrom<wire::Template> for Template {
     }
 }
 
+impl From<Template> for wire::Template {
+    fn from(template: Template) -> Self {
+        let variable = |variable: &Variable| wire::Variable {
+            name: variable.name.clone(),
+            kind: wire::VariableKind::from(variable.kind).into(),
+        };
+        Self {
+            text: template.text().to_owned(),
+            suggestions: template.suggestions().iter().cloned().map(Into::into).collect(),
+            card: template.card().cloned().map(Into::into),
+            variables: template.variables().iter().map(variable).collect(),
+        }
+    }
+}
+
+impl From<VariableKind> for wire::VariableKind {
+    fn from(kind: VariableKind) -> Self {
+        match kind {
+            VariableKind::Text => Self::Text,
+            VariableKind::Integer => Self::Integer,
+            VariableKind::Yen => Self::Yen,
+            VariableKind::Date => Self::Date,
+        }
+    }
+}
+
 fn kind_from(kind: wire::VariableKind, index: usize) -> Result<VariableKind, Error> {
     match kind {
         wire::VariableKind::Unspecified => Err(Error::invalid(
@@ -220,6 +246,7 @@ mod tests {
         assert_eq!(template.text(), "{due} です");
         assert_eq!(template.suggestions()[0].label, "見る");
         assert_eq!(template.variables()[0].kind, VariableKind::Yen);
+        assert!(wire::Template::from(template) == self::template(), "and goes out as it came");
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Admission {
         let rules = Rules { auth, places, of_each, of_bearers, of_strangers, soft, hard, calls };
         Self { routes: routes.prepare(), rules: Arc::new(rules) }
     }
+
+    /// Whether it lets somebody in without a certificate.
+    pub(crate) fn takes_bearers(&self) -> bool {
+        self.rules.auth.takes_bearers()
+    }
 }
 
 impl Service<Request<Body>> for Admission {

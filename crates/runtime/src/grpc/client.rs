@@ -32,7 +32,7 @@ use crate::{
     tls::{self, Identity, certificate::Certificate},
 };
 
-const TIMEOUT: &str = "grpc-timeout";
+pub(super) const TIMEOUT: &str = "grpc-timeout";
 const CONNECT: Duration = Duration::from_secs(3);
 /// How often a silent connection is asked for a sign of life, and how long it has to give one.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -205,7 +205,7 @@ impl Service<Request<Body>> for PeerChannel {
 }
 
 /// On the wire in milliseconds, at most 8 digits: about a day.
-fn timeout(deadline: Duration) -> HeaderValue {
+pub(super) fn timeout(deadline: Duration) -> HeaderValue {
     let millis = deadline.as_millis().clamp(1, 99_999_999);
     HeaderValue::try_from(format!("{millis}m")).unwrap_or(HeaderValue::from_static("10S"))
 }

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::info;
 
-use super::{admission::Admission, auth::Authenticator};
+use super::{admission::Admission, auth::Authenticator, door::Door};
 use crate::{
     config::Endpoint,
     lifecycle::Shutdown,
@@ -129,6 +129,17 @@ impl Bound {
         self.health.clone()
     }
 
+    /// Puts `routes`, and health beside them, behind a door that knows whom `auth` knows.
+    #[must_use]
+    pub fn door(&self, routes: Routes, auth: Authenticator, shutdown: &Shutdown) -> Door {
+        let health = tonic_health::server::HealthService::from_health_reporter(self.health.0.clone());
+        let routes = routes.add_service(tonic_health::pb::health_server::HealthServer::new(health));
+        let calls = TaskTracker::new();
+        let (soft, hard) = (shutdown.token(), shutdown.hard_token());
+        let admission = Admission::new(routes, auth, soft, hard, calls.clone());
+        Door { admission, calls }
+    }
+
     /// Serves `routes` until the shutdown has drained it, over TLS as `identity`, to those whom `auth` knows.
     ///
     /// Run it as a task: `shutdown.spawn("grpc", bound.serve(…))`. The drain waits for responses that stream, so a handler
@@ -143,11 +154,23 @@ impl Bound {
         auth: Authenticator,
         shutdown: Shutdown,
     ) -> Result<(), ServerError> {
-        let health = tonic_health::server::HealthService::from_health_reporter(self.health.0.clone());
-        let routes = routes.add_service(tonic_health::pb::health_server::HealthServer::new(health));
-        let (soft, hard, calls) = (shutdown.token(), shutdown.hard_token(), TaskTracker::new());
-        let welcome = if auth.takes_bearers() { Welcome::Anybody } else { Welcome::Certified };
-        let door = Admission::new(routes, auth, soft.clone(), hard.clone(), calls.clone());
+        let door = self.door(routes, auth, &shutdown);
+        self.serve_door(door, identity, shutdown).await
+    }
+
+    /// The same for what stands behind a door already, which this process enters, too.
+    ///
+    /// # Errors
+    /// When the transport gives up.
+    pub async fn serve_door(
+        self,
+        door: Door,
+        identity: Identity,
+        shutdown: Shutdown,
+    ) -> Result<(), ServerError> {
+        let Door { admission: door, calls } = door;
+        let (soft, hard) = (shutdown.token(), shutdown.hard_token());
+        let welcome = if door.takes_bearers() { Welcome::Anybody } else { Welcome::Certified };
         info!("serving gRPC on {}", self.address);
 
         let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome);

@@ -123,6 +123,17 @@ pub struct Asker {
     pub operator: OperatorName,
 }
 
+/// What is held about a follower is read for: the audit says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// To be shown without the number.
+    Shown,
+    /// To be shown with the number.
+    Revealed,
+    /// To be given away; what a second person has approved is spent by it.
+    Exported(Option<ApprovalId>),
+}
+
 /// All that is held about a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowerExport {
@@ -195,7 +206,7 @@ pub trait ErasureStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Held, StoreError>;
 
-    /// All that is held about a follower; none: nothing is. That it was given is in the audit. What a second person has approved is spent by it.
+    /// All that is held about a follower; none: nothing is. What it was read for is in the audit.
     ///
     /// # Errors
     /// Refused as `FailedPrecondition` when nothing of that id is approved for who asks.
@@ -203,7 +214,7 @@ pub trait ErasureStore: Send + Sync {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError>;
 
@@ -367,14 +378,18 @@ pub(crate) fn asked(asker: &Asker, key: &FollowerKey, action: &'static str) -> A
     Audit { company: Some(asker.company.clone()), key: Some(key.clone()), action, detail }
 }
 
-/// What it says of an export, and by whose approval it was given.
-pub(crate) fn exported(asker: &Asker, key: &FollowerKey, approval: Option<&Approval>) -> Audit {
+/// What it says of somebody who was shown all of it, or given it by whose approval.
+pub(crate) fn read(asker: &Asker, key: &FollowerKey, reading: Reading, approval: Option<&Approval>) -> Audit {
+    let action = match reading {
+        Reading::Shown => "follower_shown",
+        Reading::Revealed => "follower_revealed",
+        Reading::Exported(_) => "follower_exported",
+    };
     let approved = approval.and_then(|approval| {
         let by = approval.decided_by.as_ref()?;
         Some(format!(", approved by {by} as {}", approval.id))
     });
     let detail = format!("by {}{}", asker.operator, approved.unwrap_or_default());
-    let action = "follower_exported";
     Audit { company: Some(asker.company.clone()), key: Some(key.clone()), action, detail }
 }
 

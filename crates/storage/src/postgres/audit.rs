@@ -30,6 +30,10 @@ const LINES: &str = "
     SELECT audit_id, time, company, official_account, follower, action, detail FROM audit
     WHERE audit_id > $1 AND audit_id <= $2 ORDER BY audit_id LIMIT $3";
 
+const LINES_BEFORE: &str = "
+    SELECT audit_id, time, company, official_account, follower, action, detail FROM audit
+    WHERE audit_id < $1 ORDER BY audit_id DESC LIMIT $2";
+
 const SEALS: &str = "
     SELECT number, first_id, last_id, count, digest, previous, time, key_id, signature FROM audit_seal
     WHERE number > $1 ORDER BY number LIMIT $2";
@@ -108,6 +112,16 @@ pub(crate) async fn lines(database: &Database, after: i64, limit: u32) -> Result
     lines.iter().map(line_of).collect()
 }
 
+pub(crate) async fn lines_before(
+    database: &Database,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<AuditLine>, StoreError> {
+    let lines = sqlx::query(LINES_BEFORE).bind(before).bind(i64::from(limit));
+    let lines = lines.fetch_all(database.read()).await.map_err(StoreError::during("audit_lines_before"))?;
+    lines.iter().map(line_of).collect()
+}
+
 pub(crate) async fn seals(database: &Database, after: i64, limit: u32) -> Result<Vec<Seal>, StoreError> {
     let seals = sqlx::query(SEALS).bind(after).bind(i64::from(limit));
     let seals = seals.fetch_all(database.read()).await.map_err(StoreError::during("audit_seals"))?;
@@ -134,6 +148,14 @@ macro_rules! audit_store {
                 limit: u32,
             ) -> Result<Vec<musubi_domain::audit::AuditLine>, $crate::StoreError> {
                 $crate::postgres::audit::lines(&self.database, after, limit).await
+            }
+
+            async fn audit_lines_before(
+                &self,
+                before: i64,
+                limit: u32,
+            ) -> Result<Vec<musubi_domain::audit::AuditLine>, $crate::StoreError> {
+                $crate::postgres::audit::lines_before(&self.database, before, limit).await
             }
 
             async fn audit_seals(

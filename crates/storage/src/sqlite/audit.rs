@@ -39,6 +39,10 @@ pub(crate) const LINES: &str = "
     SELECT audit_id, time, company, official_account, follower, action, detail FROM audit
     WHERE audit_id > ?1 ORDER BY audit_id LIMIT ?2";
 
+pub(crate) const LINES_BEFORE: &str = "
+    SELECT audit_id, time, company, official_account, follower, action, detail FROM audit
+    WHERE audit_id < ?1 ORDER BY audit_id DESC LIMIT ?2";
+
 pub(crate) const SEALS: &str = "
     SELECT number, first_id, last_id, count, digest, previous, time, key_id, signature FROM audit_seal
     WHERE number > ?1 ORDER BY number LIMIT ?2";
@@ -84,6 +88,15 @@ pub(crate) async fn lines(database: &Database, after: i64, limit: u32) -> Result
     lines.map_err(StoreError::during("audit_lines"))?.iter().map(line_of).collect()
 }
 
+pub(crate) async fn lines_before(
+    database: &Database,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<AuditLine>, StoreError> {
+    let lines = sqlx::query(LINES_BEFORE).bind(before).bind(limit).fetch_all(database.read()).await;
+    lines.map_err(StoreError::during("audit_lines_before"))?.iter().map(line_of).collect()
+}
+
 pub(crate) async fn seals(database: &Database, after: i64, limit: u32) -> Result<Vec<Seal>, StoreError> {
     let seals = sqlx::query(SEALS).bind(after).bind(limit).fetch_all(database.read()).await;
     seals.map_err(StoreError::during("audit_seals"))?.iter().map(seal_of).collect()
@@ -109,6 +122,14 @@ macro_rules! audit_store {
                 limit: u32,
             ) -> Result<Vec<musubi_domain::audit::AuditLine>, $crate::StoreError> {
                 $crate::sqlite::audit::lines(&self.database, after, limit).await
+            }
+
+            async fn audit_lines_before(
+                &self,
+                before: i64,
+                limit: u32,
+            ) -> Result<Vec<musubi_domain::audit::AuditLine>, $crate::StoreError> {
+                $crate::sqlite::audit::lines_before(&self.database, before, limit).await
             }
 
             async fn audit_seals(

@@ -108,6 +108,11 @@ async fn everything_about_a_person_is_written_as_json() {
     assert_eq!(told["tie"]["method"], "jpki");
     let (ending, _) = desk.run(&[&export[..], &["--follower", "flw_2"]].concat()).await;
     assert_eq!(ending.unwrap_err().field, "--follower");
+    let show = ["followers", "show", "--official-account", "tf-bank", "--follower", "flw_1"];
+    for (more, number) in [(&[][..], "+**********00"), (&["--reveal"], "+818000000000")] {
+        let (ending, text) = desk.run(&[&show[..], more].concat()).await;
+        assert!(ending == Ok(Ending::Done) && text.contains(number), "{text}");
+    }
 }
 
 #[tonic::async_trait]
@@ -143,6 +148,15 @@ impl FollowerService for Peer {
             followers: vec![follower],
             next_page_token: next.to_owned(),
         }))
+    }
+
+    async fn get_follower(
+        &self,
+        request: Request<GetFollowerRequest>,
+    ) -> Result<Response<GetFollowerResponse>, Status> {
+        let number = if request.get_ref().reveal { "+818000000000" } else { "+**********00" };
+        let follower = Some(Follower { phone_number: number.to_owned(), ..Follower::default() });
+        Ok(Response::new(GetFollowerResponse { follower, ..GetFollowerResponse::default() }))
     }
 
     async fn import_followers(

@@ -15,6 +15,7 @@ use crate::{
     information::{
         FollowerKey,
         approval::{Approval, ApprovalQuery, Word},
+        erasure::Reading,
         list::{ListKey, ListLease, ListOutcome},
     },
 };
@@ -140,7 +141,7 @@ pub(crate) async fn an_approved_export_is_given_once_to_who_asked(store: &dyn Be
     let one = key("bank", 1);
     let id = store.ask_approval(&export(1, 1)).await.unwrap().id;
     let give = async |operator: &str| {
-        store.export_follower(&asker_of("bank", operator), &one, Some(id), at(7)).await
+        store.export_follower(&asker_of("bank", operator), &one, Reading::Exported(Some(id)), at(7)).await
     };
     let not_given = (ErrorKind::FailedPrecondition, String::new());
     assert_eq!(refusal(give("sato").await), not_given, "it waits");
@@ -164,7 +165,9 @@ pub(crate) async fn an_approved_export_is_given_once_to_who_asked(store: &dyn Be
     store.decide_approval(&word(3, Verdict::Approved, "kato"), &[], at(5)).await.unwrap();
     store.decide_approval(&word(3, Verdict::Rejected, "sato"), &[], at(6)).await.unwrap();
     let two = key("bank", 2);
-    let given = store.export_follower(&asker_of("bank", "sato"), &two, Some(taken_back), at(7)).await;
+    let given = store
+        .export_follower(&asker_of("bank", "sato"), &two, Reading::Exported(Some(taken_back)), at(7))
+        .await;
     assert_eq!(refusal(given), not_given);
     assert_eq!(told(store, "follower_exported").await, 1);
 }

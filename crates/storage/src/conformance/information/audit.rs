@@ -49,7 +49,12 @@ async fn sealed(store: &dyn Bench) -> Vec<AuditLine> {
     seal(store, 2).await;
     let verdict = verified(store, None).await;
     assert_eq!((verdict.seals, verdict.lines, verdict.broken), (3, 5, None));
-    store.audit_lines(0, 10).await.unwrap()
+    let lines = store.audit_lines(0, 10).await.unwrap();
+    let mut back = store.audit_lines_before(i64::MAX, 3).await.unwrap();
+    back.extend(store.audit_lines_before(back[2].audit_id, 10).await.unwrap());
+    back.reverse();
+    assert_eq!(back, lines, "read back, page by page");
+    lines
 }
 
 async fn fault(store: &dyn Bench) -> Option<(i64, Fault)> {

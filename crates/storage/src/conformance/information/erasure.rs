@@ -22,7 +22,7 @@ use super::{
 use crate::information::{
     FollowerKey,
     delivery::{AttemptOutcome, AttemptResult, Claim, Source},
-    erasure::{Asker, Held, PLACES, Place},
+    erasure::{Asker, Held, PLACES, Place, Reading},
     flow::{GuessKey, Inquiry, Scope, Work},
     review::Review,
 };
@@ -409,7 +409,8 @@ pub(crate) async fn all_that_is_held_is_exported_and_that_is_in_the_audit(store:
     store.keep_texts(&[(bank, "text".to_owned())], at(0)).await.unwrap();
     let key = with_everything(store, 1, "C1").await;
     let id: DistributionId = distribute(store, "bank", 1, &[]).await;
-    let export = store.export_follower(&asker(), &key, None, at(7)).await.unwrap().unwrap();
+    let export =
+        store.export_follower(&asker(), &key, Reading::Exported(None), at(7)).await.unwrap().unwrap();
     assert_eq!(export.record, load(store, vec![key.clone()]).await[&key]);
     assert_eq!(export.consents, [(consent(&key, "text"), "text".to_owned())]);
     assert_eq!(export.guesses.charged, 2);
@@ -420,10 +421,22 @@ pub(crate) async fn all_that_is_held_is_exported_and_that_is_in_the_audit(store:
         export.reviews.iter().all(|review| review.state == ReviewState::Rejected && review.subject.is_none())
     );
     assert_eq!(export.reviews.len(), 1);
-    assert_eq!(store.export_follower(&asker(), &super::key("bank", 9), None, at(7)).await.unwrap(), None);
+    assert_eq!(
+        store
+            .export_follower(&asker(), &super::key("bank", 9), Reading::Exported(None), at(7))
+            .await
+            .unwrap(),
+        None
+    );
+    for reading in [Reading::Shown, Reading::Revealed] {
+        let read = store.export_follower(&asker(), &key, reading, at(8)).await.unwrap().unwrap();
+        assert_eq!(read.record, export.record);
+    }
     let told = store.audits().await;
-    let exported = told.iter().filter(|line| line.contains("follower_exported by sato"));
-    assert_eq!(exported.count(), 1, "{told:?}");
+    for action in ["follower_exported", "follower_shown", "follower_revealed"] {
+        let lines = told.iter().filter(|line| line.contains(&format!("{action} by sato")));
+        assert_eq!(lines.count(), 1, "{told:?}");
+    }
 }
 
 pub(crate) async fn a_consent_is_kept_once_with_its_text(store: &dyn Bench) {
@@ -441,7 +454,8 @@ pub(crate) async fn a_consent_is_kept_once_with_its_text(store: &dyn Bench) {
         });
         unit(store, &of(vec![key.clone()]), |work| work.consents = consents.to_vec()).await;
     }
-    let export = store.export_follower(&asker(), &key, None, at(7)).await.unwrap().unwrap();
+    let export =
+        store.export_follower(&asker(), &key, Reading::Exported(None), at(7)).await.unwrap().unwrap();
     let told: Vec<_> =
         export.consents.iter().map(|(it, text)| (it.kind, it.give_time, text.as_str())).collect();
     let expected = [(ConsentKind::Wants, at(1), "first"), (ConsentKind::Tied, at(1), "")];

@@ -11,7 +11,7 @@ use musubi_domain::{
     delivery::Addressed,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{ApprovalId, CarrierId, CustomerId, OfficialAccountId},
+    id::{CarrierId, CustomerId, OfficialAccountId},
 };
 
 use super::{
@@ -28,9 +28,9 @@ use crate::{
         FollowerKey,
         changed::{KeyRow, key_rows},
         erasure::{
-            Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of,
+            Asker, ErasureRow, ErasureStore, FollowerExport, Held, MESSAGES, Reading, asked, at_carrier_of,
             consent_of, erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows,
-            exported, held_of, keys_of_erasures, message_of, parted,
+            held_of, keys_of_erasures, message_of, parted, read,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -270,10 +270,10 @@ impl ErasureStore for PostgresInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
-        again!(self.export_once(asker, key, approval, now))
+        again!(self.export_once(asker, key, reading, now))
     }
 
     async fn keep_texts(
@@ -306,7 +306,7 @@ impl PostgresInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
         let (account, follower) = (key.account.as_str(), Id::of(key.follower.as_bytes()));
@@ -328,11 +328,11 @@ impl PostgresInformation {
             Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
             None => Count::default(),
         };
-        let approval = match approval {
-            Some(id) => Some(spend(&mut tx, asker, id, now).await?),
-            None => None,
+        let approval = match reading {
+            Reading::Exported(Some(id)) => Some(spend(&mut tx, asker, id, now).await?),
+            Reading::Exported(None) | Reading::Shown | Reading::Revealed => None,
         };
-        audit(&mut tx, &[exported(asker, key, approval.as_ref())], now).await?;
+        audit(&mut tx, &[read(asker, key, reading, approval.as_ref())], now).await?;
         tx.commit().await?;
         let keys = self.vault.keys();
         Ok(Some(FollowerExport {

@@ -10,7 +10,7 @@ use musubi_domain::{
     delivery::Addressed,
     erasure::Erasure,
     guess::{Axis, Count},
-    id::{ApprovalId, CarrierId, CustomerId, OfficialAccountId},
+    id::{CarrierId, CustomerId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -27,9 +27,9 @@ use crate::{
         FollowerKey,
         changed::key_rows,
         erasure::{
-            Asker, ErasureStore, FollowerExport, Held, MESSAGES, asked, at_carrier_of, consent_of,
-            erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, exported, held_of,
-            keys_of_erasures, message_of, parted,
+            Asker, ErasureStore, FollowerExport, Held, MESSAGES, Reading, asked, at_carrier_of, consent_of,
+            erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
+            keys_of_erasures, message_of, parted, read,
         },
         record::{record_of, review_of},
         tally::FollowerTally,
@@ -310,7 +310,7 @@ impl ErasureStore for SqliteInformation {
         &self,
         asker: &Asker,
         key: &FollowerKey,
-        approval: Option<ApprovalId>,
+        reading: Reading,
         now: Timestamp,
     ) -> Result<Option<FollowerExport>, StoreError> {
         const TRANSACTION: &str = "export_follower";
@@ -344,11 +344,11 @@ impl ErasureStore for SqliteInformation {
             Some(row) => Count { charged: row.small(0)?, window_end: row.maybe_instant(1)? },
             None => Count::default(),
         };
-        let approval = match approval {
-            Some(id) => Some(spend(&mut tx, TRANSACTION, asker, id, now).await?),
-            None => None,
+        let approval = match reading {
+            Reading::Exported(Some(id)) => Some(spend(&mut tx, TRANSACTION, asker, id, now).await?),
+            Reading::Exported(None) | Reading::Shown | Reading::Revealed => None,
         };
-        audit(&mut tx, TRANSACTION, &[exported(asker, key, approval.as_ref())], now).await?;
+        audit(&mut tx, TRANSACTION, &[read(asker, key, reading, approval.as_ref())], now).await?;
         tx.commit().await.map_err(&failed)?;
         let keys = self.vault.keys();
         Ok(Some(FollowerExport {
