@@ -43,6 +43,8 @@ async function start() {
   });
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
+  // A signal ends this process without telling it first, and would leave the demo behind.
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   const said = [];
   child.stderr.on('data', (data) => said.push(data));
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
