@@ -16,7 +16,7 @@ use musubi_proto::{
         subscriber_list_service_client::SubscriberListServiceClient,
         verification_service_client::VerificationServiceClient,
     },
-    r#type::v1::{Content, Dial, IdentityMethod, OpenUrl, Suggestion, TrafficType, suggestion},
+    r#type::v1::{Card, Content, Dial, IdentityMethod, OpenUrl, Suggestion, TrafficType, suggestion},
 };
 use musubi_runtime::grpc::status::from_status;
 use prost_types::Timestamp;
@@ -81,7 +81,10 @@ async fn sending(world: &World, probes: &mut Probes) {
         message_id: message_id(1),
         msisdn: FOLLOWERS[0].0.to_owned(),
         content: Some(Content {
-            card: None,
+            card: Some(Card {
+                title: "お知らせ".to_owned(),
+                image_url: "https://bank.test/x.png".to_owned(),
+            }),
             text: "お知らせ".to_owned(),
             suggestions: vec![
                 button(suggestion::Action::OpenUrl(page)),
@@ -119,7 +122,7 @@ async fn sending(world: &World, probes: &mut Probes) {
     fn content(request: &mut SendMessagesRequest) -> &mut Content {
         fresh(request).content.as_mut().unwrap()
     }
-    let table: [Wrong<SendMessagesRequest>; 29] = [
+    let table: [Wrong<SendMessagesRequest>; 32] = [
         ("official_account", InvalidArgument, |it| it.official_account.clear()),
         ("official_account", NotFound, |it| it.official_account = "nobody".to_owned()),
         ("messages", InvalidArgument, |it| it.messages = vec![it.messages[0].clone(); 1_001]),
@@ -128,6 +131,13 @@ async fn sending(world: &World, probes: &mut Probes) {
         ("messages.msisdn", InvalidArgument, |it| fresh(it).msisdn.clear()),
         ("messages.msisdn", InvalidArgument, |it| fresh(it).msisdn = NUMBER.to_owned()),
         ("messages.content", InvalidArgument, |it| fresh(it).content = None),
+        ("messages.content.card", InvalidArgument, |it| content(it).card = Some(Card::default())),
+        ("messages.content.card.title", InvalidArgument, |it| {
+            content(it).card.as_mut().unwrap().title = long(201);
+        }),
+        ("messages.content.card.image_url", InvalidArgument, |it| {
+            content(it).card.as_mut().unwrap().image_url = "http://bank.test/x.png".to_owned();
+        }),
         ("messages.content.text", InvalidArgument, |it| content(it).text.clear()),
         ("messages.content.text", InvalidArgument, |it| content(it).text = long(3_073)),
         ("messages.content.text", InvalidArgument, |it| content(it).text = "漏\0".to_owned()),

@@ -411,7 +411,7 @@ fn dial(template: &mut Template, number: &str) {
     template.suggestions[1].action = Some(suggestion::Action::Dial(dial));
 }
 
-const DRAFTS: [Wrong<CreateDistributionRequest>; 54] = [
+const DRAFTS: [Wrong<CreateDistributionRequest>; 56] = [
     ("operator", InvalidArgument, |it| fresh(it).operator = long(4)),
     ("request_id", InvalidArgument, |it| it.request_id.clear()),
     ("request_id", InvalidArgument, |it| it.request_id = NUMBER.to_owned()),
@@ -425,6 +425,10 @@ const DRAFTS: [Wrong<CreateDistributionRequest>; 54] = [
     ("uniform", InvalidArgument, |it| fresh(it).uniform = None),
     ("uniform.card", InvalidArgument, |it| uniform(it).card = Some(Card::default())),
     ("uniform.card.title", InvalidArgument, |it| uniform(it).card.as_mut().unwrap().title = long(201)),
+    ("uniform.card.image_url", InvalidArgument, |it| {
+        uniform(it).card.as_mut().unwrap().image_url = "https://elsewhere.test/x.png".to_owned();
+    }),
+    ("individual.card.title", InvalidArgument, |it| individual(it).card.as_mut().unwrap().title = long(201)),
     ("individual.card.image_url", InvalidArgument, |it| {
         individual(it).card.as_mut().unwrap().image_url = "http://bank.test/x.png".to_owned();
     }),
