@@ -10,7 +10,7 @@ use musubi_domain::{
     Error, ErrorKind,
     consent::{Consent, ConsentKind, TextDigest},
     error::shape,
-    id::{CarrierId, CompanyId, OperatorName},
+    id::{CarrierId, CompanyId, OfficialAccountId, OperatorName},
     phone_number::PhoneNumber,
 };
 use musubi_proto::{convert::content::instant, information::v1 as wire};
@@ -95,10 +95,10 @@ impl Followers {
         consents.iter().enumerate().map(read).collect()
     }
 
-    /// In one transaction; gives how many follow now who did not.
+    /// In one transaction; gives how many follow over this carrier now who did not. Each of them agreed, also who follows over another.
     async fn bring_in(
         &self,
-        account: &musubi_domain::id::OfficialAccountId,
+        account: &OfficialAccountId,
         carrier: &CarrierId,
         operator: &OperatorName,
         given: &[&Given<'_>],
@@ -113,11 +113,22 @@ impl Followers {
         let scope = Scope { followers: keys.clone(), erased: keys.clone(), ..Scope::default() };
         let mut imported = 0;
         let mut bring = |work: &mut Work| {
+            imported = 0;
             for (it, key) in given.iter().zip(&keys) {
-                let before = work.added.len();
+                let follows = |work: &Work| {
+                    let record = work.followers.get(key);
+                    record
+                        .into_iter()
+                        .flat_map(|record| &record.subscriptions)
+                        .any(|subscription| subscription.carrier == *carrier && subscription.following)
+                };
+                let before = follows(work);
                 scene.arrive(work, key, it.number, carrier, it.at, Origin::List);
-                let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
-                if let (true, Some(dialogue)) = (work.added.len() > before, dialogue) {
+                if before || !follows(work) {
+                    continue;
+                }
+                imported += 1;
+                if let Some(dialogue) = work.followers.get(key).and_then(|record| record.dialogue.as_ref()) {
                     let consent = Consent {
                         dialogue: dialogue.id,
                         kind: ConsentKind::Follows,
@@ -128,7 +139,6 @@ impl Followers {
                     work.consents.push((key.clone(), consent));
                 }
             }
-            imported = work.added.len();
             if imported > 0 {
                 work.audits.push(Audit {
                     company: Some(company.id.clone()),

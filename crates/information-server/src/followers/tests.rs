@@ -8,7 +8,7 @@ use musubi_proto::information::v1::{
     self as wire, follower_service_server::FollowerService as _, person::Who,
 };
 
-use musubi_storage::information::flow::{Scope, Work};
+use musubi_storage::information::flow::{Origin, Scope, Work};
 
 use super::Followers;
 use crate::{
@@ -294,6 +294,34 @@ async fn who_agreed_elsewhere_follows_once_with_the_consent_and_leaving_since_st
     world.store().work("leave", &scope, scene.now, &mut leave).await.unwrap();
     assert_eq!(bring(&three[..1], agreed).await, (0, 1, 0), "who has left since is not brought back");
     assert_eq!(bring(&three[..1], agreed + 2).await, (1, 0, 0), "who has agreed since then is");
+}
+
+#[tokio::test]
+async fn who_follows_over_another_carrier_agreed_all_the_same_and_is_counted_once() {
+    let world = World::new().await;
+    let service = without_list(&world);
+    let (account, company) = world.directory.account_and_company(&"bank".parse().unwrap()).unwrap();
+    let scene = Scene { account, company, now: world.clock().now() };
+    let number: PhoneNumber = "+818000000007".parse().unwrap();
+    let key = service.key(&account.id, keyring().follower(&account.id, &number));
+    let scope = Scope { followers: vec![key.clone()], erased: vec![key.clone()], ..Scope::default() };
+    let kumo = "kumo".parse().unwrap();
+    let mut follow = |work: &mut Work| {
+        scene.arrive(work, &key, number, &kumo, Timestamp::from_second(1).unwrap(), Origin::Event)
+    };
+    world.store().work("follow", &scope, scene.now, &mut follow).await.unwrap();
+    for expected in [(1, 0), (0, 1)] {
+        let request = import(&[number.as_str()], 1_772_323_200);
+        let answer = service.import_followers(from("bank", request)).await.unwrap().into_inner();
+        assert_eq!((answer.imported, answer.unchanged), expected);
+    }
+    let request = wire::ExportFollowerRequest {
+        official_account: "bank".to_owned(),
+        person: Some(wire::Person { who: Some(Who::PhoneNumber(number.as_str().to_owned())) }),
+        operator: "sato".to_owned(),
+    };
+    let told = service.export_follower(from("bank", request)).await.unwrap().into_inner();
+    assert_eq!((told.consents.len(), told.lists.len()), (1, 2));
 }
 
 #[tokio::test]
