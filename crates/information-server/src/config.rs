@@ -35,7 +35,6 @@ use musubi_runtime::{
 use musubi_storage::vault::Schedule;
 use serde::Deserialize;
 
-pub(crate) use self::rbm::address as rbm_address;
 pub use self::{
     company::{AccountConfig, CompanyConfig},
     rbm::{AgentConfig, RbmConfig},

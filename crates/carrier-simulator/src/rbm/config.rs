@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 use musubi_domain::{Error, error::shape, id::OfficialAccountId};
 use musubi_runtime::{
     config::{ListenAddress, Secret},
-    http::HttpConfig,
+    http::{HttpConfig, safe_address},
 };
 use serde::{Deserialize, Deserializer, de};
-use url::{Host, Url};
+use url::Url;
 
 use super::{faults::RbmFaults, keys, webhook};
 
@@ -171,17 +171,7 @@ fn display_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
     Err(de::Error::custom(format!("it is {}; write 1 to 100 characters", shape(&name))))
 }
 
-/// An address that events may go to: somewhere by https, or this machine.
+/// An address that events may go to.
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    const REMEDY: &str = "write https://, or http:// at this machine's loopback address";
-    let no_address = || de::Error::custom(format!("it is no address that events may go to; {REMEDY}"));
-    let url: Url = String::deserialize(deserializer)?.parse().map_err(|_| no_address())?;
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let good = url.scheme() == "https" || (url.scheme() == "http" && local);
-    if good { Ok(url) } else { Err(no_address()) }
+    safe_address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fs, path::PathBuf};
 
 use musubi_domain::{Error, error::shape, id::OfficialAccountId};
-use musubi_runtime::config::Secret;
+use musubi_runtime::{config::Secret, http::safe_address};
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -120,7 +120,7 @@ impl RbmConfig {
 
     /// Where the API is.
     pub(crate) fn address(&self) -> Result<Url, Error> {
-        address(&self.api, "api")
+        safe_address(&self.api).map_err(|error| error.at("api"))
     }
 
     /// The authorities' file.
@@ -132,25 +132,6 @@ impl RbmConfig {
     pub(crate) fn service_account(&self) -> Result<Vec<u8>, Error> {
         read(&self.service_account, "service_account")
     }
-}
-
-/// An address that a secret may be sent to: https, or http where it doesn't leave the machine.
-pub(crate) fn address(text: &str, field: &str) -> Result<Url, Error> {
-    let loopback = |url: &Url| match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    let good = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && loopback(url));
-    let clean = |url: &Url| url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    Url::parse(text).ok().filter(|url| good(url) && clean(url)).ok_or_else(|| {
-        Error::invalid(
-            field,
-            format!("{} is no https address", shape(text)),
-            "write https://HOST, or http:// at loopback",
-        )
-    })
 }
 
 fn read(path: &PathBuf, field: &str) -> Result<Vec<u8>, Error> {

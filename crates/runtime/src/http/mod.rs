@@ -12,8 +12,9 @@ mod tls;
 
 use std::{path::PathBuf, sync::Arc};
 
-use musubi_domain::Error;
+use musubi_domain::{Error, error::shape};
 use serde::Deserialize;
+use url::{Host, Url};
 
 use self::tls::Shown;
 use crate::config::ListenAddress;
@@ -66,4 +67,24 @@ impl HttpConfig {
             (None, Some(_)) => Err(lonely("certificate")),
         }
     }
+}
+
+/// An address that a secret may be sent to: https, or http where it doesn't leave the machine; no name and password in it.
+///
+/// # Errors
+/// Names no field; says the shape of what is none.
+pub fn safe_address(text: &str) -> Result<Url, Error> {
+    let is_loopback = |url: &Url| match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    let is_safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+    let is_bare =
+        |url: &Url| url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    Url::parse(text).ok().filter(|url| is_safe(url) && is_bare(url)).ok_or_else(|| {
+        let problem = format!("{} is no https address", shape(text));
+        Error::invalid("", problem, "write https://HOST, or http:// at a loopback address")
+    })
 }

@@ -249,3 +249,21 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_is_no
     shutdown.begin();
     shutdown.drained().await.unwrap();
 }
+
+#[test]
+fn addresses_of_this_machine_alone_go_without_tls() {
+    for (text, good) in [
+        ("https://rbm.example", true),
+        ("https://rbm.example:8443/base/", true),
+        ("http://127.0.0.1:9000", true),
+        ("http://[::1]:9000", true),
+        ("http://localhost:9000", true),
+        ("http://localhost.example", false),
+        ("http://192.0.2.1", false),
+        ("ftp://rbm.example", false),
+        ("https://user:password@rbm.example", false),
+        ("", false),
+    ] {
+        assert_eq!(safe_address(text).is_ok(), good, "{text}");
+    }
+}

@@ -444,21 +444,3 @@ fn what_the_configuration_gets_wrong_is_named() {
         assert!(!error.to_string().contains("PRIVATE"), "{error}");
     }
 }
-
-#[test]
-fn addresses_of_this_machine_alone_go_without_tls() {
-    for (text, good) in [
-        ("https://rbm.example", true),
-        ("https://rbm.example:8443/base/", true),
-        ("http://127.0.0.1:9000", true),
-        ("http://[::1]:9000", true),
-        ("http://localhost:9000", true),
-        ("http://localhost.example", false),
-        ("http://192.0.2.1", false),
-        ("ftp://rbm.example", false),
-        ("https://user:password@rbm.example", false),
-        ("", false),
-    ] {
-        assert_eq!(crate::config::rbm_address(text, "api").is_ok(), good, "{text}");
-    }
-}

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use musubi_domain::{Error, ErrorKind};
-use musubi_runtime::{Clock, config::Secret};
+use musubi_runtime::{Clock, config::Secret, http::safe_address};
 use reqwest::{Client, Url, header::HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-
-use crate::config::rbm_address;
 
 /// What we may do with the token.
 const SCOPE: &str = "https://www.googleapis.com/auth/rcsbusinessmessaging";
@@ -85,8 +83,7 @@ impl Tokens {
             .map_err(|_| wrong("lacks client_email, private_key or token_uri, or is no JSON"))?;
         let key = EncodingKey::from_rsa_pem(account.private_key.expose().as_bytes())
             .map_err(|_| wrong("private_key is no RSA key as PEM"))?;
-        let address = rbm_address(&account.token_uri, "service_account")
-            .map_err(|_| wrong("token_uri is no https address"))?;
+        let address = safe_address(&account.token_uri).map_err(|_| wrong("token_uri is no https address"))?;
         let (email, key_id) = (account.client_email, account.private_key_id);
         Ok(Self { client, clock, email, key, key_id, address, held: Mutex::default() })
     }
