@@ -88,7 +88,8 @@ pub(crate) async fn fresh(node: &'static str, migrations: &'static Migrations) -
     (options, Fresh { name, node })
 }
 
-/// The same for whoever fills it: it is dropped, and nobody gets it after.
+/// The same for whoever fills it, or looks at plans, which change once a vacuum has found that a table is empty: nobody had it before,
+/// and it is dropped.
 pub(crate) async fn alone(node: &'static str, migrations: &'static Migrations) -> (PostgresOptions, Fresh) {
     copy("alone", &template(node, migrations).await).await
 }
@@ -98,7 +99,7 @@ pub(crate) async fn empty() -> (PostgresOptions, Fresh) {
     copy("empty", "template0").await
 }
 
-/// A statement goes by this index, and through nothing as a whole, also where the database holds nothing yet.
+/// A statement goes by this index, and through nothing as a whole, also where the database holds nothing yet and never held anything.
 pub(crate) async fn goes_by(pool: &PgPool, index: &str, statement: &str) {
     let mut connection = pool.acquire().await.unwrap();
     let parameters = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();

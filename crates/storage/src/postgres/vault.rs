@@ -334,7 +334,7 @@ mod tests {
             ("information", PostgresInformation::MIGRATIONS, &Relation::INFORMATION[..]),
             ("company", &company::MIGRATIONS, &Relation::COMPANY),
         ] {
-            let (options, _fresh) = testing::fresh(node, migrations).await;
+            let (options, _fresh) = testing::alone(node, migrations).await;
             let database = Database::open(&options, migrations).await.unwrap();
             for relation in relations {
                 let Statements { page, lock, .. } = statements(*relation);
