@@ -7,8 +7,8 @@ use musubi_domain::{
     content::{Action, Content, SUGGESTIONS_LIMIT, Suggestion},
     delivery::Purpose,
     dialogue::Choice,
-    id::{DialogueId, TieId},
-    postback::{Postback, TokenKey},
+    id::{DialogueId, DistributionId, FollowerId, TieId},
+    postback::{Button, Postback, TokenKey},
 };
 
 use crate::{
@@ -81,6 +81,19 @@ impl RequestMessages {
             Purpose::Undecided | Purpose::Individual | Purpose::Uniform => return None,
         };
         Some(Content { text: text.clone(), suggestions, card: None })
+    }
+
+    /// Names the buttons of a distribution's message to a follower, so that a tap tells which of them it was. What the company called them stays with it.
+    pub fn name_buttons(
+        &self,
+        content: &mut Content,
+        (distribution, individual): (DistributionId, bool),
+        follower: FollowerId,
+    ) {
+        for (place, suggestion) in (0..).zip(&mut content.suggestions) {
+            let button = Button { distribution, individual, place };
+            suggestion.postback = self.tokens.seal_button(&button, follower);
+        }
     }
 
     /// Offers below an individual message to say "this is not me"; not where there is no room for one more button, which older

@@ -44,6 +44,7 @@ fn events() -> Vec<Event> {
         Event::Reviewed(Verdict::Approved),
         Event::Reviewed(Verdict::Rejected),
         Event::CustomerMoved,
+        Event::Untied,
         Event::GuessesSpent { until: now() },
         Event::EraseAsked,
         Event::Left,
@@ -87,6 +88,7 @@ fn the_flow_of_figure_10() {
     for state in State::ALL.into_iter().filter(|state| *state != S::Ended) {
         check(state, &Event::Left, S::Ended, None, untie);
         check(state, &Event::CustomerMoved, S::Declined, None, untie);
+        check(state, &Event::Untied, S::Declined, None, untie);
         check(state, &Event::EraseAsked, state, Some(M::EraseAsked), None);
         check(state, &Event::Chose(Choice::Erase), S::Declined, Some(M::Erasing), erase);
     }
