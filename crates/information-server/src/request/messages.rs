@@ -132,3 +132,29 @@ impl RequestMessages {
         Suggestion { label: label.to_owned(), postback: self.tokens.seal_postback(&postback), action }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use musubi_domain::postback::Tapped;
+
+    use super::*;
+
+    #[test]
+    fn a_distributions_buttons_are_named_by_their_places_and_say_what_they_said() {
+        let tokens = TokenKey::new(&[7; 32]).unwrap();
+        let messages = RequestMessages::new(tokens.clone());
+        let suggestion =
+            |label: &str| Suggestion { label: label.to_owned(), postback: "more".to_owned(), action: None };
+        let suggestions = vec![suggestion("残高"), suggestion("明細")];
+        let mut content = Content { text: "お知らせ".to_owned(), suggestions, card: None };
+        let (distribution, follower) = (DistributionId::from_bytes([5; 16]), FollowerId::from_bytes([9; 16]));
+        messages.name_buttons(&mut content, (distribution, false), follower);
+        let named: Vec<_> = content
+            .suggestions
+            .iter()
+            .map(|it| (it.label.as_str(), tokens.open(&it.postback, follower)))
+            .collect();
+        let button = |place| Some(Tapped::Button(Button { distribution, individual: false, place }));
+        assert_eq!(named, [("残高", button(0)), ("明細", button(1))]);
+    }
+}
