@@ -160,6 +160,11 @@ test('documents alone confirm nobody; a clerk decides, the person is told, and s
       await page.getByLabel('What to find').fill(`+${number}`);
       await page.getByRole('button', { name: 'Find', exact: true }).click();
       await page.locator('.timeline').getByText('tied to the customer').waitFor();
+      // The dialogue stands there as the phone had it.
+      const question = page.locator('.timeline li').filter({ hasText: 'question (fig. 7)' });
+      await question.getByText('As it was shown').click();
+      await question.locator('.tap').getByText('口座を確認する').waitFor();
+      await accessible(page, 'a timeline');
     });
   });
 });
