@@ -201,7 +201,7 @@ struct ShowPage {
 /// Something that happened.
 struct Event {
     time: Option<Timestamp>,
-    /// follow, consent, message, review, tie.
+    /// follow, consent, sent, review, tie.
     class: &'static str,
     text: String,
     detail: String,
@@ -275,7 +275,7 @@ fn timeline(
     for message in &answer.messages {
         let text = format!("{}: {}", language.purpose(&message.purpose), language.delivery(&message.state));
         let content = said.iter().find(|it| it.purpose == message.purpose).and_then(|it| it.content.as_ref());
-        let event = event(&message.change_time, "message", text, message.distribution_id.clone());
+        let event = event(&message.change_time, "sent", text, message.distribution_id.clone());
         events.push(Event { shown: content.map(Bubble::of), ..event });
     }
     for review in &answer.reviews {
