@@ -22,6 +22,7 @@ pub mod erasure;
 pub mod followers;
 pub mod gateway;
 mod keys;
+mod metrics;
 pub mod numbers;
 pub mod request;
 pub mod reviews;
@@ -32,3 +33,4 @@ pub(crate) mod tests;
 
 pub use app::{App, BuildError, MIGRATIONS};
 pub use config::Config;
+pub use metrics::METRICS;

@@ -11,6 +11,7 @@ mod fleet;
 mod hand;
 mod intake;
 mod link;
+mod metrics;
 mod outbox;
 mod pages;
 mod script;
@@ -24,3 +25,4 @@ pub use config::{
     CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig, ThinkingConfig,
 };
 pub use fleet::LoadError;
+pub use metrics::METRICS;

@@ -16,7 +16,10 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
-use musubi_domain::{Error, ErrorKind, caller::Caller};
+use musubi_domain::{
+    Error, ErrorKind,
+    caller::{Caller, CallerKind},
+};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, body::Body, service::Routes};
@@ -28,7 +31,10 @@ use super::{
     body::EndingBody,
     status,
 };
-use crate::tls::connection::Peer;
+use crate::{
+    telemetry::{TARGET, context, metrics::CALL},
+    tls::connection::Peer,
+};
 
 /// A call whose caller gave no deadline ends after this.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -108,7 +114,14 @@ impl Service<Request<Body>> for Admission {
                 }
             });
         }
-        Box::pin(async move { Ok(rules.run(routes, request).await.unwrap_or_else(Status::into_http)) })
+        Box::pin(async move {
+            let (began, mut method) = (Instant::now(), None);
+            let answer = rules.run(routes, request, &mut method).await;
+            // Whoever is refused may have called anything.
+            let method = method.as_deref().unwrap_or("refused");
+            CALL.observe(began.elapsed(), [method, status::word(&answer)]);
+            Ok(answer.unwrap_or_else(Status::into_http))
+        })
     }
 }
 
@@ -133,7 +146,13 @@ impl Rules {
         })
     }
 
-    async fn run(&self, mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {
+    /// `permitted` is set to the method, once it is known to be one.
+    async fn run(
+        &self,
+        mut routes: Routes,
+        request: Request<Body>,
+        permitted: &mut Option<String>,
+    ) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
             return Err(stopping());
@@ -152,12 +171,22 @@ impl Rules {
             warn!(method, "denied: {}", error.problem);
             status::to_status(error)
         })?;
+        *permitted = Some(method.to_owned());
         let Identified { caller, roles } = identified;
         let others = || if caller == Caller::Stranger { &self.of_strangers } else { &self.of_bearers };
         let own = self.of_each.get(&caller).unwrap_or_else(others);
         let _own = own.try_acquire().map_err(|_full| full())?;
         let _place = self.places.try_acquire().map_err(|_full| full())?;
-        let span = info_span!("call", method, %caller);
+        let span = info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
+        // A person's word, or a program's, is not taken for which trace this is; a node's is.
+        match caller.kind() {
+            CallerKind::Company | CallerKind::Carrier | CallerKind::Information | CallerKind::Terminal => {
+                context::adopt(&span, request.headers());
+            }
+            CallerKind::Operator | CallerKind::Machine | CallerKind::Anybody => {
+                context::forget(request.headers_mut());
+            }
+        }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Roles(roles));
         let handler =
