@@ -3,7 +3,12 @@
 use musubi_runtime::telemetry::metrics::{Kind, Metric};
 
 /// Messages that senders gave, by what was decided about them.
-pub(crate) static VERDICTS: Metric = Metric::new("musubi_simulated_sends", Kind::Counter, &["decision"], "Messages that senders gave, by what was decided about them");
+pub(crate) static VERDICTS: Metric = Metric::new(
+    "musubi_simulated_sends",
+    Kind::Counter,
+    &["decision"],
+    "Messages that senders gave, by what was decided about them",
+);
 
 /// All of it.
 pub static METRICS: &[&Metric] = &[&VERDICTS];

@@ -3,7 +3,12 @@
 use musubi_runtime::telemetry::metrics::{Kind, Metric};
 
 /// Inquiries that this company's master decided, by outcome.
-pub(crate) static DECISIONS: Metric = Metric::new("musubi_company_decisions", Kind::Counter, &["outcome"], "Inquiries that this company's master decided, by outcome");
+pub(crate) static DECISIONS: Metric = Metric::new(
+    "musubi_company_decisions",
+    Kind::Counter,
+    &["outcome"],
+    "Inquiries that this company's master decided, by outcome",
+);
 
 /// All of it.
 pub static METRICS: &[&Metric] = &[&DECISIONS];

@@ -69,6 +69,7 @@ use crate::{
     erasure::{Eraser, Journal, JournalError},
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier, NumberStatus, RbmCarrier},
+    gauges::Gauges,
     keys::keep_keys,
     numbers::Numbers,
     request::{messages::RequestMessages, questions::Questions},
@@ -338,6 +339,13 @@ impl App {
             self.numbers,
         );
         shutdown.spawn("numbers", numbers.run(shutdown.clone()));
+        let gauges = Gauges {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            carriers: config.carrier.iter().map(|carrier| carrier.id.clone()).collect(),
+        };
+        shutdown.spawn("gauges", gauges.run(shutdown.clone()));
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());
         shutdown.spawn("expand", expander.run(shutdown.clone()));
         shutdown.spawn("erase", self.eraser.run(shutdown.clone()));

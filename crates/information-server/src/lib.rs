@@ -21,6 +21,7 @@ mod door;
 pub mod erasure;
 pub mod followers;
 pub mod gateway;
+mod gauges;
 mod keys;
 mod metrics;
 pub mod numbers;
@@ -28,6 +29,7 @@ pub mod request;
 pub mod reviews;
 pub mod scene;
 pub mod signal;
+mod telling;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -17,6 +17,7 @@ mod pages;
 mod script;
 mod service;
 pub mod story;
+mod telling;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,12 @@
 use musubi_runtime::telemetry::metrics::{Kind, Metric};
 
 /// Messages that phones show, by carrier.
-pub(crate) static SHOWN: Metric = Metric::new("musubi_simulated_messages_shown", Kind::Counter, &["carrier"], "Messages that phones show, by carrier");
+pub(crate) static SHOWN: Metric = Metric::new(
+    "musubi_simulated_messages_shown",
+    Kind::Counter,
+    &["carrier"],
+    "Messages that phones show, by carrier",
+);
 
 /// All of it.
 pub static METRICS: &[&Metric] = &[&SHOWN];

@@ -177,7 +177,8 @@ impl Rules {
         let own = self.of_each.get(&caller).unwrap_or_else(others);
         let _own = own.try_acquire().map_err(|_full| full())?;
         let _place = self.places.try_acquire().map_err(|_full| full())?;
-        let span = info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
+        let span =
+            info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
         // A person's word, or a program's, is not taken for which trace this is; a node's is.
         match caller.kind() {
             CallerKind::Company | CallerKind::Carrier | CallerKind::Information | CallerKind::Terminal => {

@@ -37,8 +37,8 @@ use crate::{
     tls::Identity,
 };
 
-/// The target of spans that are exported.
-pub(crate) const TARGET: &str = "musubi::trace";
+/// The target of spans that are exported: `info_span!(target: TARGET, "send batch", …)`, of few values and nothing personal.
+pub const TARGET: &str = "musubi::trace";
 /// Spans that wait for the collector; more are dropped.
 const WAITING: usize = 16_384;
 /// Spans of one call.
@@ -99,9 +99,11 @@ impl ExportConfig {
 
     /// Where the collector is. In a network of one's own it needs no TLS.
     fn address(&self) -> Result<Url, Error> {
-        let bare = |url: &Url| url.host_str().is_some() && url.username().is_empty() && url.password().is_none();
+        let bare =
+            |url: &Url| url.host_str().is_some() && url.username().is_empty() && url.password().is_none();
         if self.plain
-            && let Some(url) = Url::parse(&self.endpoint).ok().filter(|url| url.scheme() == "http" && bare(url))
+            && let Some(url) =
+                Url::parse(&self.endpoint).ok().filter(|url| url.scheme() == "http" && bare(url))
         {
             return Ok(url);
         }
@@ -146,7 +148,11 @@ impl Export {
     ///
     /// # Errors
     /// Names the key of `[telemetry.export]`.
-    pub(super) fn begin(config: &ExportConfig, party: &Caller, identity: &Identity) -> Result<SdkTracer, Error> {
+    pub(super) fn begin(
+        config: &ExportConfig,
+        party: &Caller,
+        identity: &Identity,
+    ) -> Result<SdkTracer, Error> {
         let unbuilt = |error: opentelemetry_otlp::ExporterBuildError| {
             Error::invalid("telemetry.export", error.to_string(), "see the endpoint")
         };

@@ -23,7 +23,8 @@ use opentelemetry_sdk::trace::SdkTracer;
 use serde::Deserialize;
 use tracing::{Level, Metadata, error};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use self::{
@@ -33,8 +34,7 @@ use self::{
 };
 use crate::{grpc::server::ServerError, tls::Identity};
 
-pub use self::export::ExportConfig;
-pub(crate) use self::export::TARGET;
+pub use self::export::{ExportConfig, TARGET};
 
 /// Libraries that print what they carry, by the beginning of their targets.
 const CARRIERS: [&str; 7] = ["h2", "hyper", "tonic", "tower", "rustls", "tokio_util", "axum"];

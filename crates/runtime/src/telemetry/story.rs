@@ -38,7 +38,7 @@ const CHAPTER: u64 = 30 * 24 * 3600;
 pub enum Step {
     /// A person follows, at the terminal. The talk room's first step.
     Follow,
-    /// A person taps or types, at the terminal.
+    /// A person taps a suggestion, at the terminal.
     Answer,
     /// The carrier reports what a person did, or how far a message came.
     Report,

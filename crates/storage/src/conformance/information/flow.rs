@@ -11,12 +11,12 @@ use musubi_domain::{
 
 use super::{
     Bench, at, attempts, change, deliver, dialogue_id, dialogues, distribute, follow, follower, key, keys,
-    learn, load, named, of, put, request, result, state_of, states, tie, unit,
+    learn, load, named, number, of, put, request, result, state_of, states, tie, unit,
 };
 use crate::information::{
     FollowerKey,
     delivery::{AttemptOutcome, AttemptResult},
-    flow::{Audit, GuessKey, Inquiry, Origin, Scope, Subscription, Work},
+    flow::{Audit, DueInquiry, GuessKey, Inquiry, OldestDue, Origin, Scope, Subscription, Work},
 };
 
 pub(crate) async fn a_follower_named_twice_is_loaded_once(store: &dyn Bench) {
@@ -304,7 +304,39 @@ async fn claim_inquiries(
     second: i64,
     limit: u32,
 ) -> Vec<(FollowerKey, Inquiry)> {
-    store.claim_inquiries(&named(company), at(second), at(second + 60), limit).await.unwrap()
+    let claimed = store.claim_inquiries(&named(company), at(second), at(second + 60), limit).await.unwrap();
+    let checked = claimed.into_iter().map(|DueInquiry { key, phone_number, inquiry }| {
+        assert_eq!(phone_number, number(key.follower.as_bytes()[15]));
+        (key, inquiry)
+    });
+    checked.collect()
+}
+
+pub(crate) async fn the_oldest_that_is_due_is_known_of_each_kind(store: &dyn Bench) {
+    let oldest = async |second| {
+        let (companies, carriers) = ([named("bank"), named("power")], [named("alpha"), named("beta")]);
+        store.oldest_due(&companies, &carriers, at(second)).await.unwrap()
+    };
+    assert_eq!(oldest(1_000).await, OldestDue::default());
+    for (account, last, due) in [("bank", 1, 30), ("power", 2, 20), ("rail", 3, 10)] {
+        inquire(store, account, last, account, due).await;
+    }
+    assert_eq!(oldest(1_000).await.inquiry, Some(at(20)), "of the companies that were asked about");
+    assert_eq!(oldest(19).await.inquiry, None, "nothing is due before its time");
+    let dialogue = oldest(1_000).await.dialogue;
+    let due = load(store, keys("bank", [1])).await[&key("bank", 1)].dialogue.as_ref().unwrap().due_time;
+    assert_eq!(dialogue, due, "all three were asked for at one time");
+    unit(store, &of(keys("bank", [1])), |work| {
+        let made = |due| {
+            let mut made = request(&key("bank", 1), due);
+            made.due_time = at(i64::from(due));
+            made
+        };
+        work.deliveries = vec![made(7), made(5)];
+    })
+    .await;
+    assert_eq!(oldest(1_000).await.message, Some(at(5)));
+    assert_eq!(oldest(4).await.message, None);
 }
 
 pub(crate) async fn a_claimed_inquiry_waits_for_its_lease_to_end(store: &dyn Bench) {
