@@ -75,6 +75,7 @@ use crate::{
     request::{messages::RequestMessages, questions::Questions},
     reviews::Reviews,
     signal::Signals,
+    telling,
 };
 
 /// How long anything waits for what replicas share.
@@ -339,11 +340,15 @@ impl App {
             self.numbers,
         );
         shutdown.spawn("numbers", numbers.run(shutdown.clone()));
+        let carriers: Vec<_> = config.carrier.iter().map(|carrier| carrier.id.clone()).collect();
+        let companies: Vec<_> = config.company.iter().map(|company| company.id.clone()).collect();
+        telling::begin_counting(&carriers, &companies);
         let gauges = Gauges {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
             clock: Arc::clone(&clock),
-            carriers: config.carrier.iter().map(|carrier| carrier.id.clone()).collect(),
+            carriers,
+            companies,
         };
         shutdown.spawn("gauges", gauges.run(shutdown.clone()));
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());

@@ -36,6 +36,7 @@ pub(crate) struct Gauges {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) carriers: Vec<CarrierId>,
+    pub(crate) companies: Vec<CompanyId>,
 }
 
 impl Gauges {
@@ -58,9 +59,7 @@ impl Gauges {
 
     async fn read(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let companies: Vec<CompanyId> =
-            self.directory.companies().map(|company| company.id.clone()).collect();
-        for company in &companies {
+        for company in &self.companies {
             let accounts: Vec<OfficialAccountId> =
                 self.directory.accounts_of(company).iter().map(|account| account.id.clone()).collect();
             let Overview { funnels, messages, acquisitions } =
@@ -78,7 +77,7 @@ impl Gauges {
                 MESSAGES.set(float(count), [account.as_str(), carrier.as_str(), state]);
             }
         }
-        let oldest = self.store.oldest_due(&companies, &self.carriers, now).await?;
+        let oldest = self.store.oldest_due(&self.companies, &self.carriers, now).await?;
         for (queue, since) in
             [("dialogues", oldest.dialogue), ("inquiries", oldest.inquiry), ("messages", oldest.message)]
         {

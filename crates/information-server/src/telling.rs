@@ -17,7 +17,23 @@ use musubi_storage::information::{
     flow::{DueInquiry, Work},
 };
 
-use crate::metrics::{ATTEMPTS, MATCHES, STEPS};
+use crate::metrics::{ALARMS, ATTEMPTS, FAILURES, MATCHES, STEPS};
+
+/// Begins counting at zero what alerts look for a rise of.
+pub(crate) fn begin_counting(carriers: &[CarrierId], companies: &[CompanyId]) {
+    for carrier in carriers {
+        FAILURES.add(0, [carrier.as_str()]);
+        for outcome in [Signal::Accepted, Signal::Rejected] {
+            ATTEMPTS.add(0, [carrier.as_str(), signal_word(outcome)]);
+        }
+    }
+    for company in companies {
+        ALARMS.add(0, [company.as_str()]);
+        for outcome in [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected] {
+            MATCHES.add(0, [company.as_str(), match_word(outcome)]);
+        }
+    }
+}
 
 /// The messages that a unit of work makes dialogues say.
 #[derive(Default)]

@@ -24,7 +24,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, Span, info_span, warn};
 
 use super::{
     auth::{Authenticator, Identified, Roles},
@@ -115,11 +115,11 @@ impl Service<Request<Body>> for Admission {
             });
         }
         Box::pin(async move {
-            let (began, mut method) = (Instant::now(), None);
-            let answer = rules.run(routes, request, &mut method).await;
+            let (began, mut permitted) = (Instant::now(), None);
+            let answer = rules.run(routes, request, &mut permitted).await;
             // Whoever is refused may have called anything.
-            let method = method.as_deref().unwrap_or("refused");
-            CALL.observe(began.elapsed(), [method, status::word(&answer)]);
+            let (method, span) = permitted.unwrap_or_else(|| ("refused".to_owned(), Span::none()));
+            span.in_scope(|| CALL.observe(began.elapsed(), [&method, status::word(&answer)]));
             Ok(answer.unwrap_or_else(Status::into_http))
         })
     }
@@ -146,12 +146,12 @@ impl Rules {
         })
     }
 
-    /// `permitted` is set to the method, once it is known to be one.
+    /// `permitted` is set to the method, once it is known to be one, and to the span of the call.
     async fn run(
         &self,
         mut routes: Routes,
         request: Request<Body>,
-        permitted: &mut Option<String>,
+        permitted: &mut Option<(String, Span)>,
     ) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
@@ -171,7 +171,6 @@ impl Rules {
             warn!(method, "denied: {}", error.problem);
             status::to_status(error)
         })?;
-        *permitted = Some(method.to_owned());
         let Identified { caller, roles } = identified;
         let others = || if caller == Caller::Stranger { &self.of_strangers } else { &self.of_bearers };
         let own = self.of_each.get(&caller).unwrap_or_else(others);
@@ -179,6 +178,7 @@ impl Rules {
         let _place = self.places.try_acquire().map_err(|_full| full())?;
         let span =
             info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
+        *permitted = Some((method.to_owned(), span.clone()));
         // A person's word, or a program's, is not taken for which trace this is; a node's is.
         match caller.kind() {
             CallerKind::Company | CallerKind::Carrier | CallerKind::Information | CallerKind::Terminal => {

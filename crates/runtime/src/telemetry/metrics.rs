@@ -121,12 +121,12 @@ impl Metric {
         Self { name, kind, labels, help, instrument: OnceLock::new() }
     }
 
-    /// Adds to a counter, or to nothing where nobody scrapes. A value for each label, in order.
+    /// Adds to a counter, or to nothing where nobody scrapes. A value for each label, in order. Add 0 at the start where a rise from
+    /// nothing matters: what appears as 1 has not risen, as Prometheus sees it.
     pub fn add<const N: usize>(&self, count: u64, values: [&str; N]) {
-        if let Some(Instrument::Counter(family)) = self.instrument.get()
-            && count > 0
-        {
-            family.get_or_create(&self.labelled(values)).inc_by(count, exemplar(), None);
+        if let Some(Instrument::Counter(family)) = self.instrument.get() {
+            let exemplar = if count > 0 { exemplar() } else { None };
+            family.get_or_create(&self.labelled(values)).inc_by(count, exemplar, None);
         }
     }
 
@@ -170,12 +170,6 @@ impl Metric {
                 ["bucket", "sum", "count"].iter().map(|end| format!("{name}_seconds_{end}")).collect()
             }
         }
-    }
-
-    /// Its labels.
-    #[must_use]
-    pub const fn labels(&self) -> &'static [&'static str] {
-        self.labels
     }
 
     fn labelled<const N: usize>(&self, values: [&str; N]) -> Labels {
@@ -325,7 +319,11 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
-        assert!(text.ends_with("# EOF\n") && !text.contains("blue") && !text.contains("test_nothing"));
+        assert!(
+            text.ends_with("# EOF\n")
+                && text.contains("{colour=\"blue\"} 0\n")
+                && !text.contains("test_nothing")
+        );
         for metric in [&COUNTED, &TIMED, &GAUGED] {
             assert!(metric.series().iter().all(|series| text.contains(series.as_str())), "{text}");
         }

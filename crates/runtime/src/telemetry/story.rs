@@ -93,12 +93,6 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + since.try_into().unwrap_or(Duration::ZERO)
 }
 
-/// Whether any story is told here at all: for who would have to look something up for one.
-#[must_use]
-pub fn is_told() -> bool {
-    export().is_some_and(|export| export.key.is_some())
-}
-
 /// A story that is told. Of most there is none: they are not chosen, or nothing is exported.
 #[derive(Clone, Copy, Debug)]
 pub struct Story {
@@ -173,12 +167,6 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Where it stands.
-    #[must_use]
-    pub const fn place(&self) -> Place {
-        self.place
-    }
-
     /// What led to it.
     pub fn under(self, step: Step, about: impl AsRef<[u8]>) -> Self {
         let Place { span, .. } = self.story.place(step, about);
@@ -244,12 +232,6 @@ fn hash(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 16] {
     let mut id = [0; 16];
     id.copy_from_slice(&tag[..16]);
     id
-}
-
-/// How long ago something began.
-#[must_use]
-pub fn elapsed(began: Began) -> Duration {
-    now().duration_since(began.0).unwrap_or_default()
 }
 
 #[cfg(test)]

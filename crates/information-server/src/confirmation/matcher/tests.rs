@@ -11,7 +11,7 @@ use musubi_domain::{
     id::{FollowerId, InquiryId},
     identity::{AttestedIdentity, IdentityMethod},
 };
-use musubi_storage::information::flow::Work;
+use musubi_storage::information::{FollowerKey, flow::Work};
 
 use super::*;
 use crate::tests::{World, minute};

@@ -5,7 +5,7 @@ use musubi_domain::{
     customer::GivenAccount,
     delivery::{DeliveryState as D, Purpose, Signal},
     guess::{Axis, Count},
-    id::{InquiryId, MessageId},
+    id::{CompanyId, InquiryId, MessageId},
     identity::{AttestedIdentity, IdentityMethod},
 };
 
@@ -16,7 +16,7 @@ use super::{
 use crate::information::{
     FollowerKey,
     delivery::{AttemptOutcome, AttemptResult},
-    flow::{Audit, DueInquiry, GuessKey, Inquiry, OldestDue, Origin, Scope, Subscription, Work},
+    flow::{Audit, DueInquiry, GuessKey, Inquiry, NewDelivery, OldestDue, Origin, Scope, Subscription, Work},
 };
 
 pub(crate) async fn a_follower_named_twice_is_loaded_once(store: &dyn Bench) {
@@ -313,30 +313,30 @@ async fn claim_inquiries(
 }
 
 pub(crate) async fn the_oldest_that_is_due_is_known_of_each_kind(store: &dyn Bench) {
-    let oldest = async |second| {
-        let (companies, carriers) = ([named("bank"), named("power")], [named("alpha"), named("beta")]);
-        store.oldest_due(&companies, &carriers, at(second)).await.unwrap()
+    let oldest = async |companies: &[&str], second| {
+        let companies: Vec<CompanyId> = companies.iter().map(|company| named(company)).collect();
+        store.oldest_due(&companies, &[named("alpha"), named("beta")], at(second)).await.unwrap()
     };
-    assert_eq!(oldest(1_000).await, OldestDue::default());
-    for (account, last, due) in [("bank", 1, 30), ("power", 2, 20), ("rail", 3, 10)] {
-        inquire(store, account, last, account, due).await;
+    let both = ["bank", "power"];
+    assert_eq!(oldest(&both, 1_000).await, OldestDue::default());
+    for (account, due) in [("bank", 30), ("power", 20)] {
+        inquire(store, account, 1, account, due).await;
     }
-    assert_eq!(oldest(1_000).await.inquiry, Some(at(20)), "of the companies that were asked about");
-    assert_eq!(oldest(19).await.inquiry, None, "nothing is due before its time");
-    let dialogue = oldest(1_000).await.dialogue;
-    let due = load(store, keys("bank", [1])).await[&key("bank", 1)].dialogue.as_ref().unwrap().due_time;
-    assert_eq!(dialogue, due, "all three were asked for at one time");
-    unit(store, &of(keys("bank", [1])), |work| {
-        let made = |due| {
-            let mut made = request(&key("bank", 1), due);
-            made.due_time = at(i64::from(due));
-            made
-        };
-        work.deliveries = vec![made(7), made(5)];
-    })
-    .await;
-    assert_eq!(oldest(1_000).await.message, Some(at(5)));
-    assert_eq!(oldest(4).await.message, None);
+    assert_eq!(oldest(&both, 1_000).await.inquiry, Some(at(20)));
+    assert_eq!(
+        oldest(&["bank"], 1_000).await.inquiry,
+        Some(at(30)),
+        "of the companies that were asked about"
+    );
+    assert_eq!(oldest(&both, 19).await.inquiry, None, "nothing is due before its time");
+    change(store, &key("power", 1), |record| record.dialogue.as_mut().unwrap().due_time = Some(at(9))).await;
+    change(store, &key("bank", 1), |record| record.dialogue.as_mut().unwrap().due_time = Some(at(8))).await;
+    assert_eq!(oldest(&[], 1_000).await.dialogue, Some(at(8)));
+    assert_eq!(oldest(&[], 7).await.dialogue, None);
+    let made = |count| NewDelivery { due_time: at(i64::from(count)), ..request(&key("bank", 1), count) };
+    deliver(store, &[made(7), made(5)]).await;
+    assert_eq!(oldest(&[], 1_000).await.message, Some(at(5)));
+    assert_eq!(oldest(&[], 4).await.message, None);
 }
 
 pub(crate) async fn a_claimed_inquiry_waits_for_its_lease_to_end(store: &dyn Bench) {
