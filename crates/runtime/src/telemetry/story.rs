@@ -147,7 +147,6 @@ impl Story {
     }
 
     /// A step that ends now.
-    #[must_use]
     pub fn step(self, step: Step, about: impl AsRef<[u8]>, began: Began) -> Telling {
         let place = self.place(step, about);
         Telling { story: self, step, place, under: None, began, attributes: Vec::new() }
