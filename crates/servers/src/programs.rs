@@ -13,7 +13,8 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The package and the service that it brings.
 pub(crate) const REDIS_PACKAGE: &str = "redis-server";
 
-/// What the tests need of the machine: servers that this crate can start, and a browser with what drives it.
+/// What the tests need of the machine: servers that this crate can start, and a browser with what drives
+/// it, and a Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Software {
     /// PostgreSQL 15 or newer: `postgres` and `initdb`.
@@ -24,11 +25,13 @@ pub enum Software {
     Chromium,
     /// Node.js, with npm.
     Node,
+    /// Prometheus, with promtool.
+    Prometheus,
 }
 
 impl Software {
     /// All of it.
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node];
+    pub const ALL: [Self; 5] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node, Self::Prometheus];
 
     /// What it is called, with the version that is needed.
     #[must_use]
@@ -38,6 +41,7 @@ impl Software {
             Self::Redis => "Redis (or Valkey) 7 or newer",
             Self::Chromium => "Chromium (or Chrome) 120 or newer",
             Self::Node => "Node.js 20 or newer, with npm",
+            Self::Prometheus => "Prometheus 2 or newer, with promtool",
         }
     }
 
@@ -48,6 +52,7 @@ impl Software {
             Self::Redis => &[REDIS_PACKAGE],
             Self::Chromium => &["chromium", "fonts-noto-cjk"],
             Self::Node => &["nodejs", "npm"],
+            Self::Prometheus => &["prometheus"],
         }
     }
 
@@ -68,6 +73,10 @@ impl Software {
                  on PATH"
             }
             Self::Node => "apt-get install nodejs npm, dnf install nodejs, or brew install node",
+            Self::Prometheus => {
+                "apt-get install prometheus, dnf install golang-github-prometheus, or brew install prometheus; none of its own \
+                 servers has to run"
+            }
         }
     }
 
@@ -84,6 +93,7 @@ impl Software {
             Self::Redis => 7,
             Self::Chromium => 120,
             Self::Node => 20,
+            Self::Prometheus => 2,
         };
         self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
@@ -99,6 +109,7 @@ impl Software {
                 ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].as_slice()
             }
             Self::Node => ["node"].as_slice(),
+            Self::Prometheus => ["prometheus"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
@@ -107,6 +118,7 @@ impl Software {
                 && match self {
                     Self::Postgres => program.with_file_name("initdb").is_file(),
                     Self::Node => find("npm").is_some(),
+                    Self::Prometheus => program.with_file_name("promtool").is_file(),
                     Self::Redis | Self::Chromium => true,
                 }
         })
@@ -146,7 +158,8 @@ fn version(program: &Path) -> Option<u32> {
 }
 
 /// The first number of `postgres (PostgreSQL) 15.14 (Debian …)`, `Redis server v=7.0.15 sha=…`, `Chromium 141.0.7390.54 …`,
-/// `v20.20.2`.
+/// `v20.20.2`, `prometheus, version
+/// 2.42.0+ds …`.
 fn major(text: &str) -> Option<u32> {
     let number = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     number.parse().ok()
@@ -164,6 +177,7 @@ mod tests {
         assert_eq!(major("Valkey server v=8.1.1 sha=00000000:0"), Some(8));
         assert_eq!(major("Chromium 141.0.7390.54 built on Debian GNU/Linux 12 (bookworm)"), Some(141));
         assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major("prometheus, version 2.42.0+ds (branch: debian/sid)"), Some(2));
         assert_eq!(major("usage: postgres"), None);
     }
 

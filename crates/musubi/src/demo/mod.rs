@@ -39,7 +39,7 @@ use clap::{ArgAction, ValueEnum, builder::RangedU64ValueParser};
 use musubi_domain::id::OfficialAccountId;
 use musubi_runtime::{
     Shutdown, SystemClock,
-    telemetry::{self, Format, TelemetryConfig},
+    telemetry::{self, TelemetryConfig},
 };
 use musubi_servers::{
     Server,
@@ -185,7 +185,7 @@ fn count(most: u64) -> RangedU64ValueParser<usize> {
 /// When the demo itself fails: a node doesn't start or dies, the report or the standard output can't be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A loaded machine makes statements wait; that is no news beside the progress.
-    let telemetry = TelemetryConfig { format: Format::Text, filter: "warn,sqlx::pool=error".to_owned() };
+    let telemetry = TelemetryConfig::text("warn,sqlx::pool=error");
     telemetry::init(&telemetry)?;
     run_to(args, &mut io::stdout()).await
 }
