@@ -24,10 +24,12 @@ pub enum Software {
     Chromium,
     /// Node.js, with npm.
     Node,
+    /// A container engine with Compose, and what makes base images of Debian's packages; no test needs it, `cargo xtask stack-test` does.
+    Docker,
 }
 
 impl Software {
-    /// All of it.
+    /// All that tests need.
     pub const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node];
 
     /// What it is called, with the version that is needed.
@@ -38,6 +40,7 @@ impl Software {
             Self::Redis => "Redis (or Valkey) 7 or newer",
             Self::Chromium => "Chromium (or Chrome) 120 or newer",
             Self::Node => "Node.js 20 or newer, with npm",
+            Self::Docker => "Docker 20 or newer, with Compose",
         }
     }
 
@@ -48,6 +51,7 @@ impl Software {
             Self::Redis => &[REDIS_PACKAGE],
             Self::Chromium => &["chromium", "fonts-noto-cjk"],
             Self::Node => &["nodejs", "npm"],
+            Self::Docker => &["docker.io", "docker-compose", "iptables", "mmdebstrap"],
         }
     }
 
@@ -68,6 +72,9 @@ impl Software {
                  on PATH"
             }
             Self::Node => "apt-get install nodejs npm, dnf install nodejs, or brew install node",
+            Self::Docker => {
+                "apt-get install docker.io docker-compose, or any Docker with buildx and Compose on PATH"
+            }
         }
     }
 
@@ -83,7 +90,7 @@ impl Software {
             Self::Postgres => 15,
             Self::Redis => 7,
             Self::Chromium => 120,
-            Self::Node => 20,
+            Self::Node | Self::Docker => 20,
         };
         self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
@@ -99,6 +106,7 @@ impl Software {
                 ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].as_slice()
             }
             Self::Node => ["node"].as_slice(),
+            Self::Docker => ["dockerd"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
@@ -107,7 +115,7 @@ impl Software {
                 && match self {
                     Self::Postgres => program.with_file_name("initdb").is_file(),
                     Self::Node => find("npm").is_some(),
-                    Self::Redis | Self::Chromium => true,
+                    Self::Redis | Self::Chromium | Self::Docker => true,
                 }
         })
     }
