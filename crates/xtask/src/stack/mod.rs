@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// The profile of cargo that the program is built with: "dev" builds in a third of the time.
     #[arg(long, default_value = "dev")]
     profile: String,
+    /// An image that is there already, in place of one that is built.
+    #[arg(long, conflicts_with = "profile")]
+    image: Option<String>,
     /// How many people each population has.
     #[arg(long, default_value_t = 3_000)]
     followers: u32,
@@ -49,8 +52,12 @@ pub(crate) fn test(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
     let engine = Engine::ready(&folder)?;
     let images = Images::ready(&engine, root, &folder)?;
-    step("the image", || image(&engine, root, &images, &arguments.profile))?;
-    let project = Project::new(&engine, root, &folder, IMAGE, &images);
+    let image = arguments.image.as_deref().unwrap_or(IMAGE);
+    if arguments.image.is_none() {
+        step("the image is built", || build(&engine, root, &images, &arguments.profile))?;
+    }
+    step("the image is looked at", || look_at(&engine, image))?;
+    let project = Project::new(&engine, root, &folder, image, &images);
     let tested = with_logs(&project, || {
         project.down()?;
         step("a first stack comes up", || project.up())?;
@@ -101,8 +108,8 @@ fn with_logs(project: &Project<'_>, run: impl FnOnce() -> anyhow::Result<()>) ->
     tested
 }
 
-/// Builds it, and looks at what is in it.
-fn image(engine: &Engine, root: &Path, images: &Images, profile: &str) -> anyhow::Result<()> {
+/// Builds it.
+fn build(engine: &Engine, root: &Path, images: &Images, profile: &str) -> anyhow::Result<()> {
     let arguments = [
         format!("BUILD_IMAGE={}", images.build),
         format!("BASE_IMAGE={}", images.base),
@@ -112,18 +119,22 @@ fn image(engine: &Engine, root: &Path, images: &Images, profile: &str) -> anyhow
     for argument in &arguments {
         build.args(["--build-arg", argument]);
     }
-    done(build.current_dir(root).args(["--progress", "plain", "."]))?;
+    done(build.current_dir(root).args(["--progress", "plain", "."]))
+}
+
+/// It runs, alone and read-only, and has neither a shell nor a user who may anything.
+fn look_at(engine: &Engine, image: &str) -> anyhow::Result<()> {
     let alone = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"];
-    let version = engine.ask(alone.iter().chain(&[IMAGE, "--version"]))?;
+    let version = engine.ask(alone.iter().chain(&[image, "--version"]))?;
     anyhow::ensure!(version.starts_with("musubi "), "the image says {version:?} to --version");
     for shell in ["/bin/sh", "/bin/bash", "/bin/busybox"] {
-        let has = engine.ask(alone.iter().chain(&["--entrypoint", shell, IMAGE, "-c", "exit"])).is_ok();
+        let has = engine.ask(alone.iter().chain(&["--entrypoint", shell, image, "-c", "exit"])).is_ok();
         anyhow::ensure!(!has, "the image has a shell: {shell}");
     }
-    let user = engine.ask(["image", "inspect", "--format", "{{.Config.User}}", IMAGE])?;
+    let user = engine.ask(["image", "inspect", "--format", "{{.Config.User}}", image])?;
     anyhow::ensure!(user == "65532:65532", "the image runs as {user:?}");
-    let bytes: u64 = engine.ask(["image", "inspect", "--format", "{{.Size}}", IMAGE])?.parse()?;
-    println!("{version}: {} MB, profile {profile}", bytes / 1_000_000);
+    let bytes: u64 = engine.ask(["image", "inspect", "--format", "{{.Size}}", image])?.parse()?;
+    println!("{version}: {} MB", bytes / 1_000_000);
     Ok(())
 }
 

@@ -92,7 +92,6 @@ fn machine(engine: &Engine, root: &Path, folder: &Path) -> anyhow::Result<()> {
             "ENV CARGO_HOME=/usr/local/cargo",
             "ENV PGDATA=/var/lib/postgresql/data",
             "ENTRYPOINT [\"docker-entrypoint.sh\"]",
-            "STOPSIGNAL SIGINT",
         ],
     )
 }
