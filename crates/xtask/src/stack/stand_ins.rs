@@ -69,12 +69,11 @@ fn machine(engine: &Engine, root: &Path, folder: &Path) -> anyhow::Result<()> {
     }
     let mut vendor = Command::new("cargo");
     vendor.current_dir(root).args(["vendor", "--locked", "--versioned-dirs"]);
-    said(vendor.arg(local.join("vendor")))?;
+    // It says in which configuration cargo finds them, from this machine.
+    let sources = said(vendor.arg(local.join("vendor")))?;
+    let sources = sources.replace(&folder.display().to_string(), "");
     fs::create_dir_all(local.join("cargo"))?;
-    fs::write(
-        local.join("cargo/config.toml"),
-        "[source.crates-io]\nreplace-with = \"at-hand\"\n[source.at-hand]\ndirectory = \"/usr/local/vendor\"\n",
-    )?;
+    fs::write(local.join("cargo/config.toml"), sources)?;
     // As the official images have it: who serves, and how the first start makes what is missing.
     let entry = local.join("bin/docker-entrypoint.sh");
     fs::copy(root.join("deploy/docker/stand-in/docker-entrypoint.sh"), &entry)?;
