@@ -150,8 +150,8 @@ fn played(
         play.end();
     }
     happened?;
-    let report = play.report()?;
-    judge(&report, followers)
+    play.ended()?;
+    judge(&project.report()?, followers)
 }
 
 /// The demo's report has to say that nobody was lost and nobody got what was another's, or the same twice.

@@ -37,6 +37,8 @@ pub(super) struct Project<'a> {
     root: &'a Path,
     folder: &'a Path,
     variables: [(&'static str, String); 3],
+    /// One that has programs of its own.
+    tools: String,
 }
 
 impl<'a> Project<'a> {
@@ -53,7 +55,7 @@ impl<'a> Project<'a> {
             ("POSTGRES_IMAGE", images.postgres.clone()),
             ("REDIS_IMAGE", images.redis.clone()),
         ];
-        Self { engine, root, folder, variables }
+        Self { engine, root, folder, variables, tools: images.postgres.clone() }
     }
 
     fn compose(&self, arguments: &[&str]) -> Command {
@@ -136,12 +138,22 @@ impl<'a> Project<'a> {
         let followers = followers.to_string();
         let mut command = self.compose(&["run", "--rm", "--no-deps", "-T", "--volume", &volume, "demo"]);
         command.args(["demo", "--stack", "/etc/musubi/demo.toml", "--headless", "--followers", &followers]);
-        command.args(["--at-once", "200", "--report", "/report/report.json"]);
+        // Few at once, so that it lasts.
+        command.args(["--at-once", "50", "--report", "/report/report.json"]);
         let output = self.folder.join("demo.txt");
         let file = File::create(&output)?;
         let child =
             command.stdout(file.try_clone()?).stderr(file).spawn().context("Compose did not start")?;
-        Ok(Play { child, output, report })
+        Ok(Play { child, output })
+    }
+
+    /// What the demo found. Its file is for the eyes of the container's user alone.
+    pub(super) fn report(&self) -> anyhow::Result<Value> {
+        let volume = format!("{}:/report:ro", self.folder.display());
+        let arguments =
+            ["run", "--rm", "--user", "0:0", "--entrypoint", "cat", "--volume", &volume, &self.tools];
+        let text = self.engine.ask(arguments.iter().chain(&["/report/report.json"]));
+        Ok(serde_json::from_str(&text.context("the demo wrote no report")?)?)
     }
 
     /// Every follower of one company and where each stands, as its operator is told.
@@ -201,7 +213,6 @@ impl<'a> Project<'a> {
 pub(super) struct Play {
     child: Child,
     output: PathBuf,
-    report: PathBuf,
 }
 
 impl Play {
@@ -217,8 +228,8 @@ impl Play {
         Ok(())
     }
 
-    /// Waits for the end, and reads what was found.
-    pub(super) fn report(mut self) -> anyhow::Result<Value> {
+    /// Waits for the end, which has to be a good one.
+    pub(super) fn ended(mut self) -> anyhow::Result<()> {
         let since = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
@@ -231,8 +242,7 @@ impl Play {
         };
         println!("{}", self.said());
         anyhow::ensure!(status.success(), "the demo ended with {status}");
-        let text = fs::read_to_string(&self.report).context("the demo wrote no report")?;
-        Ok(serde_json::from_str(&text)?)
+        Ok(())
     }
 
     /// Ends it where it stands.
