@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
 
-use super::{ROOT, check, provision, rendered, tools};
+use super::{ROOT, check, provision, rendered, service_account, tools};
 
 /// The services that keep running, by what they are.
 const NODES: [(&str, &str, &str); 8] = [
@@ -79,7 +79,7 @@ fn every_configuration_of_the_compose_stack_is_one() {
     let plan = plan.replace("\"/made/", &format!("\"{}", made.display()));
     fs::write(folder.path().join("plan.toml"), plan).unwrap();
     provision(&folder.path().join("plan.toml"));
-    let places = BTreeMap::from([("/made/", made)]);
+    let places = BTreeMap::from([("/made/", made), ("/agents/", service_account(folder.path()))]);
     for (_, kind, config) in NODES {
         check(kind, &from.join(format!("{config}.toml")), &places);
     }

@@ -10,7 +10,7 @@ use musubi_domain::caller::{CallerKind, MayCall};
 use musubi_proto::callers;
 use serde_json::Value;
 
-use super::{ROOT, check, copy, provision, rendered, tools};
+use super::{ROOT, check, copy, provision, rendered, service_account, tools};
 
 const COMPONENT: &str = "app.kubernetes.io/component";
 const DEMO: &str = "overlays/demo";
@@ -235,6 +235,7 @@ fn every_configuration_of_the_demo_overlay_is_one() {
     let demo = folder.path().join("demo");
     copy(&Path::new(ROOT).join("deploy/kubernetes").join(DEMO), &demo);
     provision(&demo.join("provision.toml"));
+    let agents = service_account(folder.path());
     for (place, kind, party) in [
         ("information", "information", "information"),
         ("aoba-bank", "company", "company-aoba-bank"),
@@ -253,7 +254,7 @@ fn every_configuration_of_the_demo_overlay_is_one() {
         ] {
             fs::copy(made.join(file), made.join(name)).unwrap();
         }
-        let places = BTreeMap::from([("/made/", made.join(""))]);
+        let places = BTreeMap::from([("/made/", made.join("")), ("/agents/", agents.clone())]);
         check(kind, &demo.join(place).join(format!("{kind}.toml")), &places);
     }
 }

@@ -14,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use musubi_tests::processes::program;
+use musubi_tests::processes::{CARRIERS, Layout, program};
 use serde_json::Value;
 
 use crate::rbm_clients::{CLIENTS, alone, installed, run};
@@ -63,6 +63,14 @@ fn provision(plan: &Path) {
         Command::new(program()).arg("provision").arg(plan).current_dir(plan.parent().unwrap()),
         "see the plan",
     );
+}
+
+/// A folder with what a carrier's RBM face writes at its start.
+fn service_account(folder: &Path) -> PathBuf {
+    let agents = folder.join("agents");
+    fs::create_dir_all(&agents).unwrap();
+    let _written = Layout::new(&agents).rbm(CARRIERS[0]);
+    agents.join("")
 }
 
 /// Has the program check a node's configuration; `places` stand in for folders of a container.
