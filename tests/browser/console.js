@@ -11,6 +11,7 @@ import { test } from 'node:test';
 
 import { LOOKS, SMALL, WIDE, accessible, fits, open, quick } from './browser.js';
 import { demo } from './demo.js';
+import { askForProof, button, confirmed, follow, message, pickUp, silent } from './hand.js';
 import { PAYLOADS, listen } from './hostile.js';
 
 const BANK = 'aoba-bank';
@@ -40,14 +41,14 @@ function csv(name, text) {
 }
 
 /** Customers who are tied, by the followers' page. */
-async function confirmed(page, origin) {
+async function tiedCustomers(page, origin) {
   await page.goto(`${origin}/followers?account=${BANK}&outcome=4`);
   return page.locator('main tbody code').allInnerTexts();
 }
 
 test('a distribution is composed, given values, approved by another person and watched to its end', async () => {
   const path = await as('hanako', async (page, origin) => {
-    const customers = await confirmed(page, origin);
+    const customers = await tiedCustomers(page, origin);
     assert(customers.length > 2);
     erased = customers[0];
     await page.goto(`${origin}/distributions/new`);
@@ -129,6 +130,42 @@ test('a review is decided by one key, and the next one is shown', async () => {
     assert.equal(await page.locator('[data-key]').count(), 0);
     await page.goto(`${origin}/reviews`);
     assert.equal(await page.locator('main tbody tr').count(), waiting - 1);
+  });
+});
+
+test('documents alone confirm nobody; a clerk decides, the person is told, and stands in the console', async () => {
+  const { phones } = await demo();
+  await open({}, async (phone) => {
+    await pickUp(phone, phones, '青葉銀行');
+    await follow(phone);
+    await askForProof(phone);
+    await button(phone, 'その他の方法（書類）').click();
+    await phone.getByLabel('Passport').check();
+    await accessible(phone, 'documents');
+    await phone.getByRole('button', { name: 'Photograph and hand in' }).click();
+    await message(phone, 'ご入力の内容を受け付けました').waitFor();
+    await silent(phone, '確認が完了しました');
+    const [, number] = /\/phones\/(\d+)\//.exec(phone.url());
+    await as('taro', async (page, origin) => {
+      await page.goto(`${origin}/reviews`);
+      // Those that began first stand in front.
+      await page.locator('main tbody a').last().click();
+      await page.locator('dd').getByText(`+${number}`, { exact: true }).waitFor();
+      await page.keyboard.press('a');
+      await page.getByText('Approved.').waitFor();
+    });
+    await confirmed(phone);
+    await as('hanako', async (page, origin) => {
+      await page.goto(`${origin}/followers`);
+      await page.getByLabel('What to find').fill(`+${number}`);
+      await page.getByRole('button', { name: 'Find', exact: true }).click();
+      await page.locator('.timeline').getByText('tied to the customer').waitFor();
+      // The dialogue stands there as the phone had it.
+      const question = page.locator('.timeline li').filter({ hasText: 'question (fig. 7)' });
+      await question.getByText('As it was shown').click();
+      await question.locator('.tap').getByText('口座を確認する').waitFor();
+      await accessible(page, 'a timeline');
+    });
   });
 });
 
@@ -287,6 +324,28 @@ test('no text of a customer, a file or a person runs', async () => {
     await page.locator('#file').setInputFiles(csv(PAYLOADS[16].replaceAll('/', ''), [master[0], ...rows].join('\n')));
     await page.getByRole('button', { name: 'Send', exact: true }).click();
     await page.getByRole('heading', { name: 'What the import came to' }).waitFor();
+    // Files that are called so: the page that tells of each holds the name as a text, and nothing that it was not to hold.
+    await page.goto(`${origin}/master`);
+    const told = await page.evaluate(async (names) => {
+      const form = document.querySelector('form[action="/master/import"]');
+      const pages = [];
+      for (const name of ['customers.csv', ...names]) {
+        const body = new FormData(form);
+        body.set('file', new File(['customer_id\n'], name));
+        const html = await (await fetch(form.action, { method: 'POST', body })).text();
+        const { documentElement: page } = new DOMParser().parseFromString(html, 'text/html');
+        pages.push({ tags: [...page.querySelectorAll('*')].map((element) => element.tagName).join(), text: page.textContent });
+      }
+      return pages;
+    }, PAYLOADS);
+    const [usual, ...named] = told;
+    for (const [place, { tags, text }] of named.entries()) {
+      assert.equal(tags, usual.tags, `a file called ${PAYLOADS[place]}`);
+      // A browser writes quotes and line ends of a name otherwise.
+      const name = PAYLOADS[place].replaceAll('"', '%22').replaceAll('\n', '%0A');
+      assert(text.includes(name.slice(0, 100)), `the name is shown: ${name}`);
+    }
+    page.faults.length = 0;
     // Addresses that hold them.
     for (const [place, payload] of PAYLOADS.entries()) {
       const text = encodeURIComponent(payload);
