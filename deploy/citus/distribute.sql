@@ -12,7 +12,6 @@ SELECT create_distributed_table('dialogue', 'follower', colocate_with => 'follow
 SELECT create_distributed_table('customer_information', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('inquiry', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('delivery', 'follower', colocate_with => 'follower');
-SELECT create_distributed_table('staged_subscriber', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('review', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('erasure', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('consent', 'follower', colocate_with => 'follower');
