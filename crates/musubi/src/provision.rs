@@ -50,6 +50,9 @@ pub(crate) struct Args {
     plan: PathBuf,
 }
 
+/// What stands in files, by their names.
+type Files = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
 /// Who gets what.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +128,7 @@ impl Keeper {
     /// Makes what the folder lacks; gives how many files that were.
     fn fill(&self, folder: &Folder, now: Timestamp) -> Result<usize, Error> {
         make_folder(&folder.path)?;
-        let mut files = BTreeMap::new();
+        let mut files = Files::new();
         for party in &folder.parties {
             files.extend(self.certificate(party, &folder.hosts, now)?);
         }
@@ -151,12 +154,7 @@ impl Keeper {
     }
 
     /// A party's certificate and key by their file names; issued anew when the present one is not good for long.
-    fn certificate(
-        &self,
-        party: &Caller,
-        hosts: &[String],
-        now: Timestamp,
-    ) -> Result<[(String, Zeroizing<Vec<u8>>); 2], Error> {
+    fn certificate(&self, party: &Caller, hosts: &[String], now: Timestamp) -> Result<Files, Error> {
         let mut at = files(&self.folder, party);
         let good = read(&at.certificate).ok().and_then(|pem| Certificate::read_pem(&pem).ok());
         let good = good.is_some_and(|certificate| {
@@ -170,7 +168,7 @@ impl Keeper {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok::<_, Error>((name, read(path)?))
         };
-        Ok([named(&at.certificate)?, named(&at.key)?])
+        Ok(Files::from([named(&at.certificate)?, named(&at.key)?]))
     }
 
     /// The text with its secrets, drawn where they were not before.

@@ -125,11 +125,9 @@ fn base(engine: &Engine, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, text)?;
     }
-    for unneeded in ["usr/share/doc", "usr/share/lintian", "usr/share/man", "usr/sbin"] {
-        fs::remove_dir_all(folder.join(unneeded)).or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })?;
+    let unneeded = ["usr/share/doc", "usr/share/lintian", "usr/share/man", "usr/sbin"];
+    for path in unneeded.map(|path| folder.join(path)).iter().filter(|path| path.exists()) {
+        fs::remove_dir_all(path)?;
     }
     import(engine, folder, BASE, &["USER 65532:65532", "ENV PATH=/usr/local/bin:/usr/bin"])
 }

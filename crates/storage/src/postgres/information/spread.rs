@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Opened as _;
-
 const SQL: &str = include_str!("../../../../../deploy/citus/distribute.sql");
 const README: &str = include_str!("../../../../../deploy/citus/README.md");
 
