@@ -19,7 +19,8 @@ use musubi_domain::{
 use musubi_proto::information::v1::{
     DialogueMessage, EraseFollowersRequest, ExportFollowerRequest, Follower, FollowerOutcome,
     GetFollowerRequest, GetFollowerResponse, GetFunnelRequest, ListAccountsRequest, ListFollowersRequest,
-    Person, ReleaseListRequest, UnlockFollowerRequest, person::Who,
+    Person, ReleaseListRequest, SuspendFollowerRequest, UnlockFollowerRequest, UntieFollowerRequest,
+    person::Who,
 };
 use prost_types::Timestamp;
 use serde::Deserialize;
@@ -46,6 +47,9 @@ pub(super) fn router() -> Router<Console> {
         .route("/followers/{account}/{id}", get(show))
         .route("/followers/{account}/{id}/reveal", post(reveal))
         .route("/followers/{account}/{id}/unlock", post(unlock))
+        .route("/followers/{account}/{id}/untie", post(untie))
+        .route("/followers/{account}/{id}/suspend", post(suspend))
+        .route("/followers/{account}/{id}/release", post(release_one))
         .route("/followers/{account}/{id}/erase", post(erase))
         .route("/followers/{account}/{id}/export", post(export))
         .route("/lists/{account}/{carrier}/release", post(release))
@@ -309,6 +313,42 @@ async fn unlock(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, 
     };
     let unlocked = visitor.followers().unlock_follower(request).await?.into_inner().unlocked;
     Ok(place.page(if unlocked { "unlocked" } else { "nothing-to-unlock" }))
+}
+
+async fn untie(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    let place = place.check()?;
+    let request = UntieFollowerRequest {
+        official_account: place.account.clone(),
+        person: place.person(),
+        operator: String::new(),
+    };
+    let untied = visitor.followers().untie_follower(request).await?.into_inner().untied;
+    Ok(place.page(if untied { "untied" } else { "nothing-to-untie" }))
+}
+
+async fn suspend(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    hold(visitor, place, false, "suspended").await
+}
+
+async fn release_one(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    hold(visitor, place, true, "released-follower").await
+}
+
+async fn hold(
+    visitor: Visitor,
+    place: Place,
+    release: bool,
+    done: &'static str,
+) -> Result<Redirect, Failure> {
+    let place = place.check()?;
+    let request = SuspendFollowerRequest {
+        official_account: place.account.clone(),
+        person: place.person(),
+        release,
+        operator: String::new(),
+    };
+    let changed = visitor.followers().suspend_follower(request).await?.into_inner().changed;
+    Ok(place.page(if changed { done } else { "nothing-changed" }))
 }
 
 async fn erase(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {

@@ -25,7 +25,7 @@ mod summary;
 mod talk_room;
 #[cfg(test)]
 mod tests;
-mod ways_in;
+pub(crate) mod ways_in;
 
 use std::{
     fs,
