@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use musubi_domain::Error;
 use musubi_proto::carrier::v1::SubmitActionsRequest;
-use musubi_runtime::Clock;
+use musubi_runtime::{Clock, telemetry::metrics::STORE};
 use musubi_storage::carrier::{Applied, CarrierStore};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -54,7 +54,7 @@ impl Acquisition {
     pub(crate) async fn submit(&self, request: SubmitActionsRequest) -> Result<bool, Error> {
         let batch = wire::actions(request)?;
         let (now, until_stored) = self.moments.of_change().await;
-        let applied = self.store.apply_actions(&batch, now).await?;
+        let applied = STORE.time(["apply actions"], self.store.apply_actions(&batch, now)).await?;
         drop(until_stored);
         match applied {
             Applied::Before => Ok(false),

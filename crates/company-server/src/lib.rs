@@ -16,6 +16,7 @@ mod customer_service;
 pub mod import;
 mod keys;
 mod match_service;
+mod metrics;
 mod people;
 pub mod person_file;
 mod proxy;
@@ -28,3 +29,4 @@ pub mod values;
 
 pub use app::{App, BuildError, MIGRATIONS, open_audit};
 pub use config::{Config, DEFAULTS, Matching};
+pub use metrics::METRICS;

@@ -6,15 +6,25 @@
 
 use std::sync::Arc;
 
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, customer::MatchOutcome};
 use musubi_matching::{AccountFormat, Candidates, Policy, account_key};
 use musubi_proto::{
     company::v1::{MatchCustomersRequest, MatchCustomersResponse, match_service_server::MatchService},
     convert::company::Inquiry,
 };
-use musubi_runtime::{Clock, grpc::status::to_status};
+use musubi_runtime::{
+    Clock,
+    grpc::status::to_status,
+    telemetry::{
+        context,
+        metrics::STORE,
+        story::{Step, begin},
+    },
+};
 use musubi_storage::company::{CompanyStore, DecidedInquiry};
 use tonic::{Request, Response, Status};
+
+use crate::metrics::DECISIONS;
 
 /// The most inquiries of one call.
 const BATCH: usize = 1000;
@@ -43,7 +53,7 @@ impl Matches {
             .map(|inquiry| account_key(&inquiry.account.account_number, &self.format).ok())
             .collect();
         let wanted: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-        let found = self.store.find_by_account_keys(&wanted).await?;
+        let found = STORE.time(["find customers"], self.store.find_by_account_keys(&wanted)).await?;
         let policy = self.policy;
         let decisions = tokio::task::spawn_blocking(move || {
             let candidates: Candidates = found.customers.into_iter().collect();
@@ -56,7 +66,8 @@ impl Matches {
         });
         let decisions =
             decisions.await.map_err(|_| Error::new(ErrorKind::Internal, "matching panicked", ""))??;
-        self.store.record_decisions(found.revision, &decisions, self.clock.now()).await?;
+        let record = self.store.record_decisions(found.revision, &decisions, self.clock.now());
+        STORE.time(["record decisions"], record).await?;
         Ok(decisions)
     }
 }
@@ -67,10 +78,28 @@ impl MatchService for Matches {
         &self,
         request: Request<MatchCustomersRequest>,
     ) -> Result<Response<MatchCustomersResponse>, Status> {
+        let (stories, began) = (context::named(&request), begin());
         let inquiries = parse(request.into_inner()).map_err(to_status)?;
         let decisions = self.decide(inquiries).await.map_err(to_status)?;
+        for (index, step) in stories.steps(Step::Decide, began) {
+            if let Some(decided) = decisions.get(index) {
+                step.with("musubi.outcome", word(decided.decision.outcome)).tell();
+            }
+        }
+        for outcome in [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected] {
+            let count = decisions.iter().filter(|decided| decided.decision.outcome == outcome).count();
+            DECISIONS.add(count as u64, [word(outcome)]);
+        }
         let decisions = decisions.into_iter().map(|decided| decided.decision.into()).collect();
         Ok(Response::new(MatchCustomersResponse { decisions }))
+    }
+}
+
+const fn word(outcome: MatchOutcome) -> &'static str {
+    match outcome {
+        MatchOutcome::Confirmed => "confirmed",
+        MatchOutcome::Review => "review",
+        MatchOutcome::Rejected => "rejected",
     }
 }
 

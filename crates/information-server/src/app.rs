@@ -69,11 +69,13 @@ use crate::{
     erasure::{Eraser, Journal, JournalError},
     followers::Followers,
     gateway::{CarrierGateway, GrpcCarrier, NumberStatus, RbmCarrier},
+    gauges::Gauges,
     keys::keep_keys,
     numbers::Numbers,
     request::{messages::RequestMessages, questions::Questions},
     reviews::Reviews,
     signal::Signals,
+    telling,
 };
 
 /// How long anything waits for what replicas share.
@@ -338,6 +340,17 @@ impl App {
             self.numbers,
         );
         shutdown.spawn("numbers", numbers.run(shutdown.clone()));
+        let carriers: Vec<_> = config.carrier.iter().map(|carrier| carrier.id.clone()).collect();
+        let companies: Vec<_> = config.company.iter().map(|company| company.id.clone()).collect();
+        telling::begin_counting(&carriers, &companies);
+        let gauges = Gauges {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            carriers,
+            companies,
+        };
+        shutdown.spawn("gauges", gauges.run(shutdown.clone()));
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&clock), signals.clone());
         shutdown.spawn("expand", expander.run(shutdown.clone()));
         shutdown.spawn("erase", self.eraser.run(shutdown.clone()));

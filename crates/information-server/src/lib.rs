@@ -21,14 +21,18 @@ mod door;
 pub mod erasure;
 pub mod followers;
 pub mod gateway;
+mod gauges;
 mod keys;
+mod metrics;
 pub mod numbers;
 pub mod request;
 pub mod reviews;
 pub mod scene;
 pub mod signal;
+mod telling;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use app::{App, BuildError, MIGRATIONS};
 pub use config::Config;
+pub use metrics::METRICS;

@@ -16,7 +16,7 @@ use musubi_domain::Error;
 use musubi_runtime::{
     Shutdown, SystemClock,
     config::Database,
-    telemetry::{self, Format, TelemetryConfig},
+    telemetry::{self, TelemetryConfig},
 };
 use serde_json::json;
 
@@ -88,7 +88,7 @@ impl Args {
 
 impl Alone {
     async fn run(self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let telemetry = TelemetryConfig { format: Format::Text, filter: "warn".to_owned() };
+        let telemetry = TelemetryConfig::text("warn");
         telemetry::init(&telemetry).map_err(|error| Error::invalid("telemetry", error.to_string(), ""))?;
         std::fs::create_dir_all(&self.data).map_err(|error| {
             let problem = format!("can not be made: {}", error.kind());

@@ -5,6 +5,7 @@
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
+use musubi_domain::caller::Caller;
 use musubi_runtime::{Clock, Shutdown, SystemClock, lifecycle, telemetry};
 
 /// How to run a node.
@@ -37,7 +38,7 @@ pub(crate) fn fail(code: u8, error: &impl Display) -> ExitCode {
 }
 
 macro_rules! node {
-    ($(#[$doc:meta])* $name:ident, $node:ident, $config:ident, $check:expr, $drain:expr) => {
+    ($(#[$doc:meta])* $name:ident, $node:ident, $config:ident, $party:expr, $check:expr, $drain:expr) => {
         $(#[$doc])*
         pub async fn $name(args: &Args) -> ExitCode {
             let $config = match $node::Config::load(Some(&args.config)) {
@@ -50,15 +51,18 @@ macro_rules! node {
             if let Err(error) = $config.telemetry.check() {
                 return fail(2, &error);
             }
-            if let Err(error) = $config.identity() {
-                return fail(2, &error);
-            }
+            let identity = match $config.identity() {
+                Ok(identity) => identity,
+                Err(error) => return fail(2, &error),
+            };
             if args.check {
                 return ExitCode::SUCCESS;
             }
-            if let Err(error) = telemetry::init(&$config.telemetry) {
-                return fail(2, &error);
-            }
+            let begun = telemetry::start(&$config.telemetry, &$party, &identity, $node::METRICS).await;
+            let metrics = match begun {
+                Ok(metrics) => metrics,
+                Err(error) => return fail(2, &error),
+            };
             if let Err(error) = lifecycle::harden() {
                 return fail(2, &error);
             }
@@ -71,7 +75,12 @@ macro_rules! node {
             if let Err(error) = shutdown.on_signals() {
                 return fail(2, &error);
             }
-            match app.run(shutdown).await {
+            if let Some(metrics) = metrics {
+                shutdown.spawn("metrics", metrics.serve(shutdown.clone()));
+            }
+            let ended = app.run(shutdown).await;
+            telemetry::end().await;
+            match ended {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(1, &error),
             }
@@ -81,19 +90,19 @@ macro_rules! node {
 
 node!(
     /// Runs a company server.
-    company, musubi_company_server, config, config.check(), config.drain
+    company, musubi_company_server, config, Caller::Company(config.company.clone()), config.check(), config.drain
 );
 node!(
     /// Runs the information-management server.
-    information, musubi_information_server, config, config.directory(), config.drain
+    information, musubi_information_server, config, Caller::Information, config.directory(), config.drain
 );
 node!(
     /// Runs a carrier RCS simulator.
-    carrier, musubi_carrier_simulator, config, config.check(), config.drain
+    carrier, musubi_carrier_simulator, config, Caller::Carrier(config.carrier.clone()), config.check(), config.drain
 );
 node!(
     /// Runs a consumer-terminal simulator.
-    terminal, musubi_terminal_simulator, config, config.check(), config.shutdown.drain
+    terminal, musubi_terminal_simulator, config, Caller::Terminal, config.check(), config.shutdown.drain
 );
 
 #[cfg(test)]

@@ -51,8 +51,12 @@ pub fn install_missing(needed: &[Software]) -> Result<(), Error> {
     // Lists that could not be brought up to date may still do.
     let _ = run("apt-get", &["update", "--quiet"]);
     run("apt-get", &[INSTALL, &packages].concat())?;
-    if missing.contains(&Software::Redis) {
-        run("update-rc.d", &[programs::REDIS_PACKAGE, "disable"])?;
+    for (software, service) in
+        [(Software::Redis, programs::REDIS_PACKAGE), (Software::Prometheus, "prometheus")]
+    {
+        if missing.contains(&software) {
+            run("update-rc.d", &[service, "disable"])?;
+        }
     }
     missing.into_iter().try_for_each(|software| software.program().map(drop))
 }

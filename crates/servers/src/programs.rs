@@ -13,7 +13,8 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The package and the service that it brings.
 pub(crate) const REDIS_PACKAGE: &str = "redis-server";
 
-/// What the tests need of the machine: servers that this crate can start, and a browser with what drives it.
+/// What the tests need of the machine: servers that this crate can start, and a browser with what drives
+/// it, and a Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Software {
     /// PostgreSQL 15 or newer: `postgres` and `initdb`.
@@ -24,11 +25,15 @@ pub enum Software {
     Chromium,
     /// Node.js, with npm.
     Node,
+    /// Prometheus, with promtool.
+    Prometheus,
+    /// A container engine with Compose, and what makes base images of Debian's packages; no test needs it, `cargo xtask stack-test` does.
+    Docker,
 }
 
 impl Software {
-    /// All of it.
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node];
+    /// All that tests need.
+    pub const ALL: [Self; 5] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node, Self::Prometheus];
 
     /// What it is called, with the version that is needed.
     #[must_use]
@@ -38,6 +43,8 @@ impl Software {
             Self::Redis => "Redis (or Valkey) 7 or newer",
             Self::Chromium => "Chromium (or Chrome) 120 or newer",
             Self::Node => "Node.js 20 or newer, with npm",
+            Self::Prometheus => "Prometheus 2 or newer, with promtool",
+            Self::Docker => "Docker 20 or newer, with Compose",
         }
     }
 
@@ -48,6 +55,8 @@ impl Software {
             Self::Redis => &[REDIS_PACKAGE],
             Self::Chromium => &["chromium", "fonts-noto-cjk"],
             Self::Node => &["nodejs", "npm"],
+            Self::Prometheus => &["prometheus"],
+            Self::Docker => &["docker.io", "docker-compose", "iptables", "mmdebstrap"],
         }
     }
 
@@ -68,6 +77,12 @@ impl Software {
                  on PATH"
             }
             Self::Node => "apt-get install nodejs npm, dnf install nodejs, or brew install node",
+            Self::Prometheus => {
+                "apt-get install prometheus, dnf install golang-github-prometheus, or brew install prometheus; none of its own \
+                 servers has to run"
+            Self::Docker => {
+                "apt-get install docker.io docker-compose, or any Docker with buildx and Compose on PATH"
+            }
         }
     }
 
@@ -83,7 +98,8 @@ impl Software {
             Self::Postgres => 15,
             Self::Redis => 7,
             Self::Chromium => 120,
-            Self::Node => 20,
+            Self::Node | Self::Docker => 20,
+            Self::Prometheus => 2,
         };
         self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
@@ -99,6 +115,8 @@ impl Software {
                 ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].as_slice()
             }
             Self::Node => ["node"].as_slice(),
+            Self::Prometheus => ["prometheus"].as_slice(),
+            Self::Docker => ["dockerd"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
@@ -107,7 +125,8 @@ impl Software {
                 && match self {
                     Self::Postgres => program.with_file_name("initdb").is_file(),
                     Self::Node => find("npm").is_some(),
-                    Self::Redis | Self::Chromium => true,
+                    Self::Prometheus => program.with_file_name("promtool").is_file(),
+                    Self::Redis | Self::Chromium | Self::Docker => true,
                 }
         })
     }
@@ -146,7 +165,8 @@ fn version(program: &Path) -> Option<u32> {
 }
 
 /// The first number of `postgres (PostgreSQL) 15.14 (Debian …)`, `Redis server v=7.0.15 sha=…`, `Chromium 141.0.7390.54 …`,
-/// `v20.20.2`.
+/// `v20.20.2`, `prometheus, version
+/// 2.42.0+ds …`.
 fn major(text: &str) -> Option<u32> {
     let number = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     number.parse().ok()
@@ -164,6 +184,7 @@ mod tests {
         assert_eq!(major("Valkey server v=8.1.1 sha=00000000:0"), Some(8));
         assert_eq!(major("Chromium 141.0.7390.54 built on Debian GNU/Linux 12 (bookworm)"), Some(141));
         assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major("prometheus, version 2.42.0+ds (branch: debian/sid)"), Some(2));
         assert_eq!(major("usage: postgres"), None);
     }
 

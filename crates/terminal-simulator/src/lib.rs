@@ -11,11 +11,13 @@ mod fleet;
 mod hand;
 mod intake;
 mod link;
+mod metrics;
 mod outbox;
 mod pages;
 mod script;
 mod service;
 pub mod story;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +26,4 @@ pub use config::{
     CallersConfig, CarrierConfig, Config, FleetConfig, ServerConfig, ShutdownConfig, ThinkingConfig,
 };
 pub use fleet::LoadError;
+pub use metrics::METRICS;

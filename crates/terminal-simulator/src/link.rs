@@ -13,6 +13,7 @@ use musubi_proto::carrier::v1::{
 use musubi_runtime::{
     Clock, entropy,
     grpc::{MAX_MESSAGE_BYTES, client::PeerChannel, retry::Backoff},
+    telemetry::story::begin,
 };
 use musubi_storage::{
     StoreError,
@@ -25,6 +26,7 @@ use tracing::{error, warn};
 use crate::{
     fleet::{BATCH, Fleet},
     outbox::Call,
+    telling,
 };
 
 /// Waits between tries: short, since a carrier that comes back is at once overrun with waiting people anyway.
@@ -119,11 +121,15 @@ impl Link {
             error!("batch {} of the outbox is no call; it is dropped", batch.batch);
             return Ok(self.fleet.discard(&batch).await?);
         };
+        let began = begin();
         let Some(answer) = self.stop.run_until_cancelled(self.perform(&batch, &call)).await else {
             return Ok(());
         };
         match answer {
-            Ok(refused) => self.fleet.confirm(self.place, &batch, &call, refused).await?,
+            Ok(refused) => {
+                self.fleet.confirm(self.place, &batch, &call, refused).await?;
+                telling::did(call.actions(), began);
+            }
             Err(status) if status.code() == Code::InvalidArgument => {
                 let (id, name) = (&carrier.id, call.name());
                 error!(carrier = %id, "{name} refused by carrier {id} and dropped: {}", status.message());
@@ -230,7 +236,9 @@ impl Link {
     async fn take(&self, mut messages: Vec<IncomingMessage>) -> Result<(), StoreError> {
         while !messages.is_empty() {
             let rest = messages.split_off(messages.len().min(BATCH));
+            let (told, began) = (telling::Shown::of(&messages), begin());
             self.fleet.receive(self.place, messages, self.clock.now()).await?;
+            told.tell(&self.fleet.carrier(self.place).id, began);
             messages = rest;
         }
         Ok(())

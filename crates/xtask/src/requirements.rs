@@ -34,6 +34,7 @@ const POSTGRES: Tool = Tool::Software(Software::Postgres);
 const REDIS: Tool = Tool::Software(Software::Redis);
 const CHROMIUM: Tool = Tool::Software(Software::Chromium);
 const NODE: Tool = Tool::Software(Software::Node);
+const PROMETHEUS: Tool = Tool::Software(Software::Prometheus);
 
 fn tools(step: Step) -> &'static [Tool] {
     match step {
@@ -42,7 +43,7 @@ fn tools(step: Step) -> &'static [Tool] {
         Step::Proto => &[],
         Step::Clippy => &[CARGO, CLIPPY, CC],
         Step::Doc => &[CARGO, CC],
-        Step::Tests => &[CARGO, CC, POSTGRES, REDIS, CHROMIUM, NODE],
+        Step::Tests => &[CARGO, CC, POSTGRES, REDIS, CHROMIUM, NODE, PROMETHEUS],
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     fn everything_missing_is_named_once() {
         assert_eq!(
             missing(&Step::ALL, |_| false),
-            [CARGO, RUSTFMT, CLIPPY, CC, POSTGRES, REDIS, CHROMIUM, NODE]
+            [CARGO, RUSTFMT, CLIPPY, CC, POSTGRES, REDIS, CHROMIUM, NODE, PROMETHEUS]
         );
     }
 

@@ -3,7 +3,11 @@
 //!
 //! Surprising: the defaults of a node are the list of its keys, those among them that are commented out.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::Command,
+};
 
 use musubi_tests::processes::{CARRIERS, Kind, Layout, Process, program};
 
@@ -21,10 +25,12 @@ const SHARE: &[&str] = &["", "漏", "-0.1", "1.1"];
 const FLAG: &[&str] = &["", "漏", "2"];
 /// No path that one could name in a test is nobody's: a file that isn't there, or is none.
 const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
+/// A collector that nobody asks for, as a check begins nothing.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 50] = [
+const CARRIER: [Wrong; 59] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -51,6 +57,7 @@ const CARRIER: [Wrong; 50] = [
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
     ("RBM__LISTEN", ADDRESS),
+    ("RBM__ORIGIN", &["", "漏", "http://hoshi.example", "https://hoshi.example/path"]),
     ("RBM__CERTIFICATE", PEM),
     ("RBM__KEY", PEM),
     ("RBM__AUTHORITIES", PEM),
@@ -75,9 +82,20 @@ const CARRIER: [Wrong; 50] = [
     ("RBM__FAULTS__FAILED_REVOCATIONS", SHARE),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    (
+        "TELEMETRY__EXPORT__ENDPOINT",
+        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
+    ),
+    ("TELEMETRY__EXPORT__PLAIN", FLAG),
+    ("TELEMETRY__EXPORT__TRACES", SHARE),
+    ("TELEMETRY__EXPORT__KEY", &["", "short"]),
+    ("TELEMETRY__EXPORT__EVERY", TIME),
+    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
+    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
+    ("TELEMETRY__METRICS__PLAIN", FLAG),
 ];
 
-const COMPANY: [Wrong; 39] = [
+const COMPANY: [Wrong; 46] = [
     ("CONSOLE__LISTEN", ADDRESS),
     ("CONSOLE__LISTEN", &["0.0.0.0:0", "[::]:0"]),
     ("CONSOLE__CERTIFICATE", PEM),
@@ -117,9 +135,19 @@ const COMPANY: [Wrong; 39] = [
     ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    (
+        "TELEMETRY__EXPORT__ENDPOINT",
+        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
+    ),
+    ("TELEMETRY__EXPORT__PLAIN", FLAG),
+    ("TELEMETRY__EXPORT__TRACES", SHARE),
+    ("TELEMETRY__EXPORT__EVERY", TIME),
+    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
+    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
+    ("TELEMETRY__METRICS__PLAIN", FLAG),
 ];
 
-const INFORMATION: [Wrong; 91] = [
+const INFORMATION: [Wrong; 99] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -150,6 +178,17 @@ const INFORMATION: [Wrong; 91] = [
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    (
+        "TELEMETRY__EXPORT__ENDPOINT",
+        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
+    ),
+    ("TELEMETRY__EXPORT__PLAIN", FLAG),
+    ("TELEMETRY__EXPORT__TRACES", SHARE),
+    ("TELEMETRY__EXPORT__KEY", &["", "short"]),
+    ("TELEMETRY__EXPORT__EVERY", TIME),
+    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
+    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
+    ("TELEMETRY__METRICS__PLAIN", FLAG),
     ("WEBHOOKS__LISTEN", ADDRESS),
     ("WEBHOOKS__LISTEN", &["0.0.0.0:7021"]),
     ("WEBHOOKS__CERTIFICATE", PEM),
@@ -213,7 +252,7 @@ const INFORMATION: [Wrong; 91] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 22] = [
+const TERMINAL: [Wrong; 30] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -235,6 +274,17 @@ const TERMINAL: [Wrong; 22] = [
     ("THINKING__SEED", COUNT),
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    (
+        "TELEMETRY__EXPORT__ENDPOINT",
+        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
+    ),
+    ("TELEMETRY__EXPORT__PLAIN", FLAG),
+    ("TELEMETRY__EXPORT__TRACES", SHARE),
+    ("TELEMETRY__EXPORT__KEY", &["", "short"]),
+    ("TELEMETRY__EXPORT__EVERY", TIME),
+    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
+    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
+    ("TELEMETRY__METRICS__PLAIN", FLAG),
     ("SHUTDOWN__DRAIN", WAIT),
 ];
 
@@ -309,7 +359,7 @@ fn fault(process: &Process, key: &str, value: &str) -> Option<String> {
 async fn every_key_refuses_wrong_values_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (mut faults, mut kinds) = (Vec::new(), BTreeSet::new());
-    for process in Layout::new(folder.path()).rbm(CARRIERS[0]).processes() {
+    for process in Layout::new(folder.path()).rbm(CARRIERS[0]).seen(NOWHERE).processes() {
         // Two nodes of one kind read their keys alike.
         if !kinds.insert(process.kind().as_str()) {
             continue;

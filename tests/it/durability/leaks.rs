@@ -1,5 +1,5 @@
 //! A thousand people go through all of it while every node says all that it can, and nothing of them stands in what was said, in the
-//! databases of the servers that keep them sealed, or in what replicas share.
+//! databases of the servers that keep them sealed, in what replicas share, or in any span or metric.
 //!
 //! Each value is looked for as it is written by people and by programs. Surprising: a number is found only where no digit or letter
 //! stands beside it, behind no decimal point, and not where a bucket's level stands, because seven digits, also with a hyphen among
@@ -12,7 +12,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
 use musubi_matching::{AddressForm, KanaForm, NameForm};
 use musubi_servers::redis;
-use musubi_tests::processes::{CARRIERS, Kind, Layout, System};
+use musubi_tests::processes::{CARRIERS, Collector, Kind, Layout, System};
+use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -162,8 +163,9 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
     let mut shared = redis::start().unwrap();
     let heard = overhear(&shared.url()).await;
     let url = shared.url();
-    let mut system =
-        System::start_as(|layout| shape(layout.talkative().sharing_at(&url, LIMIT).rbm(CARRIERS[1]))).await;
+    let collector = Collector::start();
+    let layout = |layout: Layout| layout.talkative().sharing_at(&url, LIMIT).rbm(CARRIERS[1]);
+    let mut system = System::start_as(|it| shape(layout(it)).seen(collector.address())).await;
     let play = Play::new(&system, 61, PEOPLE).hurried();
     let canaries = Canaries::of(play.population());
     play.import_masters().await;
@@ -172,6 +174,7 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
     let distributions = play.distribute().await;
     play.until_delivered(&distributions).await;
     let stored = system.stored();
+    let scraped = super::seen::scraped(&mut system).await;
     stop(&mut system).await;
     shared.stop().unwrap();
     let heard = heard.await.unwrap();
@@ -183,6 +186,21 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
         for (what, line) in canaries.found(said.as_bytes()) {
             faults.push(format!("{}: {what}, after: {line:.300}", process.name()));
         }
+    }
+    let spans = collector.heard();
+    assert!(spans.len() > 100, "the collector heard {} times only", spans.len());
+    for request in &spans {
+        // As text, too, in which attributes stand beside their names.
+        let (bytes, text) = (request.encode_to_vec(), format!("{request:?}"));
+        for bytes in [bytes.as_slice(), text.as_bytes()] {
+            faults.extend(canaries.found(bytes).into_keys().map(|what| format!("a span: {what}")));
+        }
+    }
+    for (name, text) in &scraped {
+        assert!(text.contains("# EOF"), "{name} serves no metrics");
+        faults.extend(
+            canaries.found(text.as_bytes()).into_keys().map(|what| format!("metrics of {name}: {what}")),
+        );
     }
     assert!(heard.windows(7).any(|part| part == b"EVALSHA"), "nothing was shared");
     faults.extend(canaries.found(&heard).into_keys().map(|what| format!("Redis: {what}")));

@@ -10,6 +10,7 @@ mod leaks;
 mod neighbours;
 mod play;
 mod replicas;
+mod seen;
 mod shared;
 mod start;
 mod store;

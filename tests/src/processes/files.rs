@@ -68,6 +68,8 @@ const CLIENT_TOKEN: &str = "signs what the carrier reports";
 /// What all nodes are called.
 pub(super) const NAMES: [&str; 6] =
     [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
+/// How many addresses there are beside those of metrics.
+const ADDRESSES: usize = NAMES.len() + REPLICAS.len() + 3;
 /// To a database, at most, for each node.
 const CONNECTIONS: u32 = 20;
 /// One person is enough for everything: most tests have one.
@@ -91,7 +93,7 @@ pub const OPERATORS: [(&str, &[Role]); 7] = [
 #[derive(Clone, Debug)]
 pub struct Layout {
     folder: PathBuf,
-    ports: [u16; 11],
+    ports: [u16; 20],
     /// The addresses of those that are no files, by the node's name.
     databases: BTreeMap<&'static str, String>,
     lists_every: &'static str,
@@ -109,6 +111,8 @@ pub struct Layout {
     second_person: String,
     /// The carrier that speaks RCS Business Messaging.
     rbm: Option<&'static str>,
+    /// Where spans go of everything that happens; metrics are served then, too.
+    collector: Option<SocketAddr>,
 }
 
 impl Layout {
@@ -128,7 +132,24 @@ impl Layout {
             says: "",
             second_person: ALONE.to_owned(),
             rbm: None,
+            collector: None,
         }
+    }
+
+    /// The same, with nodes that tell this collector all that happens, and serve metrics.
+    #[must_use]
+    pub fn seen(self, collector: SocketAddr) -> Self {
+        Self { collector: Some(collector), ..self }
+    }
+
+    /// Where a node serves its metrics.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn metrics(&self, name: &str) -> SocketAddr {
+        let place = NAMES.iter().chain(&REPLICAS).position(|known| *known == name).unwrap();
+        (Ipv4Addr::LOCALHOST, self.ports[ADDRESSES + place]).into()
     }
 
     /// The same, with nodes that do nothing by themselves once everything is done.
@@ -167,6 +188,12 @@ impl Layout {
     #[must_use]
     pub fn talkative(self) -> Self {
         Self { says: "telemetry.filter = 'trace'\n", ..self }
+    }
+
+    /// The same, with nodes that speak JSON.
+    #[must_use]
+    pub fn json(self) -> Self {
+        Self { says: "telemetry.format = 'json'\n", ..self }
     }
 
     /// The same, with companies whose people do nothing alone that may need two, and start no distribution to more followers than so many
@@ -310,9 +337,21 @@ impl Layout {
         let TlsConfig { certificate, key, authorities, .. } = self.certificate(&Self::party(name));
         let [certificate, key, authorities] =
             [certificate, key, authorities].map(|path| path.display().to_string());
+        let tls = format!(
+            "tls = {{ certificate = '{certificate}', key = '{key}', authorities = '{authorities}' }}\n"
+        );
+        [tls, self.says.to_owned(), self.seen_by(name)].concat()
+    }
+
+    fn seen_by(&self, name: &str) -> String {
+        let Some(collector) = self.collector else { return String::new() };
+        // A company knows nobody's number, and has no key.
+        let has_key = COMPANIES.iter().all(|company| company.id != name);
+        let key = if has_key { "key = 'makes the ids of stories in tests', " } else { "" };
         format!(
-            "tls = {{ certificate = '{certificate}', key = '{key}', authorities = '{authorities}' }}\n{}",
-            self.says
+            "telemetry.export = {{ endpoint = 'http://{collector}', traces = 1.0, {key}every = '200ms' }}\n\
+             telemetry.metrics.listen = '{}'\n",
+            self.metrics(name)
         )
     }
 
@@ -398,7 +437,7 @@ impl Layout {
             self.database(INFORMATION),
             self.lists_every,
             self.folder.join("erasures").display(),
-            self.common(INFORMATION),
+            self.common(name),
             self.shared,
         );
         for Company { id, matching, account_digits, branch_digits } in COMPANIES {

@@ -10,6 +10,7 @@
 )]
 
 mod balancer;
+mod collector;
 mod files;
 mod ports;
 mod postgres;
@@ -18,6 +19,7 @@ mod program;
 mod system;
 
 pub use self::{
+    collector::{Collector, Told},
     files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATOR, OPERATORS, SECOND_OPERATOR},
     postgres::Postgres,
     process::{Kind, Process},

@@ -291,6 +291,15 @@ impl System {
         connect(&self.layout.identity(party), &self.layout.endpoint(name), Some(&node), options).unwrap()
     }
 
+    /// Where a node serves its metrics, when it is [seen](Layout::seen).
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn metrics(&self, name: &str) -> std::net::SocketAddr {
+        self.layout.metrics(name)
+    }
+
     /// To call as this party.
     ///
     /// # Panics

@@ -11,6 +11,7 @@ use musubi_domain::{
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
 };
+use musubi_runtime::telemetry::story::{Step, Story, begin};
 use musubi_storage::carrier::Person;
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
@@ -85,6 +86,7 @@ pub(super) fn attest(
     jti: Uuid,
     now: Timestamp,
 ) -> Result<String, Error> {
+    let began = begin();
     let failed = || Error::new(ErrorKind::Internal, format!("the {} authority can't sign", link.method), "");
     let (key_id, key) = authorities.signing_key(link.method).ok_or_else(failed)?;
     let AttestedIdentity { method, name, name_kana, birth_date, address } = identity;
@@ -105,5 +107,11 @@ pub(super) fn attest(
         address,
     };
     let header = Header { kid: Some(key_id.to_owned()), ..Header::new(Algorithm::ES256) };
-    jsonwebtoken::encode(&header, &claims, key).map_err(|_| failed())
+    let assertion = jsonwebtoken::encode(&header, &claims, key).map_err(|_| failed())?;
+    if let Some(story) = link.audience.parse().ok().and_then(|account| Story::of_talk_room(&account, number))
+    {
+        let step = story.step(Step::Attest, &link.nonce, began).under(Step::Follow, "");
+        step.with("musubi.method", method.as_str()).tell();
+    }
+    Ok(assertion)
 }

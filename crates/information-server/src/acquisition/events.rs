@@ -20,7 +20,13 @@ use musubi_proto::{
     convert::content::instant,
     information::v1::{CarrierEvent, ReceiptKind, carrier_event::What, responded::How},
 };
-use musubi_runtime::Clock;
+use musubi_runtime::{
+    Clock,
+    telemetry::{
+        metrics::STORE,
+        story::{Began, begin},
+    },
+};
 use musubi_storage::information::{
     FollowerKey, InformationStore,
     delivery::{AttemptOutcome, AttemptResult},
@@ -29,9 +35,11 @@ use musubi_storage::information::{
 
 use crate::{
     directory::Directory,
+    metrics::EVENTS,
     request::reading::{Tap, read_not_me, read_tap, read_text},
     scene::Scene,
     signal::Signals,
+    telling::{self, Said},
 };
 
 /// How far ahead a carrier's clock may be. The latest word on a subscription stands, so that nothing could end a follow of years
@@ -89,7 +97,7 @@ impl Events {
     /// # Errors
     /// `Unavailable`: repeat all of them; the receipts may have been taken.
     pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), begin());
         let read: Vec<Result<Inbound, Error>> =
             events.into_iter().map(|event| self.read(carrier, event, now)).collect();
         let mut scope = Scope::default();
@@ -117,36 +125,45 @@ impl Events {
         scope.followers.dedup();
         let only_receipts = to_remember.is_empty();
         scope.events = Some((carrier.clone(), to_remember));
-        let known = self.store.record(&receipts, now).await?;
+        let known = STORE.time(["record receipts"], self.store.record(&receipts, now)).await?;
+        telling::outcomes(carrier, &receipts);
         let received = |known: bool| if known { Taken::Now } else { Taken::Refused(unknown_message()) };
         if only_receipts {
             let mut known = known.into_iter();
-            let each = read.into_iter().map(|inbound| match inbound {
+            let each = read.iter().map(|inbound| match inbound {
                 Ok(_) => received(known.next().unwrap_or_default()),
-                Err(error) => Taken::Refused(error),
+                Err(error) => Taken::Refused(error.clone()),
             });
-            return Ok(each.collect());
+            let taken: Vec<Taken> = each.collect();
+            tell(carrier, &read, &taken, began);
+            return Ok(taken);
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut said) = (Vec::new(), Said::default());
         let (mut dialogues, mut deliveries) = (false, false);
-        self.store
-            .work("take_events", &scope, now, &mut |work| {
-                taken.clear();
-                let mut seen_here = HashSet::new();
-                let mut known = known.iter();
-                for inbound in &read {
-                    taken.push(match inbound {
-                        Err(error) => Taken::Refused(error.clone()),
-                        Ok(Inbound { what: Reported::Receipt(..), .. }) => {
-                            received(known.next().copied().unwrap_or_default())
-                        }
-                        Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
-                    });
-                }
-                dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
-                deliveries = !work.deliveries.is_empty();
-            })
+        STORE
+            .time(
+                ["take events"],
+                self.store.work("take_events", &scope, now, &mut |work| {
+                    taken.clear();
+                    let mut seen_here = HashSet::new();
+                    let mut known = known.iter();
+                    for inbound in &read {
+                        taken.push(match inbound {
+                            Err(error) => Taken::Refused(error.clone()),
+                            Ok(Inbound { what: Reported::Receipt(..), .. }) => {
+                                received(known.next().copied().unwrap_or_default())
+                            }
+                            Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
+                        });
+                    }
+                    dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
+                    deliveries = !work.deliveries.is_empty();
+                    said.note(work);
+                }),
+            )
             .await?;
+        said.count();
+        tell(carrier, &read, &taken, began);
         if dialogues {
             self.signals.dialogues.raise();
         }
@@ -270,6 +287,32 @@ impl Events {
             }
             Err(error) => Taken::Refused(error),
         }
+    }
+}
+
+/// What became of events, once it is stored.
+fn tell(carrier: &CarrierId, read: &[Result<Inbound, Error>], taken: &[Taken], began: Began) {
+    for (outcome, is) in [
+        ("taken", (|it| *it == Taken::Now) as fn(&Taken) -> bool),
+        ("repeated", |it| *it == Taken::Before),
+        ("refused", |it| matches!(it, Taken::Refused(_))),
+    ] {
+        EVENTS.add(taken.iter().filter(|it| is(it)).count() as u64, [carrier.as_str(), outcome]);
+    }
+    for (inbound, _) in read.iter().zip(taken).filter(|(_, taken)| **taken == Taken::Now) {
+        let Ok(Inbound { event_id, key, number, what, .. }) = inbound else { continue };
+        let word = match what {
+            Reported::Receipt(message, signal) => {
+                telling::took_receipt(*message, event_id, *signal, began);
+                continue;
+            }
+            Reported::Followed => "followed",
+            Reported::Unfollowed => "unfollowed",
+            Reported::Reassigned => "number reassigned",
+            Reported::Tapped(_) => "tapped",
+            Reported::Typed(_) => "typed",
+        };
+        telling::took_event(&key.account, number, event_id, word, began);
     }
 }
 

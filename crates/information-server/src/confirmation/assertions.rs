@@ -15,12 +15,22 @@ use musubi_domain::{
     dialogue::{Dialogue, State},
     id::{CarrierId, FollowerKeyring},
 };
-use musubi_runtime::Clock;
+use musubi_runtime::{
+    Clock,
+    telemetry::{metrics::STORE, story::begin},
+};
 use musubi_storage::information::{FollowerKey, InformationStore, flow::Scope};
 use tracing::{info, warn};
 
 use super::verifier::{Assertion, TrustedKey, TrustedKeys, Verifiers, key_id, refusal};
-use crate::{directory::Directory, gateway::CarrierGateway, scene::Scene, signal::Signals};
+use crate::{
+    directory::Directory,
+    gateway::CarrierGateway,
+    metrics::{ALARMS, ASSERTIONS},
+    scene::{COMPANY_LIMIT, Scene},
+    signal::Signals,
+    telling::{self, Said},
+};
 
 /// How often a carrier may be asked for its keys because of a key that isn't known.
 const ASK_FOR_KEYS_EVERY: SignedDuration = SignedDuration::from_secs(2);
@@ -59,7 +69,7 @@ impl Assertions {
         carrier: &CarrierId,
         assertions: Vec<String>,
     ) -> Result<Vec<Result<(), Error>>, Error> {
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), begin());
         self.learn_keys(carrier, &assertions, now).await?;
         let (this, from) = (Arc::clone(self), carrier.clone());
         let checked = tokio::task::spawn_blocking(move || {
@@ -71,6 +81,13 @@ impl Assertions {
         let good: Vec<(FollowerKey, Assertion)> =
             checked.iter().filter_map(|checked| checked.as_ref().ok()).cloned().collect();
         let verdicts = if good.is_empty() { Vec::new() } else { self.apply(&good, now).await? };
+        for ((_, assertion), _) in good.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok()) {
+            let Assertion { account, number, sent_nonce, .. } = assertion;
+            telling::took_proof(account, number, sent_nonce.as_bytes(), began);
+        }
+        let taken = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
+        ASSERTIONS.add(taken as u64, [carrier.as_str(), "taken"]);
+        ASSERTIONS.add((checked.len() - taken) as u64, [carrier.as_str(), "refused"]);
         let mut verdicts = verdicts.into_iter();
         let unavailable = || Error::new(ErrorKind::Unavailable, "not taken", "repeat the call");
         Ok(checked
@@ -142,35 +159,44 @@ impl Assertions {
         scope.guesses = guesses;
         let loaded: std::collections::HashSet<_> = scope.guesses.iter().cloned().collect();
 
-        let mut verdicts = Vec::new();
-        self.store
-            .work("take_assertions", &scope, now, &mut |work| {
-                verdicts.clear();
-                for (key, assertion) in good {
-                    let Some((account, company)) = self.directory.account_and_company(&key.account) else {
-                        verdicts.push(Err(refusal("aud", "there is no such official account")));
-                        continue;
-                    };
-                    let scene = Scene { account, company, now };
-                    let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
-                    let verdict = binds(assertion, dialogue).and_then(|given| {
-                        let keys = scene.guess_keys(key, &given, &assertion.identity, &self.keyring);
-                        if keys.iter().any(|key| !loaded.contains(key)) {
-                            return Err(Error::new(
-                                ErrorKind::Unavailable,
-                                "the dialogue moved",
-                                "repeat the call",
-                            ));
-                        }
-                        scene
-                            .verify(work, key, &assertion.identity, &self.keyring)
-                            .then_some(())
-                            .ok_or_else(|| refusal("nonce", "the dialogue does not wait for it"))
-                    });
-                    verdicts.push(verdict);
-                }
-            })
+        let (mut verdicts, mut said, mut alarms) = (Vec::new(), Said::default(), Vec::new());
+        STORE
+            .time(
+                ["take assertions"],
+                self.store.work("take_assertions", &scope, now, &mut |work| {
+                    verdicts.clear();
+                    for (key, assertion) in good {
+                        let Some((account, company)) = self.directory.account_and_company(&key.account)
+                        else {
+                            verdicts.push(Err(refusal("aud", "there is no such official account")));
+                            continue;
+                        };
+                        let scene = Scene { account, company, now };
+                        let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
+                        let verdict = binds(assertion, dialogue).and_then(|given| {
+                            let keys = scene.guess_keys(key, &given, &assertion.identity, &self.keyring);
+                            if keys.iter().any(|key| !loaded.contains(key)) {
+                                return Err(Error::new(
+                                    ErrorKind::Unavailable,
+                                    "the dialogue moved",
+                                    "repeat the call",
+                                ));
+                            }
+                            scene
+                                .verify(work, key, &assertion.identity, &self.keyring)
+                                .then_some(())
+                                .ok_or_else(|| refusal("nonce", "the dialogue does not wait for it"))
+                        });
+                        verdicts.push(verdict);
+                    }
+                    said.note(work);
+                    let alarmed = work.audits.iter().filter(|line| line.action == COMPANY_LIMIT);
+                    alarms = alarmed.filter_map(|line| line.company.clone()).collect::<Vec<_>>();
+                }),
+            )
             .await?;
+        said.count();
+        alarms.iter().for_each(|company| ALARMS.add(1, [company.as_str()]));
         self.signals.inquiries.raise();
         self.signals.deliveries.raise();
         Ok(verdicts)

@@ -17,18 +17,24 @@ use musubi_proto::company::v1::{
 use musubi_runtime::{
     Clock, Shutdown,
     grpc::{client::PeerChannel, status::from_status},
+    telemetry::{TARGET, context, metrics::STORE, story::begin},
 };
 use musubi_storage::{
     StoreError,
     information::{
-        FollowerKey, InformationStore,
+        InformationStore,
         custody::Entrusted,
-        flow::{Inquiry, Scope},
+        flow::{DueInquiry, Inquiry, Scope},
     },
 };
-use tracing::warn;
+use tracing::{Instrument as _, info_span, warn};
 
-use crate::{directory::Directory, scene::Scene, signal::Signals};
+use crate::{
+    directory::Directory,
+    scene::Scene,
+    signal::Signals,
+    telling::{self, Inquired, Said},
+};
 
 /// How many inquiries go together.
 const BATCH: u32 = 1_000;
@@ -46,8 +52,7 @@ pub trait Matcher: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`: none was decided; they are tried again.
-    async fn decide(&self, inquiries: &[(FollowerKey, Inquiry)])
-    -> Result<Vec<Option<MatchDecision>>, Error>;
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error>;
 }
 
 /// The company's server decides.
@@ -55,18 +60,18 @@ pub struct ByInquiry(pub PeerChannel);
 
 #[async_trait]
 impl Matcher for ByInquiry {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
-        let request = MatchCustomersRequest {
-            inquiries: inquiries.iter().map(|(_, inquiry)| to_wire(inquiry)).collect(),
-        };
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
+        let mut request = tonic::Request::new(MatchCustomersRequest {
+            inquiries: inquiries.iter().map(|it| to_wire(&it.inquiry)).collect(),
+        });
+        let (told, began) = (Inquired::of(inquiries), begin());
+        context::name(&mut request, told.places(inquiries));
         let response = MatchServiceClient::new(self.0.clone())
             .match_customers(request)
             .await
             .map_err(|status| from_status(&status))?
             .into_inner();
+        told.asked(inquiries, began);
         if response.decisions.len() != inquiries.len() {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -94,12 +99,9 @@ pub struct ByCustody {
 
 #[async_trait]
 impl Matcher for ByCustody {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
-        let keys: Vec<&str> =
-            inquiries.iter().map(|(_, inquiry)| inquiry.account.account_number.as_str()).collect();
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
+        Inquired::of(inquiries).asked(inquiries, begin());
+        let keys: Vec<&str> = inquiries.iter().map(|it| it.inquiry.account.account_number.as_str()).collect();
         match self.store.candidates(&self.company, &keys, self.clock.now()).await? {
             None => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -149,12 +151,12 @@ impl ByCustody {
     /// Prepares candidates and decides each inquiry by them, on a blocking thread.
     async fn on_each<C, D: Send + 'static>(
         &self,
-        inquiries: &[(FollowerKey, Inquiry)],
+        inquiries: &[DueInquiry],
         prepare: impl FnOnce() -> C + Send + 'static,
         decide: impl Fn(&C, &Inquiry, &Policy) -> Result<D, Error> + Send + 'static,
     ) -> Result<Vec<D>, Error> {
         let policy = self.policy;
-        let questions: Vec<Inquiry> = inquiries.iter().map(|(_, inquiry)| inquiry.clone()).collect();
+        let questions: Vec<Inquiry> = inquiries.iter().map(|it| it.inquiry.clone()).collect();
         tokio::task::spawn_blocking(move || {
             let candidates = prepare();
             questions.iter().map(|inquiry| decide(&candidates, inquiry, &policy)).collect()
@@ -249,11 +251,18 @@ impl Matching {
     async fn decide_due(&self) -> Result<u32, Error> {
         let now = self.clock.now();
         let lease_end = now.checked_add(self.lease).unwrap_or(now);
-        let claimed = self.store.claim_inquiries(&self.company, now, lease_end, BATCH).await?;
+        let claim = self.store.claim_inquiries(&self.company, now, lease_end, BATCH);
+        let claimed = STORE.time(["claim inquiries"], claim).await?;
         if claimed.is_empty() {
             return Ok(0);
         }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+        let batch = info_span!(target: TARGET, "match batch", company = %self.company, inquiries = count);
+        self.decide_claimed(claimed).instrument(batch).await?;
+        Ok(count)
+    }
+
+    async fn decide_claimed(&self, claimed: Vec<DueInquiry>) -> Result<(), Error> {
         let decisions = match self.matcher.decide(&claimed).await {
             Ok(decisions) => decisions,
             Err(error) => {
@@ -266,11 +275,11 @@ impl Matching {
         if !open.is_empty() {
             self.ask(open).await?;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Has somebody else decide what is open. Whoever doesn't answer is asked again in a while.
-    async fn ask(&self, open: Vec<(FollowerKey, Inquiry)>) -> Result<(), Error> {
+    async fn ask(&self, open: Vec<DueInquiry>) -> Result<(), Error> {
         let answered = match &self.undecided {
             Some(matcher) => matcher.decide(&open).await,
             None => Ok(vec![None; open.len()]),
@@ -289,14 +298,15 @@ impl Matching {
     /// Records what was decided, in one unit of work, and gives back what was not.
     async fn record(
         &self,
-        inquiries: Vec<(FollowerKey, Inquiry)>,
+        inquiries: Vec<DueInquiry>,
         decisions: Vec<Option<MatchDecision>>,
-    ) -> Result<Vec<(FollowerKey, Inquiry)>, Error> {
+    ) -> Result<Vec<DueInquiry>, Error> {
+        let began = begin();
         let (mut decided, mut open) = (Vec::with_capacity(inquiries.len()), Vec::new());
-        for ((key, inquiry), decision) in inquiries.into_iter().zip(decisions) {
+        for (inquiry, decision) in inquiries.into_iter().zip(decisions) {
             match decision {
-                Some(decision) => decided.push((key, inquiry, decision)),
-                None => open.push((key, inquiry)),
+                Some(decision) => decided.push((inquiry, decision)),
+                None => open.push(inquiry),
             }
         }
         if decided.is_empty() {
@@ -304,7 +314,7 @@ impl Matching {
         }
         let now = self.clock.now();
         let mut scope = Scope::default();
-        for (key, inquiry, decision) in &decided {
+        for (DueInquiry { key, inquiry, .. }, decision) in &decided {
             scope.followers.push(key.clone());
             scope.customers.extend(decision.customer_id.clone().map(|it| (key.account.clone(), it)));
             if let Some((account, company)) = self.directory.account_and_company(&key.account) {
@@ -313,32 +323,39 @@ impl Matching {
                 scope.guesses.extend(scene.guess_keys(key, number, identity, &self.keyring));
             }
         }
-        self.store
-            .work("record_decisions", &scope, now, &mut |work| {
-                for (key, inquiry, decision) in &decided {
-                    if let Some((account, company)) = self.directory.account_and_company(&key.account) {
-                        let scene = Scene { account, company, now };
-                        scene.decide(work, key, inquiry, decision, &self.keyring);
+        let mut said = Said::default();
+        STORE
+            .time(
+                ["record decisions"],
+                self.store.work("record_decisions", &scope, now, &mut |work| {
+                    for (DueInquiry { key, inquiry, .. }, decision) in &decided {
+                        if let Some((account, company)) = self.directory.account_and_company(&key.account) {
+                            let scene = Scene { account, company, now };
+                            scene.decide(work, key, inquiry, decision, &self.keyring);
+                        }
                     }
-                }
-            })
+                    said.note(work);
+                }),
+            )
             .await?;
+        said.count();
+        telling::concluded(&decided, &self.company, began);
         self.signals.deliveries.raise();
         Ok(open)
     }
 
     /// Makes inquiries due then that got no decision, instead of leaving them to the end of their lease. One that was replaced
     /// meanwhile is another.
-    async fn give_back(&self, claimed: &[(FollowerKey, Inquiry)], due: Timestamp) -> Result<(), StoreError> {
+    async fn give_back(&self, claimed: &[DueInquiry], due: Timestamp) -> Result<(), StoreError> {
         if claimed.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        let followers = claimed.iter().map(|(key, _)| key.clone()).collect();
+        let followers = claimed.iter().map(|it| it.key.clone()).collect();
         let scope = Scope { followers, ..Scope::default() };
         self.store
             .work("give_back_inquiries", &scope, now, &mut |work| {
-                for (key, claimed) in claimed {
+                for DueInquiry { key, inquiry: claimed, .. } in claimed {
                     let inquiry = work.followers.get_mut(key).and_then(|record| record.inquiry.as_mut());
                     if let Some(inquiry) = inquiry.filter(|inquiry| inquiry.id == claimed.id) {
                         inquiry.due_time = due;

@@ -47,6 +47,8 @@ pub struct Assertion {
     pub number: PhoneNumber,
     /// What it is bound to.
     pub nonce: Nonce,
+    /// The same as it was sent.
+    pub sent_nonce: String,
     /// What is attested.
     pub identity: AttestedIdentity,
 }
@@ -234,7 +236,7 @@ impl IdentityVerifier for SignedLink {
             birth_date: claims.birth_date,
             address: claims.address,
         };
-        Ok(Assertion { account, number, nonce, identity })
+        Ok(Assertion { account, number, nonce, sent_nonce: claims.nonce, identity })
     }
 }
 

@@ -20,7 +20,7 @@ use musubi_runtime::{Clock as _, Shutdown, grpc::status::to_status};
 use musubi_storage::information::{
     FollowerKey,
     custody::{Custody as Record, Entrusted},
-    flow::Inquiry,
+    flow::{DueInquiry, Inquiry},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -172,7 +172,7 @@ async fn purging_destroys_and_may_be_repeated() {
 }
 
 /// Somebody of this name who lives at [`HOME`].
-fn asked(name: &str) -> (FollowerKey, Inquiry) {
+fn asked(name: &str) -> DueInquiry {
     let follower = FollowerId::from_bytes([1; 16]);
     let inquiry = Inquiry {
         id: InquiryId::derive(DialogueId::derive(follower, 0), 0, minute(0)),
@@ -187,7 +187,8 @@ fn asked(name: &str) -> (FollowerKey, Inquiry) {
         },
         due_time: minute(0),
     };
-    (FollowerKey { account: "bank".parse().unwrap(), follower }, inquiry)
+    let key = FollowerKey { account: "bank".parse().unwrap(), follower };
+    DueInquiry { key, phone_number: "+819012345678".parse().unwrap(), inquiry }
 }
 
 const HOME: &str = "東京都目黒区鷹番3-8-2";
@@ -280,9 +281,9 @@ async fn a_blind_copy_confirms_and_leaves_open_what_it_does_not_tell() {
     let world = World::new().await;
     entrust(&service(&world), "bank", vec![Ok(digests())]).await.unwrap();
     let stranger = {
-        let (key, mut inquiry) = asked("山田太郎");
-        inquiry.account.account_number = "7654321".to_owned();
-        (key, inquiry)
+        let mut asked = asked("山田太郎");
+        asked.inquiry.account.account_number = "7654321".to_owned();
+        asked
     };
     let inquiries = [asked("山田太郎"), asked("山口太郎"), stranger];
     let decided = async |asks: bool| {

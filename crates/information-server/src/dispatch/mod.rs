@@ -22,7 +22,10 @@ use musubi_domain::{
     delivery::{Purpose, Signal},
     id::{CarrierId, CompanyId, OfficialAccountId},
 };
-use musubi_runtime::{Clock, Shutdown, entropy};
+use musubi_runtime::{
+    Clock, Shutdown, entropy,
+    telemetry::{TARGET, metrics::STORE, story::begin},
+};
 use musubi_storage::{
     StoreError,
     information::{
@@ -30,7 +33,7 @@ use musubi_storage::{
         delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, DueSource, Source},
     },
 };
-use tracing::{error, warn};
+use tracing::{Instrument as _, error, info_span, warn};
 
 pub use self::{allowance::Allowance, health::Health, taken::Taken, turns::Turns};
 use crate::{
@@ -38,8 +41,10 @@ use crate::{
     directory::Directory,
     distributions::Renderer,
     gateway::{CarrierGateway, OutgoingMessage, Traffic, Verdict},
+    metrics::{FAILURES, WAITS},
     request::messages::{RequestMessages, Step},
     signal::Signals,
+    telling,
 };
 
 /// How many deliveries one claim takes.
@@ -226,6 +231,9 @@ impl Dispatcher {
         }
         let wanted = due.count.min(most);
         let grant = self.allowance.take(&due, wanted).await;
+        if grant.wait > Duration::ZERO {
+            WAITS.observe(grant.wait, [self.gateway.carrier().as_str()]);
+        }
         if grant.allowed == 0 {
             return Ok(Sent { claimed: 0, wait: grant.wait.max(LIMITED_LOOK_EVERY) });
         }
@@ -238,15 +246,23 @@ impl Dispatcher {
             lease_end: later(now, self.lease),
             attempts_limit: ATTEMPTS,
         };
-        let claimed = self.store.claim(&claim).await?;
+        let (claimed, began) = (STORE.time(["claim deliveries"], self.store.claim(&claim)).await?, begin());
         let (seen, more) = (claimed.seen, claimed.more);
         let started = u32::try_from(claimed.attempts.len()).unwrap_or(u32::MAX);
         self.allowance.give_back(&due, grant.allowed.saturating_sub(started)).await;
         if let Some(company) = self.company_of(&due) {
             self.turns.had(company, u64::from(started), now);
         }
-        let results = self.send_attempts(&due, claimed.attempts).await;
-        self.store.record(&results, self.clock.now()).await?;
+        let sent = telling::Sent::of(self.gateway.carrier(), &claimed.attempts, began);
+        let (carrier, account) = (self.gateway.carrier(), &due.account);
+        let batch = info_span!(target: TARGET, "send batch", %carrier, %account, messages = started);
+        let results = async {
+            let results = self.send_attempts(&due, claimed.attempts).await;
+            STORE.time(["record attempts"], self.store.record(&results, self.clock.now())).await?;
+            sent.tell(&results);
+            Ok::<_, Error>(results)
+        };
+        let results = results.instrument(batch).await?;
         self.taken.count(&due.source, &results);
         if !more && matches!(due.source, Source::Distribution(_)) {
             self.signals.distributions.raise();
@@ -310,6 +326,7 @@ impl Dispatcher {
             }
             Err(failed) => {
                 warn!(%carrier, error = %failed, "a batch has no known outcome");
+                FAILURES.add(1, [carrier.as_str()]);
                 self.health.failed(carrier, failed.kind, now);
                 results.extend(sent.into_iter().map(|attempt| {
                     let outcome = unknown(failed.kind, attempt.attempt, now);

@@ -8,14 +8,14 @@ use musubi_domain::{
     dialogue::Event,
     review::ReviewState,
 };
-use musubi_runtime::{Clock, Shutdown};
+use musubi_runtime::{Clock, Shutdown, telemetry::metrics::STORE};
 use musubi_storage::{
     StoreError,
     information::{InformationStore, flow::FollowerRecord},
 };
 use tracing::warn;
 
-use crate::{directory::Directory, scene::Scene, signal::Signals};
+use crate::{directory::Directory, scene::Scene, signal::Signals, telling::Said};
 
 /// How many dialogues one transaction moves.
 const BATCH: u32 = 1_000;
@@ -91,26 +91,32 @@ impl Questions {
     /// Moves up to [`BATCH`] dialogues; gives how many were due.
     pub(crate) async fn move_due(&self) -> Result<u32, StoreError> {
         let now = self.clock.now();
-        let mut said = false;
-        let moved = self
-            .store
-            .work_due(now, BATCH, &mut |work| {
-                let keys: Vec<_> = work.followers.keys().cloned().collect();
-                for key in keys {
-                    match self.directory.account_and_company(&key.account) {
-                        Some((account, company)) => {
-                            Scene { account, company, now }.tell(work, &key, &Event::Due);
-                        }
-                        // An account that is configured no longer asks nobody.
-                        None => {
-                            work.followers.get_mut(&key).into_iter().for_each(|record| give_up(record, now))
+        let (mut says, mut said) = (false, Said::default());
+        let moved = STORE
+            .time(
+                ["move dialogues"],
+                self.store.work_due(now, BATCH, &mut |work| {
+                    let keys: Vec<_> = work.followers.keys().cloned().collect();
+                    for key in keys {
+                        match self.directory.account_and_company(&key.account) {
+                            Some((account, company)) => {
+                                Scene { account, company, now }.tell(work, &key, &Event::Due);
+                            }
+                            // An account that is configured no longer asks nobody.
+                            None => work
+                                .followers
+                                .get_mut(&key)
+                                .into_iter()
+                                .for_each(|record| give_up(record, now)),
                         }
                     }
-                }
-                said = !work.deliveries.is_empty();
-            })
+                    says = !work.deliveries.is_empty();
+                    said.note(work);
+                }),
+            )
             .await?;
-        if said {
+        said.count();
+        if says {
             self.signals.deliveries.raise();
         }
         Ok(moved)

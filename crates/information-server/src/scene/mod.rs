@@ -38,6 +38,9 @@ const REQUEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long a person who had themselves erased still has a number here, to be told of it. All else of the tie ends at once.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
+/// What the audit calls it that the tries of a whole company are used up.
+pub const COMPANY_LIMIT: &str = "company limit reached";
+
 /// One official account at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
@@ -277,7 +280,7 @@ impl Scene<'_> {
         }
         if alarmed {
             let detail = format!("{} tries in one window", self.company.limits.company);
-            self.audit(work, key, "company limit reached", detail);
+            self.audit(work, key, COMPANY_LIMIT, detail);
         }
         if let Some(record) = work.followers.get_mut(key)
             && let Some(dialogue) = &record.dialogue

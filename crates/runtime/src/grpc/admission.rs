@@ -16,19 +16,25 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
-use musubi_domain::{Error, ErrorKind, caller::Caller};
+use musubi_domain::{
+    Error, ErrorKind,
+    caller::{Caller, CallerKind},
+};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, Span, info_span, warn};
 
 use super::{
     auth::{Authenticator, Identified, Roles},
     body::EndingBody,
     status,
 };
-use crate::tls::connection::Peer;
+use crate::{
+    telemetry::{TARGET, context, metrics::CALL},
+    tls::connection::Peer,
+};
 
 /// A call whose caller gave no deadline ends after this.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -108,7 +114,14 @@ impl Service<Request<Body>> for Admission {
                 }
             });
         }
-        Box::pin(async move { Ok(rules.run(routes, request).await.unwrap_or_else(Status::into_http)) })
+        Box::pin(async move {
+            let (began, mut permitted) = (Instant::now(), None);
+            let answer = rules.run(routes, request, &mut permitted).await;
+            // Whoever is refused may have called anything.
+            let (method, span) = permitted.unwrap_or_else(|| ("refused".to_owned(), Span::none()));
+            span.in_scope(|| CALL.observe(began.elapsed(), [&method, status::word(&answer)]));
+            Ok(answer.unwrap_or_else(Status::into_http))
+        })
     }
 }
 
@@ -133,7 +146,13 @@ impl Rules {
         })
     }
 
-    async fn run(&self, mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {
+    /// `permitted` is set to the method, once it is known to be one, and to the span of the call.
+    async fn run(
+        &self,
+        mut routes: Routes,
+        request: Request<Body>,
+        permitted: &mut Option<(String, Span)>,
+    ) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
             return Err(stopping());
@@ -157,7 +176,18 @@ impl Rules {
         let own = self.of_each.get(&caller).unwrap_or_else(others);
         let _own = own.try_acquire().map_err(|_full| full())?;
         let _place = self.places.try_acquire().map_err(|_full| full())?;
-        let span = info_span!("call", method, %caller);
+        let span =
+            info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
+        *permitted = Some((method.to_owned(), span.clone()));
+        // A person's word, or a program's, is not taken for which trace this is; a node's is.
+        match caller.kind() {
+            CallerKind::Company | CallerKind::Carrier | CallerKind::Information | CallerKind::Terminal => {
+                context::adopt(&span, request.headers());
+            }
+            CallerKind::Operator | CallerKind::Machine | CallerKind::Anybody => {
+                context::forget(request.headers_mut());
+            }
+        }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Roles(roles));
         let handler =

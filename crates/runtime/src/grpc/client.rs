@@ -25,10 +25,12 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{Status, body::Body, transport::Channel};
 use tower::{Service, ServiceExt as _, service_fn};
+use tracing::{Instrument as _, info_span};
 
 use super::{admission::parse_timeout, body::EndingBody, status};
 use crate::{
     config::Endpoint,
+    telemetry::{TARGET, context, metrics::PEER_CALL},
     tls::{self, Identity, certificate::Certificate},
 };
 
@@ -53,7 +55,7 @@ impl Default for ClientOptions {
 /// A connection to a peer, made when it is needed. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct PeerChannel {
-    pub(super) channel: Channel,
+    pub(crate) channel: Channel,
     deadline: Duration,
     open_ended: bool,
     /// Of whoever calls by a token.
@@ -186,12 +188,17 @@ impl Service<Request<Body>> for PeerChannel {
             headers.insert(TIMEOUT, timeout(deadline));
         }
         let channel = self.channel.clone();
-        Box::pin(async move {
-            let end = Instant::now() + deadline;
+        let method = request.uri().path().to_owned();
+        let span = info_span!(target: TARGET, "call to a peer", otel.kind = "client", otel.name = method);
+        context::inject(&span, request.headers_mut());
+        let called = async move {
+            let (began, end) = (Instant::now(), Instant::now() + deadline);
             let response = tokio::time::timeout_at(end, channel.oneshot(request)).await;
             let response = response
-                .map_err(|_elapsed| status::deadline_exceeded())?
-                .map_err(|error| status::broken(error.into()))?;
+                .map_err(|_elapsed| status::deadline_exceeded())
+                .and_then(|response| response.map_err(|error| status::broken(error.into())));
+            PEER_CALL.observe(began.elapsed(), [&method, status::word(&response)]);
+            let response = response?;
             let end = async move {
                 if open_ended {
                     future::pending::<()>().await;
@@ -200,7 +207,8 @@ impl Service<Request<Body>> for PeerChannel {
                 status::deadline_exceeded()
             };
             Ok(response.map(|body| EndingBody::wrap(body, Box::pin(end), ())))
-        })
+        };
+        Box::pin(called.instrument(span))
     }
 }
 

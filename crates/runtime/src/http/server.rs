@@ -58,6 +58,8 @@ pub struct BoundHttp {
     listener: TcpListener,
     address: SocketAddr,
     pub(super) shown: Option<Arc<Shown>>,
+    /// Whether callers have to name it by an address of this machine.
+    at_home: bool,
 }
 
 impl HttpServer {
@@ -66,14 +68,24 @@ impl HttpServer {
     /// # Errors
     /// When a file can't be used, when there is none and the address is not a loopback one, or when the address can't be taken.
     pub async fn bind(config: &HttpConfig) -> Result<BoundHttp, ServerError> {
-        let (address, shown): (SocketAddr, _) = (config.listen.into(), config.shown()?);
+        let shown = config.shown()?;
+        let at_home = shown.is_none();
+        Ok(BoundHttp { shown, at_home, ..Self::bind_plain(config.listen).await? })
+    }
+
+    /// Takes the address, to serve without TLS whoever reaches it: for a network that is this system's own, and for nothing personal.
+    ///
+    /// # Errors
+    /// When the address can't be taken.
+    pub(crate) async fn bind_plain(address: impl Into<SocketAddr>) -> Result<BoundHttp, ServerError> {
+        let address = address.into();
         let refused = |source: io::Error| match source.kind() == io::ErrorKind::AddrInUse {
             true => ServerError::PortTaken(address),
             false => ServerError::Bind { address, source },
         };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(BoundHttp { listener, address, shown })
+        Ok(BoundHttp { listener, address, shown: None, at_home: false })
     }
 }
 
@@ -106,9 +118,9 @@ impl BoundHttp {
         let origin = self.origin();
         info!("serving HTTP on {origin}");
         let acceptor = self.shown.as_ref().map(|shown| shown.config().map(Arc::new)).transpose()?;
-        let plain = acceptor.is_none();
+        let at_home = self.at_home;
         let router = router.layer(DefaultBodyLimit::max(BODY));
-        let door = Door { router, plain };
+        let door = Door { router, at_home };
         let (graceful, stop, places) =
             (GracefulShutdown::new(), shutdown.token(), Arc::new(Semaphore::new(CONNECTIONS)));
         if let Some(shown) = self.shown {
@@ -148,7 +160,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 struct Door {
     router: Router,
-    plain: bool,
+    at_home: bool,
 }
 
 impl Door {
@@ -197,7 +209,7 @@ impl Door {
     }
 
     async fn answer(self, request: Request) -> Response {
-        if self.plain && !names_loopback(&request) {
+        if self.at_home && !names_loopback(&request) {
             let text = "call this server by its IP address or as localhost\n";
             return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
         }

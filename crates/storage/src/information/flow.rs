@@ -103,6 +103,28 @@ pub struct Inquiry {
     pub due_time: Timestamp,
 }
 
+/// An inquiry that was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueInquiry {
+    /// About whom.
+    pub key: FollowerKey,
+    /// The follower's number.
+    pub phone_number: PhoneNumber,
+    /// What is to be decided.
+    pub inquiry: Inquiry,
+}
+
+/// Since when what is due the longest is due; none: nothing is, or it comes later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OldestDue {
+    /// A dialogue that is to be moved.
+    pub dialogue: Option<Timestamp>,
+    /// An inquiry of one of the companies.
+    pub inquiry: Option<Timestamp>,
+    /// A message of a dialogue over one of the carriers.
+    pub message: Option<Timestamp>,
+}
+
 /// What tries at account numbers are counted by. The subject is a keyed hash or an id, never a number in the clear.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GuessKey {
@@ -236,7 +258,18 @@ pub trait FlowStore: Send + Sync {
         now: Timestamp,
         lease_end: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(FollowerKey, Inquiry)>, StoreError>;
+    ) -> Result<Vec<DueInquiry>, StoreError>;
+
+    /// Since when what is due the longest waits. Some look-ups by keys, however much waits.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn oldest_due(
+        &self,
+        companies: &[CompanyId],
+        carriers: &[CarrierId],
+        now: Timestamp,
+    ) -> Result<OldestDue, StoreError>;
 
     /// Forgets events taken before that time; gives how many.
     ///

@@ -23,7 +23,7 @@ use super::{
     custody::{Custody, PurgeReason},
     delivery::{DueSource, Source},
     distribution::Distribution,
-    flow::{Audit, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
+    flow::{Audit, DueInquiry, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel, Quarantine},
     list::{ListKey, ListLease, Listed},
     review::{Review, ReviewFile},
@@ -169,7 +169,7 @@ fn dialogue_of(row: &impl Columns, keys: &Keys) -> Result<Option<Dialogue>, Stor
 }
 
 /// Reads an inquiry of a row that begins with the follower's key, from four columns: id, company, subject, due time.
-pub(crate) fn inquiry_of(row: &impl Columns, first: usize, keys: &Keys) -> Result<Inquiry, StoreError> {
+fn inquiry_of(row: &impl Columns, first: usize, keys: &Keys) -> Result<Inquiry, StoreError> {
     let company = row.text(first + 1)?;
     let ReviewSubject { account, identity } =
         keys.inquiry(company, (row.text(0)?, &row.id(1)?), row.bytes(first + 2)?)?;
@@ -180,6 +180,21 @@ pub(crate) fn inquiry_of(row: &impl Columns, first: usize, keys: &Keys) -> Resul
         identity,
         due_time: row.instant(first + 3)?,
     })
+}
+
+/// Reads a claimed inquiry: the key, the inquiry from the third column, the number behind it.
+pub(crate) fn due_inquiry_of(
+    row: &impl Columns,
+    accounts: &mut Interned,
+    keys: &Keys,
+) -> Result<DueInquiry, StoreError> {
+    let phone_number = keys.number(row.text(0)?, &row.id(1)?, row.bytes(6)?)?;
+    Ok(DueInquiry { key: key_of(row, accounts)?, phone_number, inquiry: inquiry_of(row, 2, keys)? })
+}
+
+/// The earlier of two instants, either of which may be none.
+pub(crate) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// Reads a review of a row that begins with the follower's key, from thirteen columns, which begin with its id.

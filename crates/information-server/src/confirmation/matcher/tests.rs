@@ -11,7 +11,7 @@ use musubi_domain::{
     id::{FollowerId, InquiryId},
     identity::{AttestedIdentity, IdentityMethod},
 };
-use musubi_storage::information::flow::Work;
+use musubi_storage::information::{FollowerKey, flow::Work};
 
 use super::*;
 use crate::tests::{World, minute};
@@ -21,7 +21,7 @@ struct Away;
 
 #[async_trait]
 impl Matcher for Away {
-    async fn decide(&self, _: &[(FollowerKey, Inquiry)]) -> Result<Vec<Option<MatchDecision>>, Error> {
+    async fn decide(&self, _: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
         Err(Error::new(ErrorKind::Unavailable, "away", "repeat"))
     }
 }
@@ -31,10 +31,7 @@ struct Confirms;
 
 #[async_trait]
 impl Matcher for Confirms {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
         let customer_id = Some("C1".parse()?);
         let decision = MatchDecision { outcome: MatchOutcome::Confirmed, customer_id, reasons: Vec::new() };
         Ok(vec![Some(decision); inquiries.len()])
@@ -91,10 +88,7 @@ struct Counts(AtomicUsize);
 
 #[async_trait]
 impl Matcher for Counts {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Away.decide(inquiries).await
     }
@@ -136,10 +130,7 @@ struct TellsOne;
 
 #[async_trait]
 impl Matcher for TellsOne {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
         let mut decided = Confirms.decide(inquiries).await?;
         decided[1..].fill(None);
         Ok(decided)
@@ -177,10 +168,7 @@ struct LeavesOpen;
 
 #[async_trait]
 impl Matcher for LeavesOpen {
-    async fn decide(
-        &self,
-        inquiries: &[(FollowerKey, Inquiry)],
-    ) -> Result<Vec<Option<MatchDecision>>, Error> {
+    async fn decide(&self, inquiries: &[DueInquiry]) -> Result<Vec<Option<MatchDecision>>, Error> {
         Ok(vec![None; inquiries.len()])
     }
 }

@@ -5,18 +5,18 @@ use musubi_domain::{
     customer::GivenAccount,
     delivery::{DeliveryState as D, Purpose, Signal},
     guess::{Axis, Count},
-    id::{InquiryId, MessageId},
+    id::{CompanyId, InquiryId, MessageId},
     identity::{AttestedIdentity, IdentityMethod},
 };
 
 use super::{
     Bench, at, attempts, change, deliver, dialogue_id, dialogues, distribute, follow, follower, key, keys,
-    learn, load, named, of, put, request, result, state_of, states, tie, unit,
+    learn, load, named, number, of, put, request, result, state_of, states, tie, unit,
 };
 use crate::information::{
     FollowerKey,
     delivery::{AttemptOutcome, AttemptResult},
-    flow::{Audit, GuessKey, Inquiry, Origin, Scope, Subscription, Work},
+    flow::{Audit, DueInquiry, GuessKey, Inquiry, NewDelivery, OldestDue, Origin, Scope, Subscription, Work},
 };
 
 pub(crate) async fn a_follower_named_twice_is_loaded_once(store: &dyn Bench) {
@@ -304,7 +304,39 @@ async fn claim_inquiries(
     second: i64,
     limit: u32,
 ) -> Vec<(FollowerKey, Inquiry)> {
-    store.claim_inquiries(&named(company), at(second), at(second + 60), limit).await.unwrap()
+    let claimed = store.claim_inquiries(&named(company), at(second), at(second + 60), limit).await.unwrap();
+    let checked = claimed.into_iter().map(|DueInquiry { key, phone_number, inquiry }| {
+        assert_eq!(phone_number, number(key.follower.as_bytes()[15]));
+        (key, inquiry)
+    });
+    checked.collect()
+}
+
+pub(crate) async fn the_oldest_that_is_due_is_known_of_each_kind(store: &dyn Bench) {
+    let oldest = async |companies: &[&str], second| {
+        let companies: Vec<CompanyId> = companies.iter().map(|company| named(company)).collect();
+        store.oldest_due(&companies, &[named("alpha"), named("beta")], at(second)).await.unwrap()
+    };
+    let both = ["bank", "power"];
+    assert_eq!(oldest(&both, 1_000).await, OldestDue::default());
+    for (account, due) in [("bank", 30), ("power", 20)] {
+        inquire(store, account, 1, account, due).await;
+    }
+    assert_eq!(oldest(&both, 1_000).await.inquiry, Some(at(20)));
+    assert_eq!(
+        oldest(&["bank"], 1_000).await.inquiry,
+        Some(at(30)),
+        "of the companies that were asked about"
+    );
+    assert_eq!(oldest(&both, 19).await.inquiry, None, "nothing is due before its time");
+    change(store, &key("power", 1), |record| record.dialogue.as_mut().unwrap().due_time = Some(at(9))).await;
+    change(store, &key("bank", 1), |record| record.dialogue.as_mut().unwrap().due_time = Some(at(8))).await;
+    assert_eq!(oldest(&[], 1_000).await.dialogue, Some(at(8)));
+    assert_eq!(oldest(&[], 7).await.dialogue, None);
+    let made = |count| NewDelivery { due_time: at(i64::from(count)), ..request(&key("bank", 1), count) };
+    deliver(store, &[made(7), made(5)]).await;
+    assert_eq!(oldest(&[], 1_000).await.message, Some(at(5)));
+    assert_eq!(oldest(&[], 4).await.message, None);
 }
 
 pub(crate) async fn a_claimed_inquiry_waits_for_its_lease_to_end(store: &dyn Bench) {

@@ -101,6 +101,7 @@ macro_rules! information_store_suite {
             due_dialogues_come_in_order_up_to_the_limit,
             a_dialogue_is_due_for_one_who_asks,
             a_claimed_inquiry_waits_for_its_lease_to_end,
+            the_oldest_that_is_due_is_known_of_each_kind,
             inquiries_go_to_their_own_company,
             a_unit_tells_the_audit_and_the_acquisition,
             confirmed_followers_with_values_get_the_individual_message,

@@ -212,7 +212,8 @@ pub(crate) async fn planted_are_sent_to(store: &dyn Bench) {
     assert_eq!(values, [VALUE]);
     assert!(attempts.len() == 3 && attempts.iter().all(|it| it.phone_number.as_str() == NUMBER));
     let claimed = store.claim_inquiries(&named("bank"), at(0), at(60), 9).await.unwrap();
-    assert!(claimed.len() == 1 && claimed[0].1.identity == identity() && claimed[0].1.account == given());
+    assert!(claimed.len() == 1 && claimed[0].phone_number.as_str() == NUMBER);
+    assert!(claimed[0].inquiry.identity == identity() && claimed[0].inquiry.account == given());
 }
 
 /// Puts a person into an empty company store, and one who signs in there.

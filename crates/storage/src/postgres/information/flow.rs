@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::id::CompanyId;
+use musubi_domain::id::{CarrierId, CompanyId};
+
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use super::{PostgresInformation, load::load, save::save};
 use crate::{
     StoreError,
     information::{
-        FollowerKey,
         changed::Before,
-        flow::{Edit, FlowStore, Inquiry, Scope},
-        record::{Interned, inquiry_of, key_of, keys_of},
+        flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope},
+        record::{Interned, due_inquiry_of, earlier, keys_of},
     },
     postgres::{Tx, again},
     row::{Columns as _, micros},
@@ -35,7 +36,29 @@ pub(super) const CLAIM_INQUIRIES: &str = "
         WHERE d.company = $1 AND d.due_time <= $2 ORDER BY d.due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE inquiry AS i SET due_time = $3 FROM due
     WHERE i.official_account = due.official_account AND i.follower = due.follower
-    RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.subject, i.due_time";
+    RETURNING i.official_account, i.follower, i.inquiry_id, i.company, i.subject, i.due_time,
+        (SELECT f.phone_number FROM follower AS f WHERE f.official_account = i.official_account AND f.follower = i.follower)";
+
+// Each the first of an index. A message's index begins with carrier, distribution and account.
+pub(super) const OLDEST_DIALOGUE: &str = "
+    SELECT d.due_time FROM dialogue AS d WHERE d.due_time <= $1 ORDER BY d.due_time LIMIT 1";
+
+pub(super) const OLDEST_INQUIRY: &str = "
+    SELECT i.due_time FROM inquiry AS i WHERE i.company = $1 AND i.due_time <= $2 ORDER BY i.due_time LIMIT 1";
+
+pub(super) const OLDEST_MESSAGES: &str = "
+    WITH RECURSIVE account (name) AS (
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.state < 2 ORDER BY m.official_account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.official_account FROM delivery AS m
+                WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account > account.name AND m.state < 2
+                ORDER BY m.official_account LIMIT 1)
+        FROM account WHERE account.name IS NOT NULL)
+    SELECT (SELECT m.due_time FROM delivery AS m
+            WHERE m.carrier = $1 AND m.distribution = '' AND m.official_account = name AND m.due_time <= $2 AND m.state < 2
+            ORDER BY m.due_time LIMIT 1)
+    FROM account WHERE name IS NOT NULL";
 
 pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < $1";
 
@@ -61,7 +84,7 @@ impl FlowStore for PostgresInformation {
         now: Timestamp,
         lease_end: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(FollowerKey, Inquiry)>, StoreError> {
+    ) -> Result<Vec<DueInquiry>, StoreError> {
         let mut tx = self.database.write("claim_inquiries").await?;
         let claim = sqlx::query(CLAIM_INQUIRIES)
             .bind(company.as_str())
@@ -71,7 +94,35 @@ impl FlowStore for PostgresInformation {
         let claimed = tx.fetch(claim).await?;
         tx.commit().await?;
         let (mut accounts, keys) = (Interned::default(), self.vault.keys());
-        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2, &keys)?))).collect()
+        claimed.iter().map(|row| due_inquiry_of(row, &mut accounts, &keys)).collect()
+    }
+
+    async fn oldest_due(
+        &self,
+        companies: &[CompanyId],
+        carriers: &[CarrierId],
+        now: Timestamp,
+    ) -> Result<OldestDue, StoreError> {
+        const TRANSACTION: &str = "oldest_due";
+        let first = async |query: Query<'_, Postgres, PgArguments>| {
+            let rows =
+                query.fetch_all(self.database.read()).await.map_err(StoreError::during(TRANSACTION))?;
+            rows.iter()
+                .try_fold(None, |first, row| Ok::<_, StoreError>(earlier(first, row.maybe_instant(0)?)))
+        };
+        let mut oldest = OldestDue {
+            dialogue: first(sqlx::query(OLDEST_DIALOGUE).bind(micros(now))).await?,
+            ..OldestDue::default()
+        };
+        for company in companies {
+            let found = first(sqlx::query(OLDEST_INQUIRY).bind(company.as_str()).bind(micros(now))).await?;
+            oldest.inquiry = earlier(oldest.inquiry, found);
+        }
+        for carrier in carriers {
+            let found = first(sqlx::query(OLDEST_MESSAGES).bind(carrier.as_str()).bind(micros(now))).await?;
+            oldest.message = earlier(oldest.message, found);
+        }
+        Ok(oldest)
     }
 
     async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -2,19 +2,18 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use musubi_domain::id::CompanyId;
-use sqlx::{Sqlite, Transaction};
+use musubi_domain::id::{CarrierId, CompanyId};
+use sqlx::{Sqlite, Transaction, query::Query, sqlite::SqliteArguments};
 
 use super::{SqliteInformation, load::load, save::save};
 use crate::{
     StoreError,
     information::{
-        FollowerKey,
         changed::Before,
-        flow::{Edit, FlowStore, Inquiry, Scope},
-        record::{Interned, inquiry_of, key_of, keys_of},
+        flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope},
+        record::{Interned, due_inquiry_of, earlier, keys_of},
     },
-    row::micros,
+    row::{Columns as _, micros},
     vault::Keys,
 };
 
@@ -26,7 +25,31 @@ pub(super) const CLAIM_INQUIRIES: &str = "
     UPDATE inquiry SET due_time = ?3 WHERE number IN
         (SELECT number FROM inquiry WHERE company = ?1 AND due_time <= ?2 ORDER BY due_time LIMIT ?4)
     RETURNING (SELECT official_account FROM follower AS f WHERE f.number = inquiry.number),
-        (SELECT follower FROM follower AS f WHERE f.number = inquiry.number), inquiry_id, company, subject, due_time";
+        (SELECT follower FROM follower AS f WHERE f.number = inquiry.number), inquiry_id, company, subject, due_time,
+        (SELECT phone_number FROM follower AS f WHERE f.number = inquiry.number)";
+
+// Each the first of an index. A message's index begins with carrier, distribution and account.
+pub(super) const OLDEST_DIALOGUE: &str = "
+    SELECT due_time FROM dialogue AS d INDEXED BY dialogue_due WHERE d.due_time <= ?1 ORDER BY d.due_time LIMIT 1";
+
+pub(super) const OLDEST_INQUIRY: &str = "
+    SELECT due_time FROM inquiry AS i INDEXED BY inquiry_due
+    WHERE i.company = ?1 AND i.due_time <= ?2 ORDER BY i.due_time LIMIT 1";
+
+pub(super) const OLDEST_MESSAGES: &str = "
+    WITH RECURSIVE account (name) AS (
+        SELECT (SELECT m.official_account FROM delivery AS m INDEXED BY delivery_due
+                WHERE m.carrier = ?1 AND m.distribution = x'' AND m.state IN (0, 1)
+                ORDER BY m.official_account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.official_account FROM delivery AS m INDEXED BY delivery_due
+                WHERE m.carrier = ?1 AND m.distribution = x'' AND m.official_account > account.name AND m.state IN (0, 1)
+                ORDER BY m.official_account LIMIT 1)
+        FROM account WHERE account.name IS NOT NULL)
+    SELECT (SELECT m.due_time FROM delivery AS m INDEXED BY delivery_due
+            WHERE m.carrier = ?1 AND m.distribution = x'' AND m.official_account = name AND m.due_time <= ?2
+                AND m.state IN (0, 1) ORDER BY m.due_time LIMIT 1)
+    FROM account WHERE name IS NOT NULL";
 
 pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
 
@@ -69,7 +92,7 @@ impl FlowStore for SqliteInformation {
         now: Timestamp,
         lease_end: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(FollowerKey, Inquiry)>, StoreError> {
+    ) -> Result<Vec<DueInquiry>, StoreError> {
         const TRANSACTION: &str = "claim_inquiries";
         let mut tx = self.database.write(TRANSACTION).await?;
         let claimed = sqlx::query(CLAIM_INQUIRIES)
@@ -82,7 +105,35 @@ impl FlowStore for SqliteInformation {
             .map_err(StoreError::during(TRANSACTION))?;
         tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
         let (mut accounts, keys) = (Interned::default(), self.vault.keys());
-        claimed.iter().map(|row| Ok((key_of(row, &mut accounts)?, inquiry_of(row, 2, &keys)?))).collect()
+        claimed.iter().map(|row| due_inquiry_of(row, &mut accounts, &keys)).collect()
+    }
+
+    async fn oldest_due(
+        &self,
+        companies: &[CompanyId],
+        carriers: &[CarrierId],
+        now: Timestamp,
+    ) -> Result<OldestDue, StoreError> {
+        const TRANSACTION: &str = "oldest_due";
+        let first = async |query: Query<'_, Sqlite, SqliteArguments>| {
+            let rows =
+                query.fetch_all(self.database.read()).await.map_err(StoreError::during(TRANSACTION))?;
+            rows.iter()
+                .try_fold(None, |first, row| Ok::<_, StoreError>(earlier(first, row.maybe_instant(0)?)))
+        };
+        let mut oldest = OldestDue {
+            dialogue: first(sqlx::query(OLDEST_DIALOGUE).bind(micros(now))).await?,
+            ..OldestDue::default()
+        };
+        for company in companies {
+            let found = first(sqlx::query(OLDEST_INQUIRY).bind(company.as_str()).bind(micros(now))).await?;
+            oldest.inquiry = earlier(oldest.inquiry, found);
+        }
+        for carrier in carriers {
+            let found = first(sqlx::query(OLDEST_MESSAGES).bind(carrier.as_str()).bind(micros(now))).await?;
+            oldest.message = earlier(oldest.message, found);
+        }
+        Ok(oldest)
     }
 
     async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,8 +1,16 @@
-//! What a process says: lines on standard error, as text for people or as JSON for machines.
+//! What a process says: lines on standard error, as text for people or as JSON for machines; spans to a collector; metrics to whoever
+//! scrapes them.
 //!
-//! No personal data and no secret ever stands in an event. Surprising: a panic's message is never logged, only where it
+//! [`story`] tells what becomes of one person's follow and of one message, over all nodes; [`context`] carries a trace over a call; [`metrics`]
+//! counts. No personal data and no secret ever stands in an event, a span or a metric. Surprising: a panic's message is never logged, only where it
 //! happened, because messages carry values; and the libraries under gRPC never log below `info`, whatever the filter says,
 //! because there they print headers and frames.
+
+pub mod context;
+mod export;
+mod lines;
+pub mod metrics;
+pub mod story;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -10,11 +18,23 @@ use std::{
     sync::Once,
 };
 
+use musubi_domain::{Error, caller::Caller};
+use opentelemetry_sdk::trace::SdkTracer;
 use serde::Deserialize;
 use tracing::{Level, Metadata, error};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, Registry, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
+
+use self::{
+    export::{Export, export},
+    lines::Traced,
+    metrics::{EVERY_NODE, Metric, Metrics, MetricsConfig},
+};
+use crate::{grpc::server::ServerError, tls::Identity};
+
+pub use self::export::{ExportConfig, TARGET};
 
 /// Libraries that print what they carry, by the beginning of their targets.
 const CARRIERS: [&str; 7] = ["h2", "hyper", "tonic", "tower", "rustls", "tokio_util", "axum"];
@@ -38,20 +58,43 @@ pub struct TelemetryConfig {
     pub format: Format,
     /// Which events: `info`, or `info,musubi_storage=debug`.
     pub filter: String,
+    /// Where spans go; none: nowhere.
+    #[serde(default)]
+    pub export: Option<ExportConfig>,
+    /// Where metrics are served; none: nowhere.
+    #[serde(default)]
+    pub metrics: Option<MetricsConfig>,
 }
 
-/// What is wrong with the configuration.
+/// Why a process says nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("telemetry.filter: {0}; write it as info, or info,musubi_storage=debug")]
-pub struct TelemetryError(#[from] tracing_subscriber::filter::ParseError);
+pub enum TelemetryError {
+    /// The filter can't be read.
+    #[error("telemetry.filter: {0}; write it as info, or info,musubi_storage=debug")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Another key is wrong.
+    #[error(transparent)]
+    Config(#[from] Error),
+    /// The address of the metrics can't be taken.
+    #[error("telemetry.metrics: {0}")]
+    Metrics(#[from] ServerError),
+}
 
 impl TelemetryConfig {
-    /// Checks what [`init`] would refuse.
+    /// Lines for people, and nothing else.
+    #[must_use]
+    pub fn text(filter: &str) -> Self {
+        Self { format: Format::Text, filter: filter.to_owned(), export: None, metrics: None }
+    }
+
+    /// Checks what [`init`] and [`start`] would refuse.
     ///
     /// # Errors
-    /// When the filter can't be read.
+    /// When the filter can't be read, or a key of `[telemetry.export]` or `[telemetry.metrics]` is wrong.
     pub fn check(&self) -> Result<(), TelemetryError> {
-        self.filter().map(drop)
+        self.filter()?;
+        self.export.as_ref().map_or(Ok(()), ExportConfig::check)?;
+        Ok(self.metrics.as_ref().map_or(Ok(()), MetricsConfig::check)?)
     }
 
     fn filter(&self) -> Result<EnvFilter, TelemetryError> {
@@ -65,24 +108,75 @@ impl TelemetryConfig {
 /// # Errors
 /// When the filter can't be read.
 pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
-    static ONCE: Once = Once::new();
     let filter = config.filter()?;
+    install(config.format, filter, || Ok(None))
+}
+
+/// As [`init`]; also exports spans as this party, over TLS as the identity, and gives the metrics to be served: those of every node and of
+/// these tables. Needs a tokio runtime.
+///
+/// # Errors
+/// When the configuration is wrong, or the address of the metrics can't be taken.
+pub async fn start(
+    config: &TelemetryConfig,
+    party: &Caller,
+    identity: &Identity,
+    table: &'static [&'static Metric],
+) -> Result<Option<Metrics>, TelemetryError> {
+    config.check()?;
+    let filter = config.filter()?;
+    let begin = |export: &ExportConfig| Export::begin(export, party, identity);
+    install(config.format, filter, || config.export.as_ref().map(begin).transpose())?;
+    match &config.metrics {
+        Some(metrics) => Ok(Some(Metrics::bind(metrics, &[EVERY_NODE, table]).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Sends the spans that wait, when a process ends. Takes at most some seconds.
+pub async fn end() {
+    if let Some(export) = export() {
+        let ended = tokio::task::spawn_blocking(|| export.end()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::warn!("the last spans did not reach the collector");
+        }
+    }
+}
+
+fn install(
+    format: Format,
+    filter: EnvFilter,
+    tracer: impl FnOnce() -> Result<Option<SdkTracer>, Error>,
+) -> Result<(), TelemetryError> {
+    static ONCE: Once = Once::new();
+    let mut installed = Ok(());
     ONCE.call_once(|| {
-        // Where nobody hears, as on a full disk, an event is lost: to complain of that there would panic.
-        let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
-        let lines = match config.format {
-            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
-            Format::Json => lines.json().boxed(),
+        let tracer = match tracer() {
+            Ok(tracer) => tracer,
+            Err(error) => {
+                installed = Err(error.into());
+                return;
+            }
         };
-        let lines = lines.with_filter(filter_fn(is_safe));
+        // Where nobody hears, as on a full disk, an event is lost: to complain of that there would panic.
+        let lines = fmt::layer::<Registry>().with_writer(io::stderr).log_internal_errors(false);
+        let lines = match format {
+            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+            Format::Json => lines.json().event_format(Traced::new()).boxed(),
+        };
+        let lines = lines.with_filter(filter_fn(is_safe)).with_filter(filter);
+        let spans = tracer.map(|tracer| {
+            let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_location(false);
+            spans.with_threads(false).with_filter(filter_fn(|it| it.is_span() && it.target() == TARGET))
+        });
         // Refused only when a test harness installed a subscriber of its own; then that one decides.
-        let _other_decides = tracing_subscriber::registry().with(lines).with(filter).try_init();
+        let _other_decides = tracing_subscriber::registry().with(lines).with(spans).try_init();
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             error!(place, "panic at {place}");
         }));
     });
-    Ok(())
+    installed
 }
 
 fn is_safe(metadata: &Metadata<'_>) -> bool {
@@ -100,7 +194,7 @@ mod tests {
     const WATCHED: &str = "--skip=no-test-has-this-name";
 
     fn config(format: Format, filter: &str) -> TelemetryConfig {
-        TelemetryConfig { format, filter: filter.to_owned() }
+        TelemetryConfig { format, ..TelemetryConfig::text(filter) }
     }
 
     #[test]
