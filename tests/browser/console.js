@@ -15,8 +15,9 @@ import { askForProof, button, confirmed, follow, message, pickUp, silent } from 
 import { PAYLOADS, listen } from './hostile.js';
 
 const BANK = 'aoba-bank';
-/** The customer whose follower is erased. */
+/** The customer whose follower is erased, and one whose follower is untied. */
 let erased;
+let untied;
 
 /** The bank's console. */
 async function bank() {
@@ -50,7 +51,7 @@ test('a distribution is composed, given values, approved by another person and w
   const path = await as('hanako', async (page, origin) => {
     const customers = await tiedCustomers(page, origin);
     assert(customers.length > 2);
-    erased = customers[0];
+    [erased, untied] = customers;
     await page.goto(`${origin}/distributions/new`);
     await page.getByLabel('Name, for your people').fill('December points');
     const [individual, uniform] = [page.locator('#individual_text'), page.locator('#uniform_text')];
@@ -102,9 +103,11 @@ test('a distribution is composed, given values, approved by another person and w
     await page.locator('#start').click();
     await page.getByText('The distribution is started.').waitFor();
     await page.locator('#live .chip').getByText('completed').waitFor();
-    await page.locator('#live tbody tr').filter({ hasText: 'individual message' }).waitFor();
+    await page.locator('#live tbody tr').filter({ hasText: 'individual message' }).first().waitFor();
     const counts = await page.locator('#live tbody tr').first().locator('.number').allInnerTexts();
     assert(Number(counts[0]) > 0 && counts[5] === '0', `${counts}`);
+    await page.getByRole('heading', { name: 'Taps of buttons' }).waitFor();
+    assert.match((await page.locator('#live tbody tr').last().innerText()), /明細を見る\s+individual message\s+0/);
   });
 });
 
@@ -160,6 +163,11 @@ test('documents alone confirm nobody; a clerk decides, the person is told, and s
       await page.getByLabel('What to find').fill(`+${number}`);
       await page.getByRole('button', { name: 'Find', exact: true }).click();
       await page.locator('.timeline').getByText('tied to the customer').waitFor();
+      // The dialogue stands there as the phone had it.
+      const question = page.locator('.timeline li').filter({ hasText: 'question (fig. 7)' });
+      await question.getByText('As it was shown').click();
+      await question.locator('.tap').getByText('口座を確認する').waitFor();
+      await accessible(page, 'a timeline');
     });
   });
 });
@@ -200,6 +208,33 @@ test('a follower is found, revealed, and erased by two people', async () => {
   });
 });
 
+test('a follower is suspended, released and untied by hand, and the days tell of it', async () => {
+  await as('hanako', async (page, origin) => {
+    await page.goto(`${origin}/followers`);
+    await page.getByLabel('Find by').selectOption('customer');
+    await page.getByLabel('What to find').fill(untied);
+    await page.getByRole('button', { name: 'Find', exact: true }).click();
+    const yes = page.locator('dialog').getByRole('button', { name: 'Yes' });
+    await page.locator('#suspend').click();
+    await yes.click();
+    await page.getByText("Individual messages are held back: suspended by the company's people").waitFor();
+    await page.locator('#release').click();
+    await page.getByText('Individual messages may go again.').waitFor();
+    await page.locator('#untie').click();
+    await page.locator('dialog').getByRole('button', { name: 'No' }).click();
+    await page.locator('#untie').click();
+    await yes.click();
+    await page.getByText('The tie is ended.').waitFor();
+    await page.locator('.head .chip').getByText('declined').waitFor();
+    assert.equal(await page.locator('#untie').count(), 0);
+    await page.goto(`${origin}/`);
+    assert((await page.locator('#days-roster .chart rect').count()) > 1, 'somebody came');
+    await page.locator('#days-methods summary').click();
+    const days = await page.locator('#days-methods tbody tr').first().locator('.number').allInnerTexts();
+    assert(days.length === 3 && Number(days[0].replaceAll(',', '')) > 0, `${days}`);
+  });
+});
+
 test('an import is told its faults by line and field, and changes nothing before it is good', async () => {
   const { data } = await demo();
   const master = (await readFile(join(data, `customers-${BANK}.csv`), 'utf8')).trim().split('\n');
@@ -223,6 +258,10 @@ test('an import is told its faults by line and field, and changes nothing before
     await page.getByText('No faults. The master is as it was.').waitFor();
     const counts = await page.locator('dl.facts dd').allInnerTexts();
     assert.deepEqual(counts.slice(1), ['0', '0', '0']);
+    await page.goto(`${origin}/master`);
+    const history = page.getByRole('region', { name: 'Imports so far' }).locator('tbody tr');
+    assert.match(await history.first().innerText(), /hanako[^]*refused[^]*bad rows/);
+    assert(await history.filter({ hasText: 'imported' }).count() > 0);
     await page.goto(`${origin}/audit`);
     await page.getByRole('button', { name: 'Verify the seals' }).click();
     await page.getByText('All seals are good').waitFor();

@@ -110,6 +110,25 @@ fn decisions_are_measured_on_both_databases() {
 }
 
 #[test]
+fn pages_of_the_console_are_measured_and_held_against_what_a_page_may_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let json = file.display().to_string();
+    let output = bench(&["console", "--store", "sqlite", "--size", "100", "--json", &json], folder.path());
+    let [shown, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(shown.contains("what a page may take"), "{shown}{said}");
+    let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    has_latency(&report);
+    assert_eq!(report["more"].as_object().unwrap().len(), 17, "eight pages, and the seeding: {report}");
+    let is_slow = report["figure"].as_f64().unwrap() > report["limit"].as_f64().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(is_slow)),
+        "a busy machine may break the promise: {shown}"
+    );
+}
+
+#[test]
 fn what_can_not_be_measured_is_refused_before_it_begins() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, said) in [

@@ -49,12 +49,19 @@ type Node = (&'static str, &'static [MayCall], BTreeMap<Caller, &'static [Role]>
 
 fn nodes() -> [Node; 4] {
     let people = OPERATORS.map(|(person, roles)| (Layout::operator(person, BANK), roles));
-    let others = |callers: &[Caller]| callers.iter().map(|caller| (caller.clone(), &[][..])).collect();
+    let nodes = |names: &[&str]| -> BTreeMap<Caller, &'static [Role]> {
+        names.iter().map(|name| (Layout::party(name), &[][..])).collect()
+    };
+    // Each knows itself, and lets itself ask for its health and nothing else.
     [
-        (BANK, callers::COMPANY, people.into_iter().chain([(Caller::Information, &[][..])]).collect()),
-        (INFORMATION, callers::INFORMATION, others(&[BANK, GAS, KUMO, "nami"].map(Layout::party))),
-        (KUMO, callers::CARRIER, others(&[Caller::Information, Caller::Terminal])),
-        (PHONES, callers::TERMINAL, others(&[Layout::operator(OPERATOR, PHONES)])),
+        (BANK, callers::COMPANY, people.into_iter().chain(nodes(&[BANK, INFORMATION])).collect()),
+        (INFORMATION, callers::INFORMATION, nodes(&[BANK, GAS, KUMO, "nami", INFORMATION])),
+        (KUMO, callers::CARRIER, nodes(&[KUMO, INFORMATION, PHONES])),
+        (
+            PHONES,
+            callers::TERMINAL,
+            nodes(&[PHONES]).into_iter().chain([(Layout::operator(OPERATOR, PHONES), &[][..])]).collect(),
+        ),
     ]
 }
 

@@ -13,6 +13,8 @@ mod decoders;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod durability;

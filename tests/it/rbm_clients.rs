@@ -12,12 +12,12 @@ use std::{
 use musubi_tests::processes::program;
 
 /// The scripts and what is pinned.
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
+pub(crate) const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 /// Where clients are installed.
 const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/rbm-clients");
 
 /// Runs a command to its end; its output is shown when it fails.
-fn run(command: &mut Command, remedy: &str) -> String {
+pub(crate) fn run(command: &mut Command, remedy: &str) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {remedy}"));
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -26,7 +26,7 @@ fn run(command: &mut Command, remedy: &str) -> String {
 }
 
 /// The folder that holds what these files of `folder` pin, installed unless it is there. Whoever was killed over it begins anew.
-fn installed(folder: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn installed(folder: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let (from, to) = (Path::new(CLIENTS).join(folder), Path::new(INSTALLED).join(folder));
     let same = |pin: &&str| fs::read(from.join(pin)).ok() == fs::read(to.join(pin)).ok();
     if to.is_dir() && pins.iter().all(same) {
@@ -48,7 +48,7 @@ fn installed(folder: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBu
 }
 
 /// One that stays while this process does what it says, so that two test processes don't install at the same time.
-fn alone() -> fs::File {
+pub(crate) fn alone() -> fs::File {
     fs::create_dir_all(INSTALLED).unwrap();
     let lock = fs::File::create(Path::new(INSTALLED).join("lock")).unwrap();
     lock.lock().unwrap();

@@ -177,7 +177,8 @@ impl App {
             sweep.await;
             Ok::<_, Infallible>(())
         });
-        shutdown.spawn("grpc", self.bound.serve(routes, self.identity, authenticator(), shutdown.clone()));
+        let auth = authenticator(&self.config.carrier);
+        shutdown.spawn("grpc", self.bound.serve(routes, self.identity, auth, shutdown.clone()));
         health.serving().await;
         let ended = shutdown.drained().await;
         self.store.close().await;

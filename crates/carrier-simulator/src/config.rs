@@ -104,9 +104,9 @@ impl Config {
     }
 }
 
-/// Who may call a carrier.
-pub(crate) fn authenticator() -> Authenticator {
-    Authenticator::new(CARRIER, [Caller::Information, Caller::Terminal])
+/// Who may call this carrier; itself, too, to ask whether it works.
+pub(crate) fn authenticator(carrier: &CarrierId) -> Authenticator {
+    Authenticator::new(CARRIER, [Caller::Information, Caller::Terminal, Caller::Carrier(carrier.clone())])
 }
 
 #[cfg(test)]

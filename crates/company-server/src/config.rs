@@ -244,12 +244,15 @@ impl Config {
         Ok(())
     }
 
-    /// Who may call: the company's operators, and the information-management server.
+    /// Who may call: the company's operators, and the information-management server; and this server itself, which asks whether
+    /// it works.
     pub(crate) fn authenticator(&self) -> Authenticator {
         let operators = self.callers.operators.iter().map(|(name, roles)| {
             (Caller::CompanyOperator(self.company.clone(), name.clone()), roles.clone())
         });
-        Authenticator::with_roles(COMPANY, operators.chain([(Caller::Information, Vec::new())]))
+        let nodes =
+            [Caller::Information, Caller::Company(self.company.clone())].map(|node| (node, Vec::new()));
+        Authenticator::with_roles(COMPANY, operators.chain(nodes))
     }
 }
 

@@ -16,8 +16,9 @@ use musubi_proto::{
         CustomerRows, EntrustMasterRequest, EntrustMasterResponse, EraseCustomerRequest,
         EraseCustomerResponse, GetCustomerRequest, GetCustomerResponse, ImportCustomersRequest,
         ImportCustomersResponse, ListCopiesRequest, ListCopiesResponse, ListCustomersRequest,
-        ListCustomersResponse, PurgeMasterRequest, PurgeMasterResponse, RowError, SearchCustomerRequest,
-        SearchCustomerResponse, customer_service_server::CustomerService,
+        ListCustomersResponse, ListImportsRequest, ListImportsResponse, MasterImport, PurgeMasterRequest,
+        PurgeMasterResponse, RowError, SearchCustomerRequest, SearchCustomerResponse,
+        customer_service_server::CustomerService,
     },
     convert::{company, content::timestamp},
 };
@@ -25,7 +26,7 @@ use musubi_runtime::{
     Clock,
     grpc::{auth, status::to_status},
 };
-use musubi_storage::company::{CompanyStore, Note};
+use musubi_storage::company::{CompanyStore, ImportRecord, Note};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
@@ -83,9 +84,9 @@ impl Customers {
                 "repeat when it has ended",
             )
         })?;
-        let (file, dry_run) = receive(parts, &self.limits).await?;
+        let (file, dry_run, digest) = receive(parts, &self.limits).await?;
         let now = self.clock.now();
-        let ending = if dry_run { Ending::Compare } else { Ending::Replace(operator) };
+        let ending = if dry_run { Ending::Compare } else { Ending::Replace(operator, digest) };
         let report = import(file, ending, self.format, &self.limits, &self.store, now).await?;
         if let (Some(tally), false) = (report.tally, dry_run) {
             info!(
@@ -98,6 +99,25 @@ impl Customers {
             self.custodian.master_changed();
         }
         Ok(report)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn show_import(record: ImportRecord) -> MasterImport {
+    let digest = record.digest.map_or_else(Vec::new, |digest| digest.to_vec());
+    MasterImport {
+        import_time: Some(timestamp(record.import_time)),
+        operator: record.by.map_or_else(String::new, |by| by.to_string()),
+        file_digest: hex(&digest),
+        encoding: record.encoding,
+        rows: record.tally.rows,
+        added: record.tally.added,
+        changed: record.tally.changed,
+        removed: record.tally.removed,
+        bad_rows: record.bad_rows,
     }
 }
 
@@ -124,6 +144,28 @@ impl CustomerService for Customers {
             errors: errors.collect(),
             error_count: file.bad_rows,
             encoding: file.encoding.as_str().to_owned(),
+        }))
+    }
+
+    async fn list_imports(
+        &self,
+        request: Request<ListImportsRequest>,
+    ) -> Result<Response<ListImportsResponse>, Status> {
+        let ListImportsRequest { page_size, page_token } = request.into_inner();
+        let size = page_size_of(page_size).map_err(to_status)?;
+        let before = match page_token.as_str() {
+            "" => None,
+            token => Some(token.parse().map_err(|_| {
+                let remedy = "give the next_page_token of the page before, or none";
+                to_status(Error::invalid("page_token", "is no token of ours", remedy))
+            })?),
+        };
+        let page = self.store.list_imports(before, size).await.map_err(to_status)?;
+        let full = u32::try_from(page.len()).is_ok_and(|length| length == size);
+        let next = page.last().filter(|_| full).map(|last| last.sequence.to_string());
+        Ok(Response::new(ListImportsResponse {
+            imports: page.into_iter().map(show_import).collect(),
+            next_page_token: next.unwrap_or_default(),
         }))
     }
 

@@ -15,14 +15,15 @@ use musubi_proto::information::v1::{
     GetDistributionRequest, GetDistributionResponse, GetFollowerRequest, GetFollowerResponse,
     GetFunnelRequest, GetFunnelResponse, GetReviewRequest, GetReviewResponse, GrantApprovalRequest,
     GrantApprovalResponse, ImportFollowersRequest, ImportFollowersResponse, ListAccountsRequest,
-    ListAccountsResponse, ListApprovalsRequest, ListApprovalsResponse, ListDistributionsRequest,
-    ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse, ListReviewsRequest,
-    ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse, PreviewDistributionRequest,
-    PreviewDistributionResponse, RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest,
-    RejectReviewResponse, ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest,
-    ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest,
-    StartDistributionResponse, UnlockFollowerRequest, UnlockFollowerResponse, UploadValuesRequest,
-    UploadValuesResponse, account_service_client::AccountServiceClient,
+    ListAccountsResponse, ListApprovalsRequest, ListApprovalsResponse, ListDaysRequest, ListDaysResponse,
+    ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse,
+    ListReviewsRequest, ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse,
+    PreviewDistributionRequest, PreviewDistributionResponse, RejectApprovalRequest, RejectApprovalResponse,
+    RejectReviewRequest, RejectReviewResponse, ReleaseListRequest, ReleaseListResponse,
+    ResumeDistributionRequest, ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse,
+    StartDistributionRequest, StartDistributionResponse, SuspendFollowerRequest, SuspendFollowerResponse,
+    UnlockFollowerRequest, UnlockFollowerResponse, UntieFollowerRequest, UntieFollowerResponse,
+    UploadValuesRequest, UploadValuesResponse, account_service_client::AccountServiceClient,
     account_service_server::AccountService, approval_service_client::ApprovalServiceClient,
     approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
     distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
@@ -178,6 +179,27 @@ impl FollowerService for Proxy {
         request: Request<UnlockFollowerRequest>,
     ) -> Result<Response<UnlockFollowerResponse>, Status> {
         pass_on_by_name!(self.followers, unlock_follower, request)
+    }
+
+    async fn list_days(
+        &self,
+        request: Request<ListDaysRequest>,
+    ) -> Result<Response<ListDaysResponse>, Status> {
+        pass_on!(self.followers, list_days, request)
+    }
+
+    async fn untie_follower(
+        &self,
+        request: Request<UntieFollowerRequest>,
+    ) -> Result<Response<UntieFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, untie_follower, request)
+    }
+
+    async fn suspend_follower(
+        &self,
+        request: Request<SuspendFollowerRequest>,
+    ) -> Result<Response<SuspendFollowerResponse>, Status> {
+        pass_on_by_name!(self.followers, suspend_follower, request)
     }
 
     async fn search_follower(

@@ -15,6 +15,8 @@ use crate::{
 pub struct Standing {
     /// The follower is on a list.
     pub following: bool,
+    /// The company's people hold back what is individual, whatever tie there is.
+    pub suspended: bool,
     /// The live tie, if there is one.
     pub tie: Option<Tie>,
     /// The present dialogue, if there is one.
@@ -58,6 +60,8 @@ pub enum Closed {
     NoTie,
     /// The tie is another than the content was made for.
     OtherTie,
+    /// The company's people hold it back.
+    SuspendedByCompany,
     /// The tie is suspended.
     Suspended,
     /// The tie is too old.
@@ -69,6 +73,8 @@ pub enum Closed {
 /// Why a follower that has a tie gets nothing individual, in the words of the wire and of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Held {
+    /// The company's people have suspended the follower.
+    ByCompany,
     /// The number is missing from a quarantined list.
     Quarantined,
     /// The tie is too old.
@@ -78,11 +84,12 @@ pub enum Held {
 }
 
 impl Held {
-    /// What the gate has against a tie, whoever it is to.
+    /// What the gate has against a tie, whoever it is to; and whether the company's people have suspended its follower.
     #[must_use]
-    pub fn of(tie: &Tie, now: Timestamp) -> Option<Self> {
-        let standing = Standing { following: true, tie: Some(tie.clone()), dialogue: None };
+    pub fn of(tie: &Tie, suspended: bool, now: Timestamp) -> Option<Self> {
+        let standing = Standing { following: true, suspended, tie: Some(tie.clone()), dialogue: None };
         match gate(&Outgoing::Individual(tie.id, tie.customer_id.clone()), &standing, now) {
+            Err(Closed::SuspendedByCompany) => Some(Self::ByCompany),
             Err(Closed::Suspended) => Some(Self::Quarantined),
             Err(Closed::TieExpired) => Some(Self::Expired),
             Err(Closed::Silent) => Some(Self::Silent(tie.holder.doubt)),
@@ -96,6 +103,7 @@ impl Held {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ByCompany => "by_company",
             Self::Quarantined => "list_quarantined",
             Self::Expired => "tie_expired",
             Self::Silent(None) => "number_silent",
@@ -119,6 +127,7 @@ pub fn gate(outgoing: &Outgoing, standing: &Standing, now: Timestamp) -> Result<
         Outgoing::Individual(id, customer_id) => match &standing.tie {
             None => Err(Closed::NoTie),
             Some(tie) if tie.id != *id || tie.customer_id != *customer_id => Err(Closed::OtherTie),
+            Some(_) if standing.suspended => Err(Closed::SuspendedByCompany),
             Some(tie) if tie.suspended => Err(Closed::Suspended),
             Some(tie) if tie.expire_time <= now => Err(Closed::TieExpired),
             Some(tie) if tie.holder.is_silent(now) => Err(Closed::Silent),
@@ -161,7 +170,7 @@ mod tests {
             expire_time: "2027-01-01T00:00:00Z".parse().unwrap(),
             holder: Silence::of_days(30).proved("2026-11-20T00:00:00Z".parse().unwrap()),
         };
-        Standing { following: true, tie: Some(tie), dialogue: Some(dialogue(0)) }
+        Standing { following: true, suspended: false, tie: Some(tie), dialogue: Some(dialogue(0)) }
     }
 
     fn with_tie(change: impl Fn(&mut Tie)) -> Standing {
@@ -184,6 +193,7 @@ mod tests {
             (Standing { tie: None, ..standing() }, Err(Closed::NoTie)),
             (with_tie(|tie| tie.id = other_id), Err(Closed::OtherTie)),
             (with_tie(|tie| tie.customer_id = other_customer.clone()), Err(Closed::OtherTie)),
+            (Standing { suspended: true, ..standing() }, Err(Closed::SuspendedByCompany)),
             (with_tie(|tie| tie.suspended = true), Err(Closed::Suspended)),
             (with_tie(|tie| tie.expire_time = now()), Err(Closed::TieExpired)),
             (with_tie(|tie| tie.holder.silent_time = now()), Err(Closed::Silent)),
@@ -205,7 +215,7 @@ mod tests {
     }
 
     /// All of them, in the order in which the gate names them. At a boundary, what is taken away is the last moment.
-    const CONDITIONS: [Condition; 8] = [
+    const CONDITIONS: [Condition; 9] = [
         Condition { closed: Closed::NotFollowing, of: [true; 3], take_away: |it| it.following = false },
         Condition {
             closed: Closed::OtherDialogue,
@@ -226,6 +236,11 @@ mod tests {
             closed: Closed::OtherTie,
             of: [false, true, false],
             take_away: |it| tie_of(it).customer_id = "C2".parse().unwrap(),
+        },
+        Condition {
+            closed: Closed::SuspendedByCompany,
+            of: [false, true, false],
+            take_away: |it| it.suspended = true,
         },
         Condition {
             closed: Closed::Suspended,
@@ -289,12 +304,13 @@ mod tests {
         let doubted = |tie: &mut Tie| tie.holder = tie.holder.doubted(Doubt::NotFound, now());
         for (standing, word) in [
             (standing(), None),
+            (Standing { suspended: true, ..standing() }, Some("by_company")),
             (with_tie(|tie| tie.suspended = true), Some("list_quarantined")),
             (with_tie(|tie| tie.expire_time = now()), Some("tie_expired")),
             (with_tie(|tie| tie.holder.silent_time = now()), Some("number_silent")),
             (with_tie(doubted), Some("number_not_found")),
         ] {
-            let held = standing.tie.as_ref().and_then(|tie| Held::of(tie, now()));
+            let held = standing.tie.as_ref().and_then(|tie| Held::of(tie, standing.suspended, now()));
             assert_eq!(held.map(Held::as_str), word);
         }
     }
@@ -321,6 +337,7 @@ mod tests {
         assert_eq!(choose(&standing(), |_| false, now()), Outgoing::Uniform);
         for doubtful in [
             Standing { tie: None, ..standing() },
+            Standing { suspended: true, ..standing() },
             with_tie(|tie| tie.suspended = true),
             with_tie(|tie| tie.expire_time = now()),
             with_tie(|tie| tie.holder.silent_time = now()),

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod consent;
 pub mod content;
 pub mod customer;
+pub mod day;
 pub mod delivery;
 pub mod dialogue;
 pub mod distribution;

@@ -1,6 +1,6 @@
 //! Where a follower stands, in the words of reports.
 //!
-//! One function of what the follower's row and dialogue say; counts and filters are derived from it. Surprising: it looks at
+//! One function of what the follower's row and dialogue say; counts are derived from it, and stores keep it beside the follower, for filters. Surprising: it looks at
 //! the list before the dialogue, because whoever left is gone whatever was said before.
 
 use crate::dialogue::State;
@@ -33,6 +33,21 @@ pub enum FollowerOutcome {
 }
 
 impl FollowerOutcome {
+    /// All of them; their place is their number in stores.
+    pub const ALL: [Self; 11] = [
+        Self::Waiting,
+        Self::Unanswered,
+        Self::Underway,
+        Self::Confirmed,
+        Self::Rejected,
+        Self::Review,
+        Self::NoAccount,
+        Self::Declined,
+        Self::Abandoned,
+        Self::Locked,
+        Self::Unfollowed,
+    ];
+
     /// The outcome of a follower that is on a list or not, with the present dialogue's state if there is one.
     #[must_use]
     pub const fn of(following: bool, dialogue: Option<State>) -> Self {
@@ -52,15 +67,6 @@ impl FollowerOutcome {
             Some(State::Locked) => Self::Locked,
             Some(State::Ended) => Self::Unfollowed,
         }
-    }
-
-    /// Every (following, dialogue) that has this outcome: for filters.
-    pub fn causes(self) -> impl Iterator<Item = (bool, Option<State>)> {
-        let dialogues = || std::iter::once(None).chain(State::ALL.into_iter().map(Some));
-        [false, true]
-            .into_iter()
-            .flat_map(move |following| dialogues().map(move |dialogue| (following, dialogue)))
-            .filter(move |(following, dialogue)| Self::of(*following, *dialogue) == self)
     }
 }
 
@@ -91,9 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_the_outcome_read_backwards() {
-        assert_eq!(O::Confirmed.causes().collect::<Vec<_>>(), [(true, Some(State::Confirmed))]);
-        assert_eq!(O::Waiting.causes().collect::<Vec<_>>(), [(true, None), (true, Some(State::Waiting))]);
-        assert_eq!(O::Unfollowed.causes().count(), State::ALL.len() + 2);
+    fn every_outcome_is_somebodys_and_has_its_place() {
+        for (place, outcome) in O::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, place, "{outcome:?}");
+            let reached = State::ALL.into_iter().any(|state| O::of(true, Some(state)) == outcome);
+            assert!(reached, "{outcome:?}");
+        }
     }
 }

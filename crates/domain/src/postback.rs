@@ -1,7 +1,8 @@
 //! Tokens that come back from outside and must be ours: postbacks of buttons, and nonces of verifications.
 //!
 //! Each names a dialogue and a step and carries a keyed hash, so that a forged, late, repeated or foreign one is known for what
-//! it is. "This is not me" names the tie instead, because it is good for as long as the tie is, whatever was said since.
+//! it is. "This is not me" names the tie instead, because it is good for as long as the tie is, whatever was said since; a button of a
+//! distribution names the distribution and whom it was sent to, and is only counted.
 //! Surprising: a token is derived, not stored; making it again gives the same token, so a message has one payload for ever.
 
 use std::fmt;
@@ -14,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     Error,
     dialogue::Choice,
-    id::{DialogueId, TieId, keyed},
+    id::{DialogueId, DistributionId, FollowerId, TieId, keyed},
     identity::IdentityMethod,
 };
 
@@ -27,6 +28,7 @@ enum Sort {
     Postback = 1,
     Nonce = 2,
     NotMe = 3,
+    Button = 4,
 }
 
 /// The key that makes and checks tokens.
@@ -57,6 +59,19 @@ pub enum Tapped {
     Postback(Postback),
     /// "This is not me."
     NotMe(TieId),
+    /// A button of a distribution's message.
+    Button(Button),
+}
+
+/// A button of a distribution's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Button {
+    /// Of which distribution.
+    pub distribution: DistributionId,
+    /// Of the individual message, or of the uniform one.
+    pub individual: bool,
+    /// Which of its template, from 0.
+    pub place: u8,
 }
 
 /// What an assertion must be bound to.
@@ -97,14 +112,45 @@ impl TokenKey {
         self.seal(Sort::NotMe, DialogueId::from_bytes(*tie.as_bytes()), 0, 0)
     }
 
-    /// What a button's token says, of either sort. `None`: it is not ours.
+    /// The token of a button of a distribution's message to this follower; in another's talk room it is none of ours.
     #[must_use]
-    pub fn open(&self, token: &str) -> Option<Tapped> {
+    pub fn seal_button(&self, button: &Button, follower: FollowerId) -> String {
+        let mut bytes = Vec::with_capacity(TOKEN_BYTES);
+        bytes.push(Sort::Button as u8);
+        bytes.extend_from_slice(button.distribution.as_bytes());
+        bytes.extend_from_slice(&u16::from(button.place).to_be_bytes());
+        bytes.push(button.individual.into());
+        let tag = self.button_tag(&bytes, follower);
+        bytes.extend_from_slice(&tag);
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open_button(&self, token: &str, follower: FollowerId) -> Option<Button> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == TOKEN_BYTES)?;
+        let (body, tag) = bytes.split_at(TOKEN_BYTES - TAG_BYTES);
+        let ours = bool::from(self.button_tag(body, follower).ct_eq(tag));
+        (ours && body[0] == Sort::Button as u8).then_some(())?;
+        Some(Button {
+            distribution: DistributionId::from_slice(&body[1..17]).ok()?,
+            individual: body[19] != 0,
+            place: body[18],
+        })
+    }
+
+    /// The follower stands in the tag and not in the token, where there is no room for both.
+    fn button_tag(&self, body: &[u8], follower: FollowerId) -> [u8; TAG_BYTES] {
+        self.tag(&[body, follower.as_bytes()].concat())
+    }
+
+    /// What a button's token says, of any sort, in this follower's talk room. `None`: it is not ours.
+    #[must_use]
+    pub fn open(&self, token: &str, follower: FollowerId) -> Option<Tapped> {
         let not_me = || {
             let (tie, ..) = self.open_sort(Sort::NotMe, token)?;
             Some(Tapped::NotMe(TieId::from_bytes(*tie.as_bytes())))
         };
-        self.open_postback(token).map(Tapped::Postback).or_else(not_me)
+        let button = || self.open_button(token, follower).map(Tapped::Button);
+        self.open_postback(token).map(Tapped::Postback).or_else(not_me).or_else(button)
     }
 
     /// What the token of an answer says. `None`: it is not ours.
@@ -186,14 +232,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::FollowerId;
+
+    fn follower(byte: u8) -> FollowerId {
+        FollowerId::from_bytes([byte; 16])
+    }
 
     fn key(byte: u8) -> TokenKey {
         TokenKey::new(&[byte; 32]).unwrap()
     }
 
     fn postback(step: u16, choice: Choice) -> Postback {
-        Postback { dialogue: DialogueId::derive(FollowerId::from_bytes([3; 16]), 0), step, choice }
+        Postback { dialogue: DialogueId::derive(follower(3), 0), step, choice }
     }
 
     #[test]
@@ -213,7 +262,7 @@ mod tests {
         assert_eq!(key(1).open_nonce(&key(1).seal_postback(&postback)), None);
         assert_eq!(key(1).open_postback(&key(1).seal_nonce(&nonce)), None);
         assert_eq!(key(1).open_nonce(&key(1).seal_nonce(&nonce)), Some(nonce));
-        assert_eq!(key(1).open(&key(1).seal_nonce(&nonce)), None);
+        assert_eq!(key(1).open(&key(1).seal_nonce(&nonce), follower(3)), None);
     }
 
     #[test]
@@ -221,10 +270,23 @@ mod tests {
         let postback = postback(0, Choice::Confirm);
         let tie = TieId::derive(postback.dialogue);
         let not_me = key(1).seal_not_me(tie);
-        assert_eq!(key(1).open(&not_me), Some(Tapped::NotMe(tie)));
+        assert_eq!(key(1).open(&not_me, follower(3)), Some(Tapped::NotMe(tie)));
         assert_eq!((key(1).open_postback(&not_me), key(1).open_nonce(&not_me)), (None, None));
-        assert_eq!(key(2).open(&not_me), None);
-        assert_eq!(key(1).open(&key(1).seal_postback(&postback)), Some(Tapped::Postback(postback)));
+        assert_eq!(key(2).open(&not_me, follower(3)), None);
+        let answer = key(1).seal_postback(&postback);
+        assert_eq!(key(1).open(&answer, follower(3)), Some(Tapped::Postback(postback)));
+    }
+
+    #[test]
+    fn a_button_reads_back_in_the_talk_room_that_it_was_sent_to_and_in_no_other() {
+        for (individual, place) in [(true, 0), (false, 10)] {
+            let button = Button { distribution: DistributionId::from_bytes([5; 16]), individual, place };
+            let token = key(1).seal_button(&button, follower(3));
+            assert_eq!(key(1).open(&token, follower(3)), Some(Tapped::Button(button)));
+            assert_eq!(key(1).open(&token, follower(4)), None);
+            assert_eq!(key(2).open(&token, follower(3)), None);
+            assert_eq!((key(1).open_postback(&token), key(1).open_nonce(&token)), (None, None));
+        }
     }
 
     proptest! {

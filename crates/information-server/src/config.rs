@@ -289,11 +289,11 @@ impl Config {
         AuditKeyring::new(&secrets).map_err(|error| error.at("keys.audit"))
     }
 
-    /// Who may call: every company and every carrier.
+    /// Who may call: every company and every carrier; and this server itself, which asks whether it works.
     pub(crate) fn authenticator(&self) -> Authenticator {
         let companies = self.company.iter().map(|company| Caller::Company(company.id.clone()));
         let carriers = self.carrier.iter().map(|carrier| Caller::Carrier(carrier.id.clone()));
-        Authenticator::new(INFORMATION, companies.chain(carriers))
+        Authenticator::new(INFORMATION, companies.chain(carriers).chain([Caller::Information]))
     }
 
     /// When a list that shrinks is believed.

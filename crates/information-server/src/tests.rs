@@ -298,6 +298,7 @@ fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
         carrier: "kumo".parse().unwrap(),
         following: true,
         follow_time: start(),
+        suspended: false,
         subscriptions: Vec::new(),
         dialogue: Some(dialogue),
         matched: Matched::default(),

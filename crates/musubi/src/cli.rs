@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bench, carrier, certs, demo, matching, migrate, node, operator};
+use crate::{audit, bench, carrier, certs, demo, health, matching, migrate, node, operator, provision};
 
 /// Ties the followers of RCS official accounts to customers, and sends each what is theirs.
 #[derive(Debug, Parser)]
@@ -29,7 +29,9 @@ enum Command {
     /// Run a consumer-terminal simulator: a fleet of phones and scripted people.
     Terminal(node::Args),
     Certs(certs::Args),
+    Provision(provision::Args),
     Migrate(migrate::Args),
+    Health(health::Args),
     /// Verify the audit of an information-management server or a company server, or write it out.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -64,7 +66,9 @@ impl Program {
             Command::Carrier(args) => args.run().await,
             Command::Terminal(args) => node::terminal(&args).await,
             Command::Certs(args) => operator::run(async |out| args.run(out)).await,
+            Command::Provision(args) => operator::run(async |out| args.run(out)).await,
             Command::Migrate(args) => migrate::run(&args).await,
+            Command::Health(args) => health::run(&args).await,
             Command::Audit(audit) => operator::run(async |out| audit.run(out).await).await,
             Command::Match(args) => operator::run(async |out| args.run(out, &mut std::io::stderr())).await,
             Command::Bench(args) => operator::run(async |out| args.run(out).await).await,

@@ -27,10 +27,12 @@ pub enum Software {
     Node,
     /// Prometheus, with promtool.
     Prometheus,
+    /// A container engine with Compose, and what makes base images of Debian's packages; no test needs it, `cargo xtask stack-test` does.
+    Docker,
 }
 
 impl Software {
-    /// All of it.
+    /// All that tests need.
     pub const ALL: [Self; 5] = [Self::Postgres, Self::Redis, Self::Chromium, Self::Node, Self::Prometheus];
 
     /// What it is called, with the version that is needed.
@@ -42,6 +44,7 @@ impl Software {
             Self::Chromium => "Chromium (or Chrome) 120 or newer",
             Self::Node => "Node.js 20 or newer, with npm",
             Self::Prometheus => "Prometheus 2 or newer, with promtool",
+            Self::Docker => "Docker 20 or newer, with Compose",
         }
     }
 
@@ -53,6 +56,7 @@ impl Software {
             Self::Chromium => &["chromium", "fonts-noto-cjk"],
             Self::Node => &["nodejs", "npm"],
             Self::Prometheus => &["prometheus"],
+            Self::Docker => &["docker.io", "docker-compose", "iptables", "mmdebstrap"],
         }
     }
 
@@ -76,6 +80,8 @@ impl Software {
             Self::Prometheus => {
                 "apt-get install prometheus, dnf install golang-github-prometheus, or brew install prometheus; none of its own \
                  servers has to run"
+            Self::Docker => {
+                "apt-get install docker.io docker-compose, or any Docker with buildx and Compose on PATH"
             }
         }
     }
@@ -92,7 +98,7 @@ impl Software {
             Self::Postgres => 15,
             Self::Redis => 7,
             Self::Chromium => 120,
-            Self::Node => 20,
+            Self::Node | Self::Docker => 20,
             Self::Prometheus => 2,
         };
         self.candidates()
@@ -110,6 +116,7 @@ impl Software {
             }
             Self::Node => ["node"].as_slice(),
             Self::Prometheus => ["prometheus"].as_slice(),
+            Self::Docker => ["dockerd"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
@@ -119,7 +126,7 @@ impl Software {
                     Self::Postgres => program.with_file_name("initdb").is_file(),
                     Self::Node => find("npm").is_some(),
                     Self::Prometheus => program.with_file_name("promtool").is_file(),
-                    Self::Redis | Self::Chromium => true,
+                    Self::Redis | Self::Chromium | Self::Docker => true,
                 }
         })
     }

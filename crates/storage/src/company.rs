@@ -78,6 +78,43 @@ impl ImportTally {
     }
 }
 
+/// SHA-256 of a file.
+pub type FileDigest = [u8; 32];
+
+/// A file that was not imported, because it has bad rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// When.
+    pub now: Timestamp,
+    /// What it was read in.
+    pub encoding: &'static str,
+    /// The file's.
+    pub digest: FileDigest,
+    /// Rows read.
+    pub rows: u64,
+    /// Of these, bad ones.
+    pub bad_rows: u64,
+}
+
+/// What became of a file that somebody sent to be the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRecord {
+    /// Grows from record to record.
+    pub sequence: i64,
+    /// When.
+    pub import_time: Timestamp,
+    /// Who; none: it was not kept then.
+    pub by: Option<OperatorName>,
+    /// The file's; likewise.
+    pub digest: Option<FileDigest>,
+    /// What it was read in.
+    pub encoding: String,
+    /// What it did; nothing, if it was refused.
+    pub tally: ImportTally,
+    /// Bad rows. Any: it was refused.
+    pub bad_rows: u64,
+}
+
 /// How an import ends when every row is staged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportEnding {
@@ -87,6 +124,8 @@ pub enum ImportEnding {
         now: Timestamp,
         /// What the file was read in, for the record.
         encoding: &'static str,
+        /// The file's, for the record.
+        digest: FileDigest,
     },
     /// Only the tally is wanted.
     Compare,
@@ -148,6 +187,12 @@ pub trait CompanyStore: Opened + Sealing + AuditStore {
         ending: ImportEnding,
         by: Option<&OperatorName>,
     ) -> Result<ImportTally, StoreError>;
+
+    /// Keeps that a file was refused, and whose it was, for the list of imports.
+    async fn record_refusal(&self, file: &RefusedFile, by: &OperatorName) -> Result<(), StoreError>;
+
+    /// What became of the files before this record, or of the newest; the newest first, at most `limit`.
+    async fn list_imports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ImportRecord>, StoreError>;
 
     /// One customer.
     async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError>;
@@ -227,6 +272,11 @@ impl Note {
         Self::by("master_imported", what, by)
     }
 
+    /// Of a file that was refused.
+    pub(crate) fn of_refusal(file: &RefusedFile, by: &OperatorName) -> Self {
+        Self::by("import_refused", format!("{} rows, {} of them bad", file.rows, file.bad_rows), Some(by))
+    }
+
     /// Of a customer who was erased, from the master too if it had them.
     pub(crate) fn of_erasure(customer_id: &CustomerId, from_master: bool, by: &OperatorName) -> Self {
         let what = if from_master { "" } else { ", whom the master had not," };
@@ -238,6 +288,25 @@ impl Note {
         let action = if event.lease_end_time.is_some() { "master_entrusted" } else { "master_purged" };
         Self::by(action, format!("{} customers", event.customers), by)
     }
+}
+
+/// Reads what became of a file. Columns: sequence, time, operator, digest, encoding, rows, added, changed, removed, bad rows.
+pub(crate) fn import_of(row: &impl Columns) -> Result<ImportRecord, StoreError> {
+    let odd = |_| StoreError::Corrupt("a file's digest has not 32 bytes".to_owned());
+    Ok(ImportRecord {
+        sequence: row.int(0)?,
+        import_time: row.instant(1)?,
+        by: row.maybe_text(2)?.map(str::parse).transpose()?,
+        digest: row.maybe_bytes(3)?.map(|digest| digest.try_into().map_err(odd)).transpose()?,
+        encoding: row.text(4)?.to_owned(),
+        tally: ImportTally {
+            rows: row.small(5)?,
+            added: row.small(6)?,
+            changed: row.small(7)?,
+            removed: row.small(8)?,
+        },
+        bad_rows: row.small(9)?,
+    })
 }
 
 /// Lines as they are stored.

@@ -169,9 +169,10 @@ impl Config {
         Ok(())
     }
 
+    /// Who may call: the operators; and this server itself, which asks whether it works.
     pub(crate) fn authenticator(&self) -> Authenticator {
-        let operators = self.callers.operators.iter().cloned();
-        Authenticator::new(TERMINAL, operators.map(Caller::TerminalOperator))
+        let operators = self.callers.operators.iter().cloned().map(Caller::TerminalOperator);
+        Authenticator::new(TERMINAL, operators.chain([Caller::Terminal]))
     }
 }
 

@@ -18,6 +18,7 @@ mod pictures;
 mod proto;
 mod requirements;
 mod servers;
+mod stack;
 mod steps;
 mod supply;
 mod tidy;
@@ -67,6 +68,9 @@ enum Command {
     Deny,
     /// Write what the program is made of to target/sbom/musubi.cdx.json (CycloneDX), checked against what it links.
     Sbom,
+    /// Build the image, bring the stack of docker-compose.yml up, play on it while containers are killed and replaced, restore a backup.
+    /// Needs a container engine; installs and starts Debian's where there is none and that may be done.
+    StackTest(stack::Arguments),
     /// Take the pictures of docs/pictures anew, of a demo in a real browser.
     Pictures,
     /// Any bytes into every decoder of outside bytes, for some time each; fails on a finding.
@@ -104,6 +108,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Deny => return supply::deny::check(root),
         Command::Pictures => return pictures::take(root),
         Command::Sbom => return supply::sbom::write(root).map(drop),
+        Command::StackTest(arguments) => return stack::test(root, &arguments),
         Command::Fuzz { seconds, only } => return fuzz::run(root, seconds, &only),
     };
     requirements::check(&[step])?;

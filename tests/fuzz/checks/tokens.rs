@@ -12,13 +12,17 @@ use musubi_domain::{
 };
 use musubi_proto::convert::carrier::specified_date;
 
+/// In whose talk room.
+const FOLLOWER: FollowerId = FollowerId::from_bytes([9; 16]);
+
 pub(super) fn hold(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let key = TokenKey::new(&[7; 32]).unwrap();
     for token in [text.to_string(), BASE64_URL_SAFE_NO_PAD.encode(data)] {
-        let again = key.open(&token).map(|tapped| match tapped {
+        let again = key.open(&token, FOLLOWER).map(|tapped| match tapped {
             Tapped::Postback(postback) => key.seal_postback(&postback),
             Tapped::NotMe(tie) => key.seal_not_me(tie),
+            Tapped::Button(button) => key.seal_button(&button, FOLLOWER),
         });
         if let Some(again) = again {
             assert_eq!(again, token, "a token has one spelling");

@@ -9,9 +9,9 @@ use musubi_domain::{
 use musubi_proto::{
     company::v1::{
         EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest, Inquiry,
-        ListAuditLinesRequest, ListCustomersRequest, MatchCustomersRequest, SearchCustomerRequest,
-        audit_service_client::AuditServiceClient, customer_service_client::CustomerServiceClient,
-        match_service_client::MatchServiceClient,
+        ListAuditLinesRequest, ListCustomersRequest, ListImportsRequest, MatchCustomersRequest,
+        SearchCustomerRequest, audit_service_client::AuditServiceClient,
+        customer_service_client::CustomerServiceClient, match_service_client::MatchServiceClient,
     },
     r#type::v1::IdentityMethod,
 };
@@ -70,6 +70,15 @@ async fn customers(world: &World, probes: &mut Probes) {
         ("page_token", InvalidArgument, |request| request.page_token = "44GC44GE".to_owned()),
     ];
     probes.ask(world, "ListCustomers", &ListCustomersRequest::default(), call, &table).await;
+
+    let call = async |request| whole(client.clone().list_imports(request).await);
+    let table: [Wrong<ListImportsRequest>; 4] = [
+        ("page_size", InvalidArgument, |request| request.page_size = 1_001),
+        ("page_size", InvalidArgument, |request| request.page_size = u32::MAX),
+        ("page_token", InvalidArgument, |request| request.page_token = "12x".to_owned()),
+        ("page_token", InvalidArgument, |request| request.page_token = long(9_000)),
+    ];
+    probes.ask(world, "ListImports", &ListImportsRequest::default(), call, &table).await;
 
     let good = GetCustomerRequest { customer_id: "A000001".to_owned() };
     let call = async |request| whole(client.clone().get_customer(request).await);

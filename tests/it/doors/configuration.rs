@@ -30,7 +30,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 58] = [
+const CARRIER: [Wrong; 59] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -57,6 +57,7 @@ const CARRIER: [Wrong; 58] = [
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
     ("RBM__LISTEN", ADDRESS),
+    ("RBM__ORIGIN", &["", "漏", "http://hoshi.example", "https://hoshi.example/path"]),
     ("RBM__CERTIFICATE", PEM),
     ("RBM__KEY", PEM),
     ("RBM__AUTHORITIES", PEM),

@@ -91,9 +91,10 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 22] = [
+const RIGHT: [(&str, Whose); 29] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
+    ("ListDays: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
     ("ListReviews: official_account", Whose::Nobodys),
     ("EraseFollowers: official_account", Whose::Nobodys),
@@ -115,6 +116,12 @@ const RIGHT: [(&str, Whose); 22] = [
     ("UnlockFollower: person.phone_number", Whose::Anothers),
     ("UnlockFollower: person.follower_id", Whose::Anothers),
     ("UnlockFollower: person.customer_id", Whose::Anothers),
+    ("UntieFollower: person.phone_number", Whose::Anothers),
+    ("UntieFollower: person.follower_id", Whose::Anothers),
+    ("UntieFollower: person.customer_id", Whose::Anothers),
+    ("SuspendFollower: person.phone_number", Whose::Anothers),
+    ("SuspendFollower: person.follower_id", Whose::Anothers),
+    ("SuspendFollower: person.customer_id", Whose::Anothers),
     ("SearchFollower: person.phone_number", Whose::Anothers),
     ("SearchFollower: person.follower_id", Whose::Anothers),
     ("SearchFollower: person.customer_id", Whose::Anothers),

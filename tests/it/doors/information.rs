@@ -15,10 +15,11 @@ use musubi_proto::{
     information::v1::{
         BlindCustomer, CancelDistributionRequest, CarrierEvent, CreateDistributionRequest, CustomerValues,
         EntrustCustomersRequest, EntrustDigestsRequest, EntrustedCustomer, Followed, GetDistributionRequest,
-        GetFunnelRequest, ListDistributionsRequest, ListFollowersRequest, PauseDistributionRequest,
-        PreviewDistributionRequest, PushAssertionsRequest, PushEventsRequest, Receipt, ReceiptKind,
-        Responded, ResumeDistributionRequest, StartDistributionRequest, Template, UploadValuesRequest,
-        Variable, VariableKind, carrier_event::What, carrier_event_service_client::CarrierEventServiceClient,
+        GetFunnelRequest, ListDaysRequest, ListDistributionsRequest, ListFollowersRequest,
+        PauseDistributionRequest, PreviewDistributionRequest, PushAssertionsRequest, PushEventsRequest,
+        Receipt, ReceiptKind, Responded, ResumeDistributionRequest, StartDistributionRequest, Template,
+        UploadValuesRequest, Variable, VariableKind, carrier_event::What,
+        carrier_event_service_client::CarrierEventServiceClient,
         custody_service_client::CustodyServiceClient, distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient, responded::How,
     },
@@ -270,6 +271,15 @@ async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel, doo
         ("official_account", NotFound, |it| it.official_account = long(64)),
     ];
     probes.ask(world, "GetFunnel", &GetFunnelRequest::default(), call, &table).await;
+
+    let call = async |request| whole(client.clone().list_days(request).await);
+    let table: [Wrong<ListDaysRequest>; 4] = [
+        ("official_account", NotFound, |it| it.official_account = "nobody".to_owned()),
+        ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
+        ("days", InvalidArgument, |it| it.days = 401),
+        ("days", InvalidArgument, |it| it.days = u32::MAX),
+    ];
+    probes.ask(world, "ListDays", &ListDaysRequest::default(), call, &table).await;
 
     let call = async |request| whole(client.clone().list_followers(request).await);
     let good = ListFollowersRequest {

@@ -3,8 +3,8 @@
 use musubi_domain::ErrorKind::{FailedPrecondition, InvalidArgument, NotFound};
 use musubi_proto::information::v1::{
     EraseFollowersRequest, ExportFollowerRequest, GetFollowerRequest, ImportFollowersRequest,
-    ImportedConsent, Person, SearchFollowerRequest, UnlockFollowerRequest,
-    follower_service_client::FollowerServiceClient, person::Who,
+    ImportedConsent, Person, SearchFollowerRequest, SuspendFollowerRequest, UnlockFollowerRequest,
+    UntieFollowerRequest, follower_service_client::FollowerServiceClient, person::Who,
 };
 use musubi_runtime::grpc::client::PeerChannel;
 
@@ -109,6 +109,8 @@ pub(super) async fn probe(world: &World, probes: &mut Probes, channel: PeerChann
         }};
     }
     about_one!("UnlockFollower", unlock_follower, UnlockFollowerRequest);
+    about_one!("UntieFollower", untie_follower, UntieFollowerRequest);
+    about_one!("SuspendFollower", suspend_follower, SuspendFollowerRequest, release);
     about_one!("SearchFollower", search_follower, SearchFollowerRequest);
     about_one!("ExportFollower", export_follower, ExportFollowerRequest);
     about_one!("GetFollower", get_follower, GetFollowerRequest, reveal);

@@ -20,6 +20,8 @@ use super::{faults::RbmFaults, keys, webhook};
 #[expect(missing_docs, reason = "said once, beside the defaults")]
 pub struct RbmConfig {
     pub listen: ListenAddress,
+    #[serde(default, deserialize_with = "origin")]
+    pub origin: Option<String>,
     #[serde(default)]
     pub certificate: Option<PathBuf>,
     #[serde(default)]
@@ -174,4 +176,13 @@ fn display_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
 /// An address that events may go to.
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     safe_address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// Where others find the face, as browsers write an origin.
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let url = safe_address(&String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+    if url.path() == "/" && url.query().is_none() && url.fragment().is_none() {
+        return Ok(Some(url.origin().ascii_serialization()));
+    }
+    Err(de::Error::custom("it has a path behind the host; write https://host:port"))
 }

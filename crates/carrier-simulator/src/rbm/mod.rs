@@ -92,7 +92,7 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     fleets: Fleets,
     events: Wake,
-    /// Where the face is found from this machine.
+    /// Where the face is found.
     origin: String,
     strict: bool,
     /// The simulator plays phones itself.
@@ -137,16 +137,16 @@ impl BoundFace {
         let (tokens, own) = keys::open(config, store).await?;
         let bound = HttpServer::bind(&config.http()).await?;
         if let Some(own) = own {
-            own.write(&bound.origin())?;
+            own.write(config.origin.as_deref().unwrap_or(&bound.origin()))?;
             own.write_token(&tokens.issue(own.client_email(), clock.now())?)?;
         }
         let (discovery, client) = (Discovery::read()?, webhook::client(config.authorities.as_deref())?);
         Ok(Self { config: config.clone(), tokens, discovery, client, journal: Journal::default(), bound })
     }
 
-    /// Where it is found from this machine.
+    /// Where it is found: as the configuration says, or from this machine.
     pub(crate) fn origin(&self) -> String {
-        self.bound.origin()
+        self.config.origin.clone().unwrap_or_else(|| self.bound.origin())
     }
 
     /// Serves, and posts what happens, until the shutdown begins.
@@ -158,6 +158,7 @@ impl BoundFace {
         events: &Wake,
         shutdown: &Shutdown,
     ) {
+        let origin = self.origin();
         let Self { config, tokens, discovery, client, journal, bound } = self;
         let (sender, offers) = messages::channel();
         let face = Face(Arc::new(Inner {
@@ -165,7 +166,7 @@ impl BoundFace {
             clock: Arc::clone(clock),
             fleets: fleets.clone(),
             events: events.clone(),
-            origin: bound.origin(),
+            origin,
             strict: config.strict,
             phones: config.phones,
             agents: config.agent.iter().map(|agent| Speaker::new(agent, config.partner.as_ref())).collect(),

@@ -1,7 +1,8 @@
 //! Followers: pages of them by outcome, one found by number, customer or id, and one's timeline.
 //!
 //! Numbers come masked; that one was shown whole is a line of its own in the audit. No number stands in an address: who is looked for is sent in a form, and shown under
-//! the follower's id, which is a keyed hash. Surprising: a timeline is put together from what is held now; what was forgotten is not in it.
+//! the follower's id, which is a keyed hash. Surprising: a timeline is put together from what is held now; what was forgotten is not in it, and messages of
+//! the dialogue are shown by the texts that the account has now.
 
 use askama::Template;
 use axum::{
@@ -16,15 +17,17 @@ use musubi_domain::{
     id::{FollowerId, OfficialAccountId},
 };
 use musubi_proto::information::v1::{
-    EraseFollowersRequest, ExportFollowerRequest, Follower, FollowerOutcome, GetFollowerRequest,
-    GetFollowerResponse, GetFunnelRequest, ListFollowersRequest, Person, ReleaseListRequest,
-    UnlockFollowerRequest, person::Who,
+    DialogueMessage, EraseFollowersRequest, ExportFollowerRequest, Follower, FollowerOutcome,
+    GetFollowerRequest, GetFollowerResponse, GetFunnelRequest, ListAccountsRequest, ListFollowersRequest,
+    Person, ReleaseListRequest, SuspendFollowerRequest, UnlockFollowerRequest, UntieFollowerRequest,
+    person::Who,
 };
 use prost_types::Timestamp;
 use serde::Deserialize;
 
 use super::{
     Console,
+    distributions::Bubble,
     failure::Failure,
     language::Language,
     shell::Shell,
@@ -44,6 +47,9 @@ pub(super) fn router() -> Router<Console> {
         .route("/followers/{account}/{id}", get(show))
         .route("/followers/{account}/{id}/reveal", post(reveal))
         .route("/followers/{account}/{id}/unlock", post(unlock))
+        .route("/followers/{account}/{id}/untie", post(untie))
+        .route("/followers/{account}/{id}/suspend", post(suspend))
+        .route("/followers/{account}/{id}/release", post(release_one))
         .route("/followers/{account}/{id}/erase", post(erase))
         .route("/followers/{account}/{id}/export", post(export))
         .route("/lists/{account}/{carrier}/release", post(release))
@@ -199,6 +205,8 @@ struct Event {
     class: &'static str,
     text: String,
     detail: String,
+    /// What the person saw.
+    shown: Option<Bubble>,
 }
 
 async fn show(visitor: Visitor, Path(place): Path<Place>) -> Result<Html<String>, Failure> {
@@ -218,14 +226,36 @@ async fn page(visitor: Visitor, place: Place, reveal: bool) -> Result<Html<Strin
     };
     let answer = visitor.followers().get_follower(request).await?.into_inner();
     let follower = answer.follower.clone().unwrap_or_default();
-    let events = timeline(&answer, &follower, visitor.s.language);
+    let said = said(&visitor, &place.account).await?;
+    let events = timeline(&answer, &follower, &said, visitor.s.language);
     Ok(Html(ShowPage { s: visitor.s, place, follower, answer, is_revealed: reveal, events }.render()?))
 }
 
+/// What the account says in its dialogue; nothing for whoever may not see that.
+async fn said(visitor: &Visitor, account: &str) -> Result<Vec<DialogueMessage>, Failure> {
+    if !visitor.s.may("ListAccounts") {
+        return Ok(Vec::new());
+    }
+    let answer = visitor.accounts().list_accounts(ListAccountsRequest {}).await?.into_inner();
+    let account = answer.official_accounts.into_iter().find(|it| it.official_account == account);
+    Ok(account.map(|it| it.messages).unwrap_or_default())
+}
+
 /// What happened, the newest first.
-fn timeline(answer: &GetFollowerResponse, follower: &Follower, language: Language) -> Vec<Event> {
+fn timeline(
+    answer: &GetFollowerResponse,
+    follower: &Follower,
+    said: &[DialogueMessage],
+    language: Language,
+) -> Vec<Event> {
     let say = |japanese: &'static str, english: &'static str| language.say(japanese, english).to_owned();
-    let event = |time: &Option<Timestamp>, class, text, detail| Event { time: *time, class, text, detail };
+    let event = |time: &Option<Timestamp>, class, text, detail| Event {
+        time: *time,
+        class,
+        text,
+        detail,
+        shown: None,
+    };
     let mut events = Vec::new();
     for list in &answer.lists {
         let text = match list.following {
@@ -244,7 +274,9 @@ fn timeline(answer: &GetFollowerResponse, follower: &Follower, language: Languag
     }
     for message in &answer.messages {
         let text = format!("{}: {}", language.purpose(&message.purpose), language.delivery(&message.state));
-        events.push(event(&message.change_time, "message", text, message.distribution_id.clone()));
+        let content = said.iter().find(|it| it.purpose == message.purpose).and_then(|it| it.content.as_ref());
+        let event = event(&message.change_time, "message", text, message.distribution_id.clone());
+        events.push(Event { shown: content.map(Bubble::of), ..event });
     }
     for review in &answer.reviews {
         events.push(event(
@@ -281,6 +313,42 @@ async fn unlock(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, 
     };
     let unlocked = visitor.followers().unlock_follower(request).await?.into_inner().unlocked;
     Ok(place.page(if unlocked { "unlocked" } else { "nothing-to-unlock" }))
+}
+
+async fn untie(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    let place = place.check()?;
+    let request = UntieFollowerRequest {
+        official_account: place.account.clone(),
+        person: place.person(),
+        operator: String::new(),
+    };
+    let untied = visitor.followers().untie_follower(request).await?.into_inner().untied;
+    Ok(place.page(if untied { "untied" } else { "nothing-to-untie" }))
+}
+
+async fn suspend(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    hold(visitor, place, false, "suspended").await
+}
+
+async fn release_one(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {
+    hold(visitor, place, true, "released-follower").await
+}
+
+async fn hold(
+    visitor: Visitor,
+    place: Place,
+    release: bool,
+    done: &'static str,
+) -> Result<Redirect, Failure> {
+    let place = place.check()?;
+    let request = SuspendFollowerRequest {
+        official_account: place.account.clone(),
+        person: place.person(),
+        release,
+        operator: String::new(),
+    };
+    let changed = visitor.followers().suspend_follower(request).await?.into_inner().changed;
+    Ok(place.page(if changed { done } else { "nothing-changed" }))
 }
 
 async fn erase(visitor: Visitor, Path(place): Path<Place>) -> Result<Redirect, Failure> {

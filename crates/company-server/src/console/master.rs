@@ -14,7 +14,8 @@ use futures::stream;
 use musubi_domain::{Error, ErrorKind};
 use musubi_proto::company::v1::{
     Customer, EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest,
-    ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, MasterCopy, PurgeMasterRequest,
+    ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, ListImportsRequest, MasterCopy,
+    MasterImport, PurgeMasterRequest,
 };
 use musubi_runtime::grpc::status::from_status;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ use super::{Console, failure::Failure, shell::Shell, uploaded::uploaded, visitor
 
 /// Customers of a page.
 const PAGE: u32 = 100;
+/// Imports that are shown; `musubi customers history` tells of all.
+const IMPORTS: u32 = 20;
 /// Bytes of one part of a file.
 const PART: usize = 200 * 1024;
 /// Parts that wait to be sent.
@@ -52,6 +55,8 @@ struct MasterPage {
     /// None: the visitor may not know, or the other server doesn't answer.
     copies: Option<Vec<MasterCopy>>,
     failed: Option<Error>,
+    /// The newest; none: the visitor may not know.
+    imports: Option<Vec<MasterImport>>,
 }
 
 async fn page(visitor: Visitor) -> Result<Html<String>, Failure> {
@@ -71,8 +76,16 @@ async fn page(visitor: Visitor) -> Result<Html<String>, Failure> {
             Err(status) => (None, Some(from_status(&status))),
         }
     };
-    let (total, (copies, failed)) = tokio::join!(count, copies);
-    Ok(Html(MasterPage { total: total?, copies, failed, s: visitor.s }.render()?))
+    let imports = async {
+        if !visitor.s.may("ListImports") {
+            return Ok(None);
+        }
+        let request = ListImportsRequest { page_size: IMPORTS, page_token: String::new() };
+        visitor.customers().list_imports(request).await.map(|page| Some(page.into_inner().imports))
+    };
+    let (total, (copies, failed), imports) = tokio::join!(count, copies, imports);
+    let (total, imports) = (total?, imports?);
+    Ok(Html(MasterPage { total, copies, failed, imports, s: visitor.s }.render()?))
 }
 
 #[derive(Template)]

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod audit;
+mod days;
 mod dialogue;
 mod distributions;
 mod failure;

@@ -12,7 +12,15 @@ use musubi_proto::information::v1::{
 };
 use serde::Deserialize;
 
-use super::{Console, failure::Failure, language::Language, shell::Shell, visitor::Visitor, words::Chip};
+use super::{
+    Console,
+    days::{Chart, charts},
+    failure::Failure,
+    language::Language,
+    shell::Shell,
+    visitor::Visitor,
+    words::Chip,
+};
 
 /// How wide a whole bar is.
 const WHOLE: u64 = 1_000;
@@ -40,6 +48,7 @@ struct Page {
     accounts: Vec<String>,
     carriers: Vec<String>,
     o: Overview,
+    charts: Vec<Chart>,
 }
 
 #[derive(Template)]
@@ -105,7 +114,8 @@ async fn page(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Html<Str
     };
     let (accounts, carriers) = (names(|it| &it.official_account), names(|it| &it.carrier));
     let o = Overview::of(answer, waiting, &choice, visitor.s.language);
-    Ok(Html(Page { s: visitor.s, choice, accounts, carriers, o }.render()?))
+    let charts = charts(&visitor, &choice.account, &choice.carrier).await?;
+    Ok(Html(Page { s: visitor.s, choice, accounts, carriers, o, charts }.render()?))
 }
 
 async fn live(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Html<String>, Failure> {

@@ -138,6 +138,16 @@ pub(super) fn done(code: &str, language: Language) -> Option<&'static str> {
         "nothing-to-unlock" => {
             language.say("解除するものはありませんでした。", "There was nothing to unlock.")
         }
+        "untied" => language.say("紐づけを解除しました。", "The tie is ended."),
+        "nothing-to-untie" => language.say("紐づけはありませんでした。", "There was no tie to end."),
+        "suspended" => language.say(
+            "個別メッセージを停止しました。",
+            "Individual messages are held back until you release them.",
+        ),
+        "released-follower" => {
+            language.say("個別メッセージを再開しました。", "Individual messages may go again.")
+        }
+        "nothing-changed" => language.say("変更はありませんでした。", "There was nothing to change."),
         "erasing" => language.say("1分以内に削除されます。", "It is erased within a minute."),
         "waits" => {
             language.say("別の担当者の承認を待っています。", "It waits for another person's approval.")

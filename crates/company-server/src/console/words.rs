@@ -205,6 +205,7 @@ impl Language {
     /// Why individual messages are held back.
     pub(super) fn held(self, reason: &str) -> String {
         let known = match reason {
+            "by_company" => self.say("担当者が停止", "suspended by the company's people"),
             "list_quarantined" => self.say("リストが隔離されている", "the list is quarantined"),
             "tie_expired" => self.say("紐づけの期限切れ", "the tie has expired"),
             "number_silent" => self.say("電話会社への確認待ち", "the carrier was not asked of late"),

@@ -23,7 +23,8 @@ use musubi_domain::{
 use musubi_matching::{AccountFormat, keyed};
 use musubi_proto::company::v1::ImportCustomersRequest;
 use musubi_runtime::grpc::status::from_status;
-use musubi_storage::company::{CompanyStore, ImportEnding, ImportTally};
+use musubi_storage::company::{CompanyStore, FileDigest, ImportEnding, ImportTally, RefusedFile};
+use sha2::{Digest as _, Sha256};
 use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 use tonic::Status;
 
@@ -74,14 +75,14 @@ pub(crate) struct ImportReport {
 }
 
 /// Writes an upload to a nameless file in the temporary folder, which vanishes with the process. Gives also whether only a
-/// check is wanted.
+/// check is wanted, and the file's digest.
 ///
 /// # Errors
 /// `chunk` when a part or the whole is too large; a status's own error when the upload breaks off.
 pub(crate) async fn receive(
     mut parts: impl Stream<Item = Result<ImportCustomersRequest, Status>> + Unpin,
     config: &ImportConfig,
-) -> Result<(File, bool), Error> {
+) -> Result<(File, bool, FileDigest), Error> {
     let largest = config.largest_file_mib * 1024 * 1024;
     let full = |error: std::io::Error| {
         Error::new(
@@ -91,7 +92,7 @@ pub(crate) async fn receive(
         )
     };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(full)?);
-    let (mut dry_run, mut size) = (None, 0_u64);
+    let (mut dry_run, mut size, mut digest) = (None, 0_u64, Sha256::new());
     while let Some(part) = parts.next().await {
         let part = part.map_err(|status| from_status(&status))?;
         dry_run.get_or_insert(part.dry_run);
@@ -108,17 +109,18 @@ pub(crate) async fn receive(
                 "raise import.largest_file_mib, or send a smaller file",
             ));
         }
+        digest.update(&part.chunk);
         file.write_all(&part.chunk).await.map_err(full)?;
     }
     file.flush().await.map_err(full)?;
-    Ok((file.into_std().await, dry_run.unwrap_or_default()))
+    Ok((file.into_std().await, dry_run.unwrap_or_default(), digest.finalize().into()))
 }
 
 /// What a file is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Ending<'a> {
     /// It becomes the master, by this person's word.
-    Replace(&'a OperatorName),
+    Replace(&'a OperatorName, FileDigest),
     /// It is only compared.
     Compare,
 }
@@ -151,12 +153,19 @@ pub(crate) async fn import(
     if !file.as_ref().is_ok_and(|file| file.bad_rows == 0) {
         // What is staged is people's data, and has no use any more.
         store.begin_import().await?;
-        return Ok(ImportReport { file: file?, tally: None });
+        let file = file?;
+        if let Ending::Replace(by, digest) = ending {
+            let (encoding, rows, bad_rows) = (file.encoding.as_str(), file.rows, file.bad_rows);
+            store.record_refusal(&RefusedFile { now, encoding, digest, rows, bad_rows }, by).await?;
+        }
+        return Ok(ImportReport { file, tally: None });
     }
     let file = file?;
     let (ending, by) = match ending {
         Ending::Compare => (ImportEnding::Compare, None),
-        Ending::Replace(by) => (ImportEnding::Replace { now, encoding: file.encoding.as_str() }, Some(by)),
+        Ending::Replace(by, digest) => {
+            (ImportEnding::Replace { now, encoding: file.encoding.as_str(), digest }, Some(by))
+        }
     };
     let tally = store.finish_import(ending, by).await?;
     Ok(ImportReport { file, tally: Some(tally) })

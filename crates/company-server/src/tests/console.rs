@@ -213,6 +213,9 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
         ("/master/purge", "PurgeMaster"),
         ("/master/customers/B1/erase", "EraseCustomer"),
         ("/audit/verify", "VerifyAudit"),
+        ("/followers/tf-bank/flw_01010101010101010101010101010101/untie", "UntieFollower"),
+        ("/followers/tf-bank/flw_01010101010101010101010101010101/suspend", "SuspendFollower"),
+        ("/followers/tf-bank/flw_01010101010101010101010101010101/release", "SuspendFollower"),
         ("/settings/operators/nobody/remove", "RemoveOperator"),
     ];
     for role in Role::ALL {

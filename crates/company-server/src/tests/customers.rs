@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use musubi_proto::company::v1::{
-    EraseCustomerRequest, GetCustomerRequest, ListCustomersRequest, SearchCustomerRequest,
-    customer_service_client::CustomerServiceClient,
+    EraseCustomerRequest, GetCustomerRequest, ListCustomersRequest, ListImportsRequest,
+    SearchCustomerRequest, customer_service_client::CustomerServiceClient,
 };
 use musubi_runtime::{Clock, grpc::status::from_status};
 use musubi_storage::audit::verify;
@@ -28,6 +28,25 @@ async fn a_file_becomes_the_master_and_outlives_a_restart() {
     let customer = company.customers().get_customer(request).await.unwrap().into_inner().customer.unwrap();
     assert_eq!((customer.name.as_str(), customer.branch_number.as_str()), ("高橋 嗣織", "005"));
     assert_eq!(customer.update_time, Some(musubi_proto::convert::content::timestamp(company.now())));
+}
+
+#[tokio::test]
+async fn what_became_of_each_file_is_listed_with_whose_it_was() {
+    let company = Company::start("").await;
+    company.import(file(THREE).as_bytes()).await.unwrap();
+    let bad = file(THREE).replace("B000002", "B 2");
+    assert_eq!(company.import(bad.as_bytes()).await.unwrap().error_count, 1);
+    assert!(company.import(b"not a master").await.is_err());
+    let request = ListImportsRequest { page_size: 1, page_token: String::new() };
+    let newest = company.customers().list_imports(request).await.unwrap().into_inner();
+    let request = ListImportsRequest { page_size: 9, page_token: newest.next_page_token };
+    let older = company.customers().list_imports(request).await.unwrap().into_inner();
+    assert_eq!((older.imports.len(), older.next_page_token.as_str()), (1, ""));
+    let told = [&newest.imports[0], &older.imports[0]]
+        .map(|it| (it.operator.as_str(), it.rows, it.added, it.bad_rows, it.file_digest.len()));
+    assert_eq!(told, [("sato", 3, 0, 1, 64), ("sato", 3, 3, 0, 64)]);
+    assert_ne!(newest.imports[0].file_digest, older.imports[0].file_digest);
+    assert_eq!(company.ids().await.len(), 3, "the refused file changed nothing");
 }
 
 #[tokio::test]

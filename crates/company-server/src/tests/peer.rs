@@ -241,6 +241,30 @@ impl FollowerService for Service {
         Ok(Response::new(UnlockFollowerResponse::default()))
     }
 
+    async fn list_days(
+        &self,
+        request: Request<ListDaysRequest>,
+    ) -> Result<Response<ListDaysResponse>, Status> {
+        self.called("days", &request)?;
+        Ok(Response::new(ListDaysResponse::default()))
+    }
+
+    async fn untie_follower(
+        &self,
+        request: Request<UntieFollowerRequest>,
+    ) -> Result<Response<UntieFollowerResponse>, Status> {
+        self.called(&format!("untie {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(UntieFollowerResponse::default()))
+    }
+
+    async fn suspend_follower(
+        &self,
+        request: Request<SuspendFollowerRequest>,
+    ) -> Result<Response<SuspendFollowerResponse>, Status> {
+        self.called(&format!("suspend {}", request.get_ref().operator), &request)?;
+        Ok(Response::new(SuspendFollowerResponse::default()))
+    }
+
     async fn search_follower(
         &self,
         request: Request<SearchFollowerRequest>,

@@ -3,12 +3,12 @@
 use musubi_proto::information::v1::{
     ApproveReviewRequest, CancelDistributionRequest, CreateDistributionRequest, CustomerValues,
     EraseFollowersRequest, ExportFollowerRequest, GetDistributionRequest, GetFunnelRequest, GetReviewRequest,
-    GrantApprovalRequest, ImportFollowersRequest, ListFollowersRequest, ListReviewsRequest,
+    GrantApprovalRequest, ImportFollowersRequest, ListDaysRequest, ListFollowersRequest, ListReviewsRequest,
     PauseDistributionRequest, PreviewDistributionRequest, RejectApprovalRequest, RejectReviewRequest,
     ReleaseListRequest, ResumeDistributionRequest, SearchFollowerRequest, StartDistributionRequest,
-    UnlockFollowerRequest, UploadValuesRequest, approval_service_client::ApprovalServiceClient,
-    distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
-    review_service_client::ReviewServiceClient,
+    SuspendFollowerRequest, UnlockFollowerRequest, UntieFollowerRequest, UploadValuesRequest,
+    approval_service_client::ApprovalServiceClient, distribution_service_client::DistributionServiceClient,
+    follower_service_client::FollowerServiceClient, review_service_client::ReviewServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
 use tonic::Code;
@@ -65,6 +65,9 @@ async fn a_review_is_shown_and_decided_under_the_name_of_the_certificate_and_no_
     let people = FollowerServiceClient::new(company.channel(OPERATOR));
     people.clone().erase_followers(EraseFollowersRequest::default()).await.unwrap();
     people.clone().unlock_follower(UnlockFollowerRequest::default()).await.unwrap();
+    people.clone().untie_follower(UntieFollowerRequest::default()).await.unwrap();
+    people.clone().suspend_follower(SuspendFollowerRequest::default()).await.unwrap();
+    people.clone().list_days(ListDaysRequest::default()).await.unwrap();
     people.clone().import_followers(ImportFollowersRequest::default()).await.unwrap();
     people.clone().search_follower(SearchFollowerRequest::default()).await.unwrap();
     people.clone().export_follower(ExportFollowerRequest::default()).await.unwrap();
@@ -74,6 +77,9 @@ async fn a_review_is_shown_and_decided_under_the_name_of_the_certificate_and_no_
     let people = [
         "erase sato tf-bank",
         "unlock sato tf-bank",
+        "untie sato tf-bank",
+        "suspend sato tf-bank",
+        "days tf-bank",
         "import sato tf-bank",
         "search sato tf-bank",
         "export sato tf-bank",

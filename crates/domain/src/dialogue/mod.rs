@@ -190,6 +190,8 @@ pub enum Event {
     Reviewed(Verdict),
     /// The company's operators decided that the customer has another number now.
     CustomerMoved,
+    /// The company's operators ended the tie by hand.
+    Untied,
     /// The limit of wrong answers is reached: nothing more until then.
     GuessesSpent {
         /// When the lock ends.

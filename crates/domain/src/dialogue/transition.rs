@@ -24,7 +24,7 @@
 //! | confirmed | due | confirmed | renewal | |
 //! | confirmed | renew | account asked | account | S18 |
 //! | confirmed | untie | declined (untie) | | |
-//! | any but ended | customer moved | declined (untie) | | |
+//! | any but ended | customer moved, untied by the company | declined (untie) | | |
 //! | no account, declined, unanswered, abandoned, locked, rejected | due | a new dialogue | | |
 //! | any but ended | erase asked | the same | erase asked | |
 //! | any but ended | erase | declined (erase) | erasing | |
@@ -94,7 +94,7 @@ fn look_up(dialogue: &Dialogue, event: &Event, rules: &Rules, now: Timestamp) ->
         }
         (S::Ended, _) => None,
         (_, E::Left) => Some(from.to(S::Ended, Some(rules.erase_unfollowed_after)).and(Effect::Untie)),
-        (_, E::CustomerMoved) => Some(from.unties()),
+        (_, E::CustomerMoved | E::Untied) => Some(from.unties()),
         (_, E::EraseAsked) => Some(from.aside(RequestMessage::EraseAsked)),
         (_, E::Chose(Choice::Erase)) => {
             let next = from.to(S::Declined, Some(rules.declined_for));

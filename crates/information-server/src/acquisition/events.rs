@@ -12,7 +12,7 @@ use musubi_domain::{
     content::{POSTBACK_LIMIT, TEXT_LIMIT},
     delivery::Signal,
     error::shape,
-    id::{CarrierId, FollowerKeyring, MessageId},
+    id::{CarrierId, FollowerId, FollowerKeyring, MessageId},
     phone_number::PhoneNumber,
     postback::{Tapped, TokenKey},
 };
@@ -195,20 +195,20 @@ impl Events {
             let problem = "is more than a day ahead of this server's clock";
             return Err(Error::invalid("event_time", problem, "set the carrier's clock"));
         }
-        let what = self.read_what(event.what)?;
         let follower = self.keyring.follower(&account.id, &number);
+        let what = self.read_what(event.what, follower)?;
         let key = FollowerKey { account: account.id.clone(), follower };
         Ok(Inbound { event_id: event.event_id, key, number, at, what })
     }
 
-    fn read_what(&self, what: Option<What>) -> Result<Reported, Error> {
+    fn read_what(&self, what: Option<What>, follower: FollowerId) -> Result<Reported, Error> {
         match what {
             Some(What::Followed(_)) => Ok(Reported::Followed),
             Some(What::Unfollowed(_)) => Ok(Reported::Unfollowed),
             Some(What::NumberReassigned(_)) => Ok(Reported::Reassigned),
             Some(What::Responded(responded)) => match responded.how {
                 Some(How::Postback(token)) => {
-                    let ours = (token.len() <= POSTBACK_LIMIT).then(|| self.tokens.open(&token));
+                    let ours = (token.len() <= POSTBACK_LIMIT).then(|| self.tokens.open(&token, follower));
                     ours.flatten().map(Reported::Tapped).ok_or_else(|| {
                         let problem = format!("{} is no postback of ours", shape(&token));
                         let remedy = "send back what stood in the suggestion, unchanged";
@@ -335,6 +335,10 @@ fn tapped(scene: Scene<'_>, work: &mut Work, key: &FollowerKey, tap: &Tapped) ->
     let read = match tap {
         Tapped::Postback(postback) => read_tap(key, dialogue, postback),
         Tapped::NotMe(named) => read_not_me(key, dialogue, live, *named),
+        Tapped::Button(button) => {
+            work.taps.push(*button);
+            return Ok(());
+        }
     };
     match read {
         Tap::Now(event) => {

@@ -367,6 +367,8 @@ impl Dispatcher {
     async fn content(&self, source: &Source, attempt: &Attempt) -> Result<Content, Error> {
         if let Source::Distribution(id) = source {
             let mut content = self.renderer.content(*id, attempt.purpose, &attempt.values).await?;
+            let which = (*id, attempt.purpose == Purpose::Individual);
+            self.messages.name_buttons(&mut content, which, attempt.key.follower);
             if let (Some(tie), Some(account)) = (attempt.tie, self.directory.account(&attempt.key.account)) {
                 self.messages.offer_not_me(&mut content, account, tie);
             }

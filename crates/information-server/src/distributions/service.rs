@@ -5,9 +5,11 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt as _};
 use musubi_domain::{
     Error,
+    delivery::Purpose,
     distribution::Command,
     id::{CompanyId, DistributionId, OperatorName},
     link::LinkHosts,
+    postback::Button,
     template::Template,
 };
 use musubi_proto::{
@@ -181,6 +183,11 @@ fn parse_id(id: &str) -> Result<DistributionId, Error> {
     id.parse().map_err(|error: Error| Error { kind: musubi_domain::ErrorKind::NotFound, ..error })
 }
 
+fn show_taps(button: &Button, count: u64) -> wire::TapCount {
+    let purpose = if button.individual { Purpose::Individual } else { Purpose::Uniform };
+    wire::TapCount { kind: purpose.as_str().to_owned(), place: button.place.into(), count }
+}
+
 fn show(distribution: Distribution) -> wire::Distribution {
     let counts = distribution.deliveries.iter().map(|(purpose, state, count)| wire::DeliveryCount {
         kind: purpose.as_str().to_owned(),
@@ -199,6 +206,7 @@ fn show(distribution: Distribution) -> wire::Distribution {
         start_time: distribution.start_time.map(timestamp),
         expire_time: distribution.expire_time.map(timestamp),
         end_time: distribution.end_time.map(timestamp),
+        taps: distribution.taps.iter().map(|(button, count)| show_taps(button, *count)).collect(),
         prepared_by: distribution.prepared_by.iter().map(ToString::to_string).collect(),
     }
 }

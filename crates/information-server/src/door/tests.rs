@@ -19,10 +19,10 @@ use musubi_domain::{
     dialogue::{Choice, Rules, State},
     eligibility::Tie,
     guess::Limits,
-    id::{FollowerKeyring, MessageId, OfficialAccountId, TieId},
+    id::{DistributionId, FollowerId, FollowerKeyring, MessageId, OfficialAccountId, TieId},
     identity::IdentityMethod,
     phone_number::PhoneNumber,
-    postback::{Nonce, Postback, TokenKey},
+    postback::{Button, Nonce, Postback, TokenKey},
     silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};

@@ -4,6 +4,7 @@
 //! is seen.
 
 mod consents;
+mod days;
 mod rights;
 mod service;
 #[cfg(test)]

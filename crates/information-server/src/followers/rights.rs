@@ -177,6 +177,55 @@ impl Followers {
         Ok(unlocked)
     }
 
+    /// Ends a person's tie; gives whether there was one.
+    pub(super) async fn untie(
+        &self,
+        company: CompanyId,
+        request: &wire::UntieFollowerRequest,
+    ) -> Result<bool, Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let who = (request.official_account.as_str(), request.person.as_ref());
+        self.by_hand(&asker, who, "untie_follower", |scene, work, key, operator| {
+            scene.untie(work, key, operator)
+        })
+        .await
+    }
+
+    /// Holds back what is individual for a person, or lets it go again; gives whether that changed anything.
+    pub(super) async fn suspend(
+        &self,
+        company: CompanyId,
+        request: &wire::SuspendFollowerRequest,
+    ) -> Result<bool, Error> {
+        let asker = Asker { operator: request.operator.parse()?, company };
+        let who = (request.official_account.as_str(), request.person.as_ref());
+        let suspended = !request.release;
+        self.by_hand(&asker, who, "suspend_follower", |scene, work, key, operator| {
+            scene.suspend_by_hand(work, key, suspended, operator)
+        })
+        .await
+    }
+
+    /// Does something to one follower, in a unit of work; gives what it gave, and `false` when nobody is there.
+    async fn by_hand(
+        &self,
+        asker: &Asker,
+        (account, person): (&str, Option<&wire::Person>),
+        transaction: &'static str,
+        edit: impl Fn(&Scene<'_>, &mut Work, &FollowerKey, &OperatorName) -> bool + Send + Sync,
+    ) -> Result<bool, Error> {
+        let (account, named) = self.named(asker, account, person)?;
+        let Some(follower) = self.follower(&account, &named).await? else { return Ok(false) };
+        let Some((account, company)) = self.directory.account_and_company(&account) else { return Ok(false) };
+        let key = self.key(&account.id, follower);
+        let scene = Scene { account, company, now: self.clock.now() };
+        let scope = Scope { followers: vec![key.clone()], ..Scope::default() };
+        let mut done = false;
+        let mut edit = |work: &mut Work| done = edit(&scene, work, &key, &asker.operator);
+        self.store.work(transaction, &scope, scene.now, &mut edit).await?;
+        Ok(done)
+    }
+
     /// What is held about a person, and about a customer if that is who was named. The follower: none, when the customer is tied to nobody.
     pub(super) async fn search(
         &self,
@@ -365,7 +414,7 @@ fn show_export(
     let state = record.dialogue.as_ref().map(|dialogue| dialogue.state);
     let customer = record.tie.as_ref().map(|tie| tie.tie.customer_id.clone());
     let customer = customer.or_else(|| record.matched.proposed_customer.clone());
-    let held = record.tie.as_ref().and_then(|tie| eligibility::Held::of(&tie.tie, now));
+    let held = record.tie.as_ref().and_then(|tie| eligibility::Held::of(&tie.tie, record.suspended, now));
     let follower = wire::Follower {
         follower_id: key.follower.to_string(),
         phone_number: record.phone_number.as_str().to_owned(),
@@ -379,6 +428,7 @@ fn show_export(
         )),
         suspended: held.is_some(),
         held_reason: held.map_or_else(String::new, |held| held.as_str().to_owned()),
+        suspended_by_company: record.suspended,
     };
     let lists = record.subscriptions.iter().map(|list| wire::ListEntry {
         carrier: list.carrier.to_string(),

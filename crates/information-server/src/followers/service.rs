@@ -192,6 +192,7 @@ fn show_follower(view: FollowerView) -> wire::Follower {
         outcome_time: Some(timestamp(view.outcome_time)),
         suspended: view.held.is_some(),
         held_reason: view.held.map_or_else(String::new, |held| held.as_str().to_owned()),
+        suspended_by_company: view.suspended,
     }
 }
 
@@ -204,6 +205,14 @@ impl FollowerService for Followers {
         let company = auth::company(&request)?;
         let account = request.into_inner().official_account;
         self.funnel(&company, &account).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn list_days(
+        &self,
+        request: Request<wire::ListDaysRequest>,
+    ) -> Result<Response<wire::ListDaysResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.days(&company, &request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_followers(
@@ -273,6 +282,24 @@ impl FollowerService for Followers {
         let company = auth::company(&request)?;
         let unlocked = self.unlock(company, &request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(wire::UnlockFollowerResponse { unlocked }))
+    }
+
+    async fn untie_follower(
+        &self,
+        request: Request<wire::UntieFollowerRequest>,
+    ) -> Result<Response<wire::UntieFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        let untied = self.untie(company, &request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(wire::UntieFollowerResponse { untied }))
+    }
+
+    async fn suspend_follower(
+        &self,
+        request: Request<wire::SuspendFollowerRequest>,
+    ) -> Result<Response<wire::SuspendFollowerResponse>, Status> {
+        let company = auth::company(&request)?;
+        let changed = self.suspend(company, &request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(wire::SuspendFollowerResponse { changed }))
     }
 
     async fn search_follower(

@@ -99,6 +99,73 @@ async fn pages_follow_one_another_to_the_end() {
 }
 
 #[tokio::test]
+async fn days_are_told_by_carrier_and_of_the_companys_own_accounts() {
+    let world = World::new().await;
+    world.follow("bank", &[Some("C1"), None, None]).await;
+    world.follow("power", &[None]).await;
+    let service = service(&world);
+    let ask = |account: &str, days| wire::ListDaysRequest { official_account: account.to_owned(), days };
+    let answer = service.list_days(from("bank", ask("", 0))).await.unwrap().into_inner();
+    let [day] = &answer.days[..] else { panic!("{} days", answer.days.len()) };
+    assert_eq!((day.official_account.as_str(), day.carrier.as_str()), ("bank", "kumo"));
+    assert_eq!((day.came, day.verified, day.confirmed_by_card, day.left), (3, 1, 1, 0));
+    assert_eq!(day.date, answer.last_date);
+    let days = |date: &str| date.parse::<jiff::civil::Date>().unwrap();
+    assert_eq!((days(&answer.last_date) - days(&answer.first_date)).get_days(), 29);
+    for (company, account, days, kind, field) in [
+        ("bank", "", 401, ErrorKind::InvalidArgument, "days"),
+        ("power", "bank", 1, ErrorKind::NotFound, "official_account"),
+    ] {
+        let error = refusal(service.list_days(from(company, ask(account, days))).await);
+        assert_eq!((error.kind, error.field.as_str()), (kind, field));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_is_untied_and_suspended_by_any_name_and_another_companys_is_not() {
+    let world = World::new().await;
+    world.follow("bank", &[Some("C1"), None]).await;
+    let service = service(&world);
+    let customer = || Some(wire::Person { who: Some(Who::CustomerId("C1".to_owned())) });
+    let id = || Some(wire::Person { who: Some(Who::FollowerId(follower(1).to_string())) });
+    let suspend = |account: &str, person, release| wire::SuspendFollowerRequest {
+        official_account: account.to_owned(),
+        person,
+        release,
+        operator: "sato".to_owned(),
+    };
+    let shown = async || {
+        let page = service.list_followers(from("bank", list(1, "", 0))).await.unwrap().into_inner();
+        let shown = page.followers.into_iter().next().unwrap();
+        (shown.suspended_by_company, shown.held_reason, shown.customer_id)
+    };
+    for (release, changed, held) in [
+        (true, false, ""),
+        (false, true, "by_company"),
+        (false, false, "by_company"),
+        (true, true, ""),
+        (false, true, "by_company"),
+    ] {
+        let request = from("bank", suspend("bank", customer(), release));
+        assert_eq!(service.suspend_follower(request).await.unwrap().into_inner().changed, changed);
+        assert_eq!(shown().await, (held == "by_company", held.to_owned(), "C1".to_owned()));
+    }
+    let error = refusal(service.suspend_follower(from("power", suspend("bank", id(), true))).await);
+    assert_eq!((error.kind, error.field.as_str()), (ErrorKind::NotFound, "official_account"));
+
+    let untie = |person| wire::UntieFollowerRequest {
+        official_account: "bank".to_owned(),
+        person,
+        operator: "sato".to_owned(),
+    };
+    for (person, untied) in [(customer(), true), (customer(), false), (id(), false)] {
+        let answer = service.untie_follower(from("bank", untie(person))).await.unwrap().into_inner();
+        assert_eq!(answer.untied, untied);
+    }
+    assert_eq!(shown().await, (true, String::new(), String::new()), "held back without a tie, too");
+}
+
+#[tokio::test]
 async fn bad_requests_name_their_field() {
     let world = World::new().await;
     world.follow("bank", &[Some("C1")]).await;

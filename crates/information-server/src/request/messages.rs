@@ -7,8 +7,8 @@ use musubi_domain::{
     content::{Action, Content, SUGGESTIONS_LIMIT, Suggestion},
     delivery::Purpose,
     dialogue::Choice,
-    id::{DialogueId, TieId},
-    postback::{Postback, TokenKey},
+    id::{DialogueId, DistributionId, FollowerId, TieId},
+    postback::{Button, Postback, TokenKey},
 };
 
 use crate::{
@@ -83,6 +83,19 @@ impl RequestMessages {
         Some(Content { text: text.clone(), suggestions, card: None })
     }
 
+    /// Names the buttons of a distribution's message to a follower, so that a tap tells which of them it was. What the company called them stays with it.
+    pub fn name_buttons(
+        &self,
+        content: &mut Content,
+        (distribution, individual): (DistributionId, bool),
+        follower: FollowerId,
+    ) {
+        for (place, suggestion) in (0..).zip(&mut content.suggestions) {
+            let button = Button { distribution, individual, place };
+            suggestion.postback = self.tokens.seal_button(&button, follower);
+        }
+    }
+
     /// Offers below an individual message to say "this is not me"; not where there is no room for one more button, which older
     /// drafts may lack.
     pub fn offer_not_me(&self, content: &mut Content, account: &Account, tie: TieId) {
@@ -117,5 +130,31 @@ impl RequestMessages {
     fn button(&self, step: Step<'_>, label: &str, choice: Choice, action: Option<Action>) -> Suggestion {
         let postback = Postback { dialogue: step.dialogue, step: step.step, choice };
         Suggestion { label: label.to_owned(), postback: self.tokens.seal_postback(&postback), action }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use musubi_domain::postback::Tapped;
+
+    use super::*;
+
+    #[test]
+    fn a_distributions_buttons_are_named_by_their_places_and_say_what_they_said() {
+        let tokens = TokenKey::new(&[7; 32]).unwrap();
+        let messages = RequestMessages::new(tokens.clone());
+        let suggestion =
+            |label: &str| Suggestion { label: label.to_owned(), postback: "more".to_owned(), action: None };
+        let suggestions = vec![suggestion("残高"), suggestion("明細")];
+        let mut content = Content { text: "お知らせ".to_owned(), suggestions, card: None };
+        let (distribution, follower) = (DistributionId::from_bytes([5; 16]), FollowerId::from_bytes([9; 16]));
+        messages.name_buttons(&mut content, (distribution, false), follower);
+        let named: Vec<_> = content
+            .suggestions
+            .iter()
+            .map(|it| (it.label.as_str(), tokens.open(&it.postback, follower)))
+            .collect();
+        let button = |place| Some(Tapped::Button(Button { distribution, individual: false, place }));
+        assert_eq!(named, [("残高", button(0)), ("明細", button(1))]);
     }
 }

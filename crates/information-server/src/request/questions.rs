@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{dialogue::Event, review::ReviewState};
+use musubi_domain::{
+    day::{DAYS_KEPT, Day},
+    dialogue::Event,
+    review::ReviewState,
+};
 use musubi_runtime::{Clock, Shutdown, telemetry::metrics::STORE};
 use musubi_storage::{
     StoreError,
@@ -61,6 +65,10 @@ impl Questions {
                 let before = self.clock.now().checked_sub(EVENTS_KEPT).unwrap_or_default();
                 if let Err(error) = self.store.forget_events(before).await {
                     warn!(%error, "old events could not be forgotten");
+                }
+                let first = Day::of(self.clock.now()).before(DAYS_KEPT - 1);
+                if let Err(error) = self.store.forget_days(first).await {
+                    warn!(%error, "counts of old days could not be forgotten");
                 }
                 if let Err(error) = self.forget_guesses().await {
                     warn!(%error, "old counts of guesses could not be forgotten");

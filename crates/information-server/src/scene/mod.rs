@@ -27,6 +27,7 @@ use tracing::error;
 
 use crate::directory::{Account, Company};
 
+mod by_hand;
 mod guesses;
 pub mod review;
 #[cfg(test)]
@@ -470,6 +471,7 @@ impl Scene<'_> {
             carrier: carrier.clone(),
             following: false,
             follow_time: self.now,
+            suspended: false,
             subscriptions: Vec::new(),
             dialogue: None,
             matched: Matched::default(),

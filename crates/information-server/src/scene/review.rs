@@ -172,6 +172,7 @@ pub(super) fn end(record: &mut FollowerRecord, event: &Event, now: Timestamp) ->
         | Event::Verified
         | Event::Matched(_)
         | Event::CustomerMoved
+        | Event::Untied
         | Event::EraseAsked
         | Event::GuessesSpent { .. } => ReviewState::Expired,
     };

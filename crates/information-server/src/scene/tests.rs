@@ -12,6 +12,7 @@ use musubi_matching::{AccountFormat, Policy};
 use super::*;
 use crate::directory::{Matching, Texts};
 
+mod by_hand;
 mod numbers;
 mod reviews;
 mod rights;

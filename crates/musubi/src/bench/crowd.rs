@@ -74,7 +74,10 @@ pub(super) async fn import(
     }
     making.await.map_err(|_| Error::new(ErrorKind::Internal, "the making of people panicked", ""))?;
     store
-        .finish_import(ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" }, None)
+        .finish_import(
+            ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8", digest: [0; 32] },
+            None,
+        )
         .await?;
     let length = answers.len().max(1);
     let mut answers: Vec<_> = answers.into_iter().enumerate().collect();

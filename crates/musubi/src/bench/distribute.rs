@@ -188,7 +188,12 @@ fn values(place: u64) -> CustomerValues {
 }
 
 /// Puts the followers into the store, in the order of their keys, as a first list does; gives how long it took.
-async fn seed(world: &World, place: &Place, size: u64, screen: &Screen) -> Result<Duration, Error> {
+pub(super) async fn seed(
+    world: &World,
+    place: &Place,
+    size: u64,
+    screen: &Screen,
+) -> Result<Duration, Error> {
     let begun = Instant::now();
     let store = open_information(place, world.vault()?).await?;
     let mut followers = (0..size).map(|place| Ok((world.follower(place)?.0.follower, place)));
@@ -262,6 +267,7 @@ fn record(world: &World, place: u64, now: Timestamp) -> Result<(FollowerKey, Fol
         carrier: world.carrier.clone(),
         following: true,
         follow_time: now,
+        suspended: false,
         subscriptions: vec![subscription],
         dialogue: Some(dialogue),
         matched: Matched::default(),

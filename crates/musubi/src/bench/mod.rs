@@ -5,6 +5,7 @@
 //! same run, because the machine of the next run is another one, even when it is the same.
 
 mod carrier;
+mod console;
 mod crowd;
 mod distribute;
 mod link;
@@ -44,6 +45,7 @@ enum Command {
     Link(link::Args),
     OnlineMatch(online_match::Args),
     Rbm(rbm::Args),
+    Console(console::Args),
 }
 
 impl Args {
@@ -58,6 +60,9 @@ impl Args {
             }
             Command::Distribute(distribute::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| distribute::measure(&args, site, screen).await).await
+            }
+            Command::Console(console::Args { site: args }) => {
+                on_site(&args, screen, out, async |site| console::measure(&args, site, screen).await).await
             }
             Command::Link(link::Args { site: args, in_flight }) => {
                 on_site(&args, screen, out, async |site| link::measure(&args, in_flight, site, screen).await)

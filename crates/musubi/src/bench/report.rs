@@ -118,6 +118,8 @@ pub(super) struct Report {
     cost: Cost,
     /// Further figures, by name with unit.
     more: BTreeMap<&'static str, f64>,
+    /// A promise was broken, and the command says so by its exit code.
+    failed: bool,
 }
 
 impl Report {
@@ -147,6 +149,7 @@ impl Report {
             unit_of_work,
             cost,
             more: BTreeMap::new(),
+            failed: false,
         }
     }
 
@@ -154,6 +157,11 @@ impl Report {
     pub(super) fn with(mut self, more: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
         self.more.extend(more);
         self
+    }
+
+    /// Failed, when a promise was broken.
+    pub(super) fn failed_if(self, failed: bool) -> Self {
+        Self { failed, ..self }
     }
 
     /// Writes the table, and the JSON where that is wanted.
@@ -173,7 +181,7 @@ impl Report {
         }
         writeln!(out, "{table}").map_err(unwritten)?;
         args.json.as_deref().map_or(Ok(()), |path| write_json(path, self))?;
-        Ok(Ending::Done)
+        Ok(if self.failed { Ending::Refused } else { Ending::Done })
     }
 
     fn lines(&self) -> Vec<(String, String)> {

@@ -1,6 +1,7 @@
-//! `musubi demo`: plays a population through the whole flow on a cluster in this process, and judges every follower.
+//! `musubi demo`: plays a population through the whole flow, on a cluster in this process or on a stack that runs, and judges every
+//! follower.
 //!
-//! [`run`] is the whole of it: prepare what is played (`material`), start the cluster, play (`play`), read and judge (`reading`,
+//! [`run`] is the whole of it: prepare what is played (`material`), start the cluster or find the stack (`site`), play (`play`), read and judge (`reading`,
 //! `judge`), show (`summary`, `talk_room`) and report (`report`). It speaks with the nodes over gRPC only, with the rights of a
 //! company's operators and of whoever holds the phones. Asked to stay (`open`), it then leaves everything running for people with
 //! browsers. Surprising: it believes no counter about who got what; it reads every talk room.
@@ -19,18 +20,18 @@ mod reading;
 mod report;
 pub(crate) mod screen;
 mod settle;
+mod site;
 mod summary;
 mod talk_room;
 #[cfg(test)]
 mod tests;
-mod ways_in;
+pub(crate) mod ways_in;
 
 use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,7 +39,7 @@ use anyhow::Context as _;
 use clap::{ArgAction, ValueEnum, builder::RangedU64ValueParser};
 use musubi_domain::id::OfficialAccountId;
 use musubi_runtime::{
-    Shutdown, SystemClock,
+    Shutdown,
     telemetry::{self, TelemetryConfig},
 };
 use musubi_servers::{
@@ -53,9 +54,10 @@ use self::{
     play::{BadMaster, Play, Played},
     report::{Report, StoryEnd, Summary, Timing},
     screen::Screen,
+    site::Site,
 };
 use crate::{
-    cluster::{self, Cluster, Matching},
+    cluster::{self, Matching},
     node,
 };
 
@@ -66,7 +68,7 @@ const SERVERS: u64 = 50;
 /// The most invented followers.
 const FOLLOWERS: u64 = 1_000_000;
 
-/// Plays a population through the whole flow, all servers in this process, and judges every follower.
+/// Plays a population through the whole flow, all servers in this process unless --stack names others, and judges every follower.
 ///
 /// Exits 0 when every follower ended as the story says and every message reached the right person, 1 when not, 2 when
 /// arguments or files are wrong.
@@ -104,6 +106,10 @@ pub struct Args {
     headless: bool,
     #[command(flatten)]
     open: open::OpenArgs,
+    /// Plays on servers that already run: a file that says where they are and by which certificates they are called, as
+    /// deploy/compose/demo.toml. They have to be configured as the population is, and fresh: nobody may have played there.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["rbm", "store", "pages", "stay"])]
+    stack: Option<PathBuf>,
     /// How customers are matched: by asking the company's server, by an entrusted copy, or half of the companies each.
     #[arg(long, value_enum, default_value_t = MatchingArg::Both)]
     matching: MatchingArg,
@@ -203,7 +209,7 @@ pub async fn run_to(args: Args, output: &mut impl Write) -> anyhow::Result<ExitC
             screen::line("interrupted");
             Ok(ExitCode::from(INTERRUPTED))
         }
-        Err(error) if error.is::<MaterialError>() || error.is::<BadMaster>() || error.is::<Occupied>() => {
+        Err(error) if error.is::<MaterialError>() || error.is::<BadMaster>() || error.is::<Unplayable>() => {
             Ok(node::fail(2, &error.to_string()))
         }
         Err(error) => Err(error),
@@ -216,11 +222,16 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let folder = Folder::open(args)?;
     let screen = Screen::new(args.headless);
     let material = Material::prepare(args, folder.path())?;
-    let server = server(args.store).await?;
-    let pages = if args.headless { None } else { Some(args.open.plan(&material, folder.path())?) };
-    let plan = plan(args, &material, folder.path(), server.as_ref().map(Server::url), pages);
-    let mut cluster = Cluster::start(plan, Arc::new(SystemClock)).await?;
-    let doors = cluster.doors().clone();
+    let mut site = match &args.stack {
+        Some(file) => Site::find(file, &material)?,
+        None => {
+            let server = server(args.store).await?;
+            let pages = if args.headless { None } else { Some(args.open.plan(&material, folder.path())?) };
+            let plan = plan(args, &material, folder.path(), server.as_ref().map(Server::url), pages);
+            Site::start(plan, server).await?
+        }
+    };
+    let doors = site.doors().clone();
     let playing = async {
         let played = Play::new(args, &material, &doors, &screen, shutdown)?.run().await?;
         let stories = reading::read(&material.stories, &played, &screen).await?;
@@ -230,7 +241,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     let interrupted = shutdown.token().cancelled_owned();
     let played = tokio::select! {
         played = playing => played,
-        error = cluster.broken() => Err(error),
+        error = site.broken() => Err(error),
         () = interrupted => Err(anyhow::anyhow!("interrupted")),
     };
     screen.clear();
@@ -238,7 +249,7 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
         Ok(played) => played,
         Err(error) => {
             // What nodes say while they stop is of no use beside an earlier error.
-            let _stopped = cluster.stop().await;
+            let _stopped = site.stop().await;
             return Err(error);
         }
     };
@@ -251,10 +262,13 @@ async fn play(args: &Args, shutdown: &Shutdown, output: &mut impl Write) -> anyh
     if let Some(path) = &args.report {
         report.write(path).with_context(|| format!("{} can not be written", path.display()))?;
     }
-    if !args.headless && args.open.stays() {
-        open::stay(&mut cluster, &doors, shutdown, output).await?;
+    if let Site::Own(cluster, _) = &mut site
+        && !args.headless
+        && args.open.stays()
+    {
+        open::stay(cluster, &doors, shutdown, output).await?;
     }
-    cluster.stop().await?;
+    site.stop().await?;
     Ok(report.summary.success)
 }
 
@@ -277,10 +291,10 @@ enum Folder {
     Kept(PathBuf),
 }
 
-/// A path that was asked for can't be used.
+/// A path or a stack that was asked for can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Occupied(String);
+struct Unplayable(String);
 
 impl Folder {
     /// The data folder, made if it isn't there; and a look at where the report will go, before anything is played.
@@ -288,12 +302,12 @@ impl Folder {
         let parent = args.report.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
         if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
             let sentence = format!("--report: {} is no folder; make it, or name another", parent.display());
-            return Err(Occupied(sentence).into());
+            return Err(Unplayable(sentence).into());
         }
         let Some(path) = &args.data_dir else {
             return Ok(Self::Temporary(tempfile::Builder::new().prefix("musubi-demo-").tempdir()?));
         };
-        let refused = |why: String| Occupied(format!("--data-dir: {} {why}", path.display()));
+        let refused = |why: String| Unplayable(format!("--data-dir: {} {why}", path.display()));
         fs::create_dir_all(path)
             .map_err(|error| refused(format!("can not be made: {error}; name another")))?;
         if path.join(cluster::INFORMATION_DATABASE).exists() {

@@ -20,7 +20,7 @@ use musubi_terminal_simulator::story::{Identity, Story};
 use uuid::Uuid;
 
 use super::{
-    Args,
+    Args, Unplayable,
     bars::DialogueBars,
     clients::{CompanyClient, TerminalClient},
     evidence::{ARRIVED_STATES, CompanyEvidence, Evidence},
@@ -50,7 +50,7 @@ pub(super) struct Voice<'a> {
     distribution_id: String,
 }
 
-/// Plays the material on a cluster.
+/// Plays the material on a cluster or a stack.
 pub(super) struct Play<'a> {
     material: &'a Material,
     screen: &'a Screen,
@@ -108,6 +108,13 @@ impl<'a> Play<'a> {
 
     /// Plays all stages.
     pub(super) async fn run(mut self) -> anyhow::Result<Played<'a>> {
+        let before = self.terminal.progress().await?.stories;
+        if before > 0 {
+            let sentence = format!(
+                "the terminals have {before} stories of an earlier run; give the stack empty databases"
+            );
+            return Err(Unplayable(sentence).into());
+        }
         self.masters().await?;
         let mut stuck = self.dialogues().await?;
         let distributed = stuck.is_none();

@@ -19,7 +19,7 @@ use musubi_proto::{
 use musubi_runtime::{
     Clock, SystemClock,
     grpc::{
-        client::{ClientOptions, connect},
+        client::{ClientOptions, PeerChannel, connect},
         status::from_status,
     },
 };
@@ -80,7 +80,14 @@ pub(super) fn shown(ways: &[WayIn]) -> String {
 
 async fn sign_in(door: &Door, name: &str, roles: &[Role]) -> Result<String, Error> {
     let Door { endpoint, node, operator } = door;
-    let channel = connect(operator, endpoint, Some(node), ClientOptions::default())?;
+    begin_session(connect(operator, endpoint, Some(node), ClientOptions::default())?, name, roles).await
+}
+
+/// Somebody with these roles who is invited over this channel, an administrator's, and signs in; gives the session's token.
+///
+/// # Errors
+/// What the company server refuses.
+pub(crate) async fn begin_session(channel: PeerChannel, name: &str, roles: &[Role]) -> Result<String, Error> {
     let failed = |status: tonic::Status| from_status(&status);
     let mut operators = OperatorServiceClient::new(channel.clone());
     let mut sessions = SignInServiceClient::new(channel);

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use musubi_domain::Error;
 use musubi_proto::company::v1::{
     Customer, EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest,
-    ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, PurgeMasterRequest,
+    ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, ListImportsRequest, PurgeMasterRequest,
     SearchCustomerRequest, customer_service_client::CustomerServiceClient,
 };
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
@@ -31,6 +31,7 @@ const PART: usize = 128 * 1024;
 #[command(after_help = "Examples:
   musubi customers import master.csv --dry-run     what would change
   musubi customers import master.csv               the file becomes the master, all or nothing
+  musubi customers history                         who brought in which file, and what became of it
   musubi customers list --all --format csv
   musubi customers show B000001
   musubi customers entrust --lease 30d --blind     keyed digests instead of customers
@@ -55,6 +56,15 @@ enum Command {
         /// Only check the file and say what would change.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// List the files that were sent to be the master, newest first: who, when, which file by its digest, what it did.
+    History {
+        /// How many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// List customers by their ids.
     List {
@@ -117,6 +127,7 @@ impl Customers {
         match self.command {
             Command::Import { file, dry_run } => import(uploads(), file, dry_run, out).await,
             Command::List { page_size, all, format } => list(client, page_size, all, format, out).await,
+            Command::History { limit, format } => history(client, limit, format, out).await,
             Command::Show { customer_id } => show(client, customer_id, out).await,
             Command::Entrust { lease, blind } => entrust(uploads(), lease, blind, out).await,
             Command::Copies { format } => copies(client, format, out).await,
@@ -308,6 +319,37 @@ async fn copies(mut client: Client, format: Format, out: &mut dyn Write) -> Resu
         writeln!(out, "{told}").map_err(unwritten)?;
     }
     Ok(if outdated { Ending::Refused } else { Ending::Done })
+}
+
+async fn history(
+    mut client: Client,
+    limit: u32,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Ending, Error> {
+    let request = ListImportsRequest { page_size: limit, page_token: String::new() };
+    let imports = client.list_imports(request).await.map_err(refused)?.into_inner().imports;
+    let mut listing = Listing::new(&[
+        "time", "operator", "result", "rows", "added", "changed", "removed", "bad_rows", "encoding", "sha256",
+    ]);
+    for import in imports {
+        let counts = [import.rows, import.added, import.changed, import.removed, import.bad_rows];
+        let [rows, added, changed, removed, bad_rows] = counts.map(|count| count.to_string());
+        listing.add([
+            show_time(import.import_time.as_ref()),
+            import.operator,
+            if import.bad_rows > 0 { "refused" } else { "imported" }.to_owned(),
+            rows,
+            added,
+            changed,
+            removed,
+            bad_rows,
+            import.encoding,
+            import.file_digest,
+        ]);
+    }
+    listing.write(format, out)?;
+    Ok(Ending::Done)
 }
 
 async fn purge(mut client: Client, out: &mut dyn Write) -> Result<Ending, Error> {

@@ -15,7 +15,7 @@ use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
         CancelDistributionRequest, CreateDistributionRequest, Distribution, DistributionState,
-        GetDistributionRequest, ListDistributionsRequest, PauseDistributionRequest,
+        GetDistributionRequest, GetDistributionResponse, ListDistributionsRequest, PauseDistributionRequest,
         PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
         StartDistributionRequest, UploadValuesRequest,
         distribution_service_client::DistributionServiceClient,
@@ -167,7 +167,12 @@ impl Distributions {
             Command::Start(which) => {
                 command!(client.start_distribution(StartDistributionRequest operator), which, out)
             }
-            Command::Show(which) => command!(client.get_distribution(GetDistributionRequest), which, out),
+            Command::Show(which) => {
+                let request = GetDistributionRequest { distribution_id: which.distribution_id };
+                let answer = client.get_distribution(request).await.map_err(refused)?.into_inner();
+                show(&answer.distribution.clone().unwrap_or_default(), out)?;
+                show_taps(&answer, out)?;
+            }
             Command::Pause(which) => {
                 command!(client.pause_distribution(PauseDistributionRequest operator), which, out)
             }
@@ -318,6 +323,23 @@ fn show(distribution: &Distribution, out: &mut dyn Write) -> Result<(), Error> {
     add("not after", show_time(distribution.expire_time.as_ref()));
     add("ended", show_time(distribution.end_time.as_ref()));
     listing.write(Format::Table, out)
+}
+
+/// How often each button was tapped, if there are buttons.
+fn show_taps(answer: &GetDistributionResponse, out: &mut dyn Write) -> Result<(), Error> {
+    let mut listing = Listing::new(&["message", "button", "taps"]);
+    let taps = answer.distribution.as_ref().map_or(&[][..], |distribution| &distribution.taps);
+    let mut any = false;
+    for (kind, template) in [("individual", &answer.individual), ("uniform", &answer.uniform)] {
+        let buttons = template.as_ref().map_or(&[][..], |template| &template.suggestions);
+        for (place, button) in (0..).zip(buttons) {
+            let counts = taps.iter().filter(|tap| tap.kind == kind && tap.place == place);
+            let count: u64 = counts.map(|tap| tap.count).sum();
+            listing.add([kind.to_owned(), button.text.clone(), thousands(count)]);
+            any = true;
+        }
+    }
+    if any { listing.write(Format::Table, out) } else { Ok(()) }
 }
 
 fn preview(preview: &PreviewDistributionResponse, out: &mut dyn Write) -> Result<(), Error> {

@@ -5,13 +5,13 @@ use std::{io::Write, path::PathBuf};
 use clap::{Args, Subcommand};
 use musubi_domain::{Error, outcome::FollowerOutcome};
 use musubi_proto::information::v1::{
-    self as wire, Follower, Funnel, GetFunnelRequest, GetFunnelResponse, ListFollowersRequest,
-    follower_service_client::FollowerServiceClient,
+    self as wire, Follower, Funnel, GetFunnelRequest, GetFunnelResponse, ListDaysRequest, ListDaysResponse,
+    ListFollowersRequest, follower_service_client::FollowerServiceClient,
 };
 use musubi_runtime::grpc::{MAX_MESSAGE_BYTES, client::PeerChannel};
 
 use super::{
-    Connection, Ending, consents,
+    Connection, Ending, by_hand, consents,
     listing::{Format, Listing},
     refused,
     rights::{self, People},
@@ -34,6 +34,9 @@ const BAR: u64 = 30;
   musubi followers import consents.csv --official-account tf-bank --carrier hoshi --dry-run
   musubi followers erase --official-account tf-bank < numbers.txt
   musubi followers unlock --official-account tf-bank < numbers.txt
+  musubi followers untie --official-account tf-bank --customer B000001
+  musubi followers suspend --official-account tf-bank --customer B000001
+  musubi followers days --days 7
   musubi followers prove-erased --official-account tf-bank < numbers.txt
   musubi followers export --official-account tf-bank --customer B000001 > person.json
 
@@ -96,6 +99,42 @@ enum Command {
         #[command(flatten)]
         people: People,
     },
+    /// End people's ties to customers: nothing individual goes to them any more, and they are asked again when somebody who declined would be.
+    Untie {
+        /// Whose followers.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
+    /// Hold back what is individual for people, whatever becomes of their ties, until they are released.
+    Suspend {
+        /// Whose followers.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
+    /// Let what is individual go again to people who were suspended.
+    Release {
+        /// Whose followers.
+        #[arg(long, value_name = "ACCOUNT")]
+        official_account: String,
+        #[command(flatten)]
+        people: People,
+    },
+    /// List what happened day by day: who came, how far they got, who was confirmed by what, who left.
+    Days {
+        /// Only this account's.
+        #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
+        official_account: String,
+        /// How many days, today the last: 1 to 400.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        days: u32,
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Search every table for people. Waits for an erasure that was asked for; the exit code is 0 only if nothing is held.
     ProveErased {
         /// Whose followers.
@@ -151,6 +190,19 @@ impl Followers {
             Command::Unlock { official_account, people } => {
                 return rights::unlock(client, official_account, people, out).await;
             }
+            Command::Untie { official_account, people } => {
+                return by_hand::untie(client, official_account, people, out).await;
+            }
+            Command::Suspend { official_account, people } => {
+                return by_hand::suspend(client, official_account, people, false, out).await;
+            }
+            Command::Release { official_account, people } => {
+                return by_hand::suspend(client, official_account, people, true, out).await;
+            }
+            Command::Days { official_account, days, format } => {
+                let request = ListDaysRequest { official_account, days };
+                list_days(client.list_days(request).await.map_err(refused)?.into_inner(), format, out)?;
+            }
             Command::ProveErased { official_account, people } => {
                 return rights::prove_erased(client, official_account, people, out).await;
             }
@@ -160,6 +212,43 @@ impl Followers {
         }
         Ok(Ending::Done)
     }
+}
+
+fn list_days(answer: ListDaysResponse, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+    let mut listing = Listing::new(&[
+        "date",
+        "account",
+        "carrier",
+        "came",
+        "left",
+        "asked",
+        "answered",
+        "wants",
+        "account_given",
+        "verified",
+        "confirmed_by_card",
+        "confirmed_by_carrier",
+        "confirmed_by_document",
+        "untied",
+    ]);
+    for day in answer.days {
+        let counts = [
+            day.came,
+            day.left,
+            day.asked,
+            day.answered,
+            day.wants,
+            day.account_given,
+            day.verified,
+            day.confirmed_by_card,
+            day.confirmed_by_carrier,
+            day.confirmed_by_document,
+            day.untied,
+        ];
+        let [a, b, c, d, e, f, g, h, i, j, k] = counts.map(|count| count.to_string());
+        listing.add([day.date, day.official_account, day.carrier, a, b, c, d, e, f, g, h, i, j, k]);
+    }
+    listing.write(format, out)
 }
 
 fn funnel(answer: &GetFunnelResponse, out: &mut dyn Write) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 //! [`Error`], so that all of them are shown as field, problem and remedy.
 
 mod approvals;
+mod by_hand;
 mod consents;
 mod customers;
 mod distribution_file;

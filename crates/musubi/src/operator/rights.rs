@@ -46,7 +46,7 @@ pub(super) struct People {
 
 impl People {
     /// Reads who is meant, from standard input if nobody is named.
-    fn read(self) -> Result<Vec<Person>, Error> {
+    pub(super) fn read(self) -> Result<Vec<Person>, Error> {
         let followers = self.follower.into_iter().map(Who::FollowerId);
         let mut people: Vec<Who> = followers.chain(self.customer.into_iter().map(Who::CustomerId)).collect();
         if people.is_empty() {

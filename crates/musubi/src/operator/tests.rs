@@ -140,6 +140,8 @@ async fn a_master_is_imported_listed_shown_and_erased_from() {
     assert_eq!(text, "2 rows (Shift_JIS); an import would bring 2 new, 0 changed, 0 removed\n");
     let (_, text) = desk.run(&["customers", "import", &file]).await;
     assert_eq!(text, "2 rows (Shift_JIS); imported: 2 new, 0 changed, 0 removed\n");
+    let (_, text) = desk.run(&["customers", "history"]).await;
+    assert!(text.contains("imported") && text.contains("sha256") && text.lines().count() >= 2, "{text}");
     let (_, text) = desk.run(&["customers", "list", "--page-size", "1"]).await;
     assert!(
         text.contains("B1") && !text.contains("B2") && text.contains("1 of 2 customers; --all"),

@@ -9,7 +9,10 @@ use musubi_domain::{
 
 use crate::{
     audit::verify,
-    company::{CompanyStore, CustodyEvent, DecidedInquiry, ImportEnding, ImportTally, MasterStatus, Note},
+    company::{
+        CompanyStore, CustodyEvent, DecidedInquiry, ImportEnding, ImportTally, MasterStatus, Note,
+        RefusedFile,
+    },
 };
 
 /// Runs every fact on a backend; `$open` gives a fresh empty store and what has to live as long as it.
@@ -31,6 +34,7 @@ macro_rules! company_store_suite {
             keys_of_other_rules_are_made_anew_in_batches_until_none_is_left,
             an_import_keeps_the_keys_of_rows_that_are_the_same,
             of_an_erased_customer_nothing_is_left_and_the_master_is_another,
+            files_are_listed_with_whose_they_were_and_what_became_of_them,
             what_is_done_to_the_master_is_in_the_audit_and_sealed,
         );
     };
@@ -80,7 +84,7 @@ fn made(rules_version: u32, customer: &Customer) -> Vec<u8> {
 }
 
 fn replace(second: i64) -> ImportEnding {
-    ImportEnding::Replace { now: at(second), encoding: "UTF-8" }
+    ImportEnding::Replace { now: at(second), encoding: "UTF-8", digest: [7; 32] }
 }
 
 async fn import(store: &dyn CompanyStore, customers: &[Customer], ending: ImportEnding) -> ImportTally {
@@ -353,6 +357,34 @@ pub(crate) async fn of_an_erased_customer_nothing_is_left_and_the_master_is_anot
     assert_eq!(store.get_status().await.unwrap(), after);
     let left = candidates(store, &["1"]).await;
     assert_eq!(left.iter().map(|it| it.customer.customer_id.as_str()).collect::<Vec<_>>(), ["C2"]);
+}
+
+pub(crate) async fn files_are_listed_with_whose_they_were_and_what_became_of_them(store: &dyn CompanyStore) {
+    let sato = "sato".parse().unwrap();
+    store.begin_import().await.unwrap();
+    store.stage_customers(&[keyed("C1", "1", "a"), keyed("C2", "2", "b")]).await.unwrap();
+    store.finish_import(replace(1), Some(&sato)).await.unwrap();
+    store.stage_customers(&[keyed("C1", "1", "z")]).await.unwrap();
+    store.finish_import(ImportEnding::Compare, Some(&sato)).await.unwrap();
+    let refused = RefusedFile { now: at(2), encoding: "Shift_JIS", digest: [9; 32], rows: 5, bad_rows: 3 };
+    store.record_refusal(&refused, &sato).await.unwrap();
+    let all = store.list_imports(None, 9).await.unwrap();
+    let told: Vec<_> = all
+        .iter()
+        .map(|it| (it.import_time, it.by.as_ref(), it.digest, &*it.encoding, it.tally, it.bad_rows))
+        .collect();
+    let none = ImportTally { rows: 5, added: 0, changed: 0, removed: 0 };
+    let two = ImportTally { rows: 2, added: 2, ..none };
+    let expected = [
+        (at(2), Some(&sato), Some([9; 32]), "Shift_JIS", none, 3),
+        (at(1), Some(&sato), Some([7; 32]), "UTF-8", two, 0),
+    ];
+    assert_eq!(told, expected, "what was only compared is no import");
+    assert_eq!(store.list_imports(None, 1).await.unwrap(), all[..1]);
+    assert_eq!(store.list_imports(Some(all[0].sequence), 9).await.unwrap(), all[1..]);
+    assert_eq!(store.list_imports(Some(all[1].sequence), 9).await.unwrap(), []);
+    let status = store.get_status().await.unwrap();
+    assert_eq!((status.revision, status.customers), (1, 2), "the master is as it was");
 }
 
 pub(crate) async fn what_is_done_to_the_master_is_in_the_audit_and_sealed(store: &dyn CompanyStore) {

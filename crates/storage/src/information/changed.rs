@@ -10,6 +10,7 @@ use musubi_domain::{
     dialogue::{Dialogue, Stage, State},
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, MessageId, OfficialAccountId},
+    outcome::FollowerOutcome,
     review::{ReviewState, ReviewSubject, Verdict},
     silence::{Doubt, Holder},
 };
@@ -18,7 +19,7 @@ use super::{
     FollowerKey,
     flow::{Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, TieRecord, Work},
     review::Review,
-    tally::FollowerTally,
+    tally::{DayTally, FollowerTally},
 };
 use crate::{
     StoreError,
@@ -43,6 +44,8 @@ bulk_rows! {
         following: bool,
         follow_time: i64,
         former_customer: Option<&'a str>,
+        suspended: bool,
+        outcome: i64,
     }
 
     /// What one carrier's list says.
@@ -180,6 +183,7 @@ impl Before {
 #[derive(Default)]
 pub(crate) struct Changed<'a> {
     pub(crate) tally: FollowerTally<'a>,
+    pub(crate) days: DayTally<'a>,
     pub(crate) new_followers: Vec<FollowerRow<'a>>,
     pub(crate) followers: Vec<FollowerRow<'a>>,
     /// Of new followers.
@@ -241,9 +245,11 @@ impl<'a> Changed<'a> {
         if let Some(was) = was {
             self.tally.add(key, was, -1);
         }
+        self.days.add(key, was, is);
         let row = key_row(key);
         let head = |record: &'a FollowerRecord| {
-            (&record.carrier, record.following, record.follow_time, &record.former_customer)
+            let FollowerRecord { carrier, following, follow_time, suspended, former_customer, .. } = record;
+            (carrier, following, follow_time, suspended, former_customer, outcome_of(record))
         };
         if was.map(head) != Some(head(is)) {
             // A follower's number never changes, and is not written again.
@@ -260,6 +266,8 @@ impl<'a> Changed<'a> {
                 following: is.following,
                 follow_time: micros(is.follow_time),
                 former_customer: is.former_customer.as_ref().map(CustomerId::as_str),
+                suspended: is.suspended,
+                outcome: place(&FollowerOutcome::ALL, &outcome_of(is)),
             });
         }
         for subscription in &is.subscriptions {
@@ -306,6 +314,11 @@ impl<'a> Changed<'a> {
         }
         Ok(())
     }
+}
+
+/// Where a follower stands.
+fn outcome_of(record: &FollowerRecord) -> FollowerOutcome {
+    FollowerOutcome::of(record.following, record.dialogue.as_ref().map(|dialogue| dialogue.state))
 }
 
 /// A follower's key as a row.

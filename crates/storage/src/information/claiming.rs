@@ -37,7 +37,7 @@ fn source_bytes(source: &Source) -> &[u8] {
 }
 
 /// The column of the carrier of a follower that is walked.
-pub(crate) const CARRIER: usize = 24;
+pub(crate) const CARRIER: usize = 25;
 
 /// A delivery that a claim moved.
 pub(crate) struct Move {
@@ -76,7 +76,7 @@ struct Due {
 impl Due {
     /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
     /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
-    /// the customer, throttled, who holds the number (20 to 23). The message stands apart, because one that is being made has no row
+    /// the customer, throttled, who holds the number (20 to 23), whether the company suspended them. The message stands apart, because one that is being made has no row
     /// yet.
     fn read(
         row: &impl Columns,
@@ -124,6 +124,7 @@ impl Due {
             phone_number: number.transpose()?,
             standing: Standing {
                 following: row.maybe_int(12)?.unwrap_or_default() != 0,
+                suspended: row.maybe_int(24)?.unwrap_or(1) != 0,
                 tie,
                 dialogue: row.maybe_id(13)?.map(DialogueId::from_bytes),
             },

@@ -13,6 +13,7 @@ use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     distribution::{self, Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
+    postback::Button,
     template::Template,
 };
 use uuid::Uuid;
@@ -82,6 +83,8 @@ pub struct Distribution {
     pub values: u64,
     /// Deliveries by what they say and where they stand; none that counts nothing.
     pub deliveries: Vec<(Purpose, DeliveryState, u64)>,
+    /// How often each button was tapped; none that never was.
+    pub taps: Vec<(Button, u64)>,
     /// When the draft was made.
     pub create_time: Timestamp,
     /// Not before; of a draft as asked.

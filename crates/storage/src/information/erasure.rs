@@ -45,7 +45,7 @@ pub enum Place {
 }
 
 /// Every table that a backend may have, and its place.
-pub const PLACES: [(&str, Place); 30] = [
+pub const PLACES: [(&str, Place); 32] = [
     ("follower", Place::Erased),
     ("subscription", Place::Erased),
     ("dialogue", Place::Erased),
@@ -72,6 +72,8 @@ pub const PLACES: [(&str, Place); 30] = [
     ("inbox", Place::Nobodys),
     ("delivery_tally", Place::Nobodys),
     ("follower_tally", Place::Nobodys),
+    ("day_tally", Place::Nobodys),
+    ("tap_tally", Place::Nobodys),
     ("distribution", Place::Nobodys),
     ("revocation", Place::Nobodys),
     ("subscriber_list", Place::Nobodys),

@@ -19,6 +19,7 @@ use musubi_domain::{
     id::{CarrierId, CompanyId, CustomerId, DialogueId, InquiryId, MessageId, OfficialAccountId},
     identity::{AttestedIdentity, IdentityMethod},
     phone_number::PhoneNumber,
+    postback::Button,
 };
 
 use super::{FollowerKey, review::Review};
@@ -36,6 +37,8 @@ pub struct FollowerRecord {
     pub following: bool,
     /// When the follower came, or came back.
     pub follow_time: Timestamp,
+    /// The company's people hold back what is individual, whatever becomes of the tie, until they release it.
+    pub suspended: bool,
     /// What each carrier's list says, at most a handful.
     pub subscriptions: Vec<Subscription>,
     /// The present dialogue.
@@ -174,6 +177,8 @@ pub struct Work {
     pub erasures: Vec<(Erasure, Timestamp)>,
     /// What followers agreed to.
     pub consents: Vec<(FollowerKey, Consent)>,
+    /// Buttons of distributions that were tapped.
+    pub taps: Vec<Button>,
     /// What happened, for the audit.
     pub audits: Vec<Audit>,
 }

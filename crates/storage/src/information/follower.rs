@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
+    day::{Day, DayEvent},
     delivery::{DeliveryState, Purpose},
     dialogue::Stage,
     eligibility::Held,
@@ -133,8 +134,25 @@ pub struct FollowerView {
     pub follow_time: Timestamp,
     /// When the dialogue got where it is; without one, the follow time.
     pub outcome_time: Timestamp,
+    /// The company's people hold back what is individual, whether there is a tie or not.
+    pub suspended: bool,
     /// Why individual messages are held back, if there is a tie and they are.
     pub held: Option<Held>,
+}
+
+/// How often something happened to followers of an account on a carrier in a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayCount {
+    /// Of which account.
+    pub account: OfficialAccountId,
+    /// On which carrier.
+    pub carrier: CarrierId,
+    /// When.
+    pub day: Day,
+    /// What.
+    pub event: DayEvent,
+    /// How often, at least once.
+    pub count: u64,
 }
 
 /// Followers as companies look at them. Gives [`StoreError::Unavailable`] when the database doesn't work.
@@ -146,6 +164,18 @@ pub trait FollowerStore: Send + Sync {
         company: &CompanyId,
         accounts: &[OfficialAccountId],
     ) -> Result<Overview, StoreError>;
+
+    /// What happened to followers of these accounts of a company's since a day, by account, day, carrier and what it was. What never
+    /// happened in a day is left out.
+    async fn days(
+        &self,
+        company: &CompanyId,
+        accounts: &[OfficialAccountId],
+        since: Day,
+    ) -> Result<Vec<DayCount>, StoreError>;
+
+    /// Forgets what happened before a day.
+    async fn forget_days(&self, before: Day) -> Result<(), StoreError>;
 
     /// A page of followers, by id. The page is in the audit before it is given.
     async fn list_followers(

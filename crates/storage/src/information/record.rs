@@ -64,7 +64,7 @@ pub(crate) fn keys_of(rows: &[impl Columns]) -> Result<Vec<FollowerKey>, StoreEr
 
 /// Reads a follower. Columns: the key, number, carrier, following, follow time (to 5), the dialogue with what the match decided
 /// (to 19), the tie (to 25), the inquiry (to 29), the former customer, the review (31 to 43), subscriptions, the tie's holder (45 to
-/// 48), the text shown.
+/// 48), the text shown, whether the company suspended the follower.
 pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecord, StoreError> {
     let (account, follower) = (row.text(0)?, &row.id(1)?);
     let tie = match row.maybe_id(20)? {
@@ -86,6 +86,7 @@ pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecor
         carrier: row.text(3)?.parse()?,
         following: row.flag(4)?,
         follow_time: row.instant(5)?,
+        suspended: row.flag(50)?,
         subscriptions: subscriptions_of(row.text(44)?)?,
         dialogue: dialogue_of(row, keys)?,
         matched: Matched {
@@ -294,13 +295,13 @@ pub(crate) fn acquisition_of(row: &impl Columns) -> Result<Acquisition, StoreErr
 }
 
 /// Reads a follower of the account as companies see one. Columns: follower, number, carrier, following, follow time, dialogue's state, its time,
-/// customer, reasons, suspended, the tie (10), its customer, expiry, holder (to 16).
+/// customer, reasons, the tie's suspension, the tie (10), its customer, expiry, holder (to 16), the follower's suspension.
 pub(crate) fn view_of(
     row: &impl Columns,
     (account, now): (&str, Timestamp),
     keys: &Keys,
 ) -> Result<FollowerView, StoreError> {
-    let (follower, follow_time) = (row.id(0)?, row.instant(4)?);
+    let (follower, follow_time, suspended) = (row.id(0)?, row.instant(4)?, row.flag(17)?);
     let tie = match row.maybe_id(10)? {
         Some(id) => Some(Tie {
             id: TieId::from_bytes(id),
@@ -320,7 +321,8 @@ pub(crate) fn view_of(
         reasons: texts(row.text(8)?)?,
         follow_time,
         outcome_time: row.maybe_instant(6)?.unwrap_or(follow_time),
-        held: tie.and_then(|tie| Held::of(&tie, now)),
+        suspended,
+        held: tie.and_then(|tie| Held::of(&tie, suspended, now)),
     })
 }
 
@@ -334,6 +336,7 @@ pub(crate) fn distribution_of(row: &impl Columns) -> Result<Distribution, StoreE
         state: row.one_of(&distribution::State::ALL, 3)?,
         values: row.small(4)?,
         deliveries: Vec::new(),
+        taps: Vec::new(),
         create_time: row.instant(5)?,
         start_time: row.maybe_instant(6)?,
         expire_time: row.maybe_instant(7)?,

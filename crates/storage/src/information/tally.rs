@@ -1,17 +1,21 @@
-//! Counts of deliveries and of followers, and how they change in a transaction: moved with what they count, because counting a
+//! Counts of deliveries, of followers, of what happens in a day and of taps, and how they change in a transaction: moved with what they count, because counting a
 //! million rows for a progress bar is no option.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use musubi_domain::{
+    day::{Counted, Day, DayEvent, happened},
     delivery::DeliveryState,
     dialogue::{Stage, State},
+    id::DistributionId,
+    postback::Button,
 };
 
-use super::{FollowerKey, flow::FollowerRecord};
+use super::{FollowerKey, flow::FollowerRecord, follower::DayCount};
 use crate::{
     StoreError,
-    row::{Bytes, Columns, bulk_rows, place},
+    row::{Bytes, Columns, Id, bulk_rows, place},
 };
 
 /// The number that stands for a follower without a dialogue.
@@ -35,6 +39,23 @@ bulk_rows! {
         following: bool,
         state: i64,
         reached: i64,
+        count: i64,
+    }
+
+    /// So often it happened in a day.
+    DayTallyRow<'a> {
+        account: &'a str,
+        day: i64,
+        carrier: &'a str,
+        event: i64,
+        count: i64,
+    }
+
+    /// So often a button was tapped.
+    TapRow {
+        distribution: Id,
+        individual: bool,
+        place: i64,
         count: i64,
     }
 }
@@ -146,4 +167,81 @@ impl<'a> FollowerTally<'a> {
         });
         rows.collect()
     }
+}
+
+/// How often things happened to followers in one transaction, by account, carrier and what it was; all of them on its day.
+#[derive(Debug, Default)]
+pub(crate) struct DayTally<'a>(BTreeMap<(&'a str, &'a str, i64), i64>);
+
+impl<'a> DayTally<'a> {
+    /// Counts what a follower became.
+    pub(crate) fn add(
+        &mut self,
+        key: &'a FollowerKey,
+        was: Option<&'a FollowerRecord>,
+        is: &'a FollowerRecord,
+    ) {
+        for event in happened(was.map(counted), counted(is)) {
+            let event = place(&DayEvent::ALL, &event);
+            *self.0.entry((key.account.as_str(), is.carrier.as_str(), event)).or_default() += 1;
+        }
+    }
+
+    /// The counts of the day of the transaction, in the order of their keys.
+    pub(crate) fn rows(&self, now: Timestamp) -> Vec<DayTallyRow<'a>> {
+        let day = i64::from(Day::of(now).number());
+        let rows = self.0.iter().map(|((account, carrier, event), count)| DayTallyRow {
+            account,
+            day,
+            carrier,
+            event: *event,
+            count: *count,
+        });
+        rows.collect()
+    }
+}
+
+fn counted(record: &FollowerRecord) -> Counted {
+    Counted {
+        following: record.following,
+        dialogue: record.dialogue.as_ref().map(|dialogue| (dialogue.id, dialogue.reached)),
+        tie: record.tie.as_ref().map(|tie| (tie.tie.id, tie.method)),
+    }
+}
+
+/// Reads how often something happened in a day. Columns: account, carrier, day, event, count.
+pub(crate) fn day_count_of(row: &impl Columns) -> Result<DayCount, StoreError> {
+    Ok(DayCount {
+        account: row.text(0)?.parse()?,
+        carrier: row.text(1)?.parse()?,
+        day: Day::from_number(row.small(2)?),
+        event: row.one_of(&DayEvent::ALL, 3)?,
+        count: row.small(4)?,
+    })
+}
+
+/// Taps of one transaction, each button once and in the order of the keys.
+pub(crate) fn tap_rows(taps: &[Button]) -> Vec<TapRow> {
+    let mut counts: BTreeMap<&Button, i64> = BTreeMap::new();
+    taps.iter().for_each(|button| *counts.entry(button).or_default() += 1);
+    let rows = counts.into_iter().map(|(button, count)| TapRow {
+        distribution: Id::of(button.distribution.as_bytes()),
+        individual: button.individual,
+        place: i64::from(button.place),
+        count,
+    });
+    rows.collect()
+}
+
+/// Reads how often buttons were tapped, by distribution. Columns: distribution, of the individual message, place, count.
+pub(crate) fn taps_of(
+    rows: &[impl Columns],
+) -> Result<HashMap<DistributionId, Vec<(Button, u64)>>, StoreError> {
+    let mut taps: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        let (distribution, place) = (DistributionId::from_bytes(row.id(0)?), row.small(2)?);
+        let button = Button { distribution, individual: row.flag(1)?, place };
+        taps.entry(distribution).or_default().push((button, row.small(3)?));
+    }
+    Ok(taps)
 }

@@ -27,8 +27,9 @@ use crate::{
     MakeKeys, Opened, StoreError,
     company::{
         Candidates, CompanyStore, CustodyEvent, CustomerPage, CustomerRow, DecidedInquiry, DecisionRow,
-        ImportEnding, ImportTally, MasterStatus, Note, RecordRow, StoredCustomer, custody_of, customer_rows,
-        decision_of, decision_rows, integer, keyed_of, note_rows, record_rows, rows_of, stored_of,
+        ImportEnding, ImportRecord, ImportTally, MasterStatus, Note, RecordRow, RefusedFile, StoredCustomer,
+        custody_of, customer_rows, decision_of, decision_rows, import_of, integer, keyed_of, note_rows,
+        record_rows, rows_of, stored_of,
     },
     row::{BulkRow as _, Bytes, Columns as _, Id, micros},
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -221,6 +222,14 @@ async fn merge(write: &mut Tx, now: i64) -> Result<ImportTally, StoreError> {
     Ok(ImportTally { rows: before - removed + added, added, changed, removed })
 }
 
+const REFUSED: &str = "
+    INSERT INTO imports (import_time, encoding, operator, digest, rows, refused, added, changed, removed, revision)
+    SELECT $1, $2, $3, $4, $5, $6, 0, 0, 0, revision FROM master";
+
+const IMPORTS: &str = "
+    SELECT sequence, import_time, operator, digest, encoding, rows, added, changed, removed, refused FROM imports
+    WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2";
+
 #[async_trait]
 impl CompanyStore for PostgresCompanyStore {
     async fn begin_import(&self) -> Result<(), StoreError> {
@@ -256,18 +265,20 @@ impl CompanyStore for PostgresCompanyStore {
         write.execute(sqlx::query("ANALYZE staged_customers")).await?;
         let tally = match ending {
             ImportEnding::Compare => compare(&mut write).await?,
-            ImportEnding::Replace { now, encoding } => {
+            ImportEnding::Replace { now, encoding, digest } => {
                 let tally = merge(&mut write, micros(now)).await?;
                 let update = sqlx::query("UPDATE master SET revision = revision + $1, customers = $2")
                     .bind(i64::from(tally.differs()))
                     .bind(integer(tally.rows));
                 write.execute(update).await?;
                 let mut record = sqlx::query(
-                    "INSERT INTO imports (import_time, encoding, rows, added, changed, removed, revision) \
-                     SELECT $1, $2, $3, $4, $5, $6, revision FROM master",
+                    "INSERT INTO imports (import_time, encoding, operator, digest, rows, added, changed, removed, revision) \
+                     SELECT $1, $2, $3, $4, $5, $6, $7, $8, revision FROM master",
                 )
                 .bind(micros(now))
-                .bind(encoding);
+                .bind(encoding)
+                .bind(by.map(OperatorName::as_str))
+                .bind(digest.to_vec());
                 for count in tally.columns() {
                     record = record.bind(count);
                 }
@@ -279,6 +290,27 @@ impl CompanyStore for PostgresCompanyStore {
         write.execute(sqlx::query("DELETE FROM staged_customers")).await?;
         write.commit().await?;
         Ok(tally)
+    }
+
+    async fn record_refusal(&self, file: &RefusedFile, by: &OperatorName) -> Result<(), StoreError> {
+        let mut write = self.database.write("record_refusal").await?;
+        let record = sqlx::query(REFUSED)
+            .bind(micros(file.now))
+            .bind(file.encoding)
+            .bind(by.as_str())
+            .bind(file.digest.to_vec())
+            .bind(integer(file.rows))
+            .bind(integer(file.bad_rows));
+        write.execute(record).await?;
+        self.tell(&mut write, &[Note::of_refusal(file, by)], file.now).await?;
+        write.commit().await
+    }
+
+    async fn list_imports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ImportRecord>, StoreError> {
+        let found = sqlx::query(IMPORTS).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
+        let found =
+            found.fetch_all(self.database.read()).await.map_err(StoreError::during("list_imports"))?;
+        found.iter().map(import_of).collect()
     }
 
     async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError> {
@@ -489,7 +521,7 @@ mod tests {
         let refused = |ended: Result<(), StoreError>| matches!(ended, Err(StoreError::Refused(error)) if error.kind == ErrorKind::FailedPrecondition);
         assert!(refused(first.stage_customers(&[keyed("C2", "0000002", "西")]).await));
         second.stage_customers(&[keyed("C3", "0000003", "南")]).await.unwrap();
-        let ending = ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8" };
+        let ending = ImportEnding::Replace { now: Timestamp::UNIX_EPOCH, encoding: "UTF-8", digest: [7; 32] };
         assert!(refused(first.finish_import(ending, None).await.map(drop)));
         let tally = second.finish_import(ending, None).await.unwrap();
         assert_eq!(tally, ImportTally { rows: 1, added: 1, changed: 0, removed: 0 });
@@ -502,6 +534,7 @@ mod tests {
         let ending = |second| ImportEnding::Replace {
             now: Timestamp::from_second(second).unwrap(),
             encoding: "UTF-8",
+            digest: [7; 32],
         };
         store.finish_import(ending(0), None).await.unwrap();
         for round in 1..10 {

@@ -22,9 +22,9 @@ use super::{
 use crate::{
     MakeKeys, Opened, StoreError,
     company::{
-        Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportTally,
-        MasterStatus, Note, StoredCustomer, custody_of, customer_rows, decision_of, decision_rows, integer,
-        keyed_of, note_rows, record_rows, rows_of, stored_of,
+        Candidates, CompanyStore, CustodyEvent, CustomerPage, DecidedInquiry, ImportEnding, ImportRecord,
+        ImportTally, MasterStatus, Note, RefusedFile, StoredCustomer, custody_of, customer_rows, decision_of,
+        decision_rows, import_of, integer, keyed_of, note_rows, record_rows, rows_of, stored_of,
     },
     row::Bytes,
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
@@ -151,6 +151,14 @@ async fn merge(connection: &mut SqliteConnection, now: i64) -> Result<ImportTall
     Ok(ImportTally { rows, added, changed: touched - added, removed })
 }
 
+const REFUSED: &str = "
+    INSERT INTO imports (import_time, encoding, operator, digest, rows, refused, added, changed, removed, revision)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, revision FROM master WHERE id = 1";
+
+const IMPORTS: &str = "
+    SELECT sequence, import_time, operator, digest, encoding, rows, added, changed, removed, refused FROM imports
+    WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+
 #[async_trait]
 impl CompanyStore for SqliteCompanyStore {
     async fn begin_import(&self) -> Result<(), StoreError> {
@@ -180,8 +188,8 @@ impl CompanyStore for SqliteCompanyStore {
     ) -> Result<ImportTally, StoreError> {
         let failed = StoreError::during("finish_import");
         let mut transaction = self.database.write("finish_import").await?;
-        let (time, encoding) = match ending {
-            ImportEnding::Replace { now, encoding } => (now, encoding),
+        let (time, encoding, digest) = match ending {
+            ImportEnding::Replace { now, encoding, digest } => (now, encoding, digest),
             ImportEnding::Compare => {
                 let tally = merge(&mut transaction, 0).await.map_err(&failed)?;
                 transaction.rollback().await.map_err(&failed)?;
@@ -198,11 +206,13 @@ impl CompanyStore for SqliteCompanyStore {
             .await
             .map_err(&failed)?;
         let mut record = sqlx::query(
-            "INSERT INTO imports (import_time, encoding, rows, added, changed, removed, revision) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, revision FROM master WHERE id = 1",
+            "INSERT INTO imports (import_time, encoding, operator, digest, rows, added, changed, removed, revision) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, revision FROM master WHERE id = 1",
         )
         .bind(now)
-        .bind(encoding);
+        .bind(encoding)
+        .bind(by.map(OperatorName::as_str))
+        .bind(&digest[..]);
         for count in tally.columns() {
             record = record.bind(count);
         }
@@ -211,6 +221,32 @@ impl CompanyStore for SqliteCompanyStore {
         sqlx::query("DELETE FROM staged_customers").execute(&mut *transaction).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         Ok(tally)
+    }
+
+    async fn record_refusal(&self, file: &RefusedFile, by: &OperatorName) -> Result<(), StoreError> {
+        const TRANSACTION: &str = "record_refusal";
+        let failed = StoreError::during(TRANSACTION);
+        let mut transaction = self.database.write(TRANSACTION).await?;
+        sqlx::query(REFUSED)
+            .bind(micros(file.now))
+            .bind(file.encoding)
+            .bind(by.as_str())
+            .bind(&file.digest[..])
+            .bind(integer(file.rows))
+            .bind(integer(file.bad_rows))
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        let note = Note::of_refusal(file, by);
+        self.tell(&mut transaction, TRANSACTION, &[note], file.now).await?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    async fn list_imports(&self, before: Option<i64>, limit: u32) -> Result<Vec<ImportRecord>, StoreError> {
+        let found = sqlx::query(IMPORTS).bind(before.unwrap_or(i64::MAX)).bind(limit);
+        let found =
+            found.fetch_all(self.database.read()).await.map_err(StoreError::during("list_imports"))?;
+        found.iter().map(import_of).collect()
     }
 
     async fn find_customer(&self, customer_id: &CustomerId) -> Result<Option<StoredCustomer>, StoreError> {
@@ -478,7 +514,10 @@ mod tests {
         let customer = |id: &str| crate::conformance::company::keyed(id, "0000001", "東");
         store.stage_customers(&[customer("C1")]).await.unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        store.finish_import(ImportEnding::Replace { now, encoding: "UTF-8" }, None).await.unwrap();
+        store
+            .finish_import(ImportEnding::Replace { now, encoding: "UTF-8", digest: [7; 32] }, None)
+            .await
+            .unwrap();
         store.stage_customers(&[customer("C2")]).await.unwrap();
         drop(store);
         let path = folder.path().join("company.db");

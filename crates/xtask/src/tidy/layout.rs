@@ -19,7 +19,7 @@ const CRATES: [&str; 12] = [
     "terminal-simulator",
     "xtask",
 ];
-const FOLDERS: [&str; 7] = [".cargo", ".ci", "crates", "deploy", "docs", "proto", "tests"];
+const FOLDERS: [&str; 8] = [".cargo", ".ci", ".github", "crates", "deploy", "docs", "proto", "tests"];
 const DOCUMENTS: [&str; 6] =
     ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"];
 pub(super) const SAYS_NOTHING: [&str; 8] =

@@ -134,6 +134,7 @@ struct LivePart {
 /// What became of the deliveries so far.
 struct Watch {
     rows: Vec<Row>,
+    taps: Vec<Taps>,
     sent: u64,
     /// Messages a second since the last look; none at the first.
     rate: Option<u64>,
@@ -142,6 +143,35 @@ struct Watch {
     can: Commands,
     /// How often to look: receipts still come when all is sent.
     every: &'static str,
+}
+
+/// How often a button was tapped.
+struct Taps {
+    kind: &'static str,
+    label: String,
+    count: u64,
+    /// Of those whom the message was delivered to, on a scale of a thousand; a person may tap twice.
+    share: u64,
+}
+
+impl Taps {
+    /// Of every button of the two messages.
+    fn of(answer: &GetDistributionResponse, rows: &[Row]) -> Vec<Self> {
+        let tapped = answer.distribution.as_ref().map_or(&[][..], |d| &d.taps);
+        let messages = [("individual", &answer.individual), ("uniform", &answer.uniform)];
+        let taps = messages.into_iter().flat_map(|(kind, template)| {
+            let delivered: u64 = rows.iter().filter(|row| row.kind == kind).map(|row| row.delivered).sum();
+            let buttons = template.as_ref().map_or(&[][..], |template| &template.suggestions);
+            (0..).zip(buttons).map(move |(place, button)| {
+                let taps = tapped.iter().filter(|tap| tap.kind == kind && tap.place == place);
+                let count = taps.map(|tap| tap.count).sum();
+                let share = u128::from(count) * 1_000 / u128::from(delivered.max(1));
+                let share = u64::try_from(share).unwrap_or(1_000).min(1_000);
+                Self { kind, label: button.text.clone(), count, share }
+            })
+        });
+        taps.collect()
+    }
 }
 
 /// Deliveries of one kind.
@@ -187,7 +217,8 @@ impl Commands {
 }
 
 impl Watch {
-    fn of(s: &Shell, d: &Distribution, seen: &Seen, now: i64) -> Self {
+    fn of(s: &Shell, answer: &GetDistributionResponse, seen: &Seen, now: i64) -> Self {
+        let d = &answer.distribution.clone().unwrap_or_default();
         let mut rows: Vec<Row> = Vec::new();
         for delivery in &d.deliveries {
             let place = rows.iter().position(|row| row.kind == delivery.kind).unwrap_or_else(|| {
@@ -209,7 +240,8 @@ impl Watch {
             | DistributionState::Running
             | DistributionState::Paused => "2s",
         };
-        Self { rows, sent, rate, now, can: Commands::of(s, d), every }
+        let taps = Taps::of(answer, &rows);
+        Self { rows, taps, sent, rate, now, can: Commands::of(s, d), every }
     }
 }
 
@@ -292,13 +324,14 @@ async fn page(
     preview: Option<Preview>,
 ) -> Result<ShowPage, Failure> {
     let answer = get_one(&visitor, id).await?;
+    let watch = Watch::of(&visitor.s, &answer, &Seen::default(), console.now());
     let d = answer.distribution.unwrap_or_default();
     let columns = answer.individual.as_ref().map(|template| {
         let names = template.variables.iter().map(|variable| variable.name.as_str());
         std::iter::once("customer_id").chain(names).collect::<Vec<_>>().join(",")
     });
     Ok(ShowPage {
-        watch: Watch::of(&visitor.s, &d, &Seen::default(), console.now()),
+        watch,
         uniform: Bubble::of_template(&answer.uniform.unwrap_or_default()),
         individual: answer.individual.as_ref().map(Bubble::of_template),
         columns: columns.unwrap_or_default(),
@@ -314,8 +347,9 @@ async fn live(
     Path(id): Path<String>,
     Query(seen): Query<Seen>,
 ) -> Result<Html<String>, Failure> {
-    let d = get_one(&visitor, id).await?.distribution.unwrap_or_default();
-    let watch = Watch::of(&visitor.s, &d, &seen, console.now());
+    let answer = get_one(&visitor, id).await?;
+    let watch = Watch::of(&visitor.s, &answer, &seen, console.now());
+    let d = answer.distribution.unwrap_or_default();
     Ok(Html(LivePart { s: visitor.s, d, watch }.render()?))
 }
 
@@ -373,7 +407,7 @@ fn back(id: &str, done: &str) -> Result<Redirect, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use musubi_proto::information::v1::DeliveryCount;
+    use musubi_proto::information::v1::{DeliveryCount, TapCount};
 
     use super::*;
 
@@ -388,11 +422,19 @@ mod tests {
             count("uniform", "queued", 3),
             count("uniform", "dead", 1),
         ];
-        let d = Distribution { deliveries, state: DistributionState::Running.into(), ..Default::default() };
+        let taps = vec![TapCount { kind: "individual".into(), place: 1, count: 2 }];
+        let d =
+            Distribution { deliveries, taps, state: DistributionState::Running.into(), ..Default::default() };
+        let buttons = ["残高", "詳細"].map(|text| Suggestion { text: text.into(), ..Suggestion::default() });
+        let individual = Some(wire::Template { suggestions: buttons.to_vec(), ..wire::Template::default() });
+        let d = GetDistributionResponse { distribution: Some(d), individual, uniform: None };
         let s = super::super::shell::tests::shell(&[musubi_domain::caller::Role::Editor], "/");
         let seen = Seen { sent: Some(2), at: Some(1_000) };
         let watch = Watch::of(&s, &d, &seen, 3_000);
         assert_eq!((watch.sent, watch.rate), (8, Some(3)));
+        let tapped: Vec<_> =
+            watch.taps.iter().map(|taps| (taps.kind, &*taps.label, taps.count, taps.share)).collect();
+        assert_eq!(tapped, [("individual", "残高", 0, 0), ("individual", "詳細", 2, 666)]);
         let [individual, uniform] = &watch.rows[..] else { panic!() };
         assert_eq!((individual.sent, individual.delivered, individual.displayed), (3, 3, 2));
         assert_eq!((uniform.total, uniform.waiting, uniform.failed), (9, 3, 1));

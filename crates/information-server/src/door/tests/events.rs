@@ -97,6 +97,19 @@ async fn late_repeated_and_foreign_taps_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_tap_of_a_distributions_button_is_taken_in_its_own_talk_room_and_moves_nothing() {
+    let it = Fixture::new().await;
+    it.asked().await;
+    let before = it.record().await.unwrap();
+    let button = Button { distribution: DistributionId::from_bytes([5; 16]), individual: true, place: 1 };
+    let tap = it.tokens.seal_button(&button, it.key().follower);
+    assert_eq!(it.say(How::Postback(tap)).await, Taken::Now);
+    assert_eq!(it.record().await.unwrap(), before);
+    let stolen = it.tokens.seal_button(&button, FollowerId::from_bytes([9; 16]));
+    assert_eq!(field(it.say(How::Postback(stolen)).await), "responded.postback");
+}
+
+#[tokio::test]
 async fn who_is_not_the_customer_says_so_with_one_tap_of_the_live_tie() {
     let it = Fixture::new().await;
     it.waiting_for_identity().await;

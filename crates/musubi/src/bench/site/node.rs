@@ -57,6 +57,15 @@ impl Node {
         Ok(nodes)
     }
 
+    /// Starts a node that stands alone, however many replicas others have.
+    pub(in crate::bench) async fn alone(
+        site: &Site,
+        kind: &str,
+        configuration: &Value,
+    ) -> Result<Self, Error> {
+        Self::start(kind, kind, site.folder(), configuration.clone()).await
+    }
+
     /// Starts a node of a kind, which is the program's subcommand, and waits until it serves.
     async fn start(kind: &str, name: &str, folder: &Path, mut configuration: Value) -> Result<Self, Error> {
         let failed = |why: &dyn std::fmt::Display| broken(format!("{name} did not start"), why);

@@ -27,6 +27,28 @@ async fn the_funnel_has_bars_and_followers_come_in_pages() {
 }
 
 #[tokio::test]
+async fn days_are_listed_and_followers_untied_suspended_and_released() {
+    let (desk, _) = Desk::at_peer().await;
+    let (_, text) = desk.run(&["followers", "days", "--days", "7", "--format", "csv"]).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "date,account,carrier,came,left,asked,answered,wants,account_given,verified,confirmed_by_card,confirmed_by_carrier,confirmed_by_document,untied"
+    );
+    assert_eq!(lines[1..].len(), 3);
+    assert_eq!(lines[1], "2026-11-23,tf-bank,kumo,7,0,0,0,0,0,0,2,0,0,0");
+    for (command, said) in [
+        ("untie", "2 of 2 people untied; the others had no tie"),
+        ("suspend", "2 of 2 people suspended; the others were already, or are not known"),
+        ("release", "0 of 2 people released; the others were not suspended"),
+    ] {
+        let named = ["--official-account", "bank", "--follower", "flw_1", "--follower", "flw_2"];
+        let (_, text) = desk.run(&[&["followers", command][..], &named].concat()).await;
+        assert_eq!(text.trim(), said);
+    }
+}
+
+#[tokio::test]
 async fn consents_of_a_file_are_brought_in_or_none_of_them() {
     let (desk, _peer) = Desk::at_peer().await;
     let folder = tempfile::tempdir().unwrap();
@@ -173,6 +195,38 @@ impl FollowerService for Peer {
     ) -> Result<Response<UnlockFollowerResponse>, Status> {
         let unlocked = request.get_ref().official_account == "bank";
         Ok(Response::new(UnlockFollowerResponse { unlocked }))
+    }
+
+    async fn untie_follower(
+        &self,
+        request: Request<UntieFollowerRequest>,
+    ) -> Result<Response<UntieFollowerResponse>, Status> {
+        let untied = request.get_ref().official_account == "bank";
+        Ok(Response::new(UntieFollowerResponse { untied }))
+    }
+
+    async fn suspend_follower(
+        &self,
+        request: Request<SuspendFollowerRequest>,
+    ) -> Result<Response<SuspendFollowerResponse>, Status> {
+        // Nobody here is suspended.
+        Ok(Response::new(SuspendFollowerResponse { changed: !request.get_ref().release }))
+    }
+
+    async fn list_days(
+        &self,
+        request: Request<ListDaysRequest>,
+    ) -> Result<Response<ListDaysResponse>, Status> {
+        let day = |date: &str, carrier: &str| DayCounts {
+            date: date.to_owned(),
+            carrier: carrier.to_owned(),
+            official_account: "tf-bank".to_owned(),
+            came: request.get_ref().days.into(),
+            confirmed_by_card: 2,
+            ..DayCounts::default()
+        };
+        let days = vec![day("2026-11-23", "kumo"), day("2026-11-23", "nami"), day("2026-11-24", "kumo")];
+        Ok(Response::new(ListDaysResponse { days, ..ListDaysResponse::default() }))
     }
 
     async fn erase_followers(

@@ -6,18 +6,21 @@ use musubi_domain::{
     delivery::{DeliveryState, Purpose},
     distribution::{Command, State},
     id::{CustomerId, DistributionId},
+    postback::Button,
     template::{Template, Variable, VariableKind},
 };
 use uuid::Uuid;
 
 use super::{
-    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, order, tied, walk,
+    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, order, tied, unit,
+    walk,
 };
 use crate::{
     StoreError,
     information::{
         delivery::Source,
         distribution::{Distribution, NewDistribution, Preview, Templates},
+        flow::Scope,
     },
 };
 
@@ -190,22 +193,24 @@ pub(crate) async fn templates_read_back_as_they_were_given(store: &dyn Bench) {
 
 pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     follow(store, "bank", 1..=9).await;
-    let ties = [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (6, "C6"), (8, "C8"), (9, "C10")];
+    let ties =
+        [(1, "C1"), (2, "C2"), (3, "C3"), (4, "C4"), (5, "C5"), (6, "C6"), (7, "C11"), (8, "C8"), (9, "C10")];
     tied(store, "bank", &ties).await;
     change(store, &key("bank", 3), |record| record.following = false).await;
     let edit_tie = |last, edit: fn(&mut crate::information::flow::TieRecord)| async move {
         change(store, &key("bank", last), |record| record.tie.iter_mut().for_each(edit)).await;
     };
     edit_tie(4, |tie| tie.tie.suspended = true).await;
+    change(store, &key("bank", 7), |record| record.suspended = true).await;
     edit_tie(5, |tie| tie.tie.expire_time = at(0)).await;
     edit_tie(9, |tie| tie.tie.holder.silent_time = at(0)).await;
     follow(store, "power", [1]).await;
     tied(store, "power", &[(1, "C9")]).await;
-    let values = ["C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9", "C10"]
+    let values = ["C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9", "C10", "C11"]
         .map(|customer| (customer, if ["C1", "C2", "C8"].contains(&customer) { "x" } else { "n" }));
     let id = draft(store, "bank", 1, &values, 0).await;
     let preview = store.preview_distribution(&named("bank"), id, &named("sato"), at(0)).await.unwrap();
-    // Followers 1, 2 and 8 get theirs; 4, 5 and 9 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
+    // Followers 1, 2 and 8 get theirs; 4, 5, 7 and 9 on a doubt not; 6 has no values; C3 left, C7 never came, C9 is another's.
     let expected = Preview {
         individual: 3,
         uniform: 5,
@@ -223,6 +228,21 @@ pub(crate) async fn a_preview_is_what_is_sent(store: &dyn Bench) {
     assert_eq!((said(Purpose::Individual), said(Purpose::Uniform)), (preview.individual, preview.uniform));
     let individual = sent.iter().filter(|attempt| attempt.purpose == Purpose::Individual);
     assert!(individual.map(|attempt| attempt.values.clone()).collect::<Vec<_>>() == preview.samples);
+}
+
+pub(crate) async fn every_tap_is_counted_by_button_and_distribution(store: &dyn Bench) {
+    let (one, other) = (distribute(store, "bank", 1, &[]).await, distribute(store, "bank", 2, &[]).await);
+    let button = |distribution, individual, place| Button { distribution, individual, place };
+    let [first, second, uniform] = [button(one, true, 0), button(one, true, 1), button(one, false, 0)];
+    for taps in [vec![first, second, first], vec![uniform, first], vec![]] {
+        unit(store, &Scope::default(), |work| work.taps.clone_from(&taps)).await;
+    }
+    let mut taps = get(store, one).await.taps;
+    taps.sort();
+    assert_eq!(taps, [(uniform, 1), (first, 3), (second, 1)]);
+    assert_eq!(get(store, other).await.taps, []);
+    let listed = store.list_distributions(&named("bank"), None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|it| it.taps.len()).sum::<usize>(), 3);
 }
 
 pub(crate) async fn counts_tell_where_deliveries_stand(store: &dyn Bench) {

@@ -1,20 +1,23 @@
 //! Facts about followers as companies look at them.
 
 use musubi_domain::{
+    day::{Day, DayEvent},
     delivery::{DeliveryState, Purpose},
     dialogue::{Stage, State},
     eligibility::Held,
     id::FollowerId,
+    identity::IdentityMethod,
     outcome::FollowerOutcome as O,
     silence::Doubt,
 };
 
 use super::{
-    Bench, at, attempts, change, deliver, distribute, follow, follower, key, named, put, request, tied,
+    Bench, at, attempts, change, deliver, distribute, follow, follower, key, keys, named, of, put, request,
+    tied,
 };
 use crate::information::{
     delivery::Source,
-    flow::{Matched, Origin, Scope},
+    flow::{Matched, Origin, Scope, Work},
     follower::{FollowerQuery, FollowerView, Funnel},
 };
 
@@ -94,7 +97,7 @@ pub(crate) async fn messages_and_acquisitions_are_told_by_account_and_carrier(st
         let id = distribute(store, "bank", id, &[]).await;
         attempts(store, Source::Distribution(id), 0).await;
     }
-    let mut added = |work: &mut crate::information::flow::Work| {
+    let mut added = |work: &mut Work| {
         work.added = vec![
             (key("bank", 1), named("alpha"), Origin::List),
             (key("bank", 2), named("alpha"), Origin::List),
@@ -168,6 +171,41 @@ pub(crate) async fn a_follower_is_told_with_the_customer_and_the_reasons(store: 
     assert_eq!((page[0].outcome_time, page[0].phone_number), (at(9), super::number(1)));
     assert_eq!(page[1].reasons, ["kana.size"]);
     assert_eq!((page[2].follow_time, page[2].carrier.as_str()), (at(4), "alpha"));
+}
+
+/// What happened to a company's followers since a day: of which account, on which day, what, how often.
+async fn days(store: &dyn Bench, since: Day) -> Vec<(String, Day, DayEvent, u64)> {
+    let both = [named("bank"), named("power")];
+    let counted = store.days(&named("bank"), &both, since).await.unwrap();
+    counted.into_iter().map(|it| (it.account.to_string(), it.day, it.event, it.count)).collect()
+}
+
+pub(crate) async fn what_happens_in_a_day_is_counted_once_and_forgotten_in_time(store: &dyn Bench) {
+    follow(store, "bank", 1..=3).await;
+    follow(store, "power", [9]).await;
+    let (first, of_bank) = (Day::of(at(0)), |day, event, count| ("bank".to_owned(), day, event, count));
+    assert_eq!(days(store, first).await, [of_bank(first, DayEvent::Came, 3)], "and of no other company");
+    tied(store, "bank", &[(1, "C1")]).await;
+    let next = at(86_400);
+    let mut edit = |work: &mut Work| {
+        let [one, other] = [1, 2].map(|last| key("bank", last));
+        work.followers.get_mut(&one).unwrap().tie = None;
+        let dialogue = work.followers.get_mut(&other).unwrap().dialogue.as_mut().unwrap();
+        dialogue.reached = Stage::Answered;
+    };
+    for _ in 0..2 {
+        // The second time nothing happens.
+        store.work("fact", &of(keys("bank", 1..=3)), next, &mut edit).await.unwrap();
+    }
+    let second = Day::of(next);
+    let of_second = [DayEvent::Asked, DayEvent::Answered, DayEvent::Untied];
+    let of_second = of_second.map(|event| of_bank(second, event, 1));
+    let confirmed = of_bank(first, DayEvent::Confirmed(IdentityMethod::Jpki), 1);
+    let all = [vec![of_bank(first, DayEvent::Came, 3), confirmed], of_second.to_vec()].concat();
+    assert_eq!(days(store, first).await, all);
+    assert_eq!(days(store, second).await, of_second);
+    store.forget_days(second).await.unwrap();
+    assert_eq!(days(store, first).await, of_second);
 }
 
 pub(crate) async fn every_page_is_in_the_audit(store: &dyn Bench) {

@@ -39,7 +39,7 @@ pub(crate) async fn confirmed_followers_with_values_get_the_individual_message(s
 type Doubt = (&'static str, fn(&mut FollowerRecord));
 
 /// What is doubtful about a tie at second 100, and leaves the follower a follower.
-fn doubts() -> [Doubt; 6] {
+fn doubts() -> [Doubt; 7] {
     fn tied(record: &mut FollowerRecord) -> &mut TieRecord {
         record.tie.as_mut().unwrap()
     }
@@ -52,6 +52,8 @@ fn doubts() -> [Doubt; 6] {
         ("a suspended tie", |record| tied(record).tie.suspended = true),
         ("an expired tie", |record| tied(record).tie.expire_time = at(100)),
         ("a silent number", |record| tied(record).tie.holder.silent_time = at(100)),
+        // The last, because no new tie ends it.
+        ("a follower whom the company suspended", |record| record.suspended = true),
     ]
 }
 
@@ -96,7 +98,7 @@ pub(crate) async fn an_individual_retry_goes_to_its_own_tie_or_not_at_all(store:
     let key = key("bank", 1);
     let unfollowed: Doubt = ("not following", |record| record.following = false);
     for (number, (doubt, make)) in (1..).zip(doubts().into_iter().chain([unfollowed])) {
-        change(store, &key, |record| record.following = true).await;
+        change(store, &key, |record| (record.following, record.suspended) = (true, false)).await;
         let id = attempted(store, number).await;
         change(store, &key, make).await;
         assert_eq!(said(store, id, 100).await, [], "{doubt}");

@@ -149,6 +149,7 @@ impl Dice {
             carrier: self.pick(&["alpha", "beta"].map(named)),
             following: self.flip(),
             follow_time: self.instant(),
+            suspended: self.flip(),
             subscriptions,
             matched: if dialogue.is_some() { matched } else { Matched::default() },
             shown: self
@@ -210,13 +211,14 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
     whole.tie = Some(tie(&key("bank", 1), "C1"));
     put(store, vec![(key("bank", 1), whole), (key("bank", 2), follower(2))]).await;
     type Edit = fn(&mut FollowerRecord);
-    // Who follows no more is counted elsewhere, too: the row, and the two counts.
-    let edits: [(i64, Edit); 5] = [
-        (3, |record| record.following = false),
+    // Who follows no more is counted elsewhere, too: the row, the two counts, and the day's.
+    let edits: [(i64, Edit); 6] = [
+        (4, |record| record.following = false),
         (1, |record| record.subscriptions[0].following = false),
         (1, |record| record.dialogue.as_mut().unwrap().step = 9),
         (1, |record| record.tie.as_mut().unwrap().tie.suspended = true),
-        (store.rows_of_a_tie(), |record| record.tie = None),
+        (1, |record| record.suspended = true),
+        (store.rows_of_a_tie() + 1, |record| record.tie = None),
     ];
     for (rows, edit) in edits {
         let before = store.rows_written().await;

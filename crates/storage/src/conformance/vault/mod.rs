@@ -225,7 +225,7 @@ pub(crate) async fn plant_customer(store: &(impl CompanyStore + PeopleStore)) {
     assert!(store.accept(&name, &token, &credential(), at(0)).await.unwrap());
     store.begin_import().await.unwrap();
     store.stage_customers(&[person("passport:2018-11")]).await.unwrap();
-    let ending = ImportEnding::Replace { now: at(0), encoding: CONTROL };
+    let ending = ImportEnding::Replace { now: at(0), encoding: CONTROL, digest: [7; 32] };
     store.finish_import(ending, None).await.unwrap();
 }
 
@@ -401,8 +401,10 @@ pub(crate) async fn an_import_of_another_epoch_changes_nothing(
     store.tend_keys().await.unwrap();
     store.begin_import().await.unwrap();
     store.stage_customers(&[person("passport:2018-11")]).await.unwrap();
-    let tally =
-        store.finish_import(ImportEnding::Replace { now: at(9), encoding: "UTF-8" }, None).await.unwrap();
+    let tally = store
+        .finish_import(ImportEnding::Replace { now: at(9), encoding: "UTF-8", digest: [7; 32] }, None)
+        .await
+        .unwrap();
     assert_eq!((tally.rows, tally.added, tally.changed, tally.removed), (1, 0, 0, 0));
     assert_eq!(store.find_customer(&named("C7")).await.unwrap().unwrap().update_time, at(0));
 }

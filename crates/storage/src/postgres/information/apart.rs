@@ -58,6 +58,10 @@ async fn every_table_is_kept_apart_by_roles_that_own_nothing() {
     }
     let may_anything: i64 = sqlx::query_scalar(MAY_ANYTHING).fetch_one(store.database.read()).await.unwrap();
     assert_eq!(may_anything, 0);
+    const NUMBERS: &str =
+        "SELECT has_sequence_privilege('musubi_node', pg_get_serial_sequence('audit', 'audit_id'), 'SELECT')";
+    let sealed: bool = sqlx::query_scalar(NUMBERS).fetch_one(store.database.read()).await.unwrap();
+    assert!(sealed, "who works as a node can't see how far the audit goes, which sealing asks");
 }
 
 /// How many rows of each table this company sees, and that it can give none of them away.

@@ -77,7 +77,7 @@ pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
            f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt
+           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended
     FROM unnest($2::text[], $3::uuid[], $4::uuid[]) AS k (account, follower, message)
     CROSS JOIN LATERAL (SELECT * FROM delivery AS m
         WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message OFFSET 0) AS m
@@ -103,7 +103,7 @@ pub(super) const NEXT_FOLLOWERS: &str = "
 pub(super) const STANDING: &str = "
     SELECT $1, k.follower, NULL, $3::bigint, 0::bigint, 0::bigint, $4::bigint, NULL::uuid, NULL::bigint, NULL::uuid, NULL::text,
            f.phone_number, f.following, NULL::uuid, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0::bigint, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.carrier
+           0::bigint, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended, f.carrier
     FROM unnest($5::uuid[]) AS k (follower)
     CROSS JOIN LATERAL (SELECT * FROM follower AS f
         WHERE f.official_account = $1 AND f.follower = k.follower OFFSET 0) AS f

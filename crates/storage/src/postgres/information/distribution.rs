@@ -20,6 +20,7 @@ use crate::{
             not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
+        tally::taps_of,
         template,
     },
     postgres::{Tx, again},
@@ -62,6 +63,10 @@ pub(super) const TALLIES: &str = "
     SELECT distribution, purpose, state, sum(count)::bigint FROM delivery_tally WHERE distribution = ANY ($1)
     GROUP BY 1, 2, 3 HAVING sum(count) > 0 ORDER BY 1, 2, 3";
 
+pub(super) const TAPS: &str = "
+    SELECT distribution, individual, place, sum(count)::bigint FROM tap_tally WHERE distribution = ANY ($1)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+
 pub(super) const KNOWN_VALUES: &str = "
     SELECT count(*) FROM unnest($2::text[]) AS k (customer)
     CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
@@ -91,7 +96,7 @@ pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution
 // The followers of the account, each with its tie and with the values for its customer.
 const AUDIENCE: &str = "
     SELECT count(*),
-           count(*) FILTER (WHERE v.customer_id IS NOT NULL AND NOT t.suspended AND t.expire_time > $3 AND t.silent_time > $3),
+           count(*) FILTER (WHERE v.customer_id IS NOT NULL AND NOT f.suspended AND NOT t.suspended AND t.expire_time > $3 AND t.silent_time > $3),
            count(*) FILTER (WHERE t.customer_id IS NOT NULL AND v.customer_id IS NULL),
            count(DISTINCT v.customer_id)
     FROM follower AS f
@@ -106,7 +111,7 @@ const SAMPLES: &str = "
             AND t.silent_time > $3 OFFSET 0) AS t
     CROSS JOIN LATERAL (SELECT * FROM distribution_value AS v
         WHERE v.distribution = $2 AND v.customer_id = t.customer_id OFFSET 0) AS v
-    WHERE f.official_account = $1 AND f.following
+    WHERE f.official_account = $1 AND f.following AND NOT f.suspended
     ORDER BY f.follower LIMIT 3";
 
 bulk_rows! {
@@ -346,8 +351,11 @@ async fn with_tallies(tx: &mut Tx, mut found: Vec<Distribution>) -> Result<Vec<D
         let counted = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?, row.small(3)?);
         counts.entry(DistributionId::from_bytes(row.id(0)?)).or_default().push(counted);
     }
+    let ids: Vec<_> = found.iter().map(|distribution| Id::of(distribution.id.as_bytes())).collect();
+    let mut taps = taps_of(&tx.fetch(sqlx::query(TAPS).bind(ids)).await?)?;
     for distribution in &mut found {
         distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+        distribution.taps = taps.remove(&distribution.id).unwrap_or_default();
     }
     Ok(found)
 }

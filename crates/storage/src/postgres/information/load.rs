@@ -29,7 +29,7 @@ pub(super) const FOLLOWERS: &str = "
            i.inquiry_id, i.company, i.subject, i.due_time, f.former_customer,
            r.review_id, r.company, r.dialogue_id, r.inquiry_id, r.proposed_customer, r.method, r.reasons, r.sealed, r.state,
            r.decisions, r.open_time, r.expire_time, r.close_time, s.subscriptions,
-           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text, f.suspended
     FROM unnest($1::text[], $2::uuid[]) AS k (account, follower)
     CROSS JOIN LATERAL (SELECT * FROM follower AS f
         WHERE f.official_account = k.account AND f.follower = k.follower OFFSET 0) AS f

@@ -20,6 +20,8 @@ mod list;
 mod load;
 mod review;
 mod save;
+#[cfg(test)]
+mod spread;
 mod tally;
 #[cfg(test)]
 mod tests;

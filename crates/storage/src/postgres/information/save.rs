@@ -11,7 +11,7 @@ use musubi_domain::delivery::{DeliveryState, Purpose};
 use super::{
     audit::audit,
     review,
-    tally::{self, MOVE_FOLLOWERS},
+    tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
 use crate::{
     StoreError,
@@ -20,7 +20,7 @@ use crate::{
         changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, consent_rows, delivery_rows, key_rows},
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
-        tally::{Tally, TallyKey},
+        tally::{Tally, TallyKey, tap_rows},
     },
     postgres::Tx,
     row::{BulkRow as _, Columns as _, micros, place},
@@ -28,14 +28,16 @@ use crate::{
 };
 
 const FOLLOW: &str = "
-    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])";
+    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer,
+        suspended, outcome)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[],
+        $8::boolean[], $9::bigint[])";
 
 pub(super) const FOLLOWERS: &str = "
     UPDATE follower AS f SET carrier = k.carrier, following = k.following, follow_time = k.follow_time,
-        former_customer = k.former
-    FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[])
-        AS k (account, follower, number, carrier, following, follow_time, former)
+        former_customer = k.former, suspended = k.suspended, outcome = k.outcome
+    FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::text[], $5::boolean[], $6::bigint[], $7::text[], $8::boolean[],
+        $9::bigint[]) AS k (account, follower, number, carrier, following, follow_time, former, suspended, outcome)
     WHERE f.official_account = k.account AND f.follower = k.follower";
 
 // What a new follower has is new, too.
@@ -205,6 +207,8 @@ pub(super) async fn save(
     audit(tx, &work.audits, now).await?;
     tx.write(ADDED, &added_rows(&work.added)).await?;
     tx.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
+    tx.write(MOVE_DAYS, &changed.days.rows(now)).await?;
+    tx.write(TAP, &tap_rows(&work.taps)).await?;
     tally::store(&tally, tx).await
 }
 

@@ -1,4 +1,4 @@
-//! Counts of deliveries and of followers, moved in the transaction that moves what they count, each in the shard of its session.
+//! Counts of deliveries, of followers, of what happens in a day and of taps, moved in the transaction that moves what they count, each in the shard of its session.
 //!
 //! They are the last that a transaction writes, and in the order of their keys, so that two that move the same ones wait for one
 //! another shortly and never in a circle.
@@ -29,6 +29,18 @@ pub(super) const MOVE_FOLLOWERS: &str = "
         AS k (account, carrier, following, state, reached, count)
     ON CONFLICT (official_account, carrier, following, state, reached, shard)
         DO UPDATE SET count = t.count + excluded.count";
+
+pub(super) const MOVE_DAYS: &str = "
+    INSERT INTO day_tally AS t (official_account, day, carrier, event, shard, count)
+    SELECT k.account, k.day, k.carrier, k.event, pg_backend_pid() % 16, k.count
+    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) AS k (account, day, carrier, event, count)
+    ON CONFLICT (official_account, day, carrier, event, shard) DO UPDATE SET count = t.count + excluded.count";
+
+pub(super) const TAP: &str = "
+    INSERT INTO tap_tally AS t (distribution, individual, place, shard, count)
+    SELECT k.distribution, k.individual, k.place, pg_backend_pid() % 16, k.count
+    FROM unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[]) AS k (distribution, individual, place, count)
+    ON CONFLICT (distribution, individual, place, shard) DO UPDATE SET count = t.count + excluded.count";
 
 /// Moves the counts.
 pub(super) async fn store(tally: &Tally, tx: &mut Tx) -> Result<(), StoreError> {

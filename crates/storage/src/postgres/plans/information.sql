@@ -1,7 +1,7 @@
 -- A million followers of one account beside those of the facts, with all that belongs to them. What has a time has one that never
 -- comes, so that whoever looks for what is due has to pass all of it by.
 INSERT INTO follower
-SELECT 'zz', id, '\x02', 'alpha', true, 0, NULL FROM crowd;
+SELECT 'zz', id, '\x02', 'alpha', true, 0, NULL, 1, false FROM crowd;
 
 INSERT INTO subscription SELECT 'zz', id, 'alpha', true, 0 FROM crowd;
 

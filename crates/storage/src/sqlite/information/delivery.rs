@@ -63,7 +63,7 @@ pub(super) const DUE: &str = "
     SELECT m.official_account, f.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
            m.dialogue_id, m.step, m.tie_id, m.customer_id,
            f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt
+           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended
     FROM delivery AS m INDEXED BY delivery_due
     CROSS JOIN follower AS f ON f.number = m.number
     LEFT JOIN dialogue AS d ON d.number = m.number
@@ -79,7 +79,7 @@ pub(super) const WALKING: &str = "
 pub(super) const STANDING: &str = "
     SELECT f.official_account, f.follower, NULL, ?5, 0, 0, ?6, NULL, NULL, NULL, NULL,
            f.phone_number, f.following, NULL, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.carrier, f.number
+           0, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended, f.carrier, f.number
     FROM follower AS f
     LEFT JOIN customer_information AS t ON t.number = f.number
     LEFT JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = t.customer_id

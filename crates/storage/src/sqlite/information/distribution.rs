@@ -21,6 +21,7 @@ use crate::{
             not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
+        tally::taps_of,
         template,
     },
     row::{Columns as _, Id, micros, place},
@@ -52,6 +53,10 @@ pub(super) const TALLIES: &str = "
     WHERE distribution IN (SELECT unhex(value) FROM jsonb_each(?1))
     GROUP BY distribution, purpose, state HAVING sum(count) > 0 ORDER BY distribution, purpose, state";
 
+pub(super) const TAPS: &str = "
+    SELECT distribution, individual, place, count FROM tap_tally
+    WHERE distribution IN (SELECT unhex(value) FROM jsonb_each(?1))";
+
 pub(super) const KNOWN_VALUES: &str = "
     SELECT count(*) FROM jsonb_each(?2) AS k
     CROSS JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = k.value ->> 0";
@@ -79,7 +84,7 @@ pub(super) const TEMPLATES: &str = "SELECT uniform, individual FROM distribution
 // The followers of the account, each with its tie and with the values for its customer.
 pub(super) const AUDIENCE: &str = "
     SELECT count(*),
-           coalesce(sum(v.customer_id IS NOT NULL AND t.suspended = 0 AND t.expire_time > ?3 AND t.silent_time > ?3), 0),
+           coalesce(sum(v.customer_id IS NOT NULL AND f.suspended = 0 AND t.suspended = 0 AND t.expire_time > ?3 AND t.silent_time > ?3), 0),
            coalesce(sum(t.customer_id IS NOT NULL AND v.customer_id IS NULL), 0),
            count(DISTINCT v.customer_id)
     FROM follower AS f
@@ -91,7 +96,7 @@ pub(super) const SAMPLES: &str = "
     SELECT v.customer_id, v.variables FROM follower AS f
     CROSS JOIN customer_information AS t ON t.number = f.number
     CROSS JOIN distribution_value AS v ON v.distribution = ?2 AND v.customer_id = t.customer_id
-    WHERE f.official_account = ?1 AND f.following = 1 AND t.suspended = 0 AND t.expire_time > ?3
+    WHERE f.official_account = ?1 AND f.following = 1 AND f.suspended = 0 AND t.suspended = 0 AND t.expire_time > ?3
         AND t.silent_time > ?3
     ORDER BY f.number LIMIT 3";
 
@@ -338,11 +343,11 @@ async fn with_tallies(
     mut found: Vec<Distribution>,
 ) -> Result<Vec<Distribution>, StoreError> {
     let ids: Vec<_> = found.iter().map(|distribution| Id::of(distribution.id.as_bytes())).collect();
-    let tallies = sqlx::query(TALLIES)
-        .bind(rows(&ids)?)
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(StoreError::during(transaction))?;
+    let failed = StoreError::during(transaction);
+    let ids = rows(&ids)?;
+    let tallies = sqlx::query(TALLIES).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
+    let tapped = sqlx::query(TAPS).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
+    let mut taps = taps_of(&tapped)?;
     let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
     for row in &tallies {
         let (purpose, state) = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?);
@@ -351,6 +356,7 @@ async fn with_tallies(
     }
     for distribution in &mut found {
         distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+        distribution.taps = taps.remove(&distribution.id).unwrap_or_default();
     }
     Ok(found)
 }

@@ -26,7 +26,7 @@ pub(super) const FOLLOWERS: &str = "
            r.decisions, r.open_time, r.expire_time, r.close_time,
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
             FROM subscription AS s WHERE s.number = f.number),
-           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text, f.suspended
     FROM jsonb_each(?1) AS k
     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number

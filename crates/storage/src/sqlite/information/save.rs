@@ -8,7 +8,7 @@ use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 use super::{
     audit::audit,
     review,
-    tally::{self, MOVE_FOLLOWERS},
+    tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
 use crate::{
     StoreError,
@@ -17,7 +17,7 @@ use crate::{
         changed::{Before, Changed, added_rows, consent_rows, delivery_rows, key_rows},
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
-        tally::{Tally, TallyKey},
+        tally::{Tally, TallyKey, tap_rows},
     },
     row::{Columns as _, micros},
     sqlite::rows,
@@ -26,20 +26,24 @@ use crate::{
 
 // Who was erased and comes back gets their number again, so that a distribution under way doesn't reach them twice; nobody else ever does.
 pub(super) const FOLLOW: &str = "
-    INSERT INTO follower (number, official_account, follower, phone_number, carrier, following, follow_time, former_customer)
+    INSERT INTO follower (number, official_account, follower, phone_number, carrier, following, follow_time, former_customer,
+        suspended, outcome)
     SELECT coalesce(e.number, k.key + 1 + (SELECT max(coalesce((SELECT max(number) FROM follower), 0),
             coalesce((SELECT max(number) FROM erasure), 0)))),
-        k.value ->> 0, unhex(k.value ->> 1), unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6
+        k.value ->> 0, unhex(k.value ->> 1), unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6,
+        k.value ->> 7, k.value ->> 8
     FROM jsonb_each(?1) AS k
     LEFT JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
 pub(super) const FOLLOWERS: &str = "
-    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer)
-    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer,
+        suspended, outcome)
+    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+        value ->> 7, value ->> 8
     FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
         carrier = excluded.carrier, following = excluded.following, follow_time = excluded.follow_time,
-        former_customer = excluded.former_customer";
+        former_customer = excluded.former_customer, suspended = excluded.suspended, outcome = excluded.outcome";
 
 pub(super) const SUBSCRIPTIONS: &str = "
     INSERT INTO subscription (number, carrier, following, change_time)
@@ -169,6 +173,8 @@ pub(super) async fn save(
     run.write(FOLLOW, &changed.new_followers).await?;
     run.write(FOLLOWERS, &changed.followers).await?;
     run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
+    run.write(MOVE_DAYS, &changed.days.rows(now)).await?;
+    run.write(TAP, &tap_rows(&work.taps)).await?;
     run.write(SUBSCRIPTIONS, &changed.new_subscriptions).await?;
     run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
     run.write(DIALOGUES, &changed.new_dialogues).await?;

@@ -1,4 +1,4 @@
-//! Counts of deliveries and of followers, moved in the transaction that moves what they count, on SQLite.
+//! Counts of deliveries, of followers, of what happens in a day and of taps, moved in the transaction that moves what they count, on SQLite.
 
 use sqlx::{Sqlite, Transaction};
 
@@ -19,6 +19,16 @@ pub(super) const MOVE_FOLLOWERS: &str = "
     INSERT INTO follower_tally (official_account, carrier, following, state, reached, count)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, carrier, following, state, reached) DO UPDATE SET count = count + excluded.count";
+
+pub(super) const MOVE_DAYS: &str = "
+    INSERT INTO day_tally (official_account, day, carrier, event, count)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1) WHERE true
+    ON CONFLICT (official_account, day, carrier, event) DO UPDATE SET count = count + excluded.count";
+
+pub(super) const TAP: &str = "
+    INSERT INTO tap_tally (distribution, individual, place, count)
+    SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?1) WHERE true
+    ON CONFLICT (distribution, individual, place) DO UPDATE SET count = count + excluded.count";
 
 /// Moves the counts.
 pub(super) async fn store(
