@@ -111,9 +111,7 @@ impl Sent {
 
     pub(crate) fn tell(self, results: &[AttemptResult]) {
         let Self { carrier, began, told } = self;
-        if ATTEMPTS.is_scraped() {
-            outcomes(&carrier, results);
-        }
+        outcomes(&carrier, results);
         for (id, purpose, message, room) in told {
             let result = results.iter().find(|result| result.message_id == id);
             let outcome = result.map_or("lost", |result| outcome_word(result.outcome));
@@ -134,6 +132,9 @@ impl Sent {
 
 /// Counts what became of attempts, or what receipts say.
 pub(crate) fn outcomes(carrier: &CarrierId, results: &[AttemptResult]) {
+    if !ATTEMPTS.is_scraped() {
+        return;
+    }
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for result in results {
         *counts.entry(outcome_word(result.outcome)).or_default() += 1;

@@ -80,6 +80,7 @@ impl Software {
             Self::Prometheus => {
                 "apt-get install prometheus, dnf install golang-github-prometheus, or brew install prometheus; none of its own \
                  servers has to run"
+            }
             Self::Docker => {
                 "apt-get install docker.io docker-compose, or any Docker with buildx and Compose on PATH"
             }

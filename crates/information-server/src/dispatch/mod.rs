@@ -33,7 +33,7 @@ use musubi_storage::{
         delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, DueSource, Source},
     },
 };
-use tracing::{Instrument as _, error, info_span, warn};
+use tracing::{Instrument as _, Span, error, info_span, warn};
 
 pub use self::{allowance::Allowance, health::Health, taken::Taken, turns::Turns};
 use crate::{
@@ -255,7 +255,10 @@ impl Dispatcher {
         }
         let sent = telling::Sent::of(self.gateway.carrier(), &claimed.attempts, began);
         let (carrier, account) = (self.gateway.carrier(), &due.account);
-        let batch = info_span!(target: TARGET, "send batch", %carrier, %account, messages = started);
+        let batch = match started {
+            0 => Span::none(),
+            _ => info_span!(target: TARGET, "send batch", %carrier, %account, messages = started),
+        };
         let results = async {
             let results = self.send_attempts(&due, claimed.attempts).await;
             STORE.time(["record attempts"], self.store.record(&results, self.clock.now())).await?;

@@ -46,9 +46,9 @@ const PROGRAM: [&str; 11] = [
 const OTHERS: [(&[&str], &[&str], &str); 2] = [
     (&["sqlx", "redis"], &["musubi-storage"], "only storage speaks to a database"),
     (
-        &["opentelemetry", "tracing-opentelemetry", "metrics-exporter"],
-        &["musubi-runtime"],
-        "only runtime installs exporters",
+        &["opentelemetry", "tracing-opentelemetry", "metrics-exporter", "prometheus-client"],
+        &["musubi-runtime", "musubi-tests"],
+        "only runtime installs exporters, and tests hear what they tell",
     ),
 ];
 const PURE: [&str; 2] = ["musubi-domain", "musubi-matching"];
@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(refused("musubi-runtime", &["sqlx"]).len(), 1);
         assert_eq!(refused("musubi-storage", &["opentelemetry-otlp"]).len(), 1);
         assert!(refused("musubi-storage", &["sqlx", "redis"]).is_empty());
-        assert!(refused("musubi-runtime", &["opentelemetry-otlp"]).is_empty());
+        assert!(refused("musubi-runtime", &["opentelemetry-otlp", "prometheus-client"]).is_empty());
+        assert!(refused("musubi-tests", &["opentelemetry-proto"]).is_empty());
     }
 
     #[test]
