@@ -2,7 +2,7 @@
 //! in the stories of those few that are told.
 //!
 //! A context is believed from whoever has a certificate, and dropped from anybody else. Surprising: a call for a thousand inquiries
-//! names at most [`MOST`] stories, so that a share of 1 makes no header too large; the others go untold by the called node.
+//! names at most a hundred stories, so that a share of 1 makes no header too large; the others go untold by the called node.
 
 use std::collections::HashMap;
 
