@@ -167,7 +167,8 @@ fn install(
         let lines = lines.with_filter(filter_fn(is_safe)).with_filter(filter);
         let spans = tracer.map(|tracer| {
             let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_location(false);
-            spans.with_threads(false).with_filter(filter_fn(|it| it.is_span() && it.target() == TARGET))
+            let spans = spans.with_threads(false).with_tracked_inactivity(false);
+            spans.with_filter(filter_fn(|it| it.is_span() && it.target() == TARGET))
         });
         // Refused only when a test harness installed a subscriber of its own; then that one decides.
         let _other_decides = tracing_subscriber::registry().with(lines).with(spans).try_init();
