@@ -83,23 +83,15 @@ impl MatchService for Matches {
         let decisions = self.decide(inquiries).await.map_err(to_status)?;
         for (index, step) in stories.steps(Step::Decide, began) {
             if let Some(decided) = decisions.get(index) {
-                step.with("musubi.outcome", word(decided.decision.outcome)).tell();
+                step.with("musubi.outcome", decided.decision.outcome.as_str()).tell();
             }
         }
-        for outcome in [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected] {
+        for outcome in MatchOutcome::ALL {
             let count = decisions.iter().filter(|decided| decided.decision.outcome == outcome).count();
-            DECISIONS.add(count as u64, [word(outcome)]);
+            DECISIONS.add(count as u64, [outcome.as_str()]);
         }
         let decisions = decisions.into_iter().map(|decided| decided.decision.into()).collect();
         Ok(Response::new(MatchCustomersResponse { decisions }))
-    }
-}
-
-const fn word(outcome: MatchOutcome) -> &'static str {
-    match outcome {
-        MatchOutcome::Confirmed => "confirmed",
-        MatchOutcome::Review => "review",
-        MatchOutcome::Rejected => "rejected",
     }
 }
 

@@ -86,6 +86,21 @@ pub enum MatchOutcome {
     Rejected,
 }
 
+impl MatchOutcome {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Confirmed, Self::Review, Self::Rejected];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Review => "review",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// A match's outcome, the customer meant, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatchDecision {

@@ -48,6 +48,24 @@ impl FollowerOutcome {
         Self::Unfollowed,
     ];
 
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Unanswered => "unanswered",
+            Self::Underway => "underway",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Review => "review",
+            Self::NoAccount => "no_account",
+            Self::Declined => "declined",
+            Self::Abandoned => "abandoned",
+            Self::Locked => "locked",
+            Self::Unfollowed => "unfollowed",
+        }
+    }
+
     /// The outcome of a follower that is on a list or not, with the present dialogue's state if there is one.
     #[must_use]
     pub const fn of(following: bool, dialogue: Option<State>) -> Self {

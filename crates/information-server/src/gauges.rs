@@ -94,11 +94,11 @@ fn set_funnel(funnel: &Funnel) {
     let whose = |word| [funnel.account.as_str(), funnel.carrier.as_str(), word];
     for stage in Stage::ALL {
         let count = funnel.reached.get(&stage).copied().unwrap_or_default();
-        FUNNEL.set(float(count), whose(stage_word(stage)));
+        FUNNEL.set(float(count), whose(stage.as_str()));
     }
-    for outcome in OUTCOMES {
+    for outcome in FollowerOutcome::ALL {
         let count = funnel.outcomes.get(&outcome).copied().unwrap_or_default();
-        FOLLOWERS.set(float(count), whose(outcome_word(outcome)));
+        FOLLOWERS.set(float(count), whose(outcome.as_str()));
     }
 }
 
@@ -113,45 +113,4 @@ fn set_list(list: &Acquisition, now: Timestamp) {
 #[expect(clippy::cast_precision_loss, reason = "a count of followers or messages is far below 2^53")]
 const fn float(count: u64) -> f64 {
     count as f64
-}
-
-const OUTCOMES: [FollowerOutcome; 11] = [
-    FollowerOutcome::Waiting,
-    FollowerOutcome::Unanswered,
-    FollowerOutcome::Underway,
-    FollowerOutcome::Confirmed,
-    FollowerOutcome::Rejected,
-    FollowerOutcome::Review,
-    FollowerOutcome::NoAccount,
-    FollowerOutcome::Declined,
-    FollowerOutcome::Abandoned,
-    FollowerOutcome::Locked,
-    FollowerOutcome::Unfollowed,
-];
-
-const fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Follower => "follower",
-        Stage::Asked => "asked",
-        Stage::Answered => "answered",
-        Stage::Wants => "wants",
-        Stage::AccountGiven => "account_given",
-        Stage::Verified => "verified",
-    }
-}
-
-const fn outcome_word(outcome: FollowerOutcome) -> &'static str {
-    match outcome {
-        FollowerOutcome::Waiting => "waiting",
-        FollowerOutcome::Unanswered => "unanswered",
-        FollowerOutcome::Underway => "underway",
-        FollowerOutcome::Confirmed => "confirmed",
-        FollowerOutcome::Rejected => "rejected",
-        FollowerOutcome::Review => "review",
-        FollowerOutcome::NoAccount => "no_account",
-        FollowerOutcome::Declined => "declined",
-        FollowerOutcome::Abandoned => "abandoned",
-        FollowerOutcome::Locked => "locked",
-        FollowerOutcome::Unfollowed => "unfollowed",
-    }
 }

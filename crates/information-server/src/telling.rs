@@ -29,8 +29,8 @@ pub(crate) fn begin_counting(carriers: &[CarrierId], companies: &[CompanyId]) {
     }
     for company in companies {
         ALARMS.add(0, [company.as_str()]);
-        for outcome in [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected] {
-            MATCHES.add(0, [company.as_str(), match_word(outcome)]);
+        for outcome in MatchOutcome::ALL {
+            MATCHES.add(0, [company.as_str(), outcome.as_str()]);
         }
     }
 }
@@ -179,21 +179,13 @@ impl Inquired {
 /// An inquiry's decision was recorded.
 pub(crate) fn concluded(decided: &[(DueInquiry, MatchDecision)], company: &CompanyId, began: Began) {
     for (it, decision) in decided {
-        let outcome = match_word(decision.outcome);
+        let outcome = decision.outcome.as_str();
         MATCHES.add(1, [company.as_str(), outcome]);
         if let Some(story) = Story::of_talk_room(&it.key.account, &it.phone_number) {
             let about = it.inquiry.id.as_bytes();
             let step = story.step(Step::Conclude, about, began).under(Step::Inquire, about);
             step.with("musubi.outcome", outcome).tell();
         }
-    }
-}
-
-const fn match_word(outcome: MatchOutcome) -> &'static str {
-    match outcome {
-        MatchOutcome::Confirmed => "confirmed",
-        MatchOutcome::Review => "review",
-        MatchOutcome::Rejected => "rejected",
     }
 }
 

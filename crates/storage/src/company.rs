@@ -375,7 +375,7 @@ pub(crate) fn record_rows<'a>(
 pub(crate) fn decision_rows(decisions: &[DecidedInquiry]) -> Vec<DecisionRow<'_>> {
     let rows = decisions.iter().map(|DecidedInquiry { inquiry_id, decision }| DecisionRow {
         inquiry_id: Id::of(inquiry_id.as_bytes()),
-        outcome: outcome_word(decision.outcome),
+        outcome: decision.outcome.as_str(),
         customer_id: decision.customer_id.as_ref().map(CustomerId::as_str),
         reasons: decision.reasons.join(" "),
     });
@@ -434,17 +434,9 @@ pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-const fn outcome_word(outcome: MatchOutcome) -> &'static str {
-    match outcome {
-        MatchOutcome::Confirmed => "confirmed",
-        MatchOutcome::Review => "review",
-        MatchOutcome::Rejected => "rejected",
-    }
-}
-
 fn parse_outcome(word: &str) -> Result<MatchOutcome, StoreError> {
-    [MatchOutcome::Confirmed, MatchOutcome::Review, MatchOutcome::Rejected]
+    MatchOutcome::ALL
         .into_iter()
-        .find(|outcome| outcome_word(*outcome) == word)
+        .find(|outcome| outcome.as_str() == word)
         .ok_or_else(|| StoreError::Corrupt("an inquiry has no outcome".to_owned()))
 }

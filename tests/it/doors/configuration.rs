@@ -30,7 +30,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
 
-const CARRIER: [Wrong; 59] = [
+const CARRIER: [Wrong; 49] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -80,22 +80,9 @@ const CARRIER: [Wrong; 59] = [
     ("RBM__FAULTS__LOST_EVENTS", SHARE),
     ("RBM__FAULTS__REPEATED_EVENTS", SHARE),
     ("RBM__FAULTS__FAILED_REVOCATIONS", SHARE),
-    ("TELEMETRY__FORMAT", WORD),
-    ("TELEMETRY__FILTER", &["musubi=漏"]),
-    (
-        "TELEMETRY__EXPORT__ENDPOINT",
-        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
-    ),
-    ("TELEMETRY__EXPORT__PLAIN", FLAG),
-    ("TELEMETRY__EXPORT__TRACES", SHARE),
-    ("TELEMETRY__EXPORT__KEY", &["", "short"]),
-    ("TELEMETRY__EXPORT__EVERY", TIME),
-    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
-    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
-    ("TELEMETRY__METRICS__PLAIN", FLAG),
 ];
 
-const COMPANY: [Wrong; 46] = [
+const COMPANY: [Wrong; 37] = [
     ("CONSOLE__LISTEN", ADDRESS),
     ("CONSOLE__LISTEN", &["0.0.0.0:0", "[::]:0"]),
     ("CONSOLE__CERTIFICATE", PEM),
@@ -133,21 +120,9 @@ const COMPANY: [Wrong; 46] = [
     ("CUSTODY__AUTOMATIC", FLAG),
     ("CUSTODY__BLIND", FLAG),
     ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
-    ("TELEMETRY__FORMAT", WORD),
-    ("TELEMETRY__FILTER", &["musubi=漏"]),
-    (
-        "TELEMETRY__EXPORT__ENDPOINT",
-        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
-    ),
-    ("TELEMETRY__EXPORT__PLAIN", FLAG),
-    ("TELEMETRY__EXPORT__TRACES", SHARE),
-    ("TELEMETRY__EXPORT__EVERY", TIME),
-    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
-    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
-    ("TELEMETRY__METRICS__PLAIN", FLAG),
 ];
 
-const INFORMATION: [Wrong; 99] = [
+const INFORMATION: [Wrong; 89] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -176,19 +151,6 @@ const INFORMATION: [Wrong; 99] = [
     ("REDIS__KEY", PEM),
     ("REDIS__PREFIX", &["", "漏", "two words"]),
     ("REDIS__FALLBACK_PERCENT", &["", "漏", "0", "101", "-1"]),
-    ("TELEMETRY__FORMAT", WORD),
-    ("TELEMETRY__FILTER", &["musubi=漏"]),
-    (
-        "TELEMETRY__EXPORT__ENDPOINT",
-        &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],
-    ),
-    ("TELEMETRY__EXPORT__PLAIN", FLAG),
-    ("TELEMETRY__EXPORT__TRACES", SHARE),
-    ("TELEMETRY__EXPORT__KEY", &["", "short"]),
-    ("TELEMETRY__EXPORT__EVERY", TIME),
-    ("TELEMETRY__METRICS__LISTEN", ADDRESS),
-    ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
-    ("TELEMETRY__METRICS__PLAIN", FLAG),
     ("WEBHOOKS__LISTEN", ADDRESS),
     ("WEBHOOKS__LISTEN", &["0.0.0.0:7021"]),
     ("WEBHOOKS__CERTIFICATE", PEM),
@@ -252,7 +214,7 @@ const INFORMATION: [Wrong; 99] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 30] = [
+const TERMINAL: [Wrong; 20] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -272,6 +234,11 @@ const TERMINAL: [Wrong; 30] = [
     ("THINKING__MIN", &["", "漏", "5", "-5s", "1h"]),
     ("THINKING__MAX", WAIT),
     ("THINKING__SEED", COUNT),
+    ("SHUTDOWN__DRAIN", WAIT),
+];
+
+/// What every node reads alike.
+const TELEMETRY: [Wrong; 10] = [
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
     (
@@ -285,10 +252,9 @@ const TERMINAL: [Wrong; 30] = [
     ("TELEMETRY__METRICS__LISTEN", ADDRESS),
     ("TELEMETRY__METRICS__LISTEN", &["0.0.0.0:9461"]),
     ("TELEMETRY__METRICS__PLAIN", FLAG),
-    ("SHUTDOWN__DRAIN", WAIT),
 ];
 
-/// A node's wrong values, and the defaults that list its keys.
+/// A node's wrong values beside those, and the defaults that list its keys.
 fn table(kind: Kind) -> (&'static [Wrong], &'static str) {
     macro_rules! defaults {
         ($node:literal) => {
@@ -365,11 +331,11 @@ async fn every_key_refuses_wrong_values_by_its_name() {
             continue;
         }
         let (table, defaults) = table(process.kind());
-        for (key, values) in table {
+        let table = || table.iter().chain(&TELEMETRY);
+        for (key, values) in table() {
             faults.extend(values.iter().filter_map(|value| fault(&process, key, value)));
         }
-        let tried: BTreeSet<String> = table
-            .iter()
+        let tried: BTreeSet<String> = table()
             .map(|(key, _)| {
                 key.split("__").filter(|part| part.parse::<u8>().is_err()).collect::<Vec<_>>().join("__")
             })

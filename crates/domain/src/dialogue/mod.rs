@@ -148,6 +148,19 @@ impl Stage {
     /// All of them; their place is their number in stores.
     pub const ALL: [Self; 6] =
         [Self::Follower, Self::Asked, Self::Answered, Self::Wants, Self::AccountGiven, Self::Verified];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Follower => "follower",
+            Self::Asked => "asked",
+            Self::Answered => "answered",
+            Self::Wants => "wants",
+            Self::AccountGiven => "account_given",
+            Self::Verified => "verified",
+        }
+    }
 }
 
 /// What a button means.
