@@ -91,6 +91,9 @@ pub struct Args {
     /// How many people may be in the middle of their stories at one time; the others follow as these come to their end.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count(FOLLOWERS))]
     at_once: usize,
+    /// How many people begin their stories in a second at most, so that a play lasts as long as it should on any machine.
+    #[arg(long, value_name = "N", value_parser = count(FOLLOWERS))]
+    pace: Option<usize>,
     /// Another seed invents other people.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
