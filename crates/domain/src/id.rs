@@ -362,8 +362,11 @@ impl fmt::Debug for CustomerId {
 /// an event's, as the platform names it. Always of the same length, because theirs may be of any.
 #[must_use]
 pub fn rbm_event_id(agent: &str, is_message: bool, id: &str) -> String {
-    let digest =
-        Sha256::new().chain_update(agent).chain_update([0, u8::from(!is_message)]).chain_update(id).finalize();
+    let digest = Sha256::new()
+        .chain_update(agent)
+        .chain_update([0, u8::from(!is_message)])
+        .chain_update(id)
+        .finalize();
     digest.iter().fold("rbm-".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 }
 

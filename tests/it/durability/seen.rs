@@ -178,7 +178,8 @@ fn parent<'a>(trace: &'a [Told], told: &Told) -> Option<&'a Told> {
 #[tokio::test]
 async fn one_trace_goes_through_all_nodes_and_every_panel_has_data() {
     let collector = Collector::start();
-    let mut system = System::start_as(|layout| layout.quiet().json().rbm(RBM).seen(collector.address())).await;
+    let mut system =
+        System::start_as(|layout| layout.quiet().json().rbm(RBM).seen(collector.address())).await;
     let jobs: Vec<_> = system.processes().iter().map(|it| (job(it.kind()), it.name())).collect();
     let targets: Vec<_> = jobs.iter().map(|(job, name)| (*job, system.metrics(name))).collect();
     let rules = observability().join("prometheus/rules.yml");

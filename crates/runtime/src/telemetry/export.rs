@@ -170,7 +170,8 @@ impl Export {
         let mut processor = BatchSpanProcessor::builder(exporter.build().map_err(unbuilt)?)
             .with_batch_config(batches)
             .build();
-        let resource = Resource::builder_empty().with_attributes(named(party.map(|(party, _)| party))).build();
+        let resource =
+            Resource::builder_empty().with_attributes(named(party.map(|(party, _)| party))).build();
         processor.set_resource(&resource);
         let processor = Arc::new(processor);
         let key = config.key.as_ref().map(|key| Hmac::new_from_slice(key.expose().as_bytes()));

@@ -4,9 +4,7 @@
 //! second changes nothing.
 
 use jiff::Timestamp;
-use musubi_domain::{
-    Error, error::shape, id::rbm_event_id, keyword::Keyword, phone_number::PhoneNumber,
-};
+use musubi_domain::{Error, error::shape, id::rbm_event_id, keyword::Keyword, phone_number::PhoneNumber};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
