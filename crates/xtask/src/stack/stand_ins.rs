@@ -190,7 +190,7 @@ fn machine(engine: &Engine, image: &str, folder: &Path) -> anyhow::Result<()> {
 fn builder(root: &Path, context: &Path) -> anyhow::Result<()> {
     let vendor = context.join("vendor");
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(root).args(["vendor", "--quiet", "--locked", "--versioned-dirs"]).arg(&vendor);
+    cargo.current_dir(root).args(["vendor", "--locked", "--versioned-dirs"]).arg(&vendor);
     // It says in which configuration cargo finds them, from this machine.
     let sources = said(&mut cargo)?.replace(&vendor.display().to_string(), "/usr/local/cargo/vendor");
     fs::write(context.join("config.toml"), sources)?;
