@@ -31,7 +31,7 @@ const LIST: &str = "/usr/local/share/musubi/musubi.cdx.json";
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The profile of cargo that the program is built with: "dev" builds in a third of the time.
-    #[arg(long, default_value = "dev")]
+    #[arg(long, default_value = "release")]
     profile: String,
     /// An image that is there already, in place of one that is built.
     #[arg(long, conflicts_with = "profile")]
