@@ -18,6 +18,7 @@ mod metrics;
 mod numbers;
 mod outbox;
 pub mod rbm;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod wire;

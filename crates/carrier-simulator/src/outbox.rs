@@ -6,18 +6,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use musubi_domain::{Error, ErrorKind, id::MessageId};
+use musubi_domain::{Error, ErrorKind};
 use musubi_proto::{
     information::v1::{
-        CarrierEvent, PushAssertionsRequest, PushEventsRequest, Responded, carrier_event::What,
-        carrier_event_service_client::CarrierEventServiceClient, responded::How,
+        PushAssertionsRequest, PushEventsRequest, carrier_event_service_client::CarrierEventServiceClient,
     },
     r#type::v1::ItemError,
 };
 use musubi_runtime::{
     entropy,
     grpc::{client::PeerChannel, retry::Backoff},
-    telemetry::story::{Began, Step, Story, Telling, begin},
+    telemetry::story::begin,
 };
 use musubi_storage::carrier::{CarrierStore, OutboxKind};
 use prost::Message as _;
@@ -26,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, warn};
 
-use crate::faults::{Lost, PushFaults};
+use crate::{
+    faults::{Lost, PushFaults},
+    telling,
+};
 
 /// How often the outbox is looked at although nobody said that there is something.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
@@ -93,7 +95,7 @@ impl Pusher {
                 let Some(refused) = self.until_acknowledged(push).await else {
                     return Ok(());
                 };
-                tell(&request.events, began);
+                telling::reported(&request.events, began);
                 report(&refused, |index| request.events.get(index).map(|event| event.event_id.clone()));
             }
             self.acknowledge(OutboxKind::Events, through).await;
@@ -166,30 +168,6 @@ impl Pusher {
         if let Err(error) = self.store.acknowledge_outbox(kind, through).await {
             warn!("the outbox can't be written, its rows are pushed again: {error}");
         }
-    }
-}
-
-/// What was reported, in the stories that are told.
-fn tell(events: &[CarrierEvent], began: Began) {
-    for event in events {
-        let (Ok(account), Ok(number)) = (event.official_account.parse(), event.msisdn.parse()) else {
-            continue;
-        };
-        let in_room = || Story::of_talk_room(&account, &number);
-        let step = |story: Story| story.step(Step::Report, &event.event_id, began);
-        let told = match &event.what {
-            Some(What::Receipt(receipt)) => receipt.message_id.parse().ok().and_then(|id: MessageId| {
-                Some(step(Story::of_message(id)?).under(Step::Carry, id.as_bytes()))
-            }),
-            Some(What::Responded(Responded { how: Some(How::Postback(postback)) })) => {
-                in_room().map(|story| step(story).under(Step::Answer, postback))
-            }
-            Some(
-                What::Followed(_) | What::Responded(_) | What::Unfollowed(_) | What::NumberReassigned(_),
-            ) => in_room().map(|story| step(story).under(Step::Follow, "")),
-            None => None,
-        };
-        told.into_iter().for_each(Telling::tell);
     }
 }
 

@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{Error, error::shape, identity::AttestedIdentity, phone_number::PhoneNumber};
@@ -356,6 +356,18 @@ impl fmt::Debug for CustomerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The id under which the information-management server takes what an agent of RCS Business Messaging was told: `id` is a message's, or else
+/// an event's, as the platform names it. Always of the same length, because theirs may be of any.
+#[must_use]
+pub fn rbm_event_id(agent: &str, is_message: bool, id: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(agent)
+        .chain_update([0, u8::from(!is_message)])
+        .chain_update(id)
+        .finalize();
+    digest.iter().fold("rbm-".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 """Renders what is deployed, holds it against the schemas of several versions of Kubernetes, and writes all documents as JSON.
 
     render.py kustomize INSTALLED FOLDER...   each folder is a kustomization; the answer is {FOLDER: [document, ...]}
-    render.py yaml FILE                        one file of Compose, as it is, with merge keys resolved
+    render.py compose FILE                     one file of Compose, with merge keys resolved; refused if the specification (Compose v2) does
+    render.py yaml FILE                        one file, as it is
 
 What the documents should say is decided by whoever reads the answer; here is only what needs Python's packages. Surprising: kubectl comes out of
 a package that carries it for another purpose, since no index of packages has it by itself.
@@ -10,6 +11,7 @@ a package that carries it for another purpose, since no index of packages has it
 import io
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -59,9 +61,23 @@ def validate(folder, documents):
                 sys.exit(f"{folder}: {name} is refused by Kubernetes {version}: {error}")
 
 
+def compose(text):
+    """Compose's file, held against its specification with every variable at its default."""
+    import compose_spec
+
+    defaults = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
+    try:
+        compose_spec.PyCompose.from_json(json.dumps(defaults)).validate()
+    except Exception as error:  # the library has several of its own
+        sys.exit(f"refused by the Compose Specification: {error}")
+    return yaml.safe_load(text)
+
+
 def main():
     command, *arguments = sys.argv[1:]
-    if command == "yaml":
+    if command == "compose":
+        answer = compose(pathlib.Path(arguments[0]).read_text())
+    elif command == "yaml":
         answer = yaml.safe_load(pathlib.Path(arguments[0]).read_text())
     else:
         installed, *folders = arguments

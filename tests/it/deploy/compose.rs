@@ -24,7 +24,7 @@ fn texts(value: &Value) -> Vec<&str> {
 
 #[test]
 fn services_of_compose_may_nothing_that_they_need_not_and_wait_for_what_they_do() {
-    let file = rendered(&tools(), &["yaml", "docker-compose.yml"], Path::new(ROOT));
+    let file = rendered(&tools(), &["compose", "docker-compose.yml"], Path::new(ROOT));
     let services = file["services"].as_object().unwrap();
     for (name, service) in services {
         assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
@@ -44,7 +44,11 @@ fn services_of_compose_may_nothing_that_they_need_not_and_wait_for_what_they_do(
             assert!(services.contains_key(other), "{name} waits for {other}");
             let condition = how["condition"].as_str().unwrap();
             let ends = services[other]["restart"] == "no" || other == "provision";
-            let due = if ends { "service_completed_successfully" } else { "service_healthy" };
+            let due = match services[other].get("healthcheck") {
+                _ if ends => "service_completed_successfully",
+                Some(_) => "service_healthy",
+                None => "service_started",
+            };
             assert_eq!(condition, due, "{name} waits for {other}");
         }
         for volume in texts(&service["volumes"]) {

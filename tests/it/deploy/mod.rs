@@ -6,6 +6,7 @@
 
 mod compose;
 mod kubernetes;
+mod observability;
 
 use std::{
     collections::BTreeMap,

@@ -11,7 +11,7 @@ use std::{
 
 use musubi_runtime::telemetry::metrics::{EVERY_NODE, Metric};
 use musubi_servers::prometheus;
-use musubi_tests::processes::{Collector, INFORMATION, Kind, System, Told};
+use musubi_tests::processes::{CARRIERS, Collector, INFORMATION, Kind, System, Told};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -22,6 +22,8 @@ const PEOPLE: usize = 30;
 /// How long what was told may be on its way, and how long Prometheus needs for two scrapes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(250);
+/// The carrier that speaks RCS Business Messaging.
+const RBM: &str = CARRIERS[1];
 /// What every query of a test looks back on.
 const RANGE: &str = "30s";
 
@@ -176,7 +178,8 @@ fn parent<'a>(trace: &'a [Told], told: &Told) -> Option<&'a Told> {
 #[tokio::test]
 async fn one_trace_goes_through_all_nodes_and_every_panel_has_data() {
     let collector = Collector::start();
-    let mut system = System::start_as(|layout| layout.quiet().json().seen(collector.address())).await;
+    let mut system =
+        System::start_as(|layout| layout.quiet().json().rbm(RBM).seen(collector.address())).await;
     let jobs: Vec<_> = system.processes().iter().map(|it| (job(it.kind()), it.name())).collect();
     let targets: Vec<_> = jobs.iter().map(|(job, name)| (*job, system.metrics(name))).collect();
     let rules = observability().join("prometheus/rules.yml");
@@ -223,6 +226,7 @@ async fn one_trace_goes_through_all_nodes_and_every_panel_has_data() {
     assert!(traces.keys().any(|id| hex(id) == named), "the line's trace was not told");
     assert_confirmed(&traces);
     assert_delivered(&traces);
+    assert_told_over_rbm(&traces);
     assert_called(&traces);
 }
 
@@ -295,6 +299,27 @@ fn assert_delivered(traces: &HashMap<Vec<u8>, Vec<Told>>) {
         delivered += 1;
     }
     assert!(delivered > 0, "no individual message was told");
+}
+
+/// Who is reached by REST and webhooks stands in stories like everybody else.
+fn assert_told_over_rbm(traces: &HashMap<Vec<u8>, Vec<Told>>) {
+    let party = format!("carrier/{RBM}");
+    let mut seen = BTreeSet::new();
+    for trace in traces.values() {
+        for told in trace.iter().filter(|told| told.party == party) {
+            let above = parent(trace, told).map_or("nothing", Told::name);
+            let below = trace.iter().filter(|other| other.span.parent_span_id == told.span.span_id);
+            let below: BTreeSet<&str> = below.map(Told::name).collect();
+            if told.name() == "carry message" && below.contains("show message") {
+                seen.insert(("shown", above));
+            }
+            if told.name() == "report event" && below.contains("take event") {
+                seen.insert(("taken", above));
+            }
+        }
+    }
+    let reports = [("taken", "answer"), ("taken", "carry message"), ("taken", "follow")];
+    assert_eq!(seen, BTreeSet::from_iter([("shown", "send message")].into_iter().chain(reports)));
 }
 
 /// A batch calls its carrier within its span, and the carrier's span stands under that call.

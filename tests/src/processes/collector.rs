@@ -33,6 +33,8 @@ pub struct Collector {
 pub struct Told {
     /// `musubi-information` and so on.
     pub service: String,
+    /// Which of them: `carrier/nami` and so on.
+    pub party: String,
     /// The span.
     pub span: Span,
 }
@@ -86,9 +88,10 @@ impl Collector {
         let mut traces: HashMap<Vec<u8>, Vec<Told>> = HashMap::new();
         for resource in self.heard().into_iter().flat_map(|request| request.resource_spans) {
             let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
-            let service = text(&attributes, "service.name").to_owned();
+            let [service, party] =
+                ["service.name", "musubi.party"].map(|name| text(&attributes, name).to_owned());
             for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                let told = Told { service: service.clone(), span };
+                let told = Told { service: service.clone(), party: party.clone(), span };
                 traces.entry(told.span.trace_id.clone()).or_default().push(told);
             }
         }

@@ -6,24 +6,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use musubi_domain::{
-    Error, ErrorKind,
-    id::{MessageId, OfficialAccountId},
-};
-use musubi_proto::{
-    carrier::v1::{
-        OutgoingMessage, RevokeMessagesRequest, RevokeMessagesResponse, SendDecision, SendMessagesRequest,
-        SendMessagesResponse, SendVerdict, message_service_server::MessageService,
-    },
-    r#type::v1::TrafficType,
+use musubi_domain::{Error, ErrorKind, id::OfficialAccountId};
+use musubi_proto::carrier::v1::{
+    OutgoingMessage, RevokeMessagesRequest, RevokeMessagesResponse, SendDecision, SendMessagesRequest,
+    SendMessagesResponse, SendVerdict, message_service_server::MessageService,
 };
 use musubi_runtime::{
     Clock,
     grpc::status::to_status,
-    telemetry::{
-        metrics::STORE,
-        story::{Began, Step, Story, begin},
-    },
+    telemetry::{metrics::STORE, story::begin},
 };
 use musubi_storage::carrier::{Candidate, CarrierStore, Enqueued};
 use tonic::{Request, Response, Status};
@@ -31,8 +22,8 @@ use tonic::{Request, Response, Status};
 use super::Fleets;
 use crate::{
     faults::{Lost, MessageFault, SendFaults},
-    metrics::VERDICTS,
     outbox::Wake,
+    telling::Carried,
     wire,
 };
 
@@ -81,7 +72,8 @@ impl Sending {
         let account = request.official_account.parse()?;
         wire::check_count(request.messages.len(), "messages")?;
         let (now, began) = (self.clock.now(), begin());
-        let told: Vec<Told> = request.messages.iter().map(|message| Told::of(message, &account)).collect();
+        let carried: Vec<Carried> =
+            request.messages.iter().map(|message| Carried::of_outgoing(&account, message)).collect();
         let mut candidates = Vec::with_capacity(request.messages.len());
         let verdicts: Vec<_> = request
             .messages
@@ -111,10 +103,8 @@ impl Sending {
         });
         let fault = || Error::new(ErrorKind::Internal, "the store gave fewer outcomes than candidates", "");
         let verdicts: Vec<SendVerdict> = verdicts.collect::<Option<_>>().ok_or_else(fault)?;
-        for (told, verdict) in told.into_iter().zip(&verdicts) {
-            let decision = word(verdict.decision());
-            VERDICTS.add(1, [decision]);
-            told.tell(decision, began);
+        for (carried, verdict) in carried.into_iter().zip(&verdicts) {
+            carried.tell(word(verdict.decision()), began);
         }
         Ok(verdicts)
     }
@@ -148,30 +138,6 @@ impl Sending {
         let mut revoked = self.store.revoke_messages(&account, &known, self.clock.now()).await?.into_iter();
         self.events.wake();
         Ok(ids.iter().map(|id| id.is_some() && revoked.next().unwrap_or_default()).collect())
-    }
-}
-
-/// The stories that a message stands in: its own, and that of the talk room whose dialogue it belongs to.
-struct Told {
-    message_id: Option<MessageId>,
-    stories: [Option<Story>; 2],
-}
-
-impl Told {
-    fn of(message: &OutgoingMessage, account: &OfficialAccountId) -> Self {
-        let message_id: Option<MessageId> = message.message_id.parse().ok();
-        let of_dialogue = message.traffic_type() == TrafficType::ServiceRequest;
-        let number = of_dialogue.then(|| message.msisdn.parse().ok()).flatten();
-        let room = number.and_then(|number| Story::of_talk_room(account, &number));
-        Self { message_id, stories: [message_id.and_then(Story::of_message), room] }
-    }
-
-    fn tell(self, decision: &'static str, began: Began) {
-        let Some(id) = self.message_id else { return };
-        for story in self.stories.into_iter().flatten() {
-            let step = story.step(Step::Carry, id.as_bytes(), began).under(Step::Send, id.as_bytes());
-            step.with("musubi.outcome", decision).tell();
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use musubi_domain::{
     phone_number::PhoneNumber,
 };
 use musubi_proto::carrier::v1::IncomingMessage;
+use musubi_runtime::telemetry::story::{Began, begin};
 use musubi_storage::carrier::{AgentEnqueued, AgentMessage, BATCH};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ use super::{
     message::{self, Draft, MESSAGE_BYTES},
     number, unreachable,
 };
+use crate::telling::Carried;
 
 /// Messages that wait to be stored; more callers wait for a place.
 const WAITING: usize = 4 * BATCH;
@@ -33,6 +35,7 @@ const WAITING: usize = 4 * BATCH;
 pub(crate) struct Offer {
     account: OfficialAccountId,
     message: AgentMessage,
+    carried: (Carried, Began),
     outcome: oneshot::Sender<Result<AgentEnqueued, ApiError>>,
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn create(
         let problem = format!("is {} bytes; send at most {MESSAGE_BYTES}", body.len());
         return Err(ApiError::invalid("the body", problem));
     }
-    let now = face.clock.now();
+    let (now, began) = (face.clock.now(), begin());
     let taken = face.discovery.request("AgentMessage", &body, face.strict)?;
     let Draft { traffic, expires, timed, content, files } =
         message::read(&taken, agent.use_case, face.strict, now)?;
@@ -101,9 +104,11 @@ pub(crate) async fn create(
         body: String::from_utf8_lossy(&body).into_owned(),
         payload: payload.encode_to_vec(),
     };
+    let shown_as = message::shown_as(traffic);
+    let carried = Carried::of(&agent.account, Some(message_id), shown_as, || Some(number));
     let (outcome, told) = oneshot::channel();
     let gone = || ApiError::new(Code::Unavailable, "the simulator is stopping; send the same again");
-    let offer = Offer { account: agent.account.clone(), message, outcome };
+    let offer = Offer { account: agent.account.clone(), message, carried: (carried, began), outcome };
     face.sender.send(offer).await.map_err(|_| gone())?;
     match told.await.map_err(|_| gone())?? {
         AgentEnqueued::Seen if face.strict => {
@@ -142,6 +147,15 @@ pub(crate) async fn delete(
     }
 }
 
+const fn word(outcome: AgentEnqueued) -> &'static str {
+    match outcome {
+        AgentEnqueued::Queued => "accepted",
+        AgentEnqueued::Seen => "duplicate",
+        AgentEnqueued::Unreachable => "unreachable",
+        AgentEnqueued::Unsubscribed => "refused",
+    }
+}
+
 impl Face {
     /// Stores what calls bring, all that is there at once, until it is told to stop.
     pub(crate) async fn take(self, mut offers: Offers, stop: CancellationToken) {
@@ -161,20 +175,21 @@ impl Face {
 
     async fn store_offers(&self, account: &OfficialAccountId, offers: Vec<Offer>) {
         let (messages, waiting): (Vec<_>, Vec<_>) =
-            offers.into_iter().map(|offer| (offer.message, offer.outcome)).unzip();
+            offers.into_iter().map(|offer| (offer.message, (offer.carried, offer.outcome))).unzip();
         // Who has gone away needs no answer.
         match self.store.enqueue_agent_messages(account, &messages, self.clock.now()).await {
             Ok((outcomes, fleets)) => {
                 for fleet in &fleets {
                     self.fleets.wake(fleet);
                 }
-                for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
+                for (((carried, began), waiting), outcome) in waiting.into_iter().zip(outcomes) {
+                    carried.tell(word(outcome), began);
                     waiting.send(Ok(outcome)).unwrap_or_default();
                 }
             }
             Err(error) => {
                 let error = ApiError::from(Error::from(error));
-                for waiting in waiting {
+                for (_, waiting) in waiting {
                     waiting.send(Err(error.clone())).unwrap_or_default();
                 }
             }

@@ -40,7 +40,9 @@ use clap::{ArgAction, ValueEnum, builder::RangedU64ValueParser};
 use musubi_domain::id::OfficialAccountId;
 use musubi_runtime::{
     Shutdown,
-    telemetry::{self, TelemetryConfig},
+    config::Secret,
+    entropy,
+    telemetry::{self, ExportConfig, TelemetryConfig},
 };
 use musubi_servers::{
     Server,
@@ -89,6 +91,9 @@ pub struct Args {
     /// How many people may be in the middle of their stories at one time; the others follow as these come to their end.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count(FOLLOWERS))]
     at_once: usize,
+    /// How many people begin their stories in a second at most, so that a play lasts as long as it should on any machine.
+    #[arg(long, value_name = "N", value_parser = count(FOLLOWERS))]
+    pace: Option<usize>,
     /// Another seed invents other people.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -101,6 +106,12 @@ pub struct Args {
     /// Writes what was found as JSON, with every story. It holds whole phone numbers.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Exports traces to a collector of OpenTelemetry: http:// at a loopback address, as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL", conflicts_with = "stack")]
+    export: Option<String>,
+    /// Which share of the traces is exported, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, requires = "export")]
+    traces: f64,
     /// No progress, plain text, no pages; ends when the population has run.
     #[arg(long)]
     headless: bool,
@@ -191,9 +202,26 @@ fn count(most: u64) -> RangedU64ValueParser<usize> {
 /// When the demo itself fails: a node doesn't start or dies, the report or the standard output can't be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A loaded machine makes statements wait; that is no news beside the progress.
-    let telemetry = TelemetryConfig::text("warn,sqlx::pool=error");
-    telemetry::init(&telemetry)?;
-    run_to(args, &mut io::stdout()).await
+    let telemetry =
+        TelemetryConfig { export: export(&args), ..TelemetryConfig::text("warn,sqlx::pool=error") };
+    if let Err(error) = telemetry::start_for_all(&telemetry) {
+        return Ok(node::fail(2, &format!("--export: {error}")));
+    }
+    let ended = run_to(args, &mut io::stdout()).await;
+    telemetry::end().await;
+    ended
+}
+
+/// Where traces go. The key of their ids is this run's own, as its people are.
+fn export(args: &Args) -> Option<ExportConfig> {
+    let key = Secret::new(format!("{:032x}", u128::from_le_bytes(entropy::bytes())));
+    args.export.as_ref().map(|endpoint| ExportConfig {
+        endpoint: endpoint.clone(),
+        plain: false,
+        traces: args.traces,
+        key: Some(key),
+        every: Duration::from_secs(1),
+    })
 }
 
 /// As [`run`], printing to `output` and leaving the log as it is.

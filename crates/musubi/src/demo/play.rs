@@ -57,6 +57,7 @@ pub(super) struct Play<'a> {
     voices: Vec<Voice<'a>>,
     terminal: TerminalClient,
     at_once: usize,
+    pace: Option<usize>,
     timings: Vec<Timing>,
     customers: u64,
 }
@@ -102,8 +103,8 @@ impl<'a> Play<'a> {
             })
             .collect::<anyhow::Result<_>>()?;
         let terminal = TerminalClient::new(&doors.terminal, shutdown)?;
-        let at_once = args.at_once;
-        Ok(Self { material, screen, voices, terminal, at_once, timings: Vec::new(), customers: 0 })
+        let Args { at_once, pace, .. } = *args;
+        Ok(Self { material, screen, voices, terminal, at_once, pace, timings: Vec::new(), customers: 0 })
     }
 
     /// Plays all stages.
@@ -148,14 +149,18 @@ impl<'a> Play<'a> {
     async fn dialogues(&mut self) -> anyhow::Result<Option<&'static str>> {
         let stories = &self.material.stories;
         let bars = DialogueBars::begin(self.screen, stories);
-        let mut waiting = stories.chunks(BATCH.min(self.at_once)).peekable();
+        let batch = BATCH.min(self.at_once).min(self.pace.unwrap_or(BATCH));
+        let mut waiting = stories.chunks(batch).peekable();
         let mut watch = Watch::default();
         let ends = expected_ends(stories);
         let (mut funnels, mut due) = (Vec::new(), Duration::ZERO);
         let stuck = loop {
             let mut progress = self.terminal.progress().await?;
             while let Some(batch) = waiting.next_if(|batch| {
-                progress.stories - progress.finished + batch.len() as u64 <= self.at_once as u64
+                let begun = progress.stories + batch.len() as u64;
+                let in_time =
+                    self.pace.is_none_or(|pace| begun <= pace as u64 * (1 + bars.elapsed().as_secs()));
+                in_time && begun - progress.finished <= self.at_once as u64
             }) {
                 self.terminal.play(batch.iter().map(handed_out).collect()).await?;
                 progress = self.terminal.progress().await?;

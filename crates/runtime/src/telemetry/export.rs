@@ -113,7 +113,7 @@ impl ExportConfig {
         has_port.then_some(url).ok_or_else(|| Error::invalid("", "is no address of a collector", remedy))
     }
 
-    fn channel(&self, identity: &Identity) -> Result<Channel, Error> {
+    fn channel(&self, identity: Option<&Identity>) -> Result<Channel, Error> {
         let url = self.address()?;
         let wrong = || Error::invalid("telemetry.export.endpoint", "is no URL", "write https://host:4317");
         if url.scheme() == "http" {
@@ -121,6 +121,10 @@ impl ExportConfig {
             return Ok(endpoint.connect_timeout(DEADLINE).timeout(DEADLINE).connect_lazy());
         }
         let endpoint = Endpoint::from_str(&self.endpoint).map_err(|_| wrong())?;
+        let identity = identity.ok_or_else(|| {
+            let problem = "needs a certificate, and this process has none";
+            Error::invalid("telemetry.export.endpoint", problem, "write http:// at a loopback address")
+        })?;
         Ok(client::connect(identity, &endpoint, None, ClientOptions { deadline: DEADLINE })?.channel)
     }
 }
@@ -144,19 +148,20 @@ pub(super) fn export() -> Option<&'static Export> {
 }
 
 impl Export {
-    /// Begins, once for a process. Gives what makes spans of `tracing` spans. Needs a tokio runtime; the collector needn't be there.
+    /// Begins, once for a process: a party's with its identity, or one that plays all of them. Gives what makes spans of `tracing` spans.
+    /// Needs a tokio runtime; the collector needn't be there.
     ///
     /// # Errors
     /// Names the key of `[telemetry.export]`.
     pub(super) fn begin(
         config: &ExportConfig,
-        party: &Caller,
-        identity: &Identity,
+        party: Option<(&Caller, &Identity)>,
     ) -> Result<SdkTracer, Error> {
         let unbuilt = |error: opentelemetry_otlp::ExporterBuildError| {
             Error::invalid("telemetry.export", error.to_string(), "see the endpoint")
         };
-        let exporter = SpanExporter::builder().with_tonic().with_channel(config.channel(identity)?);
+        let exporter = SpanExporter::builder().with_tonic();
+        let exporter = exporter.with_channel(config.channel(party.map(|(_, identity)| identity))?);
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(WAITING)
             .with_max_export_batch_size(BATCH)
@@ -165,7 +170,8 @@ impl Export {
         let mut processor = BatchSpanProcessor::builder(exporter.build().map_err(unbuilt)?)
             .with_batch_config(batches)
             .build();
-        let resource = Resource::builder_empty().with_attributes(named(party)).build();
+        let resource =
+            Resource::builder_empty().with_attributes(named(party.map(|(party, _)| party))).build();
         processor.set_resource(&resource);
         let processor = Arc::new(processor);
         let key = config.key.as_ref().map(|key| Hmac::new_from_slice(key.expose().as_bytes()));
@@ -201,21 +207,24 @@ impl Export {
 }
 
 /// Who tells, by the conventions for resources.
-fn named(party: &Caller) -> [KeyValue; 3] {
+fn named(party: Option<&Caller>) -> [KeyValue; 3] {
     let kind = match party {
-        Caller::Company(_) => "musubi-company",
-        Caller::Carrier(_) => "musubi-carrier",
-        Caller::Information => "musubi-information",
-        Caller::Terminal => "musubi-terminal",
-        Caller::CompanyOperator(..)
-        | Caller::CompanyMachine(..)
-        | Caller::TerminalOperator(_)
-        | Caller::Stranger => "musubi",
+        Some(Caller::Company(_)) => "musubi-company",
+        Some(Caller::Carrier(_)) => "musubi-carrier",
+        Some(Caller::Information) => "musubi-information",
+        Some(Caller::Terminal) => "musubi-terminal",
+        Some(
+            Caller::CompanyOperator(..)
+            | Caller::CompanyMachine(..)
+            | Caller::TerminalOperator(_)
+            | Caller::Stranger,
+        )
+        | None => "musubi",
     };
     [
         KeyValue::new("service.name", kind),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("musubi.party", party.to_string()),
+        KeyValue::new("musubi.party", party.map_or_else(|| "everybody".to_owned(), Caller::to_string)),
     ]
 }
 

@@ -112,6 +112,16 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     install(config.format, filter, || Ok(None))
 }
 
+/// As [`init`]; also exports spans, of all the nodes that one process plays. Needs a tokio runtime.
+///
+/// # Errors
+/// When the configuration is wrong, or wants a certificate.
+pub fn start_for_all(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    config.check()?;
+    let begin = |export: &ExportConfig| Export::begin(export, None);
+    install(config.format, config.filter()?, || config.export.as_ref().map(begin).transpose())
+}
+
 /// As [`init`]; also exports spans as this party, over TLS as the identity, and gives the metrics to be served: those of every node and of
 /// these tables. Needs a tokio runtime.
 ///
@@ -125,7 +135,7 @@ pub async fn start(
 ) -> Result<Option<Metrics>, TelemetryError> {
     config.check()?;
     let filter = config.filter()?;
-    let begin = |export: &ExportConfig| Export::begin(export, party, identity);
+    let begin = |export: &ExportConfig| Export::begin(export, Some((party, identity)));
     install(config.format, filter, || config.export.as_ref().map(begin).transpose())?;
     match &config.metrics {
         Some(metrics) => Ok(Some(Metrics::bind(metrics, &[EVERY_NODE, table]).await?)),

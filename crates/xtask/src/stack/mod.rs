@@ -1,11 +1,12 @@
 //! `cargo xtask stack-test`: the image built, the stack of docker-compose.yml brought up, a population played on it while its containers
 //! are killed, another while they are replaced, a backup restored, everything taken down.
 //!
-//! What is checked is what a user of the stack sees: the demo's report and the nodes' own health. Surprising: a population is played
-//! on an empty stack, so there are two stacks, one after the other.
+//! What is checked is what a user of the stack sees: the demo's report, the nodes' own health, and what Prometheus and the trace store have.
+//! Surprising: a population is played on an empty stack, so there are two stacks, one after the other.
 
 mod engine;
 mod project;
+mod seen;
 mod stand_ins;
 
 use std::fs;
@@ -17,23 +18,26 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use self::engine::{Engine, done};
-use self::project::{NODES, Play, Project, SERVERS};
+use self::project::{Play, Project};
 use self::stand_ins::Images;
+use crate::supply::sbom;
 
 /// What is built.
 const IMAGE: &str = "musubi:stack-test";
+/// What it lists its parts in.
+const LIST: &str = "/usr/local/share/musubi/musubi.cdx.json";
 
 /// What the command line says.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The profile of cargo that the program is built with: "dev" builds in a third of the time.
-    #[arg(long, default_value = "dev")]
+    #[arg(long, default_value = "release")]
     profile: String,
     /// An image that is there already, in place of one that is built.
     #[arg(long, conflicts_with = "profile")]
     image: Option<String>,
     /// How many people each population has.
-    #[arg(long, default_value_t = 3_000)]
+    #[arg(long, default_value_t = 2_000)]
     followers: u32,
     /// Leave the second stack running.
     #[arg(long)]
@@ -51,37 +55,37 @@ pub(crate) fn test(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     // The demo writes its report there, as a user whom this machine doesn't know.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
     let engine = Engine::ready(&folder)?;
-    let images = Images::ready(&engine, root, &folder)?;
+    let images = step("its base images are there", || Images::ready(&engine, root, &folder))?;
     let image = arguments.image.as_deref().unwrap_or(IMAGE);
     if arguments.image.is_none() {
         step("the image is built", || build(&engine, root, &images, &arguments.profile))?;
     }
-    step("the image is looked at", || look_at(&engine, image))?;
+    step("the image is looked at", || look_at(&engine, root, &folder, image))?;
     let project = Project::new(&engine, root, &folder, image, &images);
     let tested = with_logs(&project, || {
         project.down()?;
         step("a first stack comes up", || project.up())?;
         step("a population, and every container killed once meanwhile", || {
             played(&project, arguments.followers, |play| {
-                for name in NODES.iter().chain(&SERVERS) {
+                project.services().try_for_each(|name| {
                     project.kill(name)?;
-                    play.goes_on(name, "killed")?;
-                }
-                Ok(())
+                    play.goes_on(name, "killed")
+                })
             })
         })?;
+        step("the inside is seen", || seen::look(root, !images.without.contains(&"grafana")))?;
         step("a backup is restored", || restored(&project))?;
         step("it goes down", || project.down())?;
         step("a second stack comes up", || project.up())?;
         step("a population, and every container replaced meanwhile", || {
             played(&project, arguments.followers, |play| {
-                for name in NODES.iter().chain(&SERVERS) {
+                project.services().try_for_each(|name| {
                     project.replace(name)?;
-                    play.goes_on(name, "replaced")?;
-                }
-                Ok(())
+                    play.goes_on(name, "replaced")
+                })
             })
-        })
+        })?;
+        step("no call failed", seen::no_call_failed)
     });
     if arguments.keep && tested.is_ok() {
         println!("the stack runs on; `docker compose --project-name {}` is its name", project::NAME);
@@ -123,7 +127,7 @@ fn build(engine: &Engine, root: &Path, images: &Images, profile: &str) -> anyhow
 }
 
 /// It runs, alone and read-only, and has neither a shell nor a user who may anything.
-fn look_at(engine: &Engine, image: &str) -> anyhow::Result<()> {
+fn look_at(engine: &Engine, root: &Path, folder: &Path, image: &str) -> anyhow::Result<()> {
     let alone = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"];
     let version = engine.ask(alone.iter().chain(&[image, "--version"]))?;
     anyhow::ensure!(version.starts_with("musubi "), "the image says {version:?} to --version");
@@ -134,7 +138,13 @@ fn look_at(engine: &Engine, image: &str) -> anyhow::Result<()> {
     let user = engine.ask(["image", "inspect", "--format", "{{.Config.User}}", image])?;
     anyhow::ensure!(user == "65532:65532", "the image runs as {user:?}");
     let bytes: u64 = engine.ask(["image", "inspect", "--format", "{{.Size}}", image])?.parse()?;
-    println!("{version}: {} MB", bytes / 1_000_000);
+    let list = folder.join("musubi.cdx.json");
+    let container = engine.ask(["create", image])?;
+    let copied = engine.ask(["cp", &format!("{container}:{LIST}"), &list.display().to_string()]);
+    engine.ask(["rm", &container])?;
+    copied.context("the image has no list of its parts")?;
+    let parts = sbom::judge(root, &fs::read_to_string(&list)?)?;
+    println!("{version}: {} MB, which lists the {parts} packages that it is made of", bytes / 1_000_000);
     Ok(())
 }
 

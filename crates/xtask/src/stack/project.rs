@@ -18,15 +18,20 @@ use super::stand_ins::Images;
 /// What containers, networks and volumes begin with.
 pub(super) const NAME: &str = "musubi-stack-test";
 /// The nodes.
-pub(super) const NODES: [&str; 8] =
+const NODES: [&str; 8] =
     ["information-1", "aoba-bank", "kumo", "information-2", "hinata-gas", "nami", "hoshi", "terminal"];
 /// What they keep things in.
-pub(super) const SERVERS: [&str; 2] = ["redis", "postgres"];
+const SERVERS: [&str; 2] = ["redis", "postgres"];
+/// What shows the inside.
+const SEEN: [&str; 4] = ["tempo", "collector", "prometheus", "grafana"];
 /// How long a container has to be healthy again.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 /// Between two deeds, so that there is something under way again.
 const BREATH: Duration = Duration::from_secs(2);
+/// How many people begin in a second, and are in the middle of their stories.
+const PACE: &str = "15";
+const AT_ONCE: &str = "100";
 /// How long a play may go on once nothing happens to the stack any more.
 const END: Duration = Duration::from_secs(600);
 const DUMP: &str = "/tmp/information.dump";
@@ -36,9 +41,8 @@ pub(super) struct Project<'a> {
     engine: &'a Engine,
     root: &'a Path,
     folder: &'a Path,
-    variables: [(&'static str, String); 3],
-    /// One that has programs of its own.
-    tools: String,
+    images: &'a Images,
+    image: &'a str,
 }
 
 impl<'a> Project<'a> {
@@ -47,27 +51,29 @@ impl<'a> Project<'a> {
         engine: &'a Engine,
         root: &'a Path,
         folder: &'a Path,
-        image: &str,
-        images: &Images,
+        image: &'a str,
+        images: &'a Images,
     ) -> Self {
-        let variables = [
-            ("MUSUBI_IMAGE", image.to_owned()),
-            ("POSTGRES_IMAGE", images.postgres.clone()),
-            ("REDIS_IMAGE", images.redis.clone()),
-        ];
-        Self { engine, root, folder, variables, tools: images.postgres.clone() }
+        Self { engine, root, folder, images, image }
     }
 
     fn compose(&self, arguments: &[&str]) -> Command {
         let mut command = self.engine.compose(["--project-name", NAME].iter().chain(arguments));
-        command.current_dir(self.root).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let services = self.images.services.iter().map(|(name, value)| (name, value));
+        command.current_dir(self.root).env("MUSUBI_IMAGE", self.image).envs(services);
         command
+    }
+
+    /// What runs all the time; first what shows the inside, so that it sees the rest.
+    pub(super) fn services(&self) -> impl Iterator<Item = &'static str> {
+        let without = &self.images.without;
+        SEEN.into_iter().filter(|name| !without.contains(name)).chain(NODES).chain(SERVERS)
     }
 
     /// Starts everything, and waits until every node says that it works.
     pub(super) fn up(&self) -> anyhow::Result<()> {
-        done(&mut self.compose(&["up", "--detach", "--no-build"]))?;
-        NODES.iter().chain(&SERVERS).try_for_each(|name| self.healthy(name))
+        done(self.compose(&["up", "--detach", "--no-build"]).args(self.services()))?;
+        self.services().try_for_each(|name| self.works(&self.container(name)?, name))
     }
 
     /// Takes everything down, volumes, too.
@@ -88,20 +94,40 @@ impl<'a> Project<'a> {
     }
 
     fn container(&self, name: &str) -> anyhow::Result<String> {
-        let id = said(&mut self.compose(&["ps", "--quiet", name]))?;
+        let labels = [("project", NAME), ("service", name), ("oneoff", "False")];
+        let labels =
+            labels.map(|(label, value)| format!("--filter=label=com.docker.compose.{label}={value}"));
+        let id = self
+            .engine
+            .ask(["ps", "--all", "--quiet"].into_iter().chain(labels.iter().map(String::as_str)))?;
         anyhow::ensure!(!id.is_empty(), "{name} has no container");
         Ok(id)
     }
 
-    fn healthy(&self, name: &str) -> anyhow::Result<()> {
+    /// Waits until what the compose file asks for its health says so; it is asked here, since the engine asks every few seconds only. Who is
+    /// asked nothing has to run.
+    fn works(&self, id: &str, name: &str) -> anyhow::Result<()> {
         let since = Instant::now();
+        let test = self.engine.ask([
+            "inspect",
+            "--format",
+            "{{with .Config.Healthcheck}}{{json .Test}}{{end}}",
+            id,
+        ])?;
+        let test: Vec<String> = if test.is_empty() { Vec::new() } else { serde_json::from_str(&test)? };
         loop {
-            let id = self.container(name)?;
-            let health = self.engine.ask(["inspect", "--format", "{{.State.Health.Status}}", &id])?;
-            if health == "healthy" {
-                return Ok(());
-            }
-            anyhow::ensure!(since.elapsed() < PATIENCE, "{name} is {health} after {PATIENCE:?}");
+            let asked = match test.split_first() {
+                Some((_, command)) => {
+                    self.engine.ask(["exec", id].into_iter().chain(command.iter().map(String::as_str)))
+                }
+                None => self.engine.ask(["inspect", "--format", "{{.State.Running}}", id]).and_then(|runs| {
+                    anyhow::ensure!(runs == "true", "it doesn't run");
+                    Ok(runs)
+                }),
+            };
+            let Err(error) = asked else { return Ok(()) };
+            let waited = since.elapsed();
+            anyhow::ensure!(waited < PATIENCE, "{name} doesn't work after {PATIENCE:?}: {error:#}");
             thread::sleep(LOOK);
         }
     }
@@ -111,7 +137,7 @@ impl<'a> Project<'a> {
         let id = self.container(name)?;
         self.engine.ask(["kill", "--signal", "KILL", &id])?;
         self.engine.ask(["start", &id])?;
-        self.healthy(name)?;
+        self.works(&id, name)?;
         thread::sleep(BREATH);
         Ok(())
     }
@@ -123,7 +149,7 @@ impl<'a> Project<'a> {
         let code = self.engine.ask(["inspect", "--format", "{{.State.ExitCode}}", &id])?;
         anyhow::ensure!(code == "0", "{name} didn't drain: it ended with {code}");
         said(&mut self.compose(&["up", "--detach", "--no-build", "--no-deps", "--force-recreate", name]))?;
-        self.healthy(name)?;
+        self.works(&self.container(name)?, name)?;
         thread::sleep(BREATH);
         Ok(())
     }
@@ -138,20 +164,20 @@ impl<'a> Project<'a> {
         let followers = followers.to_string();
         let mut command = self.compose(&["run", "--rm", "--no-deps", "-T", "--volume", &volume, "demo"]);
         command.args(["demo", "--stack", "/etc/musubi/demo.toml", "--headless", "--followers", &followers]);
-        // Few at once, so that it lasts.
-        command.args(["--at-once", "50", "--report", "/report/report.json"]);
+        // Slowly, so that it lasts on any machine.
+        command.args(["--pace", PACE, "--at-once", AT_ONCE, "--report", "/report/report.json"]);
         let output = self.folder.join("demo.txt");
         let file = File::create(&output)?;
         let child =
             command.stdout(file.try_clone()?).stderr(file).spawn().context("Compose did not start")?;
-        Ok(Play { child, output })
+        Ok(Play { child, output, since: Instant::now() })
     }
 
     /// What the demo found. Its file is for the eyes of the container's user alone.
     pub(super) fn report(&self) -> anyhow::Result<Value> {
         let volume = format!("{}:/report:ro", self.folder.display());
         let arguments =
-            ["run", "--rm", "--user", "0:0", "--entrypoint", "cat", "--volume", &volume, &self.tools];
+            ["run", "--rm", "--user", "0:0", "--entrypoint", "cat", "--volume", &volume, &self.images.tools];
         let text = self.engine.ask(arguments.iter().chain(&["/report/report.json"]));
         Ok(serde_json::from_str(&text.context("the demo wrote no report")?)?)
     }
@@ -195,7 +221,7 @@ impl<'a> Project<'a> {
         for id in &ids {
             self.engine.ask(["start", id])?;
         }
-        replicas.iter().try_for_each(|name| self.healthy(name))
+        replicas.iter().zip(&ids).try_for_each(|(name, id)| self.works(id, name))
     }
 
     /// What every container has said, as one file.
@@ -213,6 +239,7 @@ impl<'a> Project<'a> {
 pub(super) struct Play {
     child: Child,
     output: PathBuf,
+    since: Instant,
 }
 
 impl Play {
@@ -224,7 +251,7 @@ impl Play {
             "the play was over when {name} had been {what} ({ended:?}): more --followers last longer, or it failed: {}",
             self.said()
         );
-        println!("{name} was {what}, and works again");
+        println!("{:4.0} s: {name} was {what}, and works again", self.since.elapsed().as_secs_f64());
         Ok(())
     }
 

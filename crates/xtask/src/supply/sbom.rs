@@ -14,11 +14,34 @@ use serde_json::Value;
 
 use super::tool::Tool;
 
-const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9" };
+/// Of what writes the list.
+pub(crate) const VERSION: &str = "0.5.9";
+const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: VERSION };
 const PROGRAM: &str = "musubi";
 /// Where the tool writes, from the root: the program's list, and one that nobody asked for.
 const WRITTEN: [&str; 2] = ["crates/musubi/musubi_bin.cdx.json", "crates/xtask/xtask_bin.cdx.json"];
 const KEPT: &str = "target/sbom/musubi.cdx.json";
+
+/// What writes the list, installed when it isn't there.
+///
+/// # Errors
+///
+/// When it can't be had.
+pub(crate) fn tool(root: &Path) -> anyhow::Result<PathBuf> {
+    CYCLONEDX.installed(root)
+}
+
+/// Hold a list against what the program links; gives how many packages that are.
+///
+/// # Errors
+///
+/// When it lacks one; the text names it.
+pub(crate) fn judge(root: &Path, list: &str) -> anyhow::Result<usize> {
+    let linked = linked(root)?;
+    let lacking = lacking(list, &linked)?;
+    anyhow::ensure!(lacking.is_empty(), "the list lacks what the program links: {}", lacking.join(", "));
+    Ok(linked.len())
+}
 
 /// Write the list and check it; gives where it is.
 ///
@@ -26,8 +49,7 @@ const KEPT: &str = "target/sbom/musubi.cdx.json";
 ///
 /// When the tool can't be had or fails, or the list lacks a package that the program links.
 pub(crate) fn write(root: &Path) -> anyhow::Result<PathBuf> {
-    let program = CYCLONEDX.installed(root)?;
-    let mut cyclonedx = Command::new(program);
+    let mut cyclonedx = Command::new(tool(root)?);
     cyclonedx.current_dir(root).args(["cyclonedx", "--manifest-path", "crates/musubi/Cargo.toml", "--quiet"]);
     cyclonedx.args(["--format", "json", "--spec-version", "1.5", "--describe", "binaries"]);
     if let Some(time) = commit_time(root) {
@@ -40,13 +62,11 @@ pub(crate) fn write(root: &Path) -> anyhow::Result<PathBuf> {
     }
     anyhow::ensure!(status.success(), "cargo-cyclonedx failed ({status})");
     let text = text.context("cargo-cyclonedx wrote no list")?.replace(&root.display().to_string(), "");
-    let linked = linked(root)?;
-    let lacking = lacking(&text, &linked)?;
-    anyhow::ensure!(lacking.is_empty(), "the list lacks what the program links: {}", lacking.join(", "));
+    let count = judge(root, &text)?;
     let kept = root.join(KEPT);
     fs::create_dir_all(kept.parent().unwrap_or(root))?;
     fs::write(&kept, text).with_context(|| format!("{KEPT} can't be written"))?;
-    println!("{KEPT}: all {} packages that {PROGRAM} links, and what builds them", linked.len());
+    println!("{KEPT}: all {count} packages that {PROGRAM} links, and what builds them");
     Ok(kept)
 }
 

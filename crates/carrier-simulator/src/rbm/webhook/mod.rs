@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{Error, ErrorKind};
-use musubi_runtime::{Clock, entropy, grpc::retry::Backoff};
+use musubi_runtime::{Clock, entropy, grpc::retry::Backoff, telemetry::story::begin};
 use musubi_storage::carrier::{AgentEvent, AgentEventKind, CarrierStore, Tried};
 use reqwest::{Certificate, Client, redirect::Policy};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use super::{
     config::{AgentConfig, RbmConfig, Webhook},
     faults::{self, EventFault, RbmFaults},
 };
-use crate::outbox::Waiter;
+use crate::{outbox::Waiter, telling};
 
 /// How many posts are under way to a webhook at once.
 const AT_ONCE: usize = 32;
@@ -233,7 +233,7 @@ impl Shared {
 
     /// Tells the webhook of an event.
     async fn tell(&self, event: &AgentEvent) -> Tried {
-        let (now, id) = (self.clock.now(), event.event_id.into_bytes());
+        let (now, id, began) = (self.clock.now(), event.event_id.into_bytes(), begin());
         let (fault, failed) = faults::event(&self.faults, &id);
         let launch = matches!(event.kind, AgentEventKind::Launched { .. });
         let Some(webhook) = (if launch { &self.partner } else { &self.webhook }) else {
@@ -267,7 +267,11 @@ impl Shared {
             Err(problem) => (false, problem),
         };
         self.note(what, attempt, outcome, good);
-        if good { Tried::Done } else { Tried::Again(later(now, attempt)) }
+        if !good {
+            return Tried::Again(later(now, attempt));
+        }
+        telling::posted(&self.agent.official_account, &self.agent.id, event, began);
+        Tried::Done
     }
 
     async fn post(

@@ -4,7 +4,7 @@
 //! second changes nothing.
 
 use jiff::Timestamp;
-use musubi_domain::{Error, error::shape, keyword::Keyword, phone_number::PhoneNumber};
+use musubi_domain::{Error, error::shape, id::rbm_event_id, keyword::Keyword, phone_number::PhoneNumber};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
@@ -13,7 +13,6 @@ use musubi_proto::{
     },
 };
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 /// Stands for what is no text, as Unicode has it.
 const OBJECT: &str = "\u{fffc}";
@@ -89,7 +88,7 @@ pub(crate) fn read(data: &[u8]) -> Result<Heard, Error> {
                 None => data.message_id.as_deref().ok_or_else(|| missing("messageId"))?,
             };
             Some(CarrierEvent {
-                event_id: name(&data.agent_id, data.event_type.is_some(), id),
+                event_id: rbm_event_id(&data.agent_id, data.event_type.is_none(), id),
                 official_account: String::new(),
                 msisdn: number.as_str().to_owned(),
                 event_time: Some(timestamp(at)),
@@ -126,13 +125,6 @@ fn what(data: &Data) -> Result<Option<What>, Error> {
             (None, None) => Some(What::Responded(Responded { how: Some(How::Text(OBJECT.to_owned())) })),
         }),
     }
-}
-
-/// A name of always the same length: theirs may be of any.
-fn name(agent: &str, event: bool, id: &str) -> String {
-    let digest =
-        Sha256::new().chain_update(agent).chain_update([0, u8::from(event)]).chain_update(id).finalize();
-    digest.iter().fold("rbm-".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 }
 
 fn missing(field: &str) -> Error {
