@@ -24,7 +24,7 @@ pub(crate) async fn write(
     lines: &[AuditRow<'_>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let written = bulk(AUDITS, lines).with((micros(now),)).execute(&mut **tx).await;
+    let written = bulk(AUDITS, lines).with((micros(now),)).execute(tx).await;
     written.map_err(StoreError::during(transaction))
 }
 

@@ -137,7 +137,7 @@ impl ApprovalStore for SqliteInformation {
         match &approval.subject {
             Subject::Erase { .. } if approved => {
                 let erasures = erasure_rows(erasures.iter().map(|it| (it, now)));
-                bulk(ERASURES, &erasures).execute(&mut *tx).await.map_err(&failed)?;
+                bulk(ERASURES, &erasures).execute(&mut tx).await.map_err(&failed)?;
             }
             Subject::Release { account, carrier, missing, .. } if approved => {
                 let list = ListKey { account: account.clone(), carrier: carrier.clone() };

@@ -214,7 +214,7 @@ impl DeliveryStore for SqliteInformation {
         }
         let mut tx = self.database.write(TRANSACTION).await?;
         let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
-        let loaded = bulk(ATTEMPTED, &keys).fetch(&mut *tx).await.map_err(&failed)?;
+        let loaded = bulk(ATTEMPTED, &keys).fetch(&mut tx).await.map_err(&failed)?;
         let Learnings { known, moves } = learn(&loaded, results)?;
         if !moves.is_empty() {
             let mut tally = Tally::default();
@@ -226,7 +226,7 @@ impl DeliveryStore for SqliteInformation {
                 (Id::of(it.message_id.as_bytes()), state, it.due_time, it.throttled)
             };
             let moves: Vec<_> = moves.iter().map(row).collect();
-            bulk(RECORD, &moves).with((micros(now),)).execute(&mut *tx).await.map_err(&failed)?;
+            bulk(RECORD, &moves).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
             tally::store(&tally, &mut tx, TRANSACTION).await?;
         }
         holder::refuse(&mut tx, TRANSACTION, (&unreached(results), &self.vault.keys()), now).await?;
@@ -284,7 +284,7 @@ async fn start(
             MoveRow { message, state, purpose, attempts, due_time, tie, customer }
         })
         .collect();
-    let moved = bulk(MOVE, &moves).with((micros(claim.now),)).execute(&mut **tx).await;
+    let moved = bulk(MOVE, &moves).with((micros(claim.now),)).execute(tx).await;
     moved.map_err(StoreError::during(transaction))?;
     let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
     Ok(started.claimed(more, tally))
@@ -342,7 +342,7 @@ async fn walk(
     }
     bulk(MAKE, &made)
         .with((account, distribution, expire_time, micros(claim.now)))
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .map_err(&failed)?;
     sqlx::query(ADVANCE_CURSOR)

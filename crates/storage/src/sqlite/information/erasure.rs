@@ -230,29 +230,29 @@ impl ErasureStore for SqliteInformation {
         }
         let all = keys_of_erasures(erasures);
         let mut tx = self.database.write(TRANSACTION).await?;
-        let standing = bulk(STANDING, &key_rows(&all)).fetch(&mut *tx).await.map_err(&failed)?;
+        let standing = bulk(STANDING, &key_rows(&all)).fetch(&mut tx).await.map_err(&failed)?;
         let (erasures, stay) = parted(erasures, &standing)?;
         let stay = keys_of_erasures(&stay);
-        bulk(GIVEN_UP, &key_rows(&stay)).execute(&mut *tx).await.map_err(&failed)?;
+        bulk(GIVEN_UP, &key_rows(&stay)).execute(&mut tx).await.map_err(&failed)?;
         let keys = keys_of_erasures(&erasures);
         let keys = key_rows(&keys);
         overwriting(&mut tx, TRANSACTION, true).await?;
-        let standing = bulk(STANDING, &keys).fetch(&mut *tx).await.map_err(&failed)?;
+        let standing = bulk(STANDING, &keys).fetch(&mut tx).await.map_err(&failed)?;
         let mut followers = FollowerTally::default();
         standing.iter().try_for_each(|row| followers.remove(row))?;
-        let deliveries = bulk(DELIVERIES, &keys).fetch(&mut *tx).await.map_err(&failed)?;
+        let deliveries = bulk(DELIVERIES, &keys).fetch(&mut tx).await.map_err(&failed)?;
         let (moved, erased) = erased_deliveries(&deliveries)?;
         for statement in std::iter::once(VALUES).chain(ROWS) {
-            bulk(statement, &keys).execute(&mut *tx).await.map_err(&failed)?;
+            bulk(statement, &keys).execute(&mut tx).await.map_err(&failed)?;
         }
         let axis = place(&Axis::ALL, &Axis::Follower);
         let guessers: Vec<_> =
             erasures.iter().map(|it| (it.company.as_str(), Id::of(it.follower.as_bytes()))).collect();
-        bulk(GUESSES, &guessers).with((axis,)).execute(&mut *tx).await.map_err(&failed)?;
+        bulk(GUESSES, &guessers).with((axis,)).execute(&mut tx).await.map_err(&failed)?;
         tally::store(&moved, &mut tx, TRANSACTION).await?;
-        bulk(tally::ERASE, &erased.rows()).execute(&mut *tx).await.map_err(&failed)?;
-        bulk(MOVE_FOLLOWERS, &followers.rows()).execute(&mut *tx).await.map_err(&failed)?;
-        bulk(DONE, &keys).with((micros(now),)).execute(&mut *tx).await.map_err(&failed)?;
+        bulk(tally::ERASE, &erased.rows()).execute(&mut tx).await.map_err(&failed)?;
+        bulk(MOVE_FOLLOWERS, &followers.rows()).execute(&mut tx).await.map_err(&failed)?;
+        bulk(DONE, &keys).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
         audit(&mut tx, TRANSACTION, &erasure_lines(&erasures, "erased"), now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
@@ -267,7 +267,7 @@ impl ErasureStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let requests = erasure_rows(erasures.iter().map(|erasure| (erasure, now)));
         let mut tx = self.database.write(TRANSACTION).await?;
-        let unknown = bulk(REPLAY, &requests).fetch(&mut *tx).await.map_err(&failed)?;
+        let unknown = bulk(REPLAY, &requests).fetch(&mut tx).await.map_err(&failed)?;
         let unknown = unknown.iter().map(erasure_of).collect::<Result<Vec<_>, _>>()?;
         audit(&mut tx, TRANSACTION, &erasure_lines(&unknown, "erasure_replayed"), now).await?;
         tx.commit().await.map_err(&failed)?;
@@ -324,7 +324,7 @@ impl ErasureStore for SqliteInformation {
         let (account, follower) = (key.account.as_str(), &key.follower.as_bytes()[..]);
         let mut tx = self.database.write(TRANSACTION).await?;
         let one = [key_row(key)];
-        let Some(record) = bulk(load::FOLLOWERS, &one).fetch(&mut *tx).await.map_err(&failed)?.pop() else {
+        let Some(record) = bulk(load::FOLLOWERS, &one).fetch(&mut tx).await.map_err(&failed)?.pop() else {
             return Ok(None);
         };
         let number: i64 = sqlx::query_scalar(NUMBER)
@@ -378,7 +378,7 @@ impl ErasureStore for SqliteInformation {
             .map(|(account, text)| (account.as_str(), digest(&TextDigest::of(text)), text.as_str()));
         let named: Vec<_> = named.collect();
         let mut tx = self.database.write(TRANSACTION).await?;
-        bulk(KEEP_TEXTS, &named).with((micros(now),)).execute(&mut *tx).await.map_err(&failed)?;
+        bulk(KEEP_TEXTS, &named).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
     }
 

@@ -152,7 +152,7 @@ impl ExpansionStore for SqliteInformation {
         }
         bulk(MAKE_EXPIRED, &deliveries)
             .with((account, &id.as_bytes()[..], purpose, state, micros(now), expire_time, micros(now)))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .map_err(&failed)?;
         tally::store(&tally, &mut tx, TRANSACTION).await?;
@@ -234,8 +234,7 @@ impl ExpansionStore for SqliteInformation {
             page.push(RevocableMessage { follower, sent: Addressed { message_id, number } });
         }
         let ids: Vec<_> = page.iter().map(|it| (Id::of(it.sent.message_id.as_bytes()),)).collect();
-        let found =
-            bulk(AT_CARRIER, &ids).with((carrier.as_str(),)).fetch(&mut *tx).await.map_err(&failed)?;
+        let found = bulk(AT_CARRIER, &ids).with((carrier.as_str(),)).fetch(&mut tx).await.map_err(&failed)?;
         let (mut at_carrier, mut under_way) = (HashSet::new(), HashSet::new());
         for row in &found {
             let message_id = MessageId::from_bytes(row.id(0)?);
@@ -263,7 +262,7 @@ impl ExpansionStore for SqliteInformation {
         let ids = asked.messages.iter().map(|message| Id::of(message.sent.message_id.as_bytes()));
         let answers: Vec<_> = ids.zip(taken_back.iter().copied()).collect();
         let mut tx = self.database.write(TRANSACTION).await?;
-        let found = bulk(ASKED, &answers).fetch(&mut *tx).await.map_err(&failed)?;
+        let found = bulk(ASKED, &answers).fetch(&mut tx).await.map_err(&failed)?;
         settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
         let walked = match &asked.through {
             Some(through) => sqlx::query(WALKED)
@@ -293,7 +292,7 @@ async fn settle(
     for (index, state) in claiming::settle(found, signal, &mut tally)? {
         moves.push((Id::of(&found[index].id(5)?), state));
     }
-    let settled = bulk(SETTLE, &moves).with((micros(now),)).execute(&mut **tx).await;
+    let settled = bulk(SETTLE, &moves).with((micros(now),)).execute(tx).await;
     settled.map_err(StoreError::during(transaction))?;
     tally::store(&tally, tx, transaction).await
 }

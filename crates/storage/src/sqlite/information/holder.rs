@@ -50,9 +50,9 @@ impl HolderStore for SqliteInformation {
         let mut tx = self.database.write(TRANSACTION).await?;
         let due: Vec<(i64,)> =
             sqlx::query_as(DUE).bind(micros(now)).bind(limit).fetch_all(&mut *tx).await.map_err(&failed)?;
-        let leased = bulk(CLAIM, &due).with((micros(now), micros(lease_end))).execute(&mut *tx).await;
+        let leased = bulk(CLAIM, &due).with((micros(now), micros(lease_end))).execute(&mut tx).await;
         leased.map_err(&failed)?;
-        let claimed = bulk(CLAIMED, &due).fetch(&mut *tx).await.map_err(&failed)?;
+        let claimed = bulk(CLAIMED, &due).fetch(&mut tx).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
         to_ask(&claimed, &self.vault.keys())
     }
@@ -71,7 +71,7 @@ pub(super) async fn refuse(
     let now_micros = micros(now);
     let refused = bulk(REFUSED, unreached)
         .with((now_micros, now_micros, now_micros))
-        .fetch(&mut **tx)
+        .fetch(tx)
         .await
         .map_err(StoreError::during(transaction))?;
     audit(tx, transaction, &doubted_lines(&refused, keys)?, now).await

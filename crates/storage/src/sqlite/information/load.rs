@@ -66,26 +66,26 @@ pub(super) async fn load(
     let mut accounts = Interned::default();
     let customers: Vec<_> =
         scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
-    for row in &bulk(TIED, &customers).fetch(&mut **tx).await.map_err(&failed)? {
+    for row in &bulk(TIED, &customers).fetch(tx).await.map_err(&failed)? {
         let key = key_of(row, &mut accounts)?;
         concerned.push(key.clone());
         work.tied.insert((key.account.clone(), row.text(2)?.parse()?), key);
     }
-    let loaded = bulk(FOLLOWERS, &key_rows(&concerned)).fetch(&mut **tx).await.map_err(&failed)?;
+    let loaded = bulk(FOLLOWERS, &key_rows(&concerned)).fetch(tx).await.map_err(&failed)?;
     work.followers.reserve(loaded.len());
     for row in &loaded {
         work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
     }
-    for row in &bulk(ERASED, &key_rows(&scope.erased)).fetch(&mut **tx).await.map_err(&failed)? {
+    for row in &bulk(ERASED, &key_rows(&scope.erased)).fetch(tx).await.map_err(&failed)? {
         work.erased.insert(key_of(row, &mut accounts)?, erasure_of(row)?);
     }
     if let Some((carrier, events)) = &scope.events {
         let events: Vec<_> = events.iter().map(|event| (event.as_str(),)).collect();
-        let seen = bulk(EVENTS, &events).with((carrier.as_str(),)).fetch(&mut **tx).await.map_err(&failed)?;
+        let seen = bulk(EVENTS, &events).with((carrier.as_str(),)).fetch(tx).await.map_err(&failed)?;
         work.seen = seen.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<_, _>>()?;
     }
     let guesses: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
-    for row in &bulk(GUESSES, &guesses).fetch(&mut **tx).await.map_err(&failed)? {
+    for row in &bulk(GUESSES, &guesses).fetch(tx).await.map_err(&failed)? {
         let key = GuessKey {
             company: row.text(0)?.parse()?,
             axis: row.one_of(&Axis::ALL, 1)?,

@@ -197,7 +197,7 @@ pub(super) async fn save(
         let taken: Vec<_> = work.taken.iter().map(|event| (event.as_str(),)).collect();
         bulk(TAKEN, &taken)
             .with((carrier.as_str(), micros(now)))
-            .execute(&mut **run.tx)
+            .execute(run.tx)
             .await
             .map_err(StoreError::during(transaction))?;
     }
@@ -221,7 +221,7 @@ struct Run<'a, 'c> {
 
 impl Run<'_, '_> {
     async fn write(&mut self, sql: &'static str, rows: &[impl Values]) -> Result<(), StoreError> {
-        let written = bulk(sql, rows).execute(&mut **self.tx).await;
+        let written = bulk(sql, rows).execute(self.tx).await;
         written.map_err(StoreError::during(self.transaction))
     }
 
@@ -243,7 +243,7 @@ impl Run<'_, '_> {
         rows: &[impl Values],
         now: Timestamp,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        let written = bulk(sql, rows).with((micros(now),)).fetch(&mut **self.tx).await;
+        let written = bulk(sql, rows).with((micros(now),)).fetch(self.tx).await;
         written.map_err(StoreError::during(self.transaction))
     }
 

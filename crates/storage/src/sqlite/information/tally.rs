@@ -41,5 +41,5 @@ pub(super) async fn store(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
 ) -> Result<(), StoreError> {
-    bulk(MOVE, &tally.rows()).execute(&mut **tx).await.map_err(StoreError::during(transaction))
+    bulk(MOVE, &tally.rows()).execute(tx).await.map_err(StoreError::during(transaction))
 }
