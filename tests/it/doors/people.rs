@@ -78,7 +78,11 @@ async fn operators(world: &World, probes: &mut Probes) {
 
 async fn sign_in(world: &World, probes: &mut Probes) {
     let channel = world.system.channel(BANK);
-    let invite = InviteOperatorRequest { name: "mori".to_owned(), roles: vec![OperatorRole::Viewer.into()] };
+    let invite = InviteOperatorRequest {
+        name: "mori".to_owned(),
+        roles: vec![OperatorRole::Viewer.into()],
+        ..InviteOperatorRequest::default()
+    };
     let mut operators = OperatorServiceClient::new(channel.clone());
     let invitation = operators.invite_operator(invite).await.unwrap().into_inner().invitation;
 

@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub mod carrier;
 pub mod company;
 pub mod information;
+mod openid;
 mod people;
 pub mod terminal;
 mod vault;
