@@ -6,7 +6,6 @@ use serde::Serialize;
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
-    audit::audit,
     review,
     tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
@@ -14,13 +13,13 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, added_rows, consent_rows, delivery_rows, key_rows},
+        changed::{Before, Changed, added_rows, audit_rows, consent_rows, delivery_rows, key_rows},
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
     },
     row::{Columns as _, micros},
-    sqlite::rows,
+    sqlite::{audit, rows},
     vault::Keys,
 };
 
@@ -205,7 +204,9 @@ pub(super) async fn save(
     run.deliver(&work.deliveries, now, &mut tally).await?;
     tally::store(&tally, run.tx, transaction).await?;
     run.write(ADDED, &added_rows(&work.added)).await?;
-    audit(run.tx, transaction, &work.audits, now).await
+    let moved = changed.moves.lines(keys)?;
+    let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
+    audit::write(run.tx, transaction, &lines, now).await
 }
 
 /// The open transaction and its name.
