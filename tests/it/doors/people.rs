@@ -89,7 +89,9 @@ async fn operators(world: &World, probes: &mut Probes) {
         ("openid", InvalidArgument, |it| it.openid = "a".repeat(256)),
         ("name", InvalidArgument, |it| it.name.clear()),
         ("name", InvalidArgument, |it| it.name = long(3)),
-        ("name", AlreadyExists, |it| it.name = "nightly".to_owned()),
+        ("name", AlreadyExists, |it| {
+            (it.name, it.openid) = ("nightly".to_owned(), "n@bank.example".to_owned());
+        }),
         ("roles", InvalidArgument, |it| it.roles.clear()),
         ("roles", InvalidArgument, |it| it.roles = vec![-1]),
         ("roles", InvalidArgument, |it| it.roles.push(0)),
