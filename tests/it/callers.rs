@@ -187,7 +187,7 @@ fn unwelcome(system: &System, party: &Caller, folder: &std::path::Path) -> Vec<(
 
 #[tokio::test]
 async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
-    let system = System::start_quiet().await;
+    let mut system = System::start_quiet().await;
     let folder = tempfile::tempdir().unwrap();
     let before = system.quiet().await;
     for (node, table, known) in nodes() {
@@ -217,6 +217,8 @@ async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
             let expected = match (node == BANK, table.iter().any(is_everybodys)) {
                 (false, _) => Code::Unavailable,
                 (true, false) => Code::Unauthenticated,
+                // There is no provider in this cluster.
+                (true, true) if path.ends_with("OpenId") => Code::FailedPrecondition,
                 (true, true) => Code::InvalidArgument,
             };
             assert_eq!(call(&channel, path).await, expected, "{path} at {node} without a certificate");
@@ -229,9 +231,20 @@ async fn no_handshake_without_a_good_certificate_and_no_word_in_the_clear() {
             tokio::time::timeout(Duration::from_secs(5), plain.read_to_end(&mut said)).await.unwrap();
         assert!(said.len() < 32 && said.first() != Some(&0), "{node} answers in the clear: {said:?}");
     }
-    // A company server tells of strangers in its audit.
+    // Who keeps an audit has it there, and nothing else.
     let after = system.stored();
     let changed = before.iter().zip(&after).filter(|(one, other)| one != other).map(|(one, _)| one.0);
-    let changed: Vec<_> = changed.filter(|node| *node != BANK).collect();
+    let changed: Vec<_> = changed.filter(|node| ![INFORMATION, BANK].contains(node)).collect();
     assert_eq!(changed, Vec::<&str>::new(), "a refused call left something behind");
+    for kind in AUDITED {
+        let lines = audit(&mut system, kind).await;
+        let failed = lines.iter().filter(|line| line["action"] == "handshakes_failed");
+        let told: Vec<_> = failed.map(|line| line["detail"].as_str().unwrap()).collect();
+        for reason in ["nobody here believes", "has ended", "is not good yet", "does not speak TLS"] {
+            let is_told = |line: &&str| line.contains(reason) && line.contains("from 127.0.0.0/24");
+            assert!(told.iter().any(is_told), "{reason}: {told:#?}");
+        }
+        let others = ["tied", "untied", "moved", "customers_imported"];
+        assert!(lines.iter().all(|line| !others.contains(&line["action"].as_str().unwrap())), "{lines:#?}");
+    }
 }

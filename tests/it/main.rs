@@ -23,6 +23,8 @@ mod flood;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
+mod openid;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod people;

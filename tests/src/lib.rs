@@ -3,6 +3,7 @@
 //! No test logic lives here, and no node is reached past its contracts. Surprising: a run leaves nothing behind, so every look
 //! at it is in [`Run`].
 
+pub mod openid;
 pub mod processes;
 
 use std::{path::Path, process::ExitCode};

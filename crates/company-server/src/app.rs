@@ -26,6 +26,7 @@ use musubi_runtime::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
         client::{ClientOptions, connect},
+        denials::Denials,
         server::{Bound, Server, ServerError},
     },
     http::{BoundHttp, HttpServer},
@@ -35,7 +36,6 @@ use musubi_runtime::{
 use musubi_storage::{
     Migrations, StoreError,
     company::CompanyStore,
-    people::PeopleStore,
     postgres::{
         PostgresOptions,
         company::{self, PostgresCompanyStore},
@@ -84,6 +84,7 @@ pub struct App {
 struct Pages {
     bound: BoundHttp,
     company: CompanyId,
+    has_openid: bool,
     largest_file_mib: u64,
     clock: Arc<dyn Clock>,
 }
@@ -120,10 +121,9 @@ impl App {
             .map_err(|error| BuildError::Config(error.at("information.endpoint")))?;
         let vault = vault(&config, &clock).map_err(BuildError::Config)?;
         let audit_keys = config.keys.auditors().map_err(BuildError::Config)?;
-        let (store, people) = open(&config.database, vault).await?;
-        let people = People::new(people, Arc::clone(&store), Arc::clone(&clock), &config)
-            .map_err(BuildError::Config)?;
-        let auth = config.authenticator().with_bearers(Arc::new(people.clone()));
+        let auth = config.authenticator();
+        let (store, people) = open(&config, vault, &clock, auth.denials()).await?;
+        let auth = auth.with_bearers(Arc::new(people.clone()));
 
         // What an import that was killed left staged is people's data, and of no use.
         store.begin_import().await?;
@@ -169,6 +169,7 @@ impl App {
             Some(console) => Some(Pages {
                 bound: HttpServer::bind(console).await.map_err(BuildError::Console)?,
                 company: config.company.clone(),
+                has_openid: config.sign_in.openid.is_some(),
                 largest_file_mib: config.import.largest_file_mib,
                 clock: pages_clock,
             }),
@@ -197,9 +198,9 @@ impl App {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let health = self.bound.health();
         let door = self.bound.door(self.routes, self.auth, &shutdown);
-        if let Some(Pages { bound, company, largest_file_mib, clock }) = self.pages {
+        if let Some(Pages { bound, company, has_openid, largest_file_mib, clock }) = self.pages {
             let is_secure = bound.origin().starts_with("https:");
-            let console = Console::new(door.clone(), company, is_secure, largest_file_mib, clock);
+            let console = Console::new(door.clone(), company, is_secure, has_openid, largest_file_mib, clock);
             shutdown.spawn("console", bound.serve(console.router(), shutdown.clone()));
         }
         shutdown.spawn("grpc", self.bound.serve_door(door, self.identity, shutdown.clone()));
@@ -214,22 +215,27 @@ impl App {
     }
 }
 
-/// The node's store: in a file, or in PostgreSQL.
+/// The node's store, in a file or in PostgreSQL, and the people that it knows.
 async fn open(
-    database: &Database,
+    config: &Config,
     vault: VaultOptions,
-) -> Result<(Arc<dyn CompanyStore>, Arc<dyn PeopleStore>), StoreError> {
-    Ok(match database {
+    clock: &Arc<dyn Clock>,
+    denials: Denials,
+) -> Result<(Arc<dyn CompanyStore>, People), BuildError> {
+    let clock = Arc::clone(clock);
+    match &config.database {
         Database::File(path) => {
             let store = Arc::new(SqliteCompanyStore::open(path, vault).await?);
-            (Arc::clone(&store) as _, store)
+            let people = People::new(Arc::clone(&store), Arc::clone(&store) as _, clock, config, denials);
+            Ok((store, people.map_err(BuildError::Config)?))
         }
         Database::Postgres(it) => {
             let options = PostgresOptions::new(it.url.expose(), it.connections, it.may_lose_data);
             let store = Arc::new(PostgresCompanyStore::open(&options, vault).await?);
-            (Arc::clone(&store) as _, store)
+            let people = People::new(Arc::clone(&store), Arc::clone(&store) as _, clock, config, denials);
+            Ok((store, people.map_err(BuildError::Config)?))
         }
-    })
+    }
 }
 
 /// The audit of a node's store, for `musubi audit`. An SQLite file has one process, so that its node has to be stopped meanwhile.
@@ -241,7 +247,7 @@ pub async fn open_audit(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn CompanyStore>, BuildError> {
     let vault = vault(config, clock).map_err(BuildError::Config)?;
-    Ok(open(&config.database, vault).await?.0)
+    Ok(open(config, vault, clock, Denials::default()).await?.0)
 }
 
 /// What the store seals with: keys that master keys of the configuration wrap.

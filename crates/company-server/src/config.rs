@@ -1,5 +1,7 @@
 //! The company server's configuration. `config.default.toml` holds the defaults and explains every key.
 
+mod openid;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use musubi_domain::{
@@ -20,6 +22,8 @@ use musubi_runtime::{
 };
 use musubi_storage::vault::Schedule;
 use serde::Deserialize;
+
+pub(crate) use self::openid::{BACK, Claim, OpenIdConfig};
 
 /// The compiled-in defaults, commented: also the documentation.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -107,7 +111,7 @@ pub struct CallersConfig {
 }
 
 /// `[sign_in]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignInConfig {
     /// How long a session lasts at most.
@@ -119,6 +123,9 @@ pub struct SignInConfig {
     /// How long an invitation is good.
     #[serde(with = "duration")]
     pub invitation: Duration,
+    /// The company's provider of OpenID Connect; without it people have passwords.
+    #[serde(default)]
+    pub openid: Option<OpenIdConfig>,
 }
 
 /// `[keys]`
@@ -230,6 +237,9 @@ impl Config {
         }
         if let Some(console) = &self.console {
             console.check("console")?;
+        }
+        if let Some(openid) = &self.sign_in.openid {
+            openid.check()?;
         }
         if self.callers.operators.is_empty() {
             let problem = "it is empty, so nobody could call";

@@ -3,7 +3,7 @@
 //!
 //! Surprising: at its end a node doesn't wait for the last lines; whoever works next seals them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use musubi_domain::{audit::AuditKeyring, caller::Caller};
 use musubi_runtime::{
@@ -51,7 +51,7 @@ impl Sealer {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
         while !token.is_cancelled() {
-            self.write_denials().await;
+            self.write_denials(self.denials.take()).await;
             match self.store.seal_audit(&self.keys, self.clock.now(), BATCH).await {
                 Ok(BATCH) => continue,
                 Ok(_) => {}
@@ -62,13 +62,12 @@ impl Sealer {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
-        self.write_denials().await;
+        self.write_denials(self.denials.take_all()).await;
         Ok(())
     }
 
-    /// A line for each kind of call that was refused since the last time.
-    async fn write_denials(&self) {
-        let counts = self.denials.take();
+    /// A line for each kind of call that was refused, and of handshakes that failed.
+    async fn write_denials(&self, counts: BTreeMap<Denial, u64>) {
         if counts.is_empty() {
             return;
         }
@@ -85,7 +84,9 @@ fn line((denial, count): (&Denial, &u64)) -> Audit {
     let (action, detail) = denial.told(*count);
     let company = match denial {
         Denial::NotAllowed { caller: Caller::Company(id), .. } => Some(id.clone()),
-        Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Others => None,
+        Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Handshake { .. } | Denial::Others => {
+            None
+        }
     };
     Audit { company, key: None, action, detail }
 }

@@ -35,7 +35,7 @@ mod tables {
 
     /// At a company server. What it passes on to the information-management server stands in both tables (ADR 3).
     pub const COMPANY: &[MayCall] = &[
-        row("musubi.company.v1.SignInService", &["AcceptInvitation", "SignIn"], &[Anybody]),
+        row("musubi.company.v1.SignInService", &["AcceptInvitation", "SignIn", "BeginOpenId", "FinishOpenId"], &[Anybody]),
         people_and_machines("musubi.company.v1.SignInService", &["SignOut", "WhoAmI"], ALL),
         people("musubi.company.v1.OperatorService",
             &["InviteOperator", "CreateMachine", "ListOperators", "UnlockOperator", "RemoveOperator"], &[Administrator]),

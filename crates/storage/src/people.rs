@@ -23,6 +23,8 @@ pub struct Operator {
     pub name: OperatorName,
     /// A machine, which calls by a key; else a person.
     pub is_machine: bool,
+    /// A person who signs in at a provider of OpenID Connect ([`crate::openid`]).
+    pub is_by_openid: bool,
     /// What it may do.
     pub roles: Vec<Role>,
     /// When it came, or was invited anew.
@@ -85,7 +87,7 @@ pub struct Known {
 /// The people and machines of a company server. Every method is one transaction.
 #[async_trait]
 pub trait PeopleStore: Send + Sync {
-    /// Invites a person, or the same person anew: password, one-time codes and sessions of before are gone.
+    /// Invites a person, or the same person anew: password, one-time codes, the provider's name for them and sessions of before are gone.
     ///
     /// # Errors
     /// `AlreadyExists` when a machine has the name.
@@ -207,7 +209,8 @@ pub(crate) fn guard_of(row: &impl Columns, first: usize, now: Timestamp) -> Resu
     Ok(Guard::after(row.small(first)?, row.maybe_instant(first + 1)?, now))
 }
 
-/// Reads an operator. Columns: those of [`known_of`], whether it is a machine, three times, failures, the last of them.
+/// Reads an operator. Columns: those of [`known_of`], whether it is a machine, three times, failures, the last of them, whether
+/// a provider names it.
 pub(crate) fn operator_of(row: &impl Columns) -> Result<Operator, StoreError> {
     let Known { name, roles } = known_of(row)?;
     Ok(Operator {
@@ -219,6 +222,7 @@ pub(crate) fn operator_of(row: &impl Columns) -> Result<Operator, StoreError> {
         sign_in_time: row.maybe_instant(5)?,
         failures: row.small(6)?,
         failure_time: row.maybe_instant(7)?,
+        is_by_openid: row.flag(8)?,
     })
 }
 
@@ -234,7 +238,8 @@ pub(crate) mod sql {
     pub(crate) const INVITE: &str = "
         INSERT INTO operator (name, is_machine, roles, token, token_end_time, create_time) VALUES ($1, false, $2, $3, $4, $5)
         ON CONFLICT (name) DO UPDATE SET roles = excluded.roles, token = excluded.token, create_time = excluded.create_time,
-            token_end_time = excluded.token_end_time, credential = NULL, last_step = 0, failures = 0, failure_time = NULL
+            token_end_time = excluded.token_end_time, credential = NULL, last_step = 0, failures = 0, failure_time = NULL,
+            openid = NULL, openid_subject = NULL
         WHERE NOT operator.is_machine";
 
     pub(crate) const ADD_MACHINE: &str = "
@@ -276,7 +281,8 @@ pub(crate) mod sql {
         WHERE token = $1 AND is_machine AND token_end_time > $2";
 
     pub(crate) const LIST: &str = "
-        SELECT name, roles, is_machine, create_time, token_end_time, sign_in_time, failures, failure_time FROM operator
+        SELECT name, roles, is_machine, create_time, token_end_time, sign_in_time, failures, failure_time,
+            openid IS NOT NULL FROM operator
         ORDER BY name LIMIT 10000";
 
     pub(crate) const END_SESSIONS: &str = "DELETE FROM session WHERE operator = $1";

@@ -82,7 +82,7 @@ const CARRIER: [Wrong; 49] = [
     ("RBM__FAULTS__FAILED_REVOCATIONS", SHARE),
 ];
 
-const COMPANY: [Wrong; 37] = [
+const COMPANY: [Wrong; 46] = [
     ("CONSOLE__LISTEN", ADDRESS),
     ("CONSOLE__LISTEN", &["0.0.0.0:0", "[::]:0"]),
     ("CONSOLE__CERTIFICATE", PEM),
@@ -104,6 +104,18 @@ const COMPANY: [Wrong; 37] = [
     ("SIGN_IN__SESSION", &["", "漏", "0s", "4m", "25h"]),
     ("SIGN_IN__IDLE", &["", "漏", "0s", "1m", "9h"]),
     ("SIGN_IN__INVITATION", &["", "漏", "0s", "9m", "721h"]),
+    ("SIGN_IN__OPENID__ISSUER", &["", "漏", "http://login.test", "https://user@login.test"]),
+    ("SIGN_IN__OPENID__CLIENT_ID", &[""]),
+    ("SIGN_IN__OPENID__CLIENT_SECRET", &[""]),
+    (
+        "SIGN_IN__OPENID__ORIGIN",
+        &["", "漏", "http://bank.test", "https://bank.test/", "https://bank.test/path"],
+    ),
+    ("SIGN_IN__OPENID__CLAIM", WORD),
+    ("SIGN_IN__OPENID__AUTHORITIES", PEM),
+    ("SIGN_IN__OPENID__AMR", WORD),
+    ("SIGN_IN__OPENID__ACR", WORD),
+    ("SIGN_IN__OPENID__MAX_AGE", WAIT),
     ("KEYS__MASTER__0", &["", "only sixteen byte", "thirty-one bytes are not enough"]),
     ("KEYS__EPOCH_DAYS", &["", "漏", "-1", "3651"]),
     ("KEYS__KEEP_DAYS", &["", "漏", "0", "3651"]),
@@ -325,7 +337,9 @@ fn fault(process: &Process, key: &str, value: &str) -> Option<String> {
 async fn every_key_refuses_wrong_values_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (mut faults, mut kinds) = (Vec::new(), BTreeSet::new());
-    for process in Layout::new(folder.path()).rbm(CARRIERS[0]).seen(NOWHERE).processes() {
+    for process in
+        Layout::new(folder.path()).rbm(CARRIERS[0]).seen(NOWHERE).openid("http://127.0.0.1:1").processes()
+    {
         // Two nodes of one kind read their keys alike.
         if !kinds.insert(process.kind().as_str()) {
             continue;

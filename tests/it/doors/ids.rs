@@ -36,7 +36,7 @@ const IDS: [&str; 12] = [
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 40] = [
+const TEXTS: [&str; 43] = [
     "account",
     "account_number",
     "account_text",
@@ -61,6 +61,7 @@ const TEXTS: [&str; 40] = [
     "invitation",
     "name",
     "name_kana",
+    "openid",
     "operator",
     "page_token",
     "password",
@@ -71,7 +72,9 @@ const TEXTS: [&str; 40] = [
     "tapped.postback",
     "reply",
     "source",
+    "state",
     "text",
+    "ticket",
     "title",
     "unfollow_after",
     "url",

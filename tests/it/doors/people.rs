@@ -1,13 +1,15 @@
 //! `musubi.company.v1` for who signs in and who keeps the operators, asked in every wrong way. That a try is wrong though nothing in it
 //! is malformed is [`crate::sign_in`]'s matter.
 
+use jsonwebtoken::Algorithm;
 use musubi_domain::ErrorKind::{AlreadyExists, InvalidArgument, NotFound};
 use musubi_proto::company::v1::{
-    AcceptInvitationRequest, CreateMachineRequest, InviteOperatorRequest, OperatorRole,
-    RemoveOperatorRequest, SignInRequest, UnlockOperatorRequest,
+    AcceptInvitationRequest, BeginOpenIdRequest, CreateMachineRequest, FinishOpenIdRequest,
+    InviteOperatorRequest, OperatorRole, RemoveOperatorRequest, SignInRequest, UnlockOperatorRequest,
     operator_service_client::OperatorServiceClient, sign_in_service_client::SignInServiceClient,
 };
 use musubi_runtime::{Clock as _, SystemClock};
+use musubi_tests::openid::{Back, PERSON, SigningKey};
 use totp_rs::Totp;
 
 use super::{
@@ -20,10 +22,38 @@ const PASSWORD: &str = "kirin 87 bridge umbrella";
 pub(super) async fn probe(world: &World, probes: &mut Probes) {
     operators(world, probes).await;
     sign_in(world, probes).await;
+    openid(world, probes).await;
+}
+
+/// Somebody whom nobody has invited is refused although nothing is malformed, so the good request is doi's.
+async fn openid(world: &World, probes: &mut Probes) {
+    let client = SignInServiceClient::new(world.system.channel(BANK));
+    let key = SigningKey::new("ec", Algorithm::ES256);
+    world.provider.publish(&[&key]);
+    let begun = client.clone().begin_open_id(BeginOpenIdRequest {}).await.unwrap().into_inner();
+    let Back { state, code } = world.provider.let_in(&begun.url, &key, |_| {});
+    let good = FinishOpenIdRequest { ticket: begun.ticket, state, code };
+    let call = async |request| whole(client.clone().finish_open_id(request).await);
+    let table: [Wrong<FinishOpenIdRequest>; 9] = [
+        ("ticket", InvalidArgument, |it| it.ticket.clear()),
+        ("ticket", InvalidArgument, |it| it.ticket = long(3)),
+        ("ticket", InvalidArgument, |it| it.ticket = "a".repeat(1_001)),
+        ("ticket", InvalidArgument, |it| it.ticket.push('=')),
+        ("state", InvalidArgument, |it| it.state.clear()),
+        ("state", InvalidArgument, |it| it.state = "a".repeat(129)),
+        ("code", InvalidArgument, |it| it.code.clear()),
+        ("code", InvalidArgument, |it| it.code = long(3)),
+        ("code", InvalidArgument, |it| it.code = "a".repeat(2_049)),
+    ];
+    probes.ask(world, "FinishOpenId", &good, call, &table).await;
 }
 
 async fn operators(world: &World, probes: &mut Probes) {
     let client = OperatorServiceClient::new(world.system.channel(BANK));
+    let role = InviteOperatorRequest {
+        roles: vec![OperatorRole::Approver.into()],
+        ..InviteOperatorRequest::default()
+    };
     let good = CreateMachineRequest {
         name: "nightly".to_owned(),
         roles: vec![OperatorRole::Administrator.into()],
@@ -46,12 +76,22 @@ async fn operators(world: &World, probes: &mut Probes) {
     ];
     probes.ask(world, "CreateMachine", &good, call, &table).await;
 
-    let good = InviteOperatorRequest { name: "mori".to_owned(), roles: vec![OperatorRole::Approver.into()] };
+    // What of a person who signs in at the provider.
+    let openid = InviteOperatorRequest { name: "doi".to_owned(), openid: PERSON.to_owned(), ..role.clone() };
+    whole(client.clone().invite_operator(openid).await).unwrap();
+    world.system.quiet().await;
+    let good = InviteOperatorRequest { name: "mori".to_owned(), openid: "m@bank.example".to_owned(), ..role };
     let call = async |request| whole(client.clone().invite_operator(request).await);
-    let table: [Wrong<InviteOperatorRequest>; 6] = [
+    let table: [Wrong<InviteOperatorRequest>; 10] = [
+        ("openid", AlreadyExists, |it| it.openid = PERSON.to_owned()),
+        ("openid", InvalidArgument, |it| it.openid = "a b".to_owned()),
+        ("openid", InvalidArgument, |it| it.openid = long(3)),
+        ("openid", InvalidArgument, |it| it.openid = "a".repeat(256)),
         ("name", InvalidArgument, |it| it.name.clear()),
         ("name", InvalidArgument, |it| it.name = long(3)),
-        ("name", AlreadyExists, |it| it.name = "nightly".to_owned()),
+        ("name", AlreadyExists, |it| {
+            (it.name, it.openid) = ("nightly".to_owned(), "n@bank.example".to_owned());
+        }),
         ("roles", InvalidArgument, |it| it.roles.clear()),
         ("roles", InvalidArgument, |it| it.roles = vec![-1]),
         ("roles", InvalidArgument, |it| it.roles.push(0)),
@@ -78,7 +118,11 @@ async fn operators(world: &World, probes: &mut Probes) {
 
 async fn sign_in(world: &World, probes: &mut Probes) {
     let channel = world.system.channel(BANK);
-    let invite = InviteOperatorRequest { name: "mori".to_owned(), roles: vec![OperatorRole::Viewer.into()] };
+    let invite = InviteOperatorRequest {
+        name: "mori".to_owned(),
+        roles: vec![OperatorRole::Viewer.into()],
+        ..InviteOperatorRequest::default()
+    };
     let mut operators = OperatorServiceClient::new(channel.clone());
     let invitation = operators.invite_operator(invite).await.unwrap().into_inner().invitation;
 

@@ -20,7 +20,10 @@ use musubi_proto::{
     terminal::v1::{PlayStoriesRequest, terminal_service_client::TerminalServiceClient},
 };
 use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, System};
+use musubi_tests::{
+    openid::OpenIdProvider,
+    processes::{CARRIERS, System},
+};
 
 use super::approvals::asked;
 
@@ -38,6 +41,8 @@ pub(super) const FOLLOWERS: [(&str, &str); 2] = [("+818011110001", BANK), ("+818
 /// Every node, and what the followers' phones got.
 pub(super) struct World {
     pub(super) system: System,
+    /// Where people of the companies may sign in.
+    pub(super) provider: OpenIdProvider,
     pub(super) questions: Vec<IncomingMessage>,
     /// What the gas company has, by the name of the field that names such a thing.
     of_gas: HashMap<&'static str, String>,
@@ -45,7 +50,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
-        let system = System::start_as(|layout| layout.quiet().in_pairs(1_000_000_000).rbm(NAMI)).await;
+        let provider = OpenIdProvider::start().await;
+        let system = System::start_as(|layout| {
+            layout.quiet().in_pairs(1_000_000_000).rbm(NAMI).openid(provider.origin())
+        })
+        .await;
         for company in [BANK, GAS] {
             import(&system, company).await;
         }
@@ -55,7 +64,7 @@ impl World {
         let questions = questions(&system).await;
         until_reviewed(&system).await;
         let of_gas = of_gas(&system, &questions[1]).await;
-        let world = Self { system, questions, of_gas };
+        let world = Self { system, provider, questions, of_gas };
         world.system.quiet().await;
         world
     }

@@ -1,5 +1,5 @@
 //! The pages in a real browser, against a demo that was left running: `tests/browser` has the scenarios, one file for each kind of
-//! page, and here they are run, all of them with one browser and one demo.
+//! page, and here they are run, all of them with one browser and one demo; a company server of its own, with a real provider of OpenID Connect, beside it.
 //!
 //! Surprising: what a scenario asserts stands in JavaScript; a failure shows all that it said.
 
@@ -9,7 +9,7 @@ use musubi_servers::Browser;
 use musubi_tests::processes::program;
 
 /// Files of scenarios, in the order in which they are run.
-const SCENARIOS: [&str; 2] = ["phones", "console"];
+const SCENARIOS: [&str; 3] = ["phones", "console", "openid"];
 
 #[test]
 fn people_use_every_page_by_hand_and_none_runs_what_others_wrote() {

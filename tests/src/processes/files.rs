@@ -26,6 +26,8 @@ use musubi_runtime::{
 };
 use serde_json::json;
 
+use crate::openid::{CLIENT_ID, CLIENT_SECRET};
+
 use super::{
     balancer::Balancer,
     ports::free_ports,
@@ -113,6 +115,8 @@ pub struct Layout {
     rbm: Option<&'static str>,
     /// Where spans go of everything that happens; metrics are served then, too.
     collector: Option<SocketAddr>,
+    /// What says where the companies' people sign in, beside the companies' own servers.
+    openid: String,
 }
 
 impl Layout {
@@ -133,7 +137,19 @@ impl Layout {
             second_person: ALONE.to_owned(),
             rbm: None,
             collector: None,
+            openid: String::new(),
         }
+    }
+
+    /// The same, with companies whose people may sign in at the provider of OpenID Connect of this address, by two factors.
+    #[must_use]
+    pub fn openid(self, issuer: &str) -> Self {
+        // Nobody in these tests comes back by a browser.
+        let openid = format!(
+            "[sign_in.openid]\nissuer = '{issuer}'\nclient_id = '{CLIENT_ID}'\nclient_secret = '{CLIENT_SECRET}'\n\
+             origin = 'http://127.0.0.1:1'\namr = ['mfa']\nmax_age = '12h'\n"
+        );
+        Self { openid, ..self }
     }
 
     /// The same, with nodes that tell this collector all that happens, and serve metrics.
@@ -389,13 +405,14 @@ impl Layout {
              [console]\nlisten = '127.0.0.1:0'\n\
              [custody]\nblind = {}\n\
              [information]\nendpoint = '{}'\n\
-             [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n",
+             [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n{}",
             self.address(id),
             self.database(id),
             self.common(id),
             operators.join(", "),
             self.is_blind,
             self.information_endpoint(),
+            self.openid,
         )
     }
 

@@ -13,6 +13,7 @@ mod failure;
 mod followers;
 mod language;
 mod master;
+mod openid;
 mod overview;
 mod reason_words;
 mod reviews;
@@ -41,7 +42,6 @@ use musubi_domain::id::CompanyId;
 use musubi_runtime::{Clock, grpc::door::Door, http::pages};
 
 use self::failure::dressed;
-#[cfg(test)]
 pub(crate) use self::visitor::encoded;
 
 /// What every page needs. Cheap to clone.
@@ -53,6 +53,8 @@ struct Inner {
     company: CompanyId,
     /// Browsers reach it over TLS.
     is_secure: bool,
+    /// People may come from the company's provider of OpenID Connect.
+    has_openid: bool,
     /// The largest file that may be uploaded, in bytes.
     largest_file: usize,
     clock: Arc<dyn Clock>,
@@ -64,11 +66,12 @@ impl Console {
         door: Door,
         company: CompanyId,
         is_secure: bool,
+        has_openid: bool,
         largest_file_mib: u64,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let largest_file = usize::try_from(largest_file_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
-        Self(Arc::new(Inner { door, company, is_secure, largest_file, clock }))
+        Self(Arc::new(Inner { door, company, is_secure, has_openid, largest_file, clock }))
     }
 
     /// The time, in milliseconds.
@@ -80,6 +83,7 @@ impl Console {
     pub(crate) fn router(self) -> Router {
         let pages = Router::new()
             .merge(sign_in::router())
+            .merge(openid::router())
             .merge(overview::router())
             .merge(distributions::router(self.0.largest_file))
             .merge(reviews::router())

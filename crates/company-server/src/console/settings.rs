@@ -37,6 +37,8 @@ struct Page {
     s: Shell,
     operators: Vec<Operator>,
     all_roles: [Role; 5],
+    /// Whether people may be invited by what the company's provider calls them.
+    has_openid: bool,
     made: Option<Made>,
 }
 
@@ -55,6 +57,7 @@ impl Page {
             Way::Certificate => self.s.say("証明書", "certificate"),
             Way::Password => self.s.say("パスワードとコード", "password and code"),
             Way::Key => self.s.say("機械の鍵", "machine's key"),
+            Way::Openid => self.s.say("会社のアカウント", "company's account"),
         }
     }
 
@@ -78,7 +81,7 @@ async fn page_with(visitor: Visitor, made: Option<Made>) -> Result<Page, Failure
         true => visitor.operators().list_operators(ListOperatorsRequest {}).await?.into_inner().operators,
         false => Vec::new(),
     };
-    Ok(Page { s: visitor.s, operators, all_roles: Role::ALL, made })
+    Ok(Page { has_openid: visitor.has_openid(), s: visitor.s, operators, all_roles: Role::ALL, made })
 }
 
 /// A name and the roles that were ticked.
@@ -94,7 +97,9 @@ async fn invite(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Html<String>, Failure> {
     let (name, roles) = named(&fields)?;
-    let request = InviteOperatorRequest { name: name.clone(), roles };
+    let openid = fields.iter().find(|(field, _)| field == "openid").map(|(_, who)| who.trim().to_owned());
+    let openid = openid.unwrap_or_default();
+    let request = InviteOperatorRequest { name: name.clone(), roles, openid };
     let made = visitor.operators().invite_operator(request).await?.into_inner();
     let made = Made { name, secret: made.invitation, is_machine: false, end_time: made.end_time };
     Ok(Html(page_with(visitor, Some(made)).await?.render()?))

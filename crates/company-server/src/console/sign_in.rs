@@ -41,13 +41,13 @@ pub(super) fn router() -> Router<Console> {
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
-struct Back {
+pub(super) struct Back {
     #[serde(default)]
-    to: String,
+    pub(super) to: String,
 }
 
 /// A path of this console; the overview for whatever is none.
-fn own(to: &str) -> &str {
+pub(super) fn own(to: &str) -> &str {
     let is_plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_own = to.starts_with('/') && !to.starts_with("//") && is_plain;
     if is_own { to } else { "/" }
@@ -58,14 +58,27 @@ fn own(to: &str) -> &str {
 struct SignInPage {
     s: Shell,
     to: String,
+    /// The way by the company's provider, where it has one.
+    openid: Option<String>,
     /// What was typed as a name.
     name: String,
     has_failed: bool,
 }
 
-async fn form(Stranger(s): Stranger, Query(back): Query<Back>) -> Result<Html<String>, Failure> {
-    let page = SignInPage { s, to: own(&back.to).to_owned(), name: String::new(), has_failed: false };
-    Ok(Html(page.render()?))
+impl SignInPage {
+    fn new(console: &Console, s: Shell, to: &str, name: String, has_failed: bool) -> Self {
+        let to = own(to).to_owned();
+        let way = || format!("/sign-in/openid?to={}", visitor::encoded(&to));
+        Self { openid: console.0.has_openid.then(way), s, to, name, has_failed }
+    }
+}
+
+async fn form(
+    State(console): State<Console>,
+    Stranger(s): Stranger,
+    Query(back): Query<Back>,
+) -> Result<Html<String>, Failure> {
+    Ok(Html(SignInPage::new(&console, s, &back.to, String::new(), false).render()?))
 }
 
 #[derive(Deserialize)]
@@ -89,7 +102,7 @@ async fn begin(
         Ok(begun) => Ok(enter(&console, &begun.into_inner().token, &to)),
         Err(status) => match from_status(&status).kind {
             ErrorKind::InvalidArgument | ErrorKind::Unauthenticated => {
-                let page = SignInPage { s, to: own(&to).to_owned(), name, has_failed: true };
+                let page = SignInPage::new(&console, s, &to, name, true);
                 Ok((StatusCode::UNAUTHORIZED, Html(page.render()?)).into_response())
             }
             ErrorKind::NotFound

@@ -164,6 +164,11 @@ macro_rules! clients {
 
 /// The calls of this server, as the visitor's.
 impl Visitor {
+    /// Whether people may come from the company's provider of OpenID Connect.
+    pub(super) fn has_openid(&self) -> bool {
+        self.console.0.has_openid
+    }
+
     fn inside(&self) -> Inside {
         self.console.0.door.inside(Some(&self.token))
     }

@@ -4,6 +4,7 @@
 //! a password, code or token. Surprising: a wrong name, a wrong password, a wrong code and a try that has to wait get the same
 //! answer, after the same work.
 
+mod openid;
 mod operators;
 mod password;
 mod sign_in;
@@ -18,14 +19,18 @@ use musubi_domain::{
     id::{CompanyId, OperatorName},
     sign_in::{Token, TokenKind},
 };
-use musubi_runtime::{Clock, grpc::auth::Bearers};
+use musubi_runtime::{
+    Clock,
+    grpc::{auth::Bearers, denials::Denials},
+};
 use musubi_storage::{
     company::{CompanyStore, Note},
+    openid::OpenIdStore,
     people::{Known, PeopleStore},
 };
 use tracing::info;
 
-use self::password::Passwords;
+use self::{openid::OpenId, password::Passwords};
 use crate::config::{Config, SignInConfig};
 
 /// The services, and whose tokens are whose. Cheap to clone.
@@ -41,23 +46,29 @@ struct Inner {
     /// Whom the configuration knows by certificate.
     certified: Vec<(OperatorName, Vec<Role>)>,
     passwords: Passwords,
+    /// The company's provider, when it has one.
+    openid: Option<OpenId>,
 }
 
 impl People {
     pub(crate) fn new(
-        store: Arc<dyn PeopleStore>,
+        store: Arc<impl PeopleStore + OpenIdStore + 'static>,
         audit: Arc<dyn CompanyStore>,
         clock: Arc<dyn Clock>,
         config: &Config,
+        denials: Denials,
     ) -> Result<Self, Error> {
+        let openid = config.sign_in.openid.as_ref();
+        let openid = openid.map(|it| OpenId::new(it, Arc::clone(&store) as _, denials)).transpose()?;
         Ok(Self(Arc::new(Inner {
             store,
             audit,
             clock,
             company: config.company.clone(),
-            config: config.sign_in,
+            config: config.sign_in.clone(),
             certified: config.callers.operators.clone().into_iter().collect(),
             passwords: Passwords::new()?,
+            openid,
         })))
     }
 }

@@ -23,7 +23,10 @@ use musubi_runtime::{
     entropy,
     grpc::{auth, status::to_status},
 };
-use musubi_storage::people::{self, NewOperator};
+use musubi_storage::{
+    openid::NewByOpenId,
+    people::{self, NewOperator},
+};
 use tonic::{Request, Response, Status};
 
 use super::{Inner, People};
@@ -38,9 +41,17 @@ impl Inner {
         request: InviteOperatorRequest,
     ) -> Result<InviteOperatorResponse, Error> {
         let (name, roles) = (name(&request.name)?, roles(&request.roles)?);
-        let invitation = Token::new(TokenKind::Invitation, &entropy::bytes());
         let now = self.clock.now();
         let token_end_time = now.checked_add(self.config.invitation).unwrap_or(Timestamp::MAX);
+        if !request.openid.is_empty() {
+            let (roles, openid) = (&roles[..], request.openid.as_str());
+            self.invite_by_openid(NewByOpenId { name: &name, roles, openid, end_time: token_end_time, now })
+                .await?;
+            self.tell("operator_invited", format!("{name} as {roles:?} by OpenID Connect"), Some(by)).await?;
+            let end_time = Some(timestamp(token_end_time));
+            return Ok(InviteOperatorResponse { invitation: String::new(), end_time });
+        }
+        let invitation = Token::new(TokenKind::Invitation, &entropy::bytes());
         let token = invitation.digest();
         let person = NewOperator { name: &name, roles: &roles, token: &token, token_end_time, now };
         self.store.invite(&person).await?;
@@ -97,7 +108,11 @@ impl Inner {
 
 fn shown(operator: people::Operator, now: Timestamp) -> Operator {
     let guard = Guard::after(operator.failures, operator.failure_time, now);
-    let way = if operator.is_machine { Way::Key } else { Way::Password };
+    let way = match (operator.is_machine, operator.is_by_openid) {
+        (true, _) => Way::Key,
+        (false, true) => Way::Openid,
+        (false, false) => Way::Password,
+    };
     Operator {
         name: operator.name.to_string(),
         way: way.into(),

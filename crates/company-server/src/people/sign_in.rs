@@ -10,7 +10,8 @@ use musubi_domain::{
 };
 use musubi_proto::{
     company::v1::{
-        AcceptInvitationRequest, AcceptInvitationResponse, SignInRequest, SignInResponse, SignOutRequest,
+        AcceptInvitationRequest, AcceptInvitationResponse, BeginOpenIdRequest, BeginOpenIdResponse,
+        FinishOpenIdRequest, FinishOpenIdResponse, SignInRequest, SignInResponse, SignOutRequest,
         SignOutResponse, WhoAmIRequest, WhoAmIResponse, sign_in_service_server::SignInService,
     },
     convert::{content::timestamp, people::wire_roles},
@@ -110,6 +111,20 @@ impl SignInService for People {
 
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
         self.0.sign_in(request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn begin_open_id(
+        &self,
+        _request: Request<BeginOpenIdRequest>,
+    ) -> Result<Response<BeginOpenIdResponse>, Status> {
+        self.0.begin_openid().await.map(Response::new).map_err(to_status)
+    }
+
+    async fn finish_open_id(
+        &self,
+        request: Request<FinishOpenIdRequest>,
+    ) -> Result<Response<FinishOpenIdResponse>, Status> {
+        self.0.finish_openid(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {

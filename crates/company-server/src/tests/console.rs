@@ -111,7 +111,11 @@ fn code(company: &Company, authenticator: &Totp) -> String {
 }
 
 async fn invite(company: &Company, name: &str, roles: &[Role]) -> String {
-    let request = InviteOperatorRequest { name: name.to_owned(), roles: wire_roles(roles) };
+    let request = InviteOperatorRequest {
+        name: name.to_owned(),
+        roles: wire_roles(roles),
+        ..InviteOperatorRequest::default()
+    };
     let mut operators = OperatorServiceClient::new(company.channel(OPERATOR));
     operators.invite_operator(request).await.unwrap().into_inner().invitation
 }

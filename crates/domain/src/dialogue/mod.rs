@@ -70,6 +70,27 @@ impl State {
         Self::Ended,
     ];
 
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Asked => "asked",
+            Self::AccountAsked => "account_asked",
+            Self::IdentityAsked => "identity_asked",
+            Self::Matching => "matching",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Review => "review",
+            Self::NoAccount => "no_account",
+            Self::Declined => "declined",
+            Self::Unanswered => "unanswered",
+            Self::Abandoned => "abandoned",
+            Self::Locked => "locked",
+            Self::Ended => "ended",
+        }
+    }
+
     /// Whether the dialogue waits for the person.
     #[must_use]
     pub const fn is_open(self) -> bool {

@@ -73,15 +73,18 @@ pub enum LookUp {
     Account,
     /// All that a row of the customer master says: whether two rows are the same.
     Customer,
+    /// What a provider of OpenID Connect calls an operator.
+    Operator,
 }
 
 impl LookUp {
-    const ALL: [Self; 2] = [Self::Account, Self::Customer];
+    const ALL: [Self; 3] = [Self::Account, Self::Customer, Self::Operator];
 
     const fn purpose(self) -> &'static [u8] {
         match self {
             Self::Account => b"finds accounts",
             Self::Customer => b"compares customers",
+            Self::Operator => b"finds operators",
         }
     }
 }
@@ -89,7 +92,7 @@ impl LookUp {
 /// The keys of one company: what seals, all that open, and what rows are found by.
 pub struct CompanyKeys {
     company: CompanyId,
-    look_ups: [Zeroizing<[u8; 32]>; 2],
+    look_ups: [Zeroizing<[u8; 32]>; 3],
     epochs: Vec<(u32, Aes256GcmSiv)>,
     sealing: u32,
 }
@@ -173,6 +176,7 @@ impl CompanyKeys {
         let key = match field {
             LookUp::Account => &self.look_ups[0],
             LookUp::Customer => &self.look_ups[1],
+            LookUp::Operator => &self.look_ups[2],
         };
         let mut found = [0; LOOK_UP_BYTES];
         found.copy_from_slice(&hash(&key[..], value)[..LOOK_UP_BYTES]);

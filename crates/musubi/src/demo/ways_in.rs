@@ -91,7 +91,11 @@ pub(crate) async fn begin_session(channel: PeerChannel, name: &str, roles: &[Rol
     let failed = |status: tonic::Status| from_status(&status);
     let mut operators = OperatorServiceClient::new(channel.clone());
     let mut sessions = SignInServiceClient::new(channel);
-    let invite = InviteOperatorRequest { name: name.to_owned(), roles: wire_roles(roles) };
+    let invite = InviteOperatorRequest {
+        name: name.to_owned(),
+        roles: wire_roles(roles),
+        ..InviteOperatorRequest::default()
+    };
     let invitation = operators.invite_operator(invite).await.map_err(failed)?.into_inner().invitation;
     let password = secret();
     let accept = AcceptInvitationRequest { invitation, password: password.clone() };

@@ -28,6 +28,7 @@ use super::{
 #[command(after_help = "Examples:
   musubi operators invite sato --role editor --role viewer   the invitation is for sato alone: musubi session accept takes it
   musubi operators invite sato --role editor                 the same again: password, codes and sessions of before are gone
+  musubi operators invite mori --role viewer --openid mori@bank.example   she signs in at the company's provider of OpenID Connect
   musubi operators create-machine nightly-import --role administrator --days 90 --to nightly.key
   musubi operators list
   musubi operators unlock sato                               after too many wrong tries
@@ -63,6 +64,9 @@ enum Command {
         /// What they may do; may be given again.
         #[arg(long, required = true)]
         role: Vec<Role>,
+        /// What the company's provider of OpenID Connect calls them, as sato@bank.example: they sign in there, without a password.
+        #[arg(long, value_name = "WHO", default_value = "", hide_default_value = true)]
+        openid: String,
     },
     /// Make a machine with a key of its own.
     CreateMachine {
@@ -100,15 +104,17 @@ impl Operators {
                     client.list_operators(ListOperatorsRequest {}).await.map_err(refused)?.into_inner();
                 list(found.operators, format, out)?;
             }
-            Command::Invite { name, role } => {
-                let request = InviteOperatorRequest { name: name.clone(), roles: wire_roles(&role) };
+            Command::Invite { name, role, openid } => {
+                let request = InviteOperatorRequest { name: name.clone(), roles: wire_roles(&role), openid };
                 let invited = client.invite_operator(request).await.map_err(refused)?.into_inner();
-                writeln!(
-                    out,
-                    "{}\nFor {name} alone, until {}; it is not shown again. They take it with: musubi session accept",
-                    invited.invitation,
-                    show_time(invited.end_time.as_ref())
-                )
+                let until = show_time(invited.end_time.as_ref());
+                match invited.invitation.as_str() {
+                    "" => writeln!(out, "{name} has until {until} to sign in at the company's provider first"),
+                    invitation => writeln!(
+                        out,
+                        "{invitation}\nFor {name} alone, until {until}; it is not shown again. They take it with: musubi session accept",
+                    ),
+                }
                 .map_err(unwritten)?;
             }
             Command::CreateMachine { name, role, days, to } => {
@@ -172,8 +178,8 @@ fn state(operator: &Operator) -> String {
         return format!("waits until {}", show_time(operator.wait_end_time.as_ref()));
     }
     match operator.way() {
-        Way::Password if !end.is_empty() => format!("invited until {end}"),
+        Way::Password | Way::Openid if !end.is_empty() => format!("invited until {end}"),
         Way::Key => format!("until {end}"),
-        Way::Password | Way::Certificate | Way::Unspecified => String::new(),
+        Way::Password | Way::Openid | Way::Certificate | Way::Unspecified => String::new(),
     }
 }

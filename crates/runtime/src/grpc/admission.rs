@@ -29,6 +29,7 @@ use tracing::{Instrument as _, Span, info_span, warn};
 use super::{
     auth::{Authenticator, Identified, Roles},
     body::EndingBody,
+    denials::Denials,
     status,
 };
 use crate::{
@@ -85,6 +86,11 @@ impl Admission {
         let (of_bearers, of_strangers) = (Semaphore::new(MOST_OF_ONE), Semaphore::new(MOST_OF_STRANGERS));
         let rules = Rules { auth, places, of_each, of_bearers, of_strangers, soft, hard, calls };
         Self { routes: routes.prepare(), rules: Arc::new(rules) }
+    }
+
+    /// Whom it refused.
+    pub(crate) fn denials(&self) -> Denials {
+        self.rules.auth.denials()
     }
 
     /// Whether it lets somebody in without a certificate.

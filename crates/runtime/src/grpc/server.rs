@@ -173,7 +173,7 @@ impl Bound {
         let welcome = if door.takes_bearers() { Welcome::Anybody } else { Welcome::Certified };
         info!("serving gRPC on {}", self.address);
 
-        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome);
+        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome, door.denials());
         let serve =
             |until| transport().serve_with_incoming_shutdown(door.clone(), acceptor.connections(), until);
         let working = serve(soft.clone().cancelled_owned());

@@ -14,7 +14,6 @@ use std::{
 
 use futures::Stream;
 use musubi_domain::caller::Caller;
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -26,6 +25,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::{Identity, certificate::Certificate};
+use crate::grpc::denials::Denials;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -39,6 +39,7 @@ pub(crate) struct Acceptor {
     listener: Arc<TcpListener>,
     identity: Identity,
     welcome: Welcome,
+    denials: Denials,
     places: Arc<Semaphore>,
 }
 
@@ -52,65 +53,124 @@ pub(crate) enum Welcome {
 }
 
 impl Acceptor {
-    pub(crate) fn new(listener: Arc<TcpListener>, identity: Identity, welcome: Welcome) -> Self {
-        Self { listener, identity, welcome, places: Arc::new(Semaphore::new(MOST)) }
+    /// Handshakes that fail are counted among `denials`.
+    pub(crate) fn new(
+        listener: Arc<TcpListener>,
+        identity: Identity,
+        welcome: Welcome,
+        denials: Denials,
+    ) -> Self {
+        Self { listener, identity, welcome, denials, places: Arc::new(Semaphore::new(MOST)) }
     }
 
     /// The connections that come and whose handshake ends well, for ever.
     pub(crate) fn connections(&self) -> impl Stream<Item = Result<Connection, io::Error>> + use<> {
-        let welcome = self.welcome;
-        let state =
-            (Arc::clone(&self.listener), self.identity.clone(), Arc::clone(&self.places), JoinSet::new());
-        futures::stream::unfold(state, move |(listener, identity, places, mut handshakes)| async move {
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => match accepted {
-                        Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
-                            Ok(place) => {
-                                handshakes.spawn(shake_hands(stream, address, identity.server(welcome), place, identity.clone()));
-                            }
-                            Err(_full) => warn!(%address, "refused: there are {MOST} connections"),
-                        },
-                        Err(error) => {
-                            warn!("a connection was not accepted: {error}");
-                            tokio::time::sleep(PAUSE).await;
-                        }
-                    },
-                    Some(shaken) = handshakes.join_next() => if let Ok(Some(connection)) = shaken {
-                        return Some((Ok(connection), (listener, identity, places, handshakes)));
-                    },
-                }
-            }
-        })
+        let taking = Taking {
+            listener: Arc::clone(&self.listener),
+            places: Arc::clone(&self.places),
+            hand: Hand {
+                identity: self.identity.clone(),
+                welcome: self.welcome,
+                denials: self.denials.clone(),
+            },
+            handshakes: JoinSet::new(),
+        };
+        futures::stream::unfold(taking, |mut taking| async move { Some((Ok(taking.next().await), taking)) })
     }
 }
 
-async fn shake_hands(
-    stream: TcpStream,
-    address: SocketAddr,
-    config: Arc<ServerConfig>,
-    place: OwnedSemaphorePermit,
-    identity: Identity,
-) -> Option<Connection> {
-    let handshake = async {
-        stream.set_nodelay(true)?;
-        TlsAcceptor::from(config).accept(stream).await
-    };
-    let problem = match tokio::time::timeout(HANDSHAKE, handshake).await {
-        Ok(Ok(stream)) => {
-            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
-            let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
-            let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
-            let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
-            return Some(Connection { stream, peer, _place: place });
+/// Connections as they come.
+struct Taking {
+    listener: Arc<TcpListener>,
+    places: Arc<Semaphore>,
+    hand: Hand,
+    handshakes: JoinSet<Option<Connection>>,
+}
+
+impl Taking {
+    /// The next one whose handshake ends well.
+    async fn next(&mut self) -> Connection {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, address)) => match Arc::clone(&self.places).try_acquire_owned() {
+                        Ok(place) => {
+                            self.handshakes.spawn(self.hand.clone().shake(stream, address, place));
+                        }
+                        Err(_full) => warn!(%address, "refused: there are {MOST} connections"),
+                    },
+                    Err(error) => {
+                        warn!("a connection was not accepted: {error}");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                Some(shaken) = self.handshakes.join_next() => if let Ok(Some(connection)) = shaken {
+                    return connection;
+                },
+            }
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_elapsed) => "it took too long".to_owned(),
-    };
-    // An attacker chooses how often this is said, so not louder than he is worth.
-    debug!(%address, "a handshake failed: {problem}");
-    None
+    }
+}
+
+/// This side of a handshake.
+#[derive(Clone)]
+struct Hand {
+    identity: Identity,
+    welcome: Welcome,
+    denials: Denials,
+}
+
+impl Hand {
+    async fn shake(
+        self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) -> Option<Connection> {
+        let Self { identity, welcome, denials } = self;
+        let handshake = async {
+            stream.set_nodelay(true)?;
+            TlsAcceptor::from(identity.server(welcome)).accept(stream).await
+        };
+        let (problem, reason) = match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(stream)) => {
+                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = certificate.and_then(|certificate| Certificate::read(certificate).ok());
+                let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
+                let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
+                let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
+                return Some(Connection { stream, peer, _place: place });
+            }
+            Ok(Err(error)) => (error.to_string(), reason(&error)),
+            Err(_elapsed) => ("it took too long".to_owned(), Some("it took too long")),
+        };
+        // An attacker chooses how often this is said, so not louder than he is worth; the audit has a count.
+        debug!(%address, "a handshake failed: {problem}");
+        if let Some(reason) = reason {
+            denials.count_handshake(address.ip(), reason);
+        }
+        None
+    }
+}
+
+/// Why a handshake failed, in words of which there are few; none where the peer went away, as callers do that die and watchers that only look
+/// whether somebody listens.
+fn reason(error: &io::Error) -> Option<&'static str> {
+    use rustls::{CertificateError as Bad, Error};
+    Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())? {
+        Error::NoCertificatesPresented => "no certificate",
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "a certificate that has ended"
+        }
+        Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            "a certificate that is not good yet"
+        }
+        Error::InvalidCertificate(Bad::Revoked) => "a certificate that was taken back",
+        Error::InvalidCertificate(_) => "a certificate that nobody here believes",
+        Error::AlertReceived(_) => "the peer gave up",
+        Error::PeerIncompatible(_) => "the peer speaks no TLS 1.3 that is spoken here",
+        _ => "the peer does not speak TLS",
+    })
 }
 
 /// Who is at the other end of a connection.

@@ -13,6 +13,7 @@ use super::{
     connection::Acceptor,
     *,
 };
+use crate::grpc::denials::Denials;
 
 const DAY: u32 = 1;
 
@@ -42,7 +43,7 @@ async fn call_where(
     use futures::StreamExt as _;
     let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     let address = listener.local_addr().unwrap();
-    let acceptor = Acceptor::new(listener, server.clone(), welcome);
+    let acceptor = Acceptor::new(listener, server.clone(), welcome, Denials::default());
     let accept = async {
         let mut connections = Box::pin(acceptor.connections());
         let mut connection = connections.next().await.unwrap().unwrap();

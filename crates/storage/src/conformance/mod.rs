@@ -6,6 +6,7 @@ pub(crate) mod carrier;
 pub(crate) mod company;
 pub(crate) mod ephemeral;
 pub(crate) mod information;
+pub(crate) mod openid;
 pub(crate) mod people;
 pub(crate) mod terminal;
 pub(crate) mod vault;

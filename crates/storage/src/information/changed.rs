@@ -18,6 +18,7 @@ use musubi_domain::{
 use super::{
     FollowerKey,
     flow::{Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, TieRecord, Work},
+    moved::Moves,
     review::Review,
     tally::{DayTally, FollowerTally},
 };
@@ -202,6 +203,8 @@ pub(crate) struct Changed<'a> {
     pub(crate) new_guesses: Vec<GuessRow<'a>>,
     pub(crate) guesses: Vec<GuessRow<'a>>,
     pub(crate) ended_guesses: Vec<GuessKeyRow<'a>>,
+    /// For the audit.
+    pub(crate) moves: Moves<'a>,
 }
 
 impl<'a> Changed<'a> {
@@ -246,6 +249,7 @@ impl<'a> Changed<'a> {
             self.tally.add(key, was, -1);
         }
         self.days.add(key, was, is);
+        self.moves.add(key, was, is);
         let row = key_row(key);
         let head = |record: &'a FollowerRecord| {
             let FollowerRecord { carrier, following, follow_time, suspended, former_customer, .. } = record;

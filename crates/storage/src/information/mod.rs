@@ -17,6 +17,7 @@ pub mod flow;
 pub mod follower;
 pub mod holder;
 pub mod list;
+pub(crate) mod moved;
 pub(crate) mod record;
 pub mod review;
 pub(crate) mod tally;

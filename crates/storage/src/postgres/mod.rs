@@ -13,6 +13,7 @@ pub mod information;
 #[cfg(test)]
 mod lost;
 pub mod migrate;
+mod openid;
 mod people;
 #[cfg(test)]
 mod plans;

@@ -11,6 +11,7 @@ pub(crate) mod bulk;
 pub mod carrier;
 pub mod company;
 pub mod information;
+mod openid;
 mod people;
 pub mod terminal;
 mod vault;

@@ -52,7 +52,7 @@ impl SqliteCompanyStore {
     }
 }
 
-async fn execute(
+pub(super) async fn execute(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     query: Query<'_, Sqlite, SqliteArguments>,

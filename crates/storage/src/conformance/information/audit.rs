@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use musubi_domain::audit::{AuditKeyring, AuditLine, Fault, Head};
 
-use super::{Bench, at, named};
+use super::{Bench, at, change, follow, key, named};
 use crate::{
     audit::{Verdict, verify},
     information::flow::{Audit, Scope},
@@ -200,4 +200,25 @@ pub(crate) async fn nobody_changes_the_audit_openly(store: &dyn Bench) {
         assert!(said.contains("the audit is only added to"), "{said}");
     }
     assert_eq!(fault(store).await, None);
+}
+
+pub(crate) async fn who_moves_is_in_the_audit_and_many_are_by_a_count_and_a_digest(store: &dyn Bench) {
+    follow(store, "bank", [1]).await;
+    let lines = store.audits().await;
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let begins = format!("bank bank {} moved followed", "01".repeat(16));
+    assert!(line.starts_with(&begins) && !line.contains("sha256"), "{line}");
+    follow(store, "bank", 2..12).await;
+    let lines = store.audits().await;
+    let line = lines.last().unwrap();
+    assert!(line.starts_with("bank bank - moved 10 followers: 10 followed"), "{line}");
+    let (_, digest) = line.rsplit_once("; sha256 ").unwrap();
+    assert_eq!(digest.len(), 64);
+    // What moves nobody has no line, and nobody else's number or customer stands in one.
+    change(store, &key("bank", 2), |record| record.suspended = true).await;
+    assert_eq!(store.audits().await.len(), lines.len());
+    change(store, &key("bank", 2), |record| record.following = false).await;
+    let lines = store.audits().await;
+    assert!(lines.last().unwrap().ends_with(" moved left"), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("+81")), "{lines:?}");
 }

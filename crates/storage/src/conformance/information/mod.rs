@@ -199,6 +199,7 @@ macro_rules! information_store_suite {
             a_review_is_told_with_what_an_approval_would_end,
             another_companys_review_is_out_of_reach,
             a_look_at_a_review_is_in_the_audit,
+            who_moves_is_in_the_audit_and_many_are_by_a_count_and_a_digest,
             lines_are_sealed_in_batches_and_verified,
             whatever_is_done_to_sealed_lines_is_found,
             whatever_is_done_to_seals_is_found,

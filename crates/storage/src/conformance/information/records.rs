@@ -211,9 +211,9 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
     whole.tie = Some(tie(&key("bank", 1), "C1"));
     put(store, vec![(key("bank", 1), whole), (key("bank", 2), follower(2))]).await;
     type Edit = fn(&mut FollowerRecord);
-    // Who follows no more is counted elsewhere, too: the row, the two counts, and the day's.
+    // Who follows no more is counted elsewhere, too: the row, the two counts, and the day's; and has a line of the audit.
     let edits: [(i64, Edit); 6] = [
-        (4, |record| record.following = false),
+        (5, |record| record.following = false),
         (1, |record| record.subscriptions[0].following = false),
         (1, |record| record.dialogue.as_mut().unwrap().step = 9),
         (1, |record| record.tie.as_mut().unwrap().tie.suspended = true),

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use musubi_domain::delivery::{DeliveryState, Purpose};
 
 use super::{
-    audit::audit,
     review,
     tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
@@ -17,12 +16,15 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, DeliveryRow, KeyRow, added_rows, consent_rows, delivery_rows, key_rows},
+        changed::{
+            Before, Changed, DeliveryRow, KeyRow, added_rows, audit_rows, consent_rows, delivery_rows,
+            key_rows,
+        },
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
     },
-    postgres::Tx,
+    postgres::{Tx, audit},
     row::{BulkRow as _, Columns as _, micros, place},
     vault::Keys,
 };
@@ -204,7 +206,9 @@ pub(super) async fn save(
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
     withdraw(tx, &work.withdrawn, now, &mut tally).await?;
     deliver(tx, &work.deliveries, now, &mut tally).await?;
-    audit(tx, &work.audits, now).await?;
+    let moved = changed.moves.lines(keys)?;
+    let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
+    audit::write(tx, &lines, now).await?;
     tx.write(ADDED, &added_rows(&work.added)).await?;
     tx.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     tx.write(MOVE_DAYS, &changed.days.rows(now)).await?;

@@ -9,7 +9,6 @@ use sqlx::{
 };
 
 use super::{
-    audit::audit,
     review,
     tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
@@ -17,13 +16,18 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, FollowerRow, added_rows, consent_rows, delivery_rows, key_rows},
+        changed::{
+            Before, Changed, FollowerRow, added_rows, audit_rows, consent_rows, delivery_rows, key_rows,
+        },
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
     },
     row::{Columns as _, micros},
-    sqlite::bulk::{Values, bulk},
+    sqlite::{
+        audit,
+        bulk::{Values, bulk},
+    },
     vault::Keys,
 };
 
@@ -210,7 +214,9 @@ pub(super) async fn save(
     run.deliver(&work.deliveries, now, &mut tally).await?;
     tally::store(&tally, run.tx, transaction).await?;
     run.write(ADDED, &added_rows(&work.added)).await?;
-    audit(run.tx, transaction, &work.audits, now).await
+    let moved = changed.moves.lines(keys)?;
+    let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
+    audit::write(run.tx, transaction, &lines, now).await
 }
 
 /// The open transaction and its name.
