@@ -10,10 +10,11 @@ use musubi_proto::{
     company::v1::{
         audit_service_server::AuditServiceServer, customer_service_server::CustomerServiceServer,
         match_service_server::MatchServiceServer, operator_service_server::OperatorServiceServer,
-        sign_in_service_server::SignInServiceServer,
+        session_service_server::SessionServiceServer, sign_in_service_server::SignInServiceServer,
     },
     information::v1::{
         account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
+        audit_service_server::AuditServiceServer as InformationAuditServer,
         distribution_service_server::DistributionServiceServer,
         follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
     },
@@ -48,7 +49,7 @@ use tonic::service::Routes;
 use crate::{
     audit::Sealer, audit_service::Audits, config::Config, console::Console, custody::Custodian,
     customer_service::Customers, keys::keep_keys, match_service::Matches, people::People, proxy::Proxy,
-    rekeying::rekey,
+    rekeying::rekey, sessions::Sessions,
 };
 
 /// Why a company server can't be put together.
@@ -121,6 +122,8 @@ impl App {
         let vault = vault(&config, &clock).map_err(BuildError::Config)?;
         let audit_keys = config.keys.auditors().map_err(BuildError::Config)?;
         let (store, people) = open(&config.database, vault).await?;
+        let sessions =
+            Sessions::new(Arc::clone(&people), Arc::clone(&store), Arc::clone(&clock), config.sign_in);
         let people = People::new(people, Arc::clone(&store), Arc::clone(&clock), &config)
             .map_err(BuildError::Config)?;
         let auth = config.authenticator().with_bearers(Arc::new(people.clone()));
@@ -151,6 +154,7 @@ impl App {
             .add_service(CustomerServiceServer::new(customers).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(AuditServiceServer::new(audits))
             .add_service(SignInServiceServer::new(people.clone()))
+            .add_service(SessionServiceServer::new(sessions))
             .add_service(OperatorServiceServer::new(people))
             .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(
@@ -161,6 +165,9 @@ impl App {
             )
             .add_service(
                 ApprovalServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(
+                InformationAuditServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));

@@ -17,6 +17,7 @@ pub mod information;
 pub mod people;
 pub mod postgres;
 mod row;
+pub mod sessions;
 pub mod sqlite;
 pub mod terminal;
 pub mod vault;

@@ -14,7 +14,7 @@ use musubi_domain::{
     vault::{CompanyKeys, Place},
 };
 
-use crate::{StoreError, row::Columns, vault::Relation};
+use crate::{StoreError, row::Columns, sessions::SessionStore, vault::Relation};
 
 /// A name that may sign in, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Known {
 
 /// The people and machines of a company server. Every method is one transaction.
 #[async_trait]
-pub trait PeopleStore: Send + Sync {
+pub trait PeopleStore: SessionStore {
     /// Invites a person, or the same person anew: password, one-time codes and sessions of before are gone.
     ///
     /// # Errors

@@ -10,12 +10,14 @@ mod days;
 mod dialogue;
 mod distributions;
 mod failure;
+mod fault_words;
 mod followers;
 mod language;
 mod master;
 mod overview;
 mod reason_words;
 mod reviews;
+mod sessions;
 mod settings;
 mod shell;
 mod sign_in;
@@ -89,6 +91,7 @@ impl Console {
             .merge(dialogue::router())
             .merge(audit::router())
             .merge(settings::router())
+            .merge(sessions::router())
             .route("/console/{name}", get(asset))
             .fallback(failure::nothing_here)
             .layer(axum::middleware::from_fn_with_state(self.clone(), dressed))

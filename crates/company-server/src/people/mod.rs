@@ -25,6 +25,8 @@ use musubi_storage::{
 };
 use tracing::info;
 
+pub(crate) use self::sign_in::token;
+
 use self::password::Passwords;
 use crate::config::{Config, SignInConfig};
 

@@ -10,4 +10,5 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::rights::mask;
 pub use self::service::Followers;

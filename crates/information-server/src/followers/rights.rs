@@ -383,7 +383,7 @@ fn nothing() -> Error {
 }
 
 /// A number of which the last two digits can be read.
-pub(super) fn mask(phone_number: &str) -> String {
+pub(crate) fn mask(phone_number: &str) -> String {
     let hidden = phone_number.len().saturating_sub(2);
     let digits = phone_number.chars().enumerate();
     digits.map(|(place, digit)| if place == 0 || place >= hidden { digit } else { '*' }).collect()

@@ -7,5 +7,6 @@ pub(crate) mod company;
 pub(crate) mod ephemeral;
 pub(crate) mod information;
 pub(crate) mod people;
+pub(crate) mod sessions;
 pub(crate) mod terminal;
 pub(crate) mod vault;

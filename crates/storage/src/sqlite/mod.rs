@@ -11,6 +11,7 @@ pub mod carrier;
 pub mod company;
 pub mod information;
 mod people;
+mod sessions;
 pub mod terminal;
 mod vault;
 pub mod yardstick;

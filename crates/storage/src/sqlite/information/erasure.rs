@@ -84,13 +84,14 @@ pub(super) const VALUES: &str = "
              ON d.official_account = f.official_account AND d.customers > 0)";
 
 /// What belongs to the followers, and then the followers.
-pub(super) const ROWS: [&str; 8] = [
+pub(super) const ROWS: [&str; 9] = [
     of_numbers!("DELETE FROM customer_information"),
     of_numbers!("DELETE FROM inquiry"),
     "DELETE FROM review WHERE (official_account, follower) IN (SELECT value ->> 0, unhex(value ->> 1) FROM jsonb_each(?1))",
     of_numbers!("DELETE FROM dialogue"),
     of_numbers!("DELETE FROM subscription"),
     of_numbers!("DELETE FROM consent"),
+    of_numbers!("DELETE FROM trial_recipient INDEXED BY trial_recipient_follower"),
     "UPDATE erasure SET number = f.number FROM jsonb_each(?1) AS k
      CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
      WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)",
@@ -141,6 +142,7 @@ pub(super) const HELD: &str = "
     UNION ALL SELECT 'review', count(*) FROM review WHERE official_account = ?1 AND follower = ?2
     UNION ALL SELECT 'delivery', count(*) FROM delivery WHERE number = ?3
     UNION ALL SELECT 'consent', count(*) FROM consent WHERE number = ?3
+    UNION ALL SELECT 'trial_recipient', count(*) FROM trial_recipient WHERE number = ?3
     UNION ALL SELECT 'guess', count(*) FROM guess WHERE company = ?4 AND axis = ?6 AND subject = ?2
     UNION ALL SELECT 'distribution_value', count(*)
         FROM distribution AS d INDEXED BY distribution_valued
