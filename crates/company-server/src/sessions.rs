@@ -2,7 +2,7 @@
 //!
 //! Surprising: what ends is told in the audit only when something did, so that a repetition tells nothing twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use musubi_domain::{
@@ -84,7 +84,7 @@ impl Sessions {
         sessions
             .extend(operators.filter(|it| it.token_end_time.is_some_and(|end| now < end)).filter_map(key));
         let used = |session: &wire::Session| session.use_time.map(|time| (time.seconds, time.nanos));
-        sessions.sort_by(|one, other| used(other).cmp(&used(one)));
+        sessions.sort_by_key(|session| Reverse(used(session)));
         Ok(sessions)
     }
 

@@ -168,7 +168,10 @@ fn japanese(shape: &Shape) -> String {
 mod tests {
     use std::{collections::BTreeSet, path::Path};
 
-    use musubi_domain::error::shape;
+    use musubi_domain::{
+        caller::CallerKind::{self, Anybody, Operator},
+        error::shape,
+    };
     use musubi_proto::callers::COMPANY;
 
     use super::*;
@@ -188,7 +191,9 @@ mod tests {
                     } else {
                         let method = line.strip_prefix("rpc ").and_then(|rest| rest.split('(').next());
                         let called = |method: &str| {
-                            COMPANY.iter().any(|row| row.methods.contains(&method) && !row.roles.is_empty())
+                            let shown = |who: &CallerKind| [Operator, Anybody].contains(who);
+                            let row = COMPANY.iter().find(|row| row.methods.contains(&method));
+                            row.is_some_and(|row| row.who.iter().any(shown))
                         };
                         if method.is_some_and(called) {
                             fields.extend(bracketed(&comment));

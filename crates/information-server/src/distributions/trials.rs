@@ -9,7 +9,7 @@ use musubi_domain::{
     Error, ErrorKind,
     error::shape,
     id::{CompanyId, DistributionId, FollowerId},
-    phone_number::PhoneNumber,
+    phone_number::{PhoneNumber, masked},
     trial::{MOST, check_hours},
 };
 use musubi_proto::{convert::content::timestamp, information::v1 as wire};
@@ -20,7 +20,6 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Distributions, service::parse_id};
-use crate::followers::mask;
 
 /// The most trials of one list.
 const LIST_LIMIT: u32 = 20;
@@ -93,7 +92,7 @@ fn numbers(asked: &[String]) -> Result<Vec<PhoneNumber>, Error> {
 fn show(trial: &Trial) -> wire::Trial {
     let recipients = trial.recipients.iter().map(|it| wire::TrialRecipient {
         follower_id: it.follower.to_string(),
-        masked_phone_number: mask(it.number.as_str()),
+        masked_phone_number: masked(it.number.as_str()),
         kind: it.purpose.as_str().to_owned(),
         state: it.state.as_str().to_owned(),
         why_uniform: it.why_uniform.unwrap_or_default().to_owned(),

@@ -10,5 +10,4 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::rights::mask;
 pub use self::service::Followers;

@@ -329,10 +329,11 @@ async fn sessions_and_lines_of_the_audit_are_listed() {
     assert_eq!((ending, text.trim()), (Ok(Ending::Done), "0 sessions ended"));
     let wrong = desk.run(&["session", "end", "--of", "Kato!"]).await.0.unwrap_err();
     assert_eq!(wrong.field, "name");
-    desk.run(&["customers", "search", "B1"]).await.0.unwrap();
+    let master = desk.file("master.csv", MASTER.as_bytes());
+    desk.run(&["customers", "import", &master]).await.0.unwrap();
     let (ending, text) = desk.run(&["audit-list", "--node", "company", "--limit", "1"]).await;
     assert_eq!(ending, Ok(Ending::Done));
-    assert!(text.contains("customer_searched") && text.contains("sato"), "{text}");
+    assert!(text.contains("import") && text.contains("sato"), "{text}");
     let accounts = ["audit-list", "--node", "company", "--official-account", "tf-bank"];
     assert_eq!(desk.run(&accounts).await.0.unwrap_err().field, "--official-account");
 }

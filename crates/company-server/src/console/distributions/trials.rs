@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
-use musubi_domain::{Error, ErrorKind};
+use musubi_domain::{Error, ErrorKind, phone_number::masked};
 use musubi_proto::information::v1::{
     Distribution, DistributionState, ListTrialsRequest, Trial, TrialRecipient, TryDistributionRequest,
 };
@@ -36,6 +36,7 @@ pub(super) struct Trials {
 /// What stands in the form.
 #[derive(Default, Deserialize)]
 pub(super) struct Typed {
+    #[serde(default)]
     pub(super) request_id: String,
     #[serde(default)]
     pub(super) numbers: String,
@@ -172,13 +173,6 @@ fn numbers(text: &str) -> Vec<String> {
     parts.filter(|part| !part.is_empty()).map(number).collect()
 }
 
-/// A number of which the last two digits can be read, as the information-management server shows it.
-fn masked(number: &str) -> String {
-    let hidden = number.chars().count().saturating_sub(2);
-    let digits = number.chars().enumerate();
-    digits.map(|(place, digit)| if place == 0 || place >= hidden { digit } else { '*' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +182,5 @@ mod tests {
         let typed = "+819012345678, 090-1234-5679\n０８０－１２３４－５６７８、x\n\n";
         assert_eq!(numbers(typed), ["+819012345678", "+819012345679", "+818012345678", "x"]);
         assert_eq!(numbers(" \n"), [""; 0]);
-        assert_eq!(masked("+819012345678"), "+**********78");
     }
 }
