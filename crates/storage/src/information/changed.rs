@@ -505,7 +505,8 @@ pub(crate) fn consent_rows(consents: &[(FollowerKey, Consent)]) -> Vec<ConsentRo
     rows.collect()
 }
 
-fn digest(text: &TextDigest) -> Bytes {
+/// A text's digest as a value.
+pub(crate) fn digest(text: &TextDigest) -> Bytes {
     Bytes(text.as_bytes().to_vec())
 }
 
