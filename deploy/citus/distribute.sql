@@ -15,6 +15,7 @@ SELECT create_distributed_table('delivery', 'follower', colocate_with => 'follow
 SELECT create_distributed_table('review', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('erasure', 'follower', colocate_with => 'follower');
 SELECT create_distributed_table('consent', 'follower', colocate_with => 'follower');
+SELECT create_distributed_table('trial_recipient', 'follower', colocate_with => 'follower');
 
 -- One row for each customer of a company, found by the customer.
 SELECT create_distributed_table('tied_customer', 'customer_id', colocate_with => 'none');

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 
 const { MUSUBI_BROWSER, MUSUBI_BROWSER_MODULES } = process.env;
@@ -17,8 +18,10 @@ const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 /** The most that a page and everything that it loads may weigh. */
 const PAGE_BYTES = 200_000;
-/** The latest that anything of a page may be seen, by the median of some visits, in milliseconds. */
+/** The latest that anything of a page may be seen, at the very first visit and by the median of later ones, in milliseconds. */
 const FIRST_CONTENT = 200;
+/** How often to try again: who measures on a machine that does much else measures that, too. */
+const ROUNDS = 5;
 /** A small phone. */
 export const SMALL = { width: 360, height: 740 };
 /** A desk. */
@@ -93,24 +96,17 @@ export async function fits(page, where) {
 }
 
 /**
- * Asserts that a page is light, by what goes over the wire when nothing is cached, and quickly seen by whoever has been here before:
- * the files of pages are kept for good.
+ * Asserts that a page is light, by what goes over the wire when nothing is cached, and quickly seen: by somebody whose browser has never been
+ * here, and by whoever has, for whom the files of pages are kept for good.
  * @returns {Promise<{bytes: number, first: number, seen: number}>} its weight; when something of it is seen for the very first time,
  *   and after that, as the median of some visits, in milliseconds
  */
-export function quick(address, options = {}) {
+export async function quick(address, options = {}) {
+  const { bytes, first } = await quickAtFirst(address, options);
   return open(options, async (page) => {
-    const devtools = await page.context().newCDPSession(page);
-    await devtools.send('Network.enable');
-    let bytes = 0;
-    const count = (event) => (bytes += event.encodedDataLength);
-    devtools.on('Network.loadingFinished', count);
-    const first = await seen(page, address);
-    devtools.off('Network.loadingFinished', count);
-    assert(bytes > 0 && bytes < PAGE_BYTES, `${address} weighs ${bytes} bytes`);
+    await seen(page, address);
     let median;
-    // Who measures on a machine that does much else measures that, too, and tries again.
-    for (let round = 0; round < 5 && !(median < FIRST_CONTENT); round += 1) {
+    for (let round = 0; round < ROUNDS && !(median < FIRST_CONTENT); round += 1) {
       const times = [];
       for (let visit = 0; visit < 7; visit += 1) times.push(await seen(page, address));
       median = times.sort((a, b) => a - b)[3];
@@ -118,6 +114,29 @@ export function quick(address, options = {}) {
     assert(median < FIRST_CONTENT, `${address} is seen after ${median} ms`);
     return { bytes, first, seen: median };
   });
+}
+
+/** How often what runs on this machine would fill it, and so how much longer a browser takes that begins with nothing; 1: it has time. */
+const crowd = () => Math.max(1, loadavg()[0] / cpus().length - 1);
+
+/** The same of the very first visit alone, each time with nothing cached; on a machine that does more than it can, by as much later. */
+export async function quickAtFirst(address, options = {}) {
+  let least;
+  const limit = () => FIRST_CONTENT * crowd();
+  for (let round = 0; round < ROUNDS && !(least?.first < FIRST_CONTENT); round += 1) {
+    const found = await open(options, async (page) => {
+      const devtools = await page.context().newCDPSession(page);
+      await devtools.send('Network.enable');
+      let bytes = 0;
+      devtools.on('Network.loadingFinished', (event) => (bytes += event.encodedDataLength));
+      const first = await seen(page, address);
+      return { bytes, first };
+    });
+    assert(found.bytes > 0 && found.bytes < PAGE_BYTES, `${address} weighs ${found.bytes} bytes`);
+    if (!(least?.first <= found.first)) least = found;
+  }
+  assert(least.first < limit(), `${address} is seen for the first time after ${least.first} ms, with ${loadavg()[0]} to do`);
+  return least;
 }
 
 /** Visits a page; gives when something of it is seen. */

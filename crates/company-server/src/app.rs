@@ -10,10 +10,11 @@ use musubi_proto::{
     company::v1::{
         audit_service_server::AuditServiceServer, customer_service_server::CustomerServiceServer,
         match_service_server::MatchServiceServer, operator_service_server::OperatorServiceServer,
-        sign_in_service_server::SignInServiceServer,
+        session_service_server::SessionServiceServer, sign_in_service_server::SignInServiceServer,
     },
     information::v1::{
         account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
+        audit_service_server::AuditServiceServer as InformationAuditServer,
         distribution_service_server::DistributionServiceServer,
         follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
     },
@@ -26,7 +27,6 @@ use musubi_runtime::{
         MAX_MESSAGE_BYTES,
         auth::Authenticator,
         client::{ClientOptions, connect},
-        denials::Denials,
         server::{Bound, Server, ServerError},
     },
     http::{BoundHttp, HttpServer},
@@ -36,6 +36,7 @@ use musubi_runtime::{
 use musubi_storage::{
     Migrations, StoreError,
     company::CompanyStore,
+    people::PeopleStore,
     postgres::{
         PostgresOptions,
         company::{self, PostgresCompanyStore},
@@ -48,7 +49,7 @@ use tonic::service::Routes;
 use crate::{
     audit::Sealer, audit_service::Audits, config::Config, console::Console, custody::Custodian,
     customer_service::Customers, keys::keep_keys, match_service::Matches, people::People, proxy::Proxy,
-    rekeying::rekey,
+    rekeying::rekey, sessions::Sessions,
 };
 
 /// Why a company server can't be put together.
@@ -122,7 +123,11 @@ impl App {
         let vault = vault(&config, &clock).map_err(BuildError::Config)?;
         let audit_keys = config.keys.auditors().map_err(BuildError::Config)?;
         let auth = config.authenticator();
-        let (store, people) = open(&config, vault, &clock, auth.denials()).await?;
+        let (store, people) = open(&config.database, vault).await?;
+        let sessions =
+            Sessions::new(Arc::clone(&people), Arc::clone(&store), Arc::clone(&clock), config.sign_in.clone());
+        let people = People::new(people, Arc::clone(&store), Arc::clone(&clock), &config, auth.denials())
+            .map_err(BuildError::Config)?;
         let auth = auth.with_bearers(Arc::new(people.clone()));
 
         // What an import that was killed left staged is people's data, and of no use.
@@ -151,6 +156,7 @@ impl App {
             .add_service(CustomerServiceServer::new(customers).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(AuditServiceServer::new(audits))
             .add_service(SignInServiceServer::new(people.clone()))
+            .add_service(SessionServiceServer::new(sessions))
             .add_service(OperatorServiceServer::new(people))
             .add_service(MatchServiceServer::new(matches).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(
@@ -161,6 +167,9 @@ impl App {
             )
             .add_service(
                 ApprovalServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(
+                InformationAuditServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(ReviewServiceServer::new(proxy.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(DistributionServiceServer::new(proxy).max_decoding_message_size(MAX_MESSAGE_BYTES));
@@ -215,27 +224,22 @@ impl App {
     }
 }
 
-/// The node's store, in a file or in PostgreSQL, and the people that it knows.
+/// The node's store, in a file or in PostgreSQL, and the same as what knows its people.
 async fn open(
-    config: &Config,
+    database: &Database,
     vault: VaultOptions,
-    clock: &Arc<dyn Clock>,
-    denials: Denials,
-) -> Result<(Arc<dyn CompanyStore>, People), BuildError> {
-    let clock = Arc::clone(clock);
-    match &config.database {
+) -> Result<(Arc<dyn CompanyStore>, Arc<dyn PeopleStore>), StoreError> {
+    Ok(match database {
         Database::File(path) => {
             let store = Arc::new(SqliteCompanyStore::open(path, vault).await?);
-            let people = People::new(Arc::clone(&store), Arc::clone(&store) as _, clock, config, denials);
-            Ok((store, people.map_err(BuildError::Config)?))
+            (Arc::clone(&store) as _, store)
         }
         Database::Postgres(it) => {
             let options = PostgresOptions::new(it.url.expose(), it.connections, it.may_lose_data);
             let store = Arc::new(PostgresCompanyStore::open(&options, vault).await?);
-            let people = People::new(Arc::clone(&store), Arc::clone(&store) as _, clock, config, denials);
-            Ok((store, people.map_err(BuildError::Config)?))
+            (Arc::clone(&store) as _, store)
         }
-    }
+    })
 }
 
 /// The audit of a node's store, for `musubi audit`. An SQLite file has one process, so that its node has to be stopped meanwhile.
@@ -247,7 +251,7 @@ pub async fn open_audit(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn CompanyStore>, BuildError> {
     let vault = vault(config, clock).map_err(BuildError::Config)?;
-    Ok(open(config, vault, clock, Denials::default()).await?.0)
+    Ok(open(&config.database, vault).await?.0)
 }
 
 /// What the store seals with: keys that master keys of the configuration wrap.

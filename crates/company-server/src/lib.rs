@@ -21,6 +21,7 @@ mod people;
 pub mod person_file;
 mod proxy;
 mod rekeying;
+mod sessions;
 pub mod side_by_side;
 #[cfg(test)]
 mod tests;

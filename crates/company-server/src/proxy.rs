@@ -17,18 +17,21 @@ use musubi_proto::information::v1::{
     GrantApprovalResponse, ImportFollowersRequest, ImportFollowersResponse, ListAccountsRequest,
     ListAccountsResponse, ListApprovalsRequest, ListApprovalsResponse, ListDaysRequest, ListDaysResponse,
     ListDistributionsRequest, ListDistributionsResponse, ListFollowersRequest, ListFollowersResponse,
-    ListReviewsRequest, ListReviewsResponse, PauseDistributionRequest, PauseDistributionResponse,
-    PreviewDistributionRequest, PreviewDistributionResponse, RejectApprovalRequest, RejectApprovalResponse,
-    RejectReviewRequest, RejectReviewResponse, ReleaseListRequest, ReleaseListResponse,
-    ResumeDistributionRequest, ResumeDistributionResponse, SearchFollowerRequest, SearchFollowerResponse,
-    StartDistributionRequest, StartDistributionResponse, SuspendFollowerRequest, SuspendFollowerResponse,
+    ListInformationAuditLinesRequest, ListInformationAuditLinesResponse, ListReviewsRequest,
+    ListReviewsResponse, ListTrialsRequest, ListTrialsResponse, PauseDistributionRequest,
+    PauseDistributionResponse, PreviewDistributionRequest, PreviewDistributionResponse,
+    RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest, RejectReviewResponse,
+    ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest, ResumeDistributionResponse,
+    SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest, StartDistributionResponse,
+    SuspendFollowerRequest, SuspendFollowerResponse, TryDistributionRequest, TryDistributionResponse,
     UnlockFollowerRequest, UnlockFollowerResponse, UntieFollowerRequest, UntieFollowerResponse,
-    UploadValuesRequest, UploadValuesResponse, account_service_client::AccountServiceClient,
-    account_service_server::AccountService, approval_service_client::ApprovalServiceClient,
-    approval_service_server::ApprovalService, distribution_service_client::DistributionServiceClient,
-    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
-    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
-    review_service_server::ReviewService,
+    UploadValuesRequest, UploadValuesResponse, VerifyInformationAuditRequest, VerifyInformationAuditResponse,
+    account_service_client::AccountServiceClient, account_service_server::AccountService,
+    approval_service_client::ApprovalServiceClient, approval_service_server::ApprovalService,
+    audit_service_client::AuditServiceClient, audit_service_server::AuditService,
+    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
+    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
+    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -48,6 +51,7 @@ pub(crate) struct Proxy {
     accounts: AccountServiceClient<PeerChannel>,
     followers: FollowerServiceClient<PeerChannel>,
     reviews: ReviewServiceClient<PeerChannel>,
+    audits: AuditServiceClient<PeerChannel>,
     approvals: ApprovalServiceClient<PeerChannel>,
     distributions: DistributionServiceClient<PeerChannel>,
     uploads: DistributionServiceClient<PeerChannel>,
@@ -66,6 +70,7 @@ impl Proxy {
             followers: FollowerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             reviews: ReviewServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            audits: AuditServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             approvals: ApprovalServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             distributions: distributions(channel.clone()),
@@ -318,6 +323,20 @@ impl DistributionService for Proxy {
         pass_on_by_name!(self.distributions, preview_distribution, request)
     }
 
+    async fn try_distribution(
+        &self,
+        request: Request<TryDistributionRequest>,
+    ) -> Result<Response<TryDistributionResponse>, Status> {
+        pass_on_by_name!(self.distributions, try_distribution, request)
+    }
+
+    async fn list_trials(
+        &self,
+        request: Request<ListTrialsRequest>,
+    ) -> Result<Response<ListTrialsResponse>, Status> {
+        pass_on!(self.distributions, list_trials, request)
+    }
+
     async fn start_distribution(
         &self,
         request: Request<StartDistributionRequest>,
@@ -358,5 +377,22 @@ impl DistributionService for Proxy {
         request: Request<ListDistributionsRequest>,
     ) -> Result<Response<ListDistributionsResponse>, Status> {
         pass_on!(self.distributions, list_distributions, request)
+    }
+}
+
+#[tonic::async_trait]
+impl AuditService for Proxy {
+    async fn list_information_audit_lines(
+        &self,
+        request: Request<ListInformationAuditLinesRequest>,
+    ) -> Result<Response<ListInformationAuditLinesResponse>, Status> {
+        pass_on!(self.audits, list_information_audit_lines, request)
+    }
+
+    async fn verify_information_audit(
+        &self,
+        request: Request<VerifyInformationAuditRequest>,
+    ) -> Result<Response<VerifyInformationAuditResponse>, Status> {
+        pass_on!(self.audits, verify_information_audit, request)
     }
 }

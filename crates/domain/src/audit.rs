@@ -46,6 +46,61 @@ impl AuditLine {
     }
 }
 
+/// The longest word and the longest text that are looked for, in characters.
+const LONGEST: (usize, usize) = (100, 200);
+/// Lines of a page, unless the request says otherwise, and at most.
+const PAGE: (u32, u32) = (100, 1_000);
+
+/// What somebody looks for among lines, from the newest back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    action: String,
+    text: String,
+    /// How many lines a page has at most.
+    pub size: usize,
+    /// Only lines before this one.
+    pub before: i64,
+}
+
+impl Search {
+    /// Reads what is looked for: only lines of this action, whose detail has this text; empty: all. A size of 0 is 100; the token is a
+    /// line's id, or empty.
+    ///
+    /// # Errors
+    /// Names `action`, `text`, `page_size` or `page_token`.
+    pub fn parse(action: String, text: String, page_size: u32, page_token: &str) -> Result<Self, Error> {
+        if action.len() > LONGEST.0 || !action.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            let remedy = "write a word of the audit, such as customer_shown, or nothing";
+            return Err(Error::invalid("action", format!("{} is none", shape(&action)), remedy));
+        }
+        if text.chars().count() > LONGEST.1 {
+            return Err(Error::invalid("text", shape(&text), "write at most 200 characters"));
+        }
+        let size = match page_size {
+            0 => PAGE.0,
+            size if size <= PAGE.1 => size,
+            size => {
+                let problem = format!("{size} lines");
+                return Err(Error::invalid("page_size", problem, "ask for 1 to 1,000, or 0 for 100"));
+            }
+        };
+        let before = match page_token {
+            "" => i64::MAX,
+            token => token.parse().map_err(|_| {
+                let remedy = "give the next_page_token of the page before, or none";
+                Error::invalid("page_token", "is no token of ours", remedy)
+            })?,
+        };
+        Ok(Self { action, text, size: usize::try_from(size).unwrap_or(usize::MAX), before })
+    }
+
+    /// Whether the line is looked for.
+    #[must_use]
+    pub fn wants(&self, line: &AuditLine) -> bool {
+        (self.action.is_empty() || line.action == self.action) && line.detail.contains(&self.text)
+    }
+}
+
 /// The digest of lines, taken one by one.
 #[derive(Clone, Debug, Default)]
 pub struct Lines {

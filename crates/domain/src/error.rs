@@ -80,25 +80,91 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The shape of a value that may be personal, for errors: its length and what it is made of, never the value.
+/// What a value is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// 0 to 9.
+    Digits,
+    /// A to z.
+    Latin,
+    /// Any others.
+    Letters,
+    /// What has no shape on paper.
+    Controls,
+    /// Signs or spaces.
+    Signs,
+}
+
+impl Made {
+    const ALL: [Self; 5] = [Self::Digits, Self::Latin, Self::Letters, Self::Controls, Self::Signs];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Latin => "Latin letters",
+            Self::Letters => "other letters",
+            Self::Controls => "control characters",
+            Self::Signs => "signs or spaces",
+        }
+    }
+
+    fn of(c: char) -> Self {
+        match c {
+            '0'..='9' => Self::Digits,
+            'a'..='z' | 'A'..='Z' => Self::Latin,
+            c if c.is_alphanumeric() => Self::Letters,
+            c if c.is_control() => Self::Controls,
+            _ => Self::Signs,
+        }
+    }
+}
+
+/// The shape of a value that may be personal: how many characters, and what it is made of; of nothing: none. Never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape(Option<(usize, Vec<Made>)>);
+
+impl Shape {
+    /// Of this value.
+    #[must_use]
+    pub fn of(value: &str) -> Self {
+        if value.is_empty() {
+            return Self(None);
+        }
+        let made = Made::ALL.into_iter().filter(|made| value.chars().any(|c| Made::of(c) == *made));
+        Self(Some((value.chars().count(), made.collect())))
+    }
+
+    /// How many characters, and of what; none: it is empty.
+    #[must_use]
+    pub fn parts(&self) -> Option<(usize, &[Made])> {
+        self.0.as_ref().map(|(count, made)| (*count, made.as_slice()))
+    }
+
+    /// The shape that a problem begins with, as [`shape`] wrote it.
+    #[must_use]
+    pub fn within(problem: &str) -> Option<Self> {
+        if problem == "empty" || problem.starts_with("empty ") {
+            return Some(Self(None));
+        }
+        let (count, rest) = problem.split_once(" character")?;
+        let (made, _) = rest.strip_prefix("s (").or_else(|| rest.strip_prefix(" ("))?.split_once(')')?;
+        let made = made.split(", ").map(|word| Made::ALL.into_iter().find(|made| made.word() == word));
+        Some(Self(Some((count.parse().ok()?, made.collect::<Option<_>>()?))))
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((count, made)) = &self.0 else { return f.write_str("empty") };
+        let made: Vec<_> = made.iter().map(|made| made.word()).collect();
+        write!(f, "{count} character{} ({})", if *count == 1 { "" } else { "s" }, made.join(", "))
+    }
+}
+
+/// The shape of a value, for errors.
 #[must_use]
 pub fn shape(value: &str) -> String {
-    if value.is_empty() {
-        return "empty".to_owned();
-    }
-    let count = value.chars().count();
-    let mut kinds = Vec::new();
-    let mut note = |present: bool, name: &'static str| {
-        if present {
-            kinds.push(name);
-        }
-    };
-    note(value.chars().any(|c| c.is_ascii_digit()), "digits");
-    note(value.chars().any(|c| c.is_ascii_alphabetic()), "Latin letters");
-    note(value.chars().any(|c| c.is_alphanumeric() && !c.is_ascii()), "other letters");
-    note(value.chars().any(char::is_control), "control characters");
-    note(value.chars().any(|c| !c.is_alphanumeric() && !c.is_control()), "signs or spaces");
-    format!("{count} character{} ({})", if count == 1 { "" } else { "s" }, kinds.join(", "))
+    Shape::of(value).to_string()
 }
 
 #[cfg(test)]
@@ -111,6 +177,17 @@ mod tests {
         assert_eq!(shape("7"), "1 character (digits)");
         assert_eq!(shape("090-1234"), "8 characters (digits, signs or spaces)");
         assert_eq!(shape("山田A"), "3 characters (Latin letters, other letters)");
+    }
+
+    #[test]
+    fn a_shape_is_read_back_from_what_was_said_of_it() {
+        for value in ["", "7", "090-1234", "山田A", "\t?", "１"] {
+            let said = [shape(value), format!("{} is no number (1 to 9)", shape(value))];
+            said.iter().for_each(|said| assert_eq!(Shape::within(said), Some(Shape::of(value)), "{said}"));
+        }
+        for other in ["2 rows", "a character (of mine)", "2 characters (green)", "many characters (digits)"] {
+            assert_eq!(Shape::within(other), None, "{other}");
+        }
     }
 
     #[test]

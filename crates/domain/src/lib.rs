@@ -31,9 +31,11 @@ pub mod postback;
 pub mod quiet_hours;
 pub mod review;
 pub mod roster;
+pub mod session;
 pub mod sign_in;
 pub mod silence;
 pub mod template;
+pub mod trial;
 pub mod vault;
 
 pub use error::{Error, ErrorKind};

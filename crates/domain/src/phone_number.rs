@@ -22,6 +22,14 @@ impl PhoneNumber {
     }
 }
 
+/// A number of which only the last two digits can be read, and that it is one.
+#[must_use]
+pub fn masked(number: &str) -> String {
+    let hidden = number.chars().count().saturating_sub(2);
+    let digits = number.chars().enumerate();
+    digits.map(|(place, digit)| if place == 0 || place >= hidden { digit } else { '*' }).collect()
+}
+
 impl FromStr for PhoneNumber {
     type Err = Error;
 
@@ -55,6 +63,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn of_a_masked_number_two_digits_are_left() {
+        assert_eq!([masked("+819012345678"), masked("+1"), masked("")], ["+**********78", "+1", ""]);
+    }
 
     #[test]
     fn takes_e164_and_nothing_else() {

@@ -14,9 +14,9 @@ use musubi_domain::{
 };
 use musubi_proto::information::v1::{
     account_service_server::AccountServiceServer, approval_service_server::ApprovalServiceServer,
-    carrier_event_service_server::CarrierEventServiceServer, custody_service_server::CustodyServiceServer,
-    distribution_service_server::DistributionServiceServer, follower_service_server::FollowerServiceServer,
-    review_service_server::ReviewServiceServer,
+    audit_service_server::AuditServiceServer, carrier_event_service_server::CarrierEventServiceServer,
+    custody_service_server::CustodyServiceServer, distribution_service_server::DistributionServiceServer,
+    follower_service_server::FollowerServiceServer, review_service_server::ReviewServiceServer,
 };
 use musubi_runtime::{
     Clock, Shutdown,
@@ -53,7 +53,7 @@ use crate::{
         lists::{AT_ONCE, Lists},
     },
     approvals::{ApprovalsService, Sweeper},
-    audit::Sealer,
+    audit::{Audits, Sealer},
     config::{CarrierConfig, SharedConfig, signed},
     confirmation::{
         assertions::{Assertions, KeyCache},
@@ -267,7 +267,8 @@ impl App {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LifecycleError> {
         let Self { config, clock, store, directory, keyring, tokens, ephemeral, gateways, .. } = self;
         let auth = config.authenticator();
-        let sealer = Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys, auth.denials());
+        let sealer =
+            Sealer::new(Arc::clone(&store), Arc::clone(&clock), self.audit_keys.clone(), auth.denials());
         shutdown.spawn("seal", sealer.run(shutdown.clone()));
         let signals = Signals::over(Arc::clone(&ephemeral) as _);
         let verifiers: Arc<HashMap<CarrierId, Verifiers>> = Arc::new(
@@ -409,6 +410,7 @@ impl App {
             for_distributions.0,
             for_distributions.1,
             for_distributions.2,
+            keyring.clone(),
             signals.clone(),
         );
         let reviews = Reviews::new(for_reviews.0, for_reviews.1, for_reviews.2, signals.clone());
@@ -422,7 +424,10 @@ impl App {
             gateways_of_followers,
             signals,
         );
+        let audits =
+            Audits::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&directory), self.audit_keys);
         let routes = Routes::new(limited!(CarrierEventServiceServer, door))
+            .add_service(limited!(AuditServiceServer, audits))
             .add_service(limited!(DistributionServiceServer, distributions))
             .add_service(limited!(CustodyServiceServer, custody))
             .add_service(limited!(AccountServiceServer, accounts))

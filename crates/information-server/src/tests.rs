@@ -276,7 +276,7 @@ pub(crate) fn follower(last: u8) -> FollowerId {
     FollowerId::from_bytes([last; 16])
 }
 
-fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
+pub(crate) fn record(last: u8, customer: Option<&str>) -> FollowerRecord {
     let id = DialogueId::derive(follower(last), 0);
     let mut dialogue = Dialogue::begin(id, 0, &Rules::default(), start());
     if customer.is_some() {

@@ -1,6 +1,7 @@
-//! `musubi audit`: the audit of an information-management server or of a company server, held against its seals or written out, straight from its database.
+//! `musubi audit`: the audit of an information-management server or of a company server, held against its seals or written out, straight from its database;
+//! `list` is an operator's, and asks a running company server.
 //!
-//! Nothing is changed here. Surprising: no server is asked, because the audit also tells of the server; so an SQLite file is only read
+//! Nothing is changed here. Surprising: else no server is asked, because the audit also tells of the server; so an SQLite file is only read
 //! while its node is stopped.
 
 use std::{io::Write, path::PathBuf, sync::Arc};
@@ -17,7 +18,7 @@ use musubi_storage::{
     audit::{AuditStore, verify},
 };
 
-use crate::operator::{Ending, unwritten};
+use crate::operator::{AuditLines, Ending, unwritten};
 
 /// How many lines are read at once.
 const PAGE: u32 = 4_000;
@@ -51,6 +52,7 @@ pub(crate) enum Audit {
         #[arg(long, value_name = "NUMBER:HASH")]
         head: Option<String>,
     },
+    List(Box<AuditLines>),
     /// Write the lines to standard output, one object of JSON each, in their order.
     Export {
         /// The node's configuration.
@@ -98,6 +100,7 @@ impl Audit {
                     Ending::Done
                 })
             }
+            Self::List(lines) => lines.run(out).await,
             Self::Export { config, node, since, company } => {
                 let since: Option<Timestamp> =
                     since.map(|since| since.parse()).transpose().map_err(|_| {

@@ -32,7 +32,7 @@ enum Command {
     Provision(provision::Args),
     Migrate(migrate::Args),
     Health(health::Args),
-    /// Verify the audit of an information-management server or a company server, or write it out.
+    /// Verify the audit of an information-management server or a company server, write it out, or read a company's own lines of it.
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Compare two values, or decide answers against a master: files in, reasons out, no server.
@@ -42,6 +42,8 @@ enum Command {
     Session(operator::Session),
     /// Operators: who may call the company server, people and machines.
     Operators(operator::Operators),
+    /// Operators: the company's official accounts, and what their dialogues say.
+    Accounts(operator::Accounts),
     /// Operators: import, see and entrust the customer master.
     Customers(operator::Customers),
     /// Operators: who follows, and how far each came.
@@ -74,6 +76,7 @@ impl Program {
             Command::Bench(args) => operator::run(async |out| args.run(out).await).await,
             Command::Session(args) => operator::run(async |out| args.run(out).await).await,
             Command::Operators(args) => operator::run(async |out| args.run(out).await).await,
+            Command::Accounts(args) => operator::run(async |out| args.run(out).await).await,
             Command::Customers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Followers(args) => operator::run(async |out| args.run(out).await).await,
             Command::Reviews(args) => operator::run(async |out| args.run(out).await).await,

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
-    audit::{AuditKeyring, AuditLine, Fault, Hash, Head, KEY_ID_BYTES, Lines, Seal},
+    audit::{AuditKeyring, AuditLine, Fault, Hash, Head, KEY_ID_BYTES, Lines, Seal, Search},
     id::FollowerId,
 };
 
@@ -59,6 +59,42 @@ pub trait AuditStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn audit_seals(&self, after: i64, limit: u32) -> Result<Vec<Seal>, StoreError>;
+}
+
+/// Lines that are read at once for a search, and how often for one page: a rare word costs no more than that.
+const READ: (u32, u32) = (4_000, 10);
+
+/// A page of lines from the newest back, and where the next one begins; none: it was the last. It may have fewer lines than were asked
+/// for, or none, when much had to be passed over.
+///
+/// # Errors
+/// What reading fails with.
+pub async fn search<F>(
+    search: &Search,
+    read: impl Fn(i64, u32) -> F,
+) -> Result<(Vec<AuditLine>, Option<i64>), StoreError>
+where
+    F: Future<Output = Result<Vec<AuditLine>, StoreError>>,
+{
+    let (mut found, mut before) = (Vec::new(), search.before);
+    let (limit, times) = READ;
+    for _ in 0..times {
+        let lines = read(before, limit).await?;
+        let were_last = u32::try_from(lines.len()).is_ok_and(|count| count < limit);
+        for line in lines {
+            before = line.audit_id;
+            if search.wants(&line) {
+                found.push(line);
+            }
+            if found.len() == search.size {
+                return Ok((found, Some(before)));
+            }
+        }
+        if were_last {
+            return Ok((found, None));
+        }
+    }
+    Ok((found, Some(before)))
 }
 
 /// What the audit is found to be.

@@ -18,6 +18,7 @@ pub mod openid;
 pub mod people;
 pub mod postgres;
 mod row;
+pub mod sessions;
 pub mod sqlite;
 pub mod terminal;
 pub mod vault;

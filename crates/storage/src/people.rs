@@ -14,7 +14,7 @@ use musubi_domain::{
     vault::{CompanyKeys, Place},
 };
 
-use crate::{StoreError, row::Columns, vault::Relation};
+use crate::{StoreError, openid::OpenIdStore, row::Columns, sessions::SessionStore, vault::Relation};
 
 /// A name that may sign in, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct Known {
 
 /// The people and machines of a company server. Every method is one transaction.
 #[async_trait]
-pub trait PeopleStore: Send + Sync {
+pub trait PeopleStore: SessionStore + OpenIdStore {
     /// Invites a person, or the same person anew: password, one-time codes, the provider's name for them and sessions of before are gone.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{contract, probe::PERSONAL, world::World};
 
 /// What names something that is there.
-const IDS: [&str; 12] = [
+const IDS: [&str; 13] = [
     "approval_id",
     "official_account",
     "distribution_id",
@@ -30,13 +30,14 @@ const IDS: [&str; 12] = [
     "message_ids",
     "msisdn",
     "phone_number",
+    "phone_numbers",
     "responded.postback",
     "credential_id",
 ];
 /// What the caller makes up, to say the same thing once.
 const MADE_UP: [&str; 5] = ["request_id", "batch_id", "event_id", "inquiry_id", "messages.message_id"];
 /// Texts that name nothing: values, what is shown, and places in lists.
-const TEXTS: [&str; 43] = [
+const TEXTS: [&str; 44] = [
     "account",
     "account_number",
     "account_text",
@@ -71,6 +72,8 @@ const TEXTS: [&str; 43] = [
     "suggestions.postback",
     "tapped.postback",
     "reply",
+    // Somebody else's ends nothing.
+    "session_id",
     "source",
     "state",
     "text",
@@ -94,12 +97,14 @@ pub(super) enum Whose {
 }
 
 /// What is right although it is not the caller's, and why.
-const RIGHT: [(&str, Whose); 29] = [
+const RIGHT: [(&str, Whose); 31] = [
     // All of the caller's.
     ("GetFunnel: official_account", Whose::Nobodys),
     ("ListDays: official_account", Whose::Nobodys),
     ("ListDistributions: official_account", Whose::Nobodys),
     ("ListReviews: official_account", Whose::Nobodys),
+    // Lines of no account.
+    ("ListInformationAuditLines: official_account", Whose::Nobodys),
     ("EraseFollowers: official_account", Whose::Nobodys),
     ("ListTalkRooms: phone_number", Whose::Nobodys),
     // A carrier speaks of all who follow anything with it, and of numbers that come from another.
@@ -113,6 +118,7 @@ const RIGHT: [(&str, Whose); 29] = [
     ("EntrustDigests: customers.customer_id", Whose::Anothers),
     // Whoever is named is looked for among the followers of the caller's account; that nobody is there is an answer.
     ("EraseFollowers: people.phone_number", Whose::Anothers),
+    ("TryDistribution: phone_numbers", Whose::Anothers),
     ("ImportFollowers: consents.phone_number", Whose::Anothers),
     ("EraseFollowers: people.follower_id", Whose::Anothers),
     ("EraseFollowers: people.customer_id", Whose::Anothers),

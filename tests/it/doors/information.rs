@@ -33,7 +33,7 @@ use super::{
     approvals,
     ids::Chunks,
     probe::{NUMBER, PERSONAL, Probes, Wrong, items, long, whole},
-    reviews, rights,
+    reviews, rights, trials,
     world::{BANK, FOLLOWERS, GAS, KUMO, World},
 };
 
@@ -304,7 +304,7 @@ async fn followers(world: &World, probes: &mut Probes, channel: PeerChannel, doo
 
 /// A draft of the bank, from its making to its end; it would start long after the test.
 async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: usize) {
-    let client = DistributionServiceClient::new(channel);
+    let client = DistributionServiceClient::new(channel.clone());
     let operator = NAMES[door].to_owned();
     let good = CreateDistributionRequest {
         operator: operator.clone(),
@@ -349,6 +349,8 @@ async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: 
         }};
     }
     command!("PreviewDistribution", preview_distribution, PreviewDistributionRequest, operator);
+    trials::probe(world, probes, channel.clone(), (&distribution_id, &operator)).await;
+    trials::lines(world, probes, channel).await;
     command!("StartDistribution", start_distribution, StartDistributionRequest, operator);
     command!("PauseDistribution", pause_distribution, PauseDistributionRequest, operator);
     command!("ResumeDistribution", resume_distribution, ResumeDistributionRequest, operator);

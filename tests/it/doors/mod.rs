@@ -18,6 +18,7 @@ mod probe;
 mod reviews;
 mod rights;
 mod terminal;
+mod trials;
 mod world;
 
 use std::collections::BTreeSet;

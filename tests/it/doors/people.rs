@@ -4,9 +4,10 @@
 use jsonwebtoken::Algorithm;
 use musubi_domain::ErrorKind::{AlreadyExists, InvalidArgument, NotFound};
 use musubi_proto::company::v1::{
-    AcceptInvitationRequest, BeginOpenIdRequest, CreateMachineRequest, FinishOpenIdRequest,
-    InviteOperatorRequest, OperatorRole, RemoveOperatorRequest, SignInRequest, UnlockOperatorRequest,
-    operator_service_client::OperatorServiceClient, sign_in_service_client::SignInServiceClient,
+    AcceptInvitationRequest, BeginOpenIdRequest, CreateMachineRequest, EndOwnSessionsRequest,
+    EndSessionsRequest, FinishOpenIdRequest, InviteOperatorRequest, OperatorRole, RemoveOperatorRequest,
+    SignInRequest, UnlockOperatorRequest, operator_service_client::OperatorServiceClient,
+    session_service_client::SessionServiceClient, sign_in_service_client::SignInServiceClient,
 };
 use musubi_runtime::{Clock as _, SystemClock};
 use musubi_tests::openid::{Back, PERSON, SigningKey};
@@ -21,6 +22,7 @@ const PASSWORD: &str = "kirin 87 bridge umbrella";
 
 pub(super) async fn probe(world: &World, probes: &mut Probes) {
     operators(world, probes).await;
+    sessions(world, probes).await;
     sign_in(world, probes).await;
     openid(world, probes).await;
 }
@@ -46,6 +48,26 @@ async fn openid(world: &World, probes: &mut Probes) {
         ("code", InvalidArgument, |it| it.code = "a".repeat(2_049)),
     ];
     probes.ask(world, "FinishOpenId", &good, call, &table).await;
+}
+
+async fn sessions(world: &World, probes: &mut Probes) {
+    let client = SessionServiceClient::new(world.system.channel(BANK));
+    let call = async |request| whole(client.clone().end_own_sessions(request).await);
+    let table: [Wrong<EndOwnSessionsRequest>; 2] = [
+        ("session_id", InvalidArgument, |it| it.session_id = long(9_000)),
+        ("session_id", InvalidArgument, |it| it.session_id = "ses_000707070707070G".to_owned()),
+    ];
+    probes.ask(world, "EndOwnSessions", &EndOwnSessionsRequest::default(), call, &table).await;
+
+    let good = EndSessionsRequest { name: "mori".to_owned(), session_id: String::new() };
+    let call = async |request| whole(client.clone().end_sessions(request).await);
+    let table: [Wrong<EndSessionsRequest>; 4] = [
+        ("name", InvalidArgument, |it| it.name.clear()),
+        ("name", InvalidArgument, |it| it.name = long(9_000)),
+        ("session_id", InvalidArgument, |it| it.session_id = long(20)),
+        ("session_id", InvalidArgument, |it| it.session_id = "ses_".to_owned()),
+    ];
+    probes.ask(world, "EndSessions", &good, call, &table).await;
 }
 
 async fn operators(world: &World, probes: &mut Probes) {
@@ -148,9 +170,9 @@ async fn sign_in(world: &World, probes: &mut Probes) {
     let second = SystemClock.now().as_second().try_into().unwrap();
     world.system.quiet().await;
     let code = authenticator.generate(second).to_string();
-    let good = SignInRequest { name: "mori".to_owned(), password: PASSWORD.to_owned(), code };
+    let good = SignInRequest { name: "mori".to_owned(), password: PASSWORD.to_owned(), code, way: 0 };
     let call = async |request| whole(client.clone().sign_in(request).await);
-    let table: [Wrong<SignInRequest>; 8] = [
+    let table: [Wrong<SignInRequest>; 10] = [
         ("name", InvalidArgument, |it| it.name.clear()),
         ("name", InvalidArgument, |it| it.name = long(9_000)),
         ("name", InvalidArgument, |it| it.name = "Mori".to_owned()),
@@ -159,6 +181,8 @@ async fn sign_in(world: &World, probes: &mut Probes) {
         ("code", InvalidArgument, |it| it.code.clear()),
         ("code", InvalidArgument, |it| it.code = "12345".to_owned()),
         ("code", InvalidArgument, |it| it.code = "１２３４５６".to_owned()),
+        ("way", InvalidArgument, |it| it.way = 3),
+        ("way", InvalidArgument, |it| it.way = -1),
     ];
     probes.ask(world, "SignIn", &good, call, &table).await;
 }

@@ -160,6 +160,7 @@ async fn of_gas(system: &System, question: &IncomingMessage) -> HashMap<&'static
         ("message_id", question.message_id.clone()),
         ("msisdn", question.msisdn.clone()),
         ("phone_number", question.msisdn.clone()),
+        ("phone_numbers", question.msisdn.clone()),
         ("follower_id", follower_id(system, &question.msisdn).await),
         ("postback", suggestions[0].postback.clone()),
     ])

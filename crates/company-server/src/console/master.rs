@@ -15,7 +15,7 @@ use musubi_domain::{Error, ErrorKind};
 use musubi_proto::company::v1::{
     Customer, EntrustMasterRequest, EraseCustomerRequest, GetCustomerRequest, ImportCustomersRequest,
     ImportCustomersResponse, ListCopiesRequest, ListCustomersRequest, ListImportsRequest, MasterCopy,
-    MasterImport, PurgeMasterRequest,
+    MasterImport, PurgeMasterRequest, RowError,
 };
 use musubi_runtime::grpc::status::from_status;
 use serde::Deserialize;
@@ -97,6 +97,13 @@ struct ImportPage {
     report: ImportCustomersResponse,
     /// Of the file as a whole.
     failed: Option<Error>,
+}
+
+impl ImportPage {
+    /// What is wrong with a row.
+    fn error(&self, row: &RowError) -> Error {
+        Error::invalid(&*row.field, &*row.problem, &*row.remedy)
+    }
 }
 
 async fn import(visitor: Visitor, form: Multipart) -> Result<Html<String>, Failure> {

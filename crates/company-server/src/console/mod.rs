@@ -10,6 +10,7 @@ mod days;
 mod dialogue;
 mod distributions;
 mod failure;
+mod fault_words;
 mod followers;
 mod language;
 mod master;
@@ -17,6 +18,7 @@ mod openid;
 mod overview;
 mod reason_words;
 mod reviews;
+mod sessions;
 mod settings;
 mod shell;
 mod sign_in;
@@ -93,6 +95,7 @@ impl Console {
             .merge(dialogue::router())
             .merge(audit::router())
             .merge(settings::router())
+            .merge(sessions::router())
             .route("/console/{name}", get(asset))
             .fallback(failure::nothing_here)
             .layer(axum::middleware::from_fn_with_state(self.clone(), dressed))

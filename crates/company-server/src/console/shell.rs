@@ -157,6 +157,7 @@ pub(super) fn done(code: &str, language: Language) -> Option<&'static str> {
             .say("リストを受け入れます。すぐに取得します。", "The list is released and fetched at once."),
         "entrusted" => language.say("マスターを預託しました。", "The master is entrusted."),
         "purged" => language.say("預託した写しを破棄しました。", "The entrusted copy is destroyed."),
+        "sessions-ended" => language.say("セッションを終了しました。", "Sessions are ended."),
         "removed" => language.say("削除しました。", "Removed."),
         "signed-out" => language.say("サインアウトしました。", "You have signed out."),
         _ => return None,

@@ -13,7 +13,8 @@ use axum::{
 };
 use musubi_domain::{Error, ErrorKind, sign_in::Token};
 use musubi_proto::company::v1::{
-    AcceptInvitationRequest, SignInRequest, SignOutRequest, sign_in_service_client::SignInServiceClient,
+    AcceptInvitationRequest, SessionWay, SignInRequest, SignOutRequest,
+    sign_in_service_client::SignInServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
 use qrcode::{Color, QrCode};
@@ -97,7 +98,7 @@ async fn begin(
 ) -> Result<Response, Failure> {
     let Typed { name, password, code, to } = typed;
     let mut calls = SignInServiceClient::new(console.0.door.inside(None));
-    let request = SignInRequest { name: name.clone(), password, code };
+    let request = SignInRequest { name: name.clone(), password, code, way: SessionWay::Console.into() };
     match calls.sign_in(request).await {
         Ok(begun) => Ok(enter(&console, &begun.into_inner().token, &to)),
         Err(status) => match from_status(&status).kind {

@@ -17,11 +17,12 @@ use musubi_proto::{
     company::v1::{
         WhoAmIRequest, audit_service_client::AuditServiceClient,
         customer_service_client::CustomerServiceClient, operator_service_client::OperatorServiceClient,
-        sign_in_service_client::SignInServiceClient,
+        session_service_client::SessionServiceClient, sign_in_service_client::SignInServiceClient,
     },
     convert::people,
     information::v1::{
         account_service_client::AccountServiceClient, approval_service_client::ApprovalServiceClient,
+        audit_service_client::AuditServiceClient as InformationAuditClient,
         distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient, review_service_client::ReviewServiceClient,
     },
@@ -180,9 +181,11 @@ impl Visitor {
         customers: CustomerServiceClient,
         distributions: DistributionServiceClient,
         followers: FollowerServiceClient,
+        information_audit: InformationAuditClient,
         operators: OperatorServiceClient,
         reviews: ReviewServiceClient,
         session: SignInServiceClient,
+        sessions: SessionServiceClient,
     }
 
     /// With time for a file.

@@ -2,12 +2,12 @@
 //!
 //! Surprising: states and purposes of messages come as texts; one that isn't known here is shown as it came.
 
-use musubi_domain::{Error, caller::Role};
+use musubi_domain::caller::Role;
 use musubi_matching::{Compared, Comparison};
 use musubi_proto::{
     information::v1::{
         Approval, ApprovalAct, ApprovalState, DistributionState, FollowerOutcome, ReviewState, ReviewVerdict,
-        VariableKind,
+        TrialRecipient, VariableKind,
     },
     r#type::v1::IdentityMethod,
 };
@@ -220,6 +220,28 @@ impl Language {
         known.to_owned()
     }
 
+    /// Why a test goes as it goes.
+    pub(super) fn why_so(self, recipient: &TrialRecipient) -> String {
+        let known = match (recipient.state.as_str(), recipient.why_uniform.as_str()) {
+            ("queued", _) => self.say(
+                "順番待ち、または電話会社が応答していません",
+                "it waits its turn, or its carrier does not answer",
+            ),
+            ("sending", _) => self.say("電話会社の返事を待っています", "its carrier has not answered yet"),
+            ("revoked", _) => {
+                self.say("フォローをやめたため、送っていません", "the follower left: nothing was sent")
+            }
+            ("expired", _) => self.say("時間内に送れませんでした", "it could not be sent in time"),
+            ("rejected" | "dead", _) => {
+                self.say("電話会社が受け付けませんでした", "its carrier did not take it")
+            }
+            (_, "not_confirmed") => self.say("確認済みではありません", "no confirmed customer"),
+            (_, "no_values") => self.say("この人の値がありません", "no values for this customer"),
+            (_, held) => return self.held(held),
+        };
+        known.to_owned()
+    }
+
     /// Why consent was given.
     pub(super) fn consent(self, kind: &str) -> String {
         match kind {
@@ -227,36 +249,5 @@ impl Language {
             "tied" => self.say("お客さま情報との紐づけに同意", "agreed to be tied").to_owned(),
             other => other.to_owned(),
         }
-    }
-
-    /// What is wrong with one field of a file or a form, as this language says it; what is not known here as it came.
-    pub(super) fn remedy(self, error: &Error) -> String {
-        if self == Self::English {
-            return error.remedy.clone();
-        }
-        let known = match error.remedy.as_str() {
-            "write 1 to 200 characters without control characters" => {
-                "1〜200文字で、制御文字を使わずに入力してください"
-            }
-            "write a whole number in digits, without separators" => {
-                "区切りのない数字で整数を入力してください"
-            }
-            "write a date as YYYY-MM-DD" => "日付は YYYY-MM-DD で入力してください",
-            "give each customer one row" => "お客さま一人につき一行にしてください",
-            "give each customer one row and an id of its own" => {
-                "お客さま一人につき一行と一つの顧客番号にしてください"
-            }
-            "write one value for each column, and values with commas in quotes" => {
-                "列ごとに値を一つ書き、カンマを含む値は引用符で囲んでください"
-            }
-            "write {name} for a variable and {{ or }} for a brace" => {
-                "差し込みは {name}、波かっこそのものは {{ または }} と書いてください"
-            }
-            "use it in the text as {name}, or leave it out" => {
-                "本文で {name} として使うか、差し込みを外してください"
-            }
-            other => other,
-        };
-        known.to_owned()
     }
 }

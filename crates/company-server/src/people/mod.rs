@@ -17,6 +17,7 @@ use musubi_domain::{
     Error,
     caller::{Caller, Role},
     id::{CompanyId, OperatorName},
+    session::SessionWay,
     sign_in::{Token, TokenKind},
 };
 use musubi_runtime::{
@@ -25,10 +26,11 @@ use musubi_runtime::{
 };
 use musubi_storage::{
     company::{CompanyStore, Note},
-    openid::OpenIdStore,
     people::{Known, PeopleStore},
 };
 use tracing::info;
+
+pub(crate) use self::sign_in::token;
 
 use self::{openid::OpenId, password::Passwords};
 use crate::config::{Config, SignInConfig};
@@ -52,7 +54,7 @@ struct Inner {
 
 impl People {
     pub(crate) fn new(
-        store: Arc<impl PeopleStore + OpenIdStore + 'static>,
+        store: Arc<dyn PeopleStore>,
         audit: Arc<dyn CompanyStore>,
         clock: Arc<dyn Clock>,
         config: &Config,
@@ -78,6 +80,21 @@ impl Inner {
     fn sessions_since(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let ago = |time: std::time::Duration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
         (ago(self.config.session), ago(self.config.idle))
+    }
+
+    /// A session has begun: those that are over are forgotten, what began it is kept, and the audit tells of it. Gives its end.
+    async fn welcome(
+        &self,
+        session: &Token,
+        way: SessionWay,
+        who: impl fmt::Display + Send,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let (begun_before, used_before) = self.sessions_since(now);
+        self.store.forget_sessions(begun_before, used_before).await?;
+        self.store.begun_by(&session.digest(), way).await?;
+        self.tell("signed_in", who, None).await?;
+        Ok(now.checked_add(self.config.session).ok())
     }
 
     /// Says what was done to whom: in the log, and in the audit, in a transaction behind that which did it and before the answer.

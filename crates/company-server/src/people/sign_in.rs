@@ -6,12 +6,13 @@ use musubi_domain::{
     Error, ErrorKind,
     caller::CallerKind,
     id::OperatorName,
+    session::SessionWay,
     sign_in::{Token, TokenKind},
 };
 use musubi_proto::{
     company::v1::{
         AcceptInvitationRequest, AcceptInvitationResponse, BeginOpenIdRequest, BeginOpenIdResponse,
-        FinishOpenIdRequest, FinishOpenIdResponse, SignInRequest, SignInResponse, SignOutRequest,
+        FinishOpenIdRequest, FinishOpenIdResponse, SessionWay as WireWay, SignInRequest, SignInResponse, SignOutRequest,
         SignOutResponse, WhoAmIRequest, WhoAmIResponse, sign_in_service_server::SignInService,
     },
     convert::{content::timestamp, people::wire_roles},
@@ -55,6 +56,7 @@ impl Inner {
 
     async fn sign_in(&self, request: SignInRequest) -> Result<SignInResponse, Error> {
         let name: OperatorName = request.name.parse().map_err(|error: Error| error.at("name"))?;
+        let way = session_way(request.way)?;
         let password = Password::parse(request.password)?;
         let code = parse_code(&request.code)?;
         let (now, answered) = (self.clock.now(), sleep(FAILURES_TAKE));
@@ -84,19 +86,29 @@ impl Inner {
             let remedy = "try again with the next code; after five wrong tries wait half a minute, after each further one twice as long";
             return Err(Error::new(ErrorKind::Unauthenticated, problem, remedy));
         };
-        let (begun_before, used_before) = self.sessions_since(now);
-        self.store.forget_sessions(begun_before, used_before).await?;
-        self.tell("signed_in", &name, None).await?;
+        let end_time = self.welcome(&session, way, &name, now).await?;
         Ok(SignInResponse {
             token: session.expose().to_owned(),
-            end_time: now.checked_add(self.config.session).ok().map(timestamp),
+            end_time: end_time.map(timestamp),
             roles: wire_roles(&roles),
         })
     }
 }
 
+fn session_way(said: i32) -> Result<SessionWay, Error> {
+    match WireWay::try_from(said) {
+        Ok(WireWay::Unspecified) => Ok(SessionWay::Unknown),
+        Ok(WireWay::Console) => Ok(SessionWay::Console),
+        Ok(WireWay::CommandLine) => Ok(SessionWay::CommandLine),
+        Ok(WireWay::Key) | Err(_) => {
+            let remedy = "say console or command line, or nothing";
+            Err(Error::invalid("way", "no session begins so", remedy))
+        }
+    }
+}
+
 /// The token that a call brings.
-fn token<T>(request: &Request<T>) -> Option<Token> {
+pub(crate) fn token<T>(request: &Request<T>) -> Option<Token> {
     request.metadata().get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")?.parse().ok()
 }
 

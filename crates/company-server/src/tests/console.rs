@@ -206,6 +206,7 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
         ("/master/customers", "ListCustomers"),
         ("/audit", "ListAuditLines"),
         ("/settings", "WhoAmI"),
+        ("/settings/sessions", "ListOwnSessions"),
     ];
     // A form, and what its sender has to be allowed.
     let forms = [
@@ -217,6 +218,10 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
         ("/master/purge", "PurgeMaster"),
         ("/master/customers/B1/erase", "EraseCustomer"),
         ("/audit/verify", "VerifyAudit"),
+        ("/audit/verify?node=information", "VerifyInformationAudit"),
+        ("/distributions/dst_1/trials", "TryDistribution"),
+        ("/settings/sessions/end", "EndOwnSessions"),
+        ("/settings/sessions/nobody/end", "EndSessions"),
         ("/followers/tf-bank/flw_01010101010101010101010101010101/untie", "UntieFollower"),
         ("/followers/tf-bank/flw_01010101010101010101010101010101/suspend", "SuspendFollower"),
         ("/followers/tf-bank/flw_01010101010101010101010101010101/release", "SuspendFollower"),
@@ -234,7 +239,7 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
             let (status, page) = browser.get(path).await;
             assert_eq!(status == StatusCode::OK, may(method), "{role:?} at {path}: {status}");
             assert!(may(method) || status == StatusCode::FORBIDDEN, "{role:?} at {path}: {status} {page}");
-            if !["/distributions/dst_1/preview", "/master/customers"].contains(&path) {
+            if !["/distributions/dst_1/preview", "/master/customers", "/settings/sessions"].contains(&path) {
                 assert_eq!(
                     overview.contains(&format!("href=\"{path}\"")),
                     may(method),
@@ -338,4 +343,78 @@ async fn pages_speak_the_language_that_was_chosen_or_asked_for() {
     let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     let japanese = page(sign_in().header("accept-language", "en").header(COOKIE, cookie)).await;
     assert!(japanese.contains("<html lang=\"ja\">") && japanese.contains("サインイン"), "{japanese}");
+}
+
+#[tokio::test]
+async fn a_test_is_sent_to_who_is_typed_and_their_numbers_stand_nowhere() {
+    let company = Company::start(WITH_CONSOLE).await;
+    let browser = Browser::signed_in(&company, "mori", &[Role::Editor]).await;
+    let fields =
+        [("request_id", "00000000-0000-0000-0000-000000000001"), ("numbers", "090-1234-5678\n+819012345679")];
+    let answer = browser.post("/distributions/dst_1/trials", &fields).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("+**********78") && page.contains("+**********79"), "{page}");
+    assert!(!page.contains("12345678"), "{page}");
+    let calls = company.peer.told.lock().unwrap().calls.clone();
+    assert!(calls.contains(&"try_distribution mori tf-bank".to_owned()), "{calls:?}");
+}
+
+#[tokio::test]
+async fn sessions_are_seen_and_ended_by_their_person_and_an_administrator() {
+    let company = Company::start(WITH_CONSOLE).await;
+    let mori = Browser::signed_in(&company, "mori", &[Role::Viewer]).await;
+    let kato = Browser::signed_in(&company, "kato", &[Role::Administrator]).await;
+    let sessions = |page: &str| {
+        let cut = page.split("<code>ses_").skip(1).map(|rest| rest[..16].to_owned());
+        cut.collect::<Vec<_>>()
+    };
+    let (status, page) = mori.get("/settings/sessions").await;
+    assert!(status == StatusCode::OK && page.contains("このセッション") && !page.contains("kato"), "{page}");
+    let own = sessions(&page);
+    assert_eq!(own.len(), 1);
+    let (_, page) = kato.get("/settings/sessions").await;
+    assert!(page.contains(">mori</th>") && page.contains("この画面"), "{page}");
+    assert_eq!(sessions(&page).len(), 2);
+    // Who is no administrator ends nobody else's, and learns of none.
+    assert_eq!(mori.post("/settings/sessions/kato/end", &[]).await.status(), StatusCode::FORBIDDEN);
+    let named = format!("ses_{}", sessions(&page)[0]);
+    assert_eq!(
+        mori.post("/settings/sessions/end", &[("session_id", &named)]).await.status(),
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(kato.get("/settings/sessions").await.0, StatusCode::OK, "it is another's");
+    let wrong = kato.post("/settings/sessions/mori/end", &[("session_id", "ses_x")]).await;
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+
+    let ended = kato.post("/settings/sessions/mori/end", &[("session_id", &format!("ses_{}", own[0]))]).await;
+    assert_eq!(ended.headers()[LOCATION], "/settings/sessions?done=sessions-ended");
+    assert_eq!(mori.get("/").await.0, StatusCode::SEE_OTHER);
+    let (_, audit) = kato.get("/audit?action=sessions_ended").await;
+    assert!(audit.contains("mori, 1 sessions by kato"), "{audit}");
+    // One's own others end at once, and the one that looks stays.
+    kato.post("/settings/sessions/end", &[]).await;
+    assert_eq!(kato.get("/settings/sessions").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn both_audits_are_read_and_faults_are_said_in_japanese() {
+    let company = Company::start(WITH_CONSOLE).await;
+    let browser = Browser::signed_in(&company, "mori", &[Role::Auditor]).await;
+    let (status, page) = browser.get("/audit?node=information&account=tf-bank").await;
+    assert!(status == StatusCode::OK && page.contains("<code>tied</code>"), "{page}");
+    let answer = browser.post("/audit/verify?node=information", &[]).await.text().await.unwrap();
+    assert!(answer.contains("封印はすべて正しく") && answer.contains("<code>3:ab</code>"), "{answer}");
+    let (status, file) = browser.get("/audit/lines.jsonl?node=information").await;
+    assert!(status == StatusCode::OK && file.contains("\"action\":\"tied\""), "{file}");
+    let calls = company.peer.told.lock().unwrap().calls.clone();
+    for call in ["audit of tf-bank tf-bank", "audit of  tf-bank", "verify tf-bank"] {
+        assert!(calls.contains(&call.to_owned()), "{call}: {calls:?}");
+    }
+    let (status, page) = browser.get("/audit?action=Tied").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        page.contains("記録の種類が正しくありません（4文字、英字）") && page.contains("lang=\"en\""),
+        "{page}"
+    );
 }

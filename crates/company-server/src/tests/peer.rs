@@ -12,6 +12,7 @@ use musubi_proto::{
     information::v1::{
         account_service_server::{AccountService, AccountServiceServer},
         approval_service_server::{ApprovalService, ApprovalServiceServer},
+        audit_service_server::{AuditService, AuditServiceServer},
         custody_service_server::{CustodyService, CustodyServiceServer},
         distribution_service_server::{DistributionService, DistributionServiceServer},
         follower_service_server::{FollowerService, FollowerServiceServer},
@@ -70,6 +71,7 @@ impl Peer {
             .add_service(FollowerServiceServer::new(service.clone()))
             .add_service(ApprovalServiceServer::new(service.clone()))
             .add_service(ReviewServiceServer::new(service.clone()))
+            .add_service(AuditServiceServer::new(service.clone()))
             .add_service(DistributionServiceServer::new(service));
         let auth = Authenticator::new(INFORMATION, ["company/tf-bank".parse().unwrap()]);
         let folder = tempfile::tempdir().unwrap();
@@ -360,6 +362,33 @@ impl ReviewService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl AuditService for Service {
+    async fn list_information_audit_lines(
+        &self,
+        request: Request<ListInformationAuditLinesRequest>,
+    ) -> Result<Response<ListInformationAuditLinesResponse>, Status> {
+        let account = &request.get_ref().official_account;
+        self.called(&format!("audit of {account}"), &request)?;
+        let line = AuditLine { audit_id: 7, action: "tied".to_owned(), ..AuditLine::default() };
+        Ok(Response::new(ListInformationAuditLinesResponse {
+            lines: vec![line],
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn verify_information_audit(
+        &self,
+        request: Request<VerifyInformationAuditRequest>,
+    ) -> Result<Response<VerifyInformationAuditResponse>, Status> {
+        self.called("verify", &request)?;
+        Ok(Response::new(VerifyInformationAuditResponse {
+            head: "3:ab".to_owned(),
+            ..VerifyInformationAuditResponse::default()
+        }))
+    }
+}
+
 macro_rules! answers {
     ($($method:ident: $request:ident $(by $operator:ident)? => $response:ident,)+) => {
         #[tonic::async_trait]
@@ -392,6 +421,8 @@ macro_rules! answers {
 answers! {
     create_distribution: CreateDistributionRequest by operator => CreateDistributionResponse,
     preview_distribution: PreviewDistributionRequest by operator => PreviewDistributionResponse,
+    try_distribution: TryDistributionRequest by operator => TryDistributionResponse,
+    list_trials: ListTrialsRequest => ListTrialsResponse,
     start_distribution: StartDistributionRequest by operator => StartDistributionResponse,
     pause_distribution: PauseDistributionRequest by operator => PauseDistributionResponse,
     resume_distribution: ResumeDistributionRequest by operator => ResumeDistributionResponse,

@@ -10,5 +10,6 @@ mod renderer;
 mod service;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use self::{expander::Expander, renderer::Renderer, service::Distributions};

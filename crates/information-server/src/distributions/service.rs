@@ -7,7 +7,7 @@ use musubi_domain::{
     Error,
     delivery::Purpose,
     distribution::Command,
-    id::{CompanyId, DistributionId, OperatorName},
+    id::{CompanyId, DistributionId, FollowerKeyring, OperatorName},
     link::LinkHosts,
     postback::Button,
     template::Template,
@@ -34,22 +34,24 @@ const LIST_LIMIT: u32 = 1_000;
 
 /// What companies ask of distributions.
 pub struct Distributions {
-    store: Arc<dyn InformationStore>,
-    clock: Arc<dyn Clock>,
-    directory: Arc<Directory>,
-    signals: Signals,
+    pub(super) store: Arc<dyn InformationStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) keyring: FollowerKeyring,
+    pub(super) signals: Signals,
 }
 
 impl Distributions {
-    /// Serves what stands in this store, by this clock, to the companies of this directory.
+    /// Serves what stands in this store, by this clock, to the companies of this directory; the keyring names followers by their numbers.
     #[must_use]
     pub fn new(
         store: Arc<dyn InformationStore>,
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
+        keyring: FollowerKeyring,
         signals: Signals,
     ) -> Self {
-        Self { store, clock, directory, signals }
+        Self { store, clock, directory, keyring, signals }
     }
 
     async fn create(
@@ -179,7 +181,7 @@ impl Upload {
 }
 
 /// An id; one that isn't well-formed belongs to no distribution either.
-fn parse_id(id: &str) -> Result<DistributionId, Error> {
+pub(super) fn parse_id(id: &str) -> Result<DistributionId, Error> {
     id.parse().map_err(|error: Error| Error { kind: musubi_domain::ErrorKind::NotFound, ..error })
 }
 
@@ -237,6 +239,22 @@ impl DistributionService for Distributions {
     ) -> Result<Response<wire::PreviewDistributionResponse>, Status> {
         let company = auth::company(&request)?;
         self.preview(&company, &request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn try_distribution(
+        &self,
+        request: Request<wire::TryDistributionRequest>,
+    ) -> Result<Response<wire::TryDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.try_it(company, request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn list_trials(
+        &self,
+        request: Request<wire::ListTrialsRequest>,
+    ) -> Result<Response<wire::ListTrialsResponse>, Status> {
+        let company = auth::company(&request)?;
+        self.trials(&company, request.get_ref()).await.map(Response::new).map_err(to_status)
     }
 
     async fn start_distribution(

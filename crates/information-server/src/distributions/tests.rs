@@ -5,7 +5,11 @@ use std::sync::Arc;
 use futures::stream;
 use jiff::SignedDuration;
 use musubi_domain::caller::Caller;
-use musubi_domain::{ErrorKind, delivery::Purpose, id::DistributionId};
+use musubi_domain::{
+    ErrorKind,
+    delivery::Purpose,
+    id::{DistributionId, FollowerKeyring},
+};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{self as wire, distribution_service_server::DistributionService as _},
@@ -17,8 +21,20 @@ use tonic::Request;
 use super::{Distributions, Expander, Renderer};
 use crate::tests::{World, from, minute, refusal, start};
 
+mod trials;
+
+fn keyring() -> FollowerKeyring {
+    FollowerKeyring::new(&[7; 32]).unwrap()
+}
+
 fn service(world: &World) -> Distributions {
-    Distributions::new(world.store(), world.clock(), Arc::clone(&world.directory), world.signals.clone())
+    Distributions::new(
+        world.store(),
+        world.clock(),
+        Arc::clone(&world.directory),
+        keyring(),
+        world.signals.clone(),
+    )
 }
 
 fn asked() -> wire::CreateDistributionRequest {
@@ -299,6 +315,7 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
     refused!(
         get_distribution GetDistributionRequest,
         preview_distribution PreviewDistributionRequest operator,
+        list_trials ListTrialsRequest,
         start_distribution StartDistributionRequest operator,
         pause_distribution PauseDistributionRequest operator,
         resume_distribution ResumeDistributionRequest operator,

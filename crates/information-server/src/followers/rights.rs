@@ -10,7 +10,7 @@ use musubi_domain::{
     erasure::Erasure,
     id::{CompanyId, CustomerId, FollowerId, OfficialAccountId, OperatorName},
     outcome::FollowerOutcome,
-    phone_number::PhoneNumber,
+    phone_number::{PhoneNumber, masked},
     review::ReviewSubject,
 };
 use musubi_proto::{
@@ -286,7 +286,7 @@ impl Followers {
         let read = self.store.export_follower(&asker, &key, reading, now).await?.ok_or_else(nothing)?;
         let mut shown = show_export(&key, read, now);
         if let Some(follower) = shown.follower.as_mut().filter(|_| !request.reveal) {
-            follower.phone_number = mask(&follower.phone_number);
+            follower.phone_number = masked(&follower.phone_number);
         }
         Ok(wire::GetFollowerResponse {
             follower: shown.follower,
@@ -380,13 +380,6 @@ impl Followers {
 fn nothing() -> Error {
     let remedy = "nothing has to be done; a search tells the same table by table";
     Error::new(ErrorKind::NotFound, "nothing is held about this person", remedy).at("person")
-}
-
-/// A number of which the last two digits can be read.
-pub(super) fn mask(phone_number: &str) -> String {
-    let hidden = phone_number.len().saturating_sub(2);
-    let digits = phone_number.chars().enumerate();
-    digits.map(|(place, digit)| if place == 0 || place >= hidden { digit } else { '*' }).collect()
 }
 
 pub(super) fn show_held(follower: Option<FollowerId>, held: Held) -> wire::SearchFollowerResponse {

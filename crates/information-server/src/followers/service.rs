@@ -9,6 +9,7 @@ use musubi_domain::{
     Error,
     dialogue::Stage,
     id::{CarrierId, CompanyId, FollowerKeyring, OfficialAccountId},
+    phone_number::masked,
 };
 use musubi_proto::{
     convert::{content::timestamp, information as convert},
@@ -24,7 +25,7 @@ use musubi_storage::information::{
 };
 use tonic::{Request, Response, Status};
 
-use super::rights::{mask, show_held};
+use super::rights::show_held;
 use crate::{
     approvals::{Approvals, show_approval},
     directory::{Account, Directory},
@@ -228,7 +229,7 @@ impl FollowerService for Followers {
             page.last().filter(|_| full).map_or_else(String::new, |last| last.follower.to_string());
         let mut followers: Vec<_> = page.into_iter().map(show_follower).collect();
         if request.masked {
-            followers.iter_mut().for_each(|it| it.phone_number = mask(&it.phone_number));
+            followers.iter_mut().for_each(|it| it.phone_number = masked(&it.phone_number));
         }
         Ok(Response::new(wire::ListFollowersResponse { followers, next_page_token }))
     }

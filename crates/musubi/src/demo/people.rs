@@ -20,7 +20,7 @@ use musubi_terminal_simulator::story::{
 use super::material::{AccountMaterial, Material, MaterialError};
 
 /// How many of each company.
-const OF_EACH: usize = 4;
+const OF_EACH: usize = 6;
 /// Columns of a master: who somebody is, and their account.
 const COLUMNS: [&str; 6] = ["name", "name_kana", "birth_date", "address", "branch_number", "account_number"];
 

@@ -11,7 +11,7 @@ use musubi_domain::{
 };
 use musubi_proto::{
     company::v1::{
-        AcceptInvitationRequest, InviteOperatorRequest, SignInRequest,
+        AcceptInvitationRequest, InviteOperatorRequest, SessionWay, SignInRequest,
         operator_service_client::OperatorServiceClient, sign_in_service_client::SignInServiceClient,
     },
     convert::people::wire_roles,
@@ -104,6 +104,6 @@ pub(crate) async fn begin_session(channel: PeerChannel, name: &str, roles: &[Rol
     let authenticator = Totp::from_url(taken.authenticator_uri).map_err(|_| unread())?;
     let second = u64::try_from(SystemClock.now().as_second()).map_err(|_| unread())?;
     let code = authenticator.generate(second).to_string();
-    let request = SignInRequest { name: name.to_owned(), password, code };
+    let request = SignInRequest { name: name.to_owned(), password, code, way: SessionWay::Console.into() };
     Ok(sessions.sign_in(request).await.map_err(failed)?.into_inner().token)
 }

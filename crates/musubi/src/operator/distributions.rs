@@ -30,7 +30,9 @@ use super::{
     Connection, Ending, UPLOAD_DEADLINE,
     distribution_file::{VariableArg, open_values, text},
     listing::{Format, Listing},
-    progress, refused, unwritten,
+    progress, refused,
+    trials::Try,
+    unwritten,
     words::{parse_time, show_time, state_word, thousands},
 };
 
@@ -46,6 +48,7 @@ const LOOK: Duration = Duration::from_secs(1);
       --uniform-text everybody.txt --individual-text yours.txt \\
       --variable name:text --variable points:integer --values points.csv
   musubi distributions preview dst_…      who would get which, with samples
+  musubi distributions test dst_… --to +819012345678      to one's own phone first
   musubi distributions start dst_…
   musubi distributions watch dst_…        live counts until it ends; ctrl-c leaves it running
 
@@ -64,6 +67,8 @@ enum Command {
     Create(Box<Create>),
     /// Show who would get which message, with samples.
     Preview(Which),
+    /// Send it to a few followers who are named, before everybody gets it; each gets what is theirs, under a label.
+    Test(Try),
     /// Start a draft, now or at its start time. One to many followers is started by somebody who has not prepared it.
     Start(Which),
     /// Show where one stands.
@@ -164,6 +169,7 @@ impl Distributions {
                 };
                 preview(&client.preview_distribution(request).await.map_err(refused)?.into_inner(), out)?;
             }
+            Command::Test(it) => return it.run(client, out).await,
             Command::Start(which) => {
                 command!(client.start_distribution(StartDistributionRequest operator), which, out)
             }

@@ -4,7 +4,9 @@
 //! for followers, reviews, approvals and distributions; it passes those on. Surprising: every failure, the server's or our own, is one
 //! [`Error`], so that all of them are shown as field, problem and remedy.
 
+mod accounts;
 mod approvals;
+mod audit_lines;
 mod by_hand;
 mod consents;
 mod customers;
@@ -17,8 +19,10 @@ mod operators;
 mod reviews;
 mod rights;
 mod session;
+mod sessions;
 #[cfg(test)]
 mod tests;
+mod trials;
 pub(crate) mod words;
 
 use std::{
@@ -44,8 +48,9 @@ use tonic::Status;
 use zeroize::Zeroizing;
 
 pub use self::{
-    approvals::Approvals, customers::Customers, distributions::Distributions, followers::Followers,
-    lists::Lists, operators::Operators, reviews::Reviews, session::Session,
+    accounts::Accounts, approvals::Approvals, audit_lines::AuditLines, customers::Customers,
+    distributions::Distributions, followers::Followers, lists::Lists, operators::Operators, reviews::Reviews,
+    session::Session,
 };
 
 /// How long an upload may take.

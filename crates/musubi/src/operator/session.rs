@@ -14,7 +14,7 @@ use std::{
 use clap::{Args, Subcommand};
 use musubi_domain::{Error, ErrorKind};
 use musubi_proto::company::v1::{
-    AcceptInvitationRequest, SignInRequest, SignOutRequest, WhoAmIRequest,
+    AcceptInvitationRequest, SessionWay, SignInRequest, SignOutRequest, WhoAmIRequest,
     sign_in_service_client::SignInServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
@@ -22,7 +22,9 @@ use qrcode::{QrCode, render::unicode::Dense1x2};
 use zeroize::Zeroizing;
 
 use super::{
-    Connection, Ending, refused, unreadable, unwritten,
+    Connection, Ending, refused,
+    sessions::{List, Others},
+    unreadable, unwritten,
     words::{role_words, show_time},
 };
 
@@ -32,7 +34,10 @@ use super::{
   musubi session accept                   take an invitation: it asks for that and for a password, and shows the authenticator's secret
   musubi session begin sato               it asks for the password and the authenticator's code
   musubi session show                     who you are here, and what you may do
-  musubi session end
+  musubi session list                     where you are signed in
+  musubi session end                      sign out here
+  musubi session end --others             and everywhere else; --session ses_… ends one
+  musubi session end --of sato            all of sato's, for administrators
 
 What is asked for is typed unseen, or read from standard input, a line each.
 
@@ -56,8 +61,10 @@ enum Command {
     },
     /// Show who calls, and what they may do.
     Show,
-    /// Sign out.
-    End,
+    /// List your sessions, or everybody's.
+    List(List),
+    /// Sign out, or end other sessions.
+    End(Others),
 }
 
 impl Session {
@@ -67,7 +74,9 @@ impl Session {
             Command::Accept => accept(&self.connection, out).await?,
             Command::Begin { name } => begin(&self.connection, name, out).await?,
             Command::Show => show(&self.connection, out).await?,
-            Command::End => end(&self.connection, out).await?,
+            Command::List(list) => list.run(self.connection.channel()?, out).await?,
+            Command::End(others) if others.is_own() => end(&self.connection, out).await?,
+            Command::End(others) => others.end(self.connection.channel()?, out).await?,
         }
         Ok(Ending::Done)
     }
@@ -115,8 +124,12 @@ async fn begin(connection: &Connection, name: String, out: &mut dyn Write) -> Re
     let file = connection.token_file()?;
     let mut client = SignInServiceClient::new(connection.stranger()?);
     let (password, code) = (ask("password")?, ask("code")?);
-    let request =
-        SignInRequest { name: name.clone(), password: password.to_string(), code: code.to_string() };
+    let request = SignInRequest {
+        name: name.clone(),
+        password: password.to_string(),
+        code: code.to_string(),
+        way: SessionWay::CommandLine.into(),
+    };
     let session = client.sign_in(request).await.map_err(|status| from_status(&status))?.into_inner();
     write_secret(file, &session.token, "--token")?;
     let until = show_time(session.end_time.as_ref());

@@ -39,6 +39,8 @@ enum Command {
     Customers(Customers),
     Followers(Followers),
     Distributions(Distributions),
+    Session(Session),
+    AuditList(AuditLines),
 }
 
 /// Files, and a server to call.
@@ -120,6 +122,8 @@ impl Desk {
             Command::Customers(command) => command.run(&mut out).await,
             Command::Followers(command) => command.run(&mut out).await,
             Command::Distributions(command) => command.run(&mut out).await,
+            Command::Session(command) => command.run(&mut out).await,
+            Command::AuditList(command) => command.run(&mut out).await,
         };
         (ending, String::from_utf8(out).unwrap())
     }
@@ -299,12 +303,48 @@ async fn distributions_are_shown_commanded_and_previewed() {
     assert_eq!(list[0]["state"], "draft");
 }
 
+#[tokio::test]
+async fn a_distribution_is_tried_on_phones_and_told_of_each() {
+    let (desk, peer) = Desk::at_peer().await;
+    let (ending, text) = desk.run(&["distributions", "test", "dst_1", "--to", "+819012345678"]).await;
+    assert_eq!(ending, Ok(Ending::Done), "{text}");
+    assert!(text.contains("+**********78") && text.contains("displayed"), "{text}");
+    let two = ["distributions", "test", "dst_1", "--to", "+819012345678", "--to", "+819012345679"];
+    let (ending, text) = desk.run(&two).await;
+    assert_eq!(ending, Ok(Ending::Refused), "{text}");
+    assert!(text.contains("not_following") && text.contains("--request-id"), "{text}");
+    assert_eq!(peer.0.lock().unwrap().tried, ["+819012345678", "+819012345679"]);
+    let many: Vec<_> = (0..21).flat_map(|_| ["--to", "+819012345678"]).collect();
+    let many = [&["distributions", "test", "dst_1"][..], &many].concat();
+    assert_eq!(desk.run(&many).await.0.unwrap_err().field, "--to");
+    assert_eq!(peer.0.lock().unwrap().tried.len(), 2, "nothing was sent");
+}
+
+#[tokio::test]
+async fn sessions_and_lines_of_the_audit_are_listed() {
+    let desk = Desk::at_company().await;
+    let (ending, text) = desk.run(&["session", "list", "--everybody", "--format", "json"]).await;
+    assert_eq!((ending, text.trim()), (Ok(Ending::Done), "[]"), "who has a certificate has no session");
+    let (ending, text) = desk.run(&["session", "end", "--of", "kato"]).await;
+    assert_eq!((ending, text.trim()), (Ok(Ending::Done), "0 sessions ended"));
+    let wrong = desk.run(&["session", "end", "--of", "Kato!"]).await.0.unwrap_err();
+    assert_eq!(wrong.field, "name");
+    let master = desk.file("master.csv", MASTER.as_bytes());
+    desk.run(&["customers", "import", &master]).await.0.unwrap();
+    let (ending, text) = desk.run(&["audit-list", "--node", "company", "--limit", "1"]).await;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert!(text.contains("import") && text.contains("sato"), "{text}");
+    let accounts = ["audit-list", "--node", "company", "--official-account", "tf-bank"];
+    assert_eq!(desk.run(&accounts).await.0.unwrap_err().field, "--official-account");
+}
+
 #[derive(Default)]
 struct Told {
     request: Option<CreateDistributionRequest>,
     values: Vec<CustomerValues>,
     largest_chunk: usize,
     commands: Vec<&'static str>,
+    tried: Vec<String>,
     looks: u32,
     searches: u32,
 }
@@ -323,6 +363,17 @@ fn distribution(state: DistributionState, delivered: &str) -> Option<Distributio
         create_time: Some(timestamp(jiff::Timestamp::UNIX_EPOCH)),
         ..Distribution::default()
     })
+}
+
+/// A trial of one follower, which stands so.
+fn trial(state: &str) -> Trial {
+    let recipient = TrialRecipient {
+        masked_phone_number: "+**********78".to_owned(),
+        kind: "individual".to_owned(),
+        state: state.to_owned(),
+        ..TrialRecipient::default()
+    };
+    Trial { trial_id: "dst_2".to_owned(), recipients: vec![recipient], ..Trial::default() }
 }
 
 macro_rules! commands {
@@ -373,6 +424,23 @@ macro_rules! commands {
                     uniform_sample: Some(content("みなさまへ")),
                     ..PreviewDistributionResponse::default()
                 }))
+            }
+
+            async fn try_distribution(
+                &self,
+                request: Request<TryDistributionRequest>,
+            ) -> Result<Response<TryDistributionResponse>, Status> {
+                let mut told = self.0.lock().unwrap();
+                told.tried = request.into_inner().phone_numbers;
+                let not_following = (1..).take(told.tried.len() - 1).collect();
+                Ok(Response::new(TryDistributionResponse { trial: Some(trial("queued")), not_following }))
+            }
+
+            async fn list_trials(
+                &self,
+                _: Request<ListTrialsRequest>,
+            ) -> Result<Response<ListTrialsResponse>, Status> {
+                Ok(Response::new(ListTrialsResponse { trials: vec![trial("displayed")] }))
             }
 
             async fn get_distribution(

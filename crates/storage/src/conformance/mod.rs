@@ -8,5 +8,6 @@ pub(crate) mod ephemeral;
 pub(crate) mod information;
 pub(crate) mod openid;
 pub(crate) mod people;
+pub(crate) mod sessions;
 pub(crate) mod terminal;
 pub(crate) mod vault;

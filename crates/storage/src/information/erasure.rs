@@ -45,7 +45,7 @@ pub enum Place {
 }
 
 /// Every table that a backend may have, and its place.
-pub const PLACES: [(&str, Place); 32] = [
+pub const PLACES: [(&str, Place); 33] = [
     ("follower", Place::Erased),
     ("subscription", Place::Erased),
     ("dialogue", Place::Erased),
@@ -57,6 +57,7 @@ pub const PLACES: [(&str, Place); 32] = [
     ("consent", Place::Erased),
     ("guess", Place::Erased),
     ("distribution_value", Place::Erased),
+    ("trial_recipient", Place::Erased),
     ("erasure", Place::Stays("it tells that the person was erased, and when")),
     ("approval", Place::Stays("it names people by a keyed hash, and only while it is open")),
     ("audit", Place::Stays("its lines hold no personal value, and are sealed")),

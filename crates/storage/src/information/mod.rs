@@ -2,10 +2,11 @@
 //!
 //! The rooms: [`flow`] is the followers, their dialogues and ties; [`delivery`] the messages on their way; [`list`] who
 //! acquires which subscriber list, and the present ones; [`distribution`], [`custody`], [`follower`] and [`review`] what companies ask
-//! for, and [`expansion`] how distributions end. What two people of a company do only together is in [`approval`]. Whose number may be another's by now is in [`holder`]. How people are erased, and given
-//! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`audit`](crate::audit).
+//! for, [`expansion`] how distributions end, and [`trial`] how they are tried before. What two people of a company do only together is in [`approval`]. Whose number may be another's by now is in [`holder`]. How people are erased, and given
+//! what is held about them, is [`erasure`]. What was done, and that nobody changed what tells of it, is in [`crate::audit`]; a company reads its own lines by [`audit`].
 
 pub mod approval;
+pub mod audit;
 pub(crate) mod changed;
 pub(crate) mod claiming;
 pub mod custody;
@@ -22,6 +23,7 @@ pub(crate) mod record;
 pub mod review;
 pub(crate) mod tally;
 pub(crate) mod template;
+pub mod trial;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 
@@ -51,6 +53,8 @@ pub trait InformationStore:
     + review::ReviewStore
     + erasure::ErasureStore
     + approval::ApprovalStore
+    + trial::TrialStore
+    + audit::CompanyAuditStore
     + AuditStore
 {
 }
@@ -69,6 +73,8 @@ impl<T> InformationStore for T where
         + review::ReviewStore
         + erasure::ErasureStore
         + approval::ApprovalStore
+        + trial::TrialStore
+        + audit::CompanyAuditStore
         + AuditStore
 {
 }

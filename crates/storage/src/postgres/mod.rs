@@ -19,6 +19,7 @@ mod people;
 mod plans;
 #[cfg(test)]
 mod proxy;
+mod sessions;
 pub mod terminal;
 #[cfg(test)]
 mod testing;

@@ -13,6 +13,7 @@ pub mod company;
 pub mod information;
 mod openid;
 mod people;
+mod sessions;
 pub mod terminal;
 mod vault;
 pub mod yardstick;

@@ -23,7 +23,7 @@ use crate::{
 
 impl SqliteCompanyStore {
     /// Runs one statement; gives how many rows it concerned.
-    async fn run(
+    pub(super) async fn run(
         &self,
         transaction: &'static str,
         query: Query<'_, Sqlite, SqliteArguments>,

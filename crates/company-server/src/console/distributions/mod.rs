@@ -1,9 +1,10 @@
 //! Distributions: all of them, one with its two messages and what became of it, and the commands that one gives.
 //!
-//! Composing is [`compose`]'s, values are [`values`]'s. Surprising: who would get which is asked for by a click of its own, because each look at confirmed customers' values
+//! Composing is [`compose`]'s, values are [`values`]'s, tests on a few phones [`trials`]'. Surprising: who would get which is asked for by a click of its own, because each look at confirmed customers' values
 //! leaves a line in the audit.
 
 mod compose;
+mod trials;
 mod values;
 
 use askama::Template;
@@ -39,6 +40,7 @@ pub(super) fn router(largest_file: usize) -> Router<Console> {
         .route("/distributions/{id}", get(show))
         .route("/distributions/{id}/live", get(live))
         .route("/distributions/{id}/preview", get(preview))
+        .route("/distributions/{id}/trials", get(trials::part).post(trials::send))
         .route("/distributions/{id}/values", with_file)
         .route("/distributions/{id}/start", post(start))
         .route("/distributions/{id}/pause", post(pause))
@@ -121,6 +123,7 @@ struct ShowPage {
     /// The columns of a values file.
     columns: String,
     preview: Option<Preview>,
+    trials: trials::Trials,
 }
 
 #[derive(Template)]
@@ -326,6 +329,7 @@ async fn page(
     let answer = get_one(&visitor, id).await?;
     let watch = Watch::of(&visitor.s, &answer, &Seen::default(), console.now());
     let d = answer.distribution.unwrap_or_default();
+    let trials = trials::Trials::of(&visitor, &d, console.now()).await?;
     let columns = answer.individual.as_ref().map(|template| {
         let names = template.variables.iter().map(|variable| variable.name.as_str());
         std::iter::once("customer_id").chain(names).collect::<Vec<_>>().join(",")
@@ -338,6 +342,7 @@ async fn page(
         d,
         s: visitor.s,
         preview,
+        trials,
     })
 }
 

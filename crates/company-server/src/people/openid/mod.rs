@@ -13,6 +13,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use musubi_domain::{
     Error, ErrorKind,
+    session::SessionWay,
     sign_in::{Token, TokenKind},
 };
 use musubi_proto::{
@@ -144,12 +145,11 @@ impl Inner {
                 return Err(uninvited());
             }
         };
-        let (begun_before, used_before) = self.sessions_since(now);
-        self.store.forget_sessions(begun_before, used_before).await?;
-        self.tell("signed_in", format!("{} by OpenID Connect", known.name), None).await?;
+        let who = format!("{} by OpenID Connect", known.name);
+        let end_time = self.welcome(&session, SessionWay::Console, who, now).await?;
         Ok(FinishOpenIdResponse {
             token: session.expose().to_owned(),
-            end_time: now.checked_add(self.config.session).ok().map(timestamp),
+            end_time: end_time.map(timestamp),
             roles: wire_roles(&known.roles),
         })
     }

@@ -222,3 +222,33 @@ pub(crate) async fn who_moves_is_in_the_audit_and_many_are_by_a_count_and_a_dige
     assert!(lines.last().unwrap().ends_with(" moved left"), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("+81")), "{lines:?}");
 }
+
+pub(crate) async fn a_company_reads_its_own_lines_alone(store: &dyn Bench) {
+    let lines = [
+        ("bank", Some("bank"), "a"),
+        ("bank", None, "b"),
+        ("power", Some("power"), "c"),
+        ("bank", Some("bank"), "d"),
+    ];
+    let line = |(company, account, word): &(&str, Option<&str>, &str)| Audit {
+        company: Some(named(company)),
+        key: account.map(|account| key(account, 1)),
+        action: "told",
+        detail: (*word).to_owned(),
+    };
+    let mut edit = |work: &mut crate::information::flow::Work| work.audits = lines.iter().map(line).collect();
+    store.work("fact", &Scope::default(), at(0), &mut edit).await.unwrap();
+    let read = async |company: &str, account: Option<&str>, before, limit| {
+        let account = account.map(named);
+        let lines = store.audit_lines_of(&named(company), account.as_ref(), before, limit).await.unwrap();
+        lines.iter().map(|line| (line.audit_id, line.detail.clone())).collect::<Vec<_>>()
+    };
+    let words = |lines: &[(i64, String)]| lines.iter().map(|(_, word)| word.clone()).collect::<String>();
+    let bank = read("bank", Some("bank"), i64::MAX, 10).await;
+    assert_eq!(words(&bank), "da", "newest first");
+    assert_eq!(words(&read("bank", Some("bank"), bank[0].0, 10).await), "a");
+    assert_eq!(words(&read("bank", Some("bank"), i64::MAX, 1).await), "d");
+    assert_eq!(words(&read("bank", None, i64::MAX, 10).await), "b");
+    assert_eq!(words(&read("power", Some("bank"), i64::MAX, 10).await), "");
+    assert_eq!(words(&read("power", None, i64::MAX, 10).await), "");
+}

@@ -25,6 +25,7 @@ use crate::information::{
     erasure::{Asker, Held, PLACES, Place, Reading},
     flow::{GuessKey, Inquiry, Scope, Work},
     review::Review,
+    trial::NewTrial,
 };
 
 fn asker() -> Asker {
@@ -62,6 +63,20 @@ async fn erase(store: &dyn Bench, followers: &[FollowerKey], second: i64) {
     assert_eq!(claimed.len(), followers.len());
     store.erase(&claimed, at(second)).await.unwrap();
     balanced(store).await;
+}
+
+/// Tries a distribution on a follower.
+async fn try_on(store: &dyn Bench, id: DistributionId, key: &FollowerKey) {
+    let new = NewTrial {
+        id: DistributionId::from_bytes([0xaa; 16]),
+        company: named("bank"),
+        of: id,
+        request_id: uuid::Uuid::from_u128(99),
+        digest: [9; 32],
+        followers: vec![key.follower],
+        operator: named("sato"),
+    };
+    store.try_distribution(&new, at(0)).await.unwrap();
 }
 
 async fn search(store: &dyn Bench, key: &FollowerKey, customer: Option<&str>) -> Held {
@@ -169,6 +184,8 @@ pub(crate) async fn every_table_has_its_place(store: &dyn Bench) {
 pub(crate) async fn of_an_erased_follower_nothing_is_left_and_counts_stay(store: &dyn Bench) {
     let key = with_everything(store, 1, "C1").await;
     let id = distribute(store, "bank", 1, &[("C1", "一"), ("C2", "二")]).await;
+    let tried = draft(store, "bank", 2, &[("C1", "一")], 0).await;
+    try_on(store, tried, &key).await;
     let held = search(store, &key, Some("C1")).await;
     assert!(held.tables.iter().all(|(_, rows)| *rows > 0), "the fact fills every table: {held:?}");
     assert_eq!(held.follow_time, Some(at(0)));

@@ -18,6 +18,7 @@ mod list;
 mod records;
 mod restart;
 mod review;
+mod trial;
 mod walk;
 
 use std::collections::HashMap;
@@ -39,7 +40,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     approval::*, audit::*, custody::*, delivery::*, distribution::*, erasure::*, expansion::*, flow::*,
-    follower::*, gate::*, holder::*, list::*, records::*, restart::*, review::*, walk::*,
+    follower::*, gate::*, holder::*, list::*, records::*, restart::*, review::*, trial::*, walk::*,
 };
 use crate::information::{
     FollowerKey, InformationStore,
@@ -154,6 +155,11 @@ macro_rules! information_store_suite {
             a_preview_is_what_is_sent,
             counts_tell_where_deliveries_stand,
             every_tap_is_counted_by_button_and_distribution,
+            a_trial_goes_to_who_was_named_and_shows_nobody_anothers,
+            the_same_trial_again_sends_nothing_again,
+            a_trial_counts_for_nothing_and_is_no_distribution,
+            a_trial_is_over_soon,
+            only_what_is_not_sent_is_tried_and_not_too_often,
             every_follower_gets_one_delivery_over_their_carrier,
             an_expansion_goes_on_where_it_stopped,
             who_follows_while_it_is_made_gets_it_too,
@@ -205,6 +211,7 @@ macro_rules! information_store_suite {
             whatever_is_done_to_seals_is_found,
             a_tail_that_was_cut_is_found_by_the_head_that_was_kept,
             nothing_is_skipped_beside_writers,
+            a_company_reads_its_own_lines_alone,
             nobody_changes_the_audit_openly,
             the_count_of_a_life_outlives_an_erasure,
             every_table_has_its_place,

@@ -10,6 +10,7 @@ use musubi_domain::{
     distribution::{self, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
 };
+use sqlx::postgres::PgRow;
 
 use super::{PostgresInformation, audit::audit};
 use crate::{
@@ -46,17 +47,18 @@ macro_rules! distributions {
     };
 }
 
-pub(super) const GET: &str = distributions!("company = $1 AND distribution_id = $2");
+pub(super) const GET: &str = distributions!("company = $1 AND distribution_id = $2 AND trial_of IS NULL");
 
 /// As [`GET`], for who changes it.
-pub(super) const LOCK: &str = distributions!("company = $1 AND distribution_id = $2 FOR NO KEY UPDATE");
+pub(super) const LOCK: &str =
+    distributions!("company = $1 AND distribution_id = $2 AND trial_of IS NULL FOR NO KEY UPDATE");
 
 // By the pair, because the order of the ids alone the planner finds in the primary key, too, where all other companies' stand in
 // between.
 pub(super) const LIST: &str = distributions!(
     "(company, distribution_id) >= ($1, '00000000-0000-0000-0000-000000000000')
         AND (company, distribution_id) <= ($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-        AND official_account = coalesce($2, official_account) ORDER BY company DESC, distribution_id DESC LIMIT $3"
+        AND official_account = coalesce($2, official_account) AND trial_of IS NULL ORDER BY company DESC, distribution_id DESC LIMIT $3"
 );
 
 pub(super) const TALLIES: &str = "
@@ -234,10 +236,7 @@ impl DistributionStore for PostgresInformation {
             .await
             .map_err(StoreError::during("get_templates"))?
             .ok_or_else(not_found)?;
-        Ok(Templates {
-            uniform: template::from_text(row.text(0)?)?,
-            individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
-        })
+        templates_of_row(&row)
     }
 
     async fn preview_distribution(
@@ -331,8 +330,16 @@ pub(super) async fn hold(tx: &mut Tx, id: DistributionId, hold: Hold) -> Result<
     tx.fetch_one(sqlx::query(lock).bind(key)).await.map(drop)
 }
 
+/// Reads what a distribution says. Columns: uniform, individual.
+pub(super) fn templates_of_row(row: &PgRow) -> Result<Templates, StoreError> {
+    Ok(Templates {
+        uniform: template::from_text(row.text(0)?)?,
+        individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
+    })
+}
+
 /// A company's distribution with its counts.
-async fn read_one(
+pub(super) async fn read_one(
     tx: &mut Tx,
     sql: &'static str,
     company: &CompanyId,

@@ -96,7 +96,7 @@ macro_rules! of_followers {
         )
     };
 }
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     VALUES,
     FREE_CUSTOMERS,
     of_followers!("customer_information"),
@@ -105,6 +105,7 @@ const ROWS: [&str; 9] = [
     of_followers!("dialogue"),
     of_followers!("subscription"),
     of_followers!("consent"),
+    of_followers!("trial_recipient"),
     of_followers!("follower"),
 ];
 
@@ -148,6 +149,7 @@ const HELD: &str = "
     UNION ALL SELECT 'review', count(*) FROM review WHERE official_account = $1 AND follower = $2
     UNION ALL SELECT 'delivery', count(*) FROM delivery WHERE official_account = $1 AND follower = $2
     UNION ALL SELECT 'consent', count(*) FROM consent WHERE official_account = $1 AND follower = $2
+    UNION ALL SELECT 'trial_recipient', count(*) FROM trial_recipient WHERE official_account = $1 AND follower = $2
     UNION ALL SELECT 'guess', count(*) FROM guess WHERE company = $3 AND axis = $5 AND subject = uuid_send($2)
     UNION ALL SELECT 'distribution_value', count(v.customer_id)
         FROM (SELECT d.distribution_id, coalesce($4, (SELECT c.customer_id FROM customer_information AS c

@@ -25,6 +25,7 @@ mod spread;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use musubi_domain::{
     distribution::{self, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteExecutor, Transaction};
 
 use super::{SqliteInformation, audit::audit};
 use crate::{
@@ -39,13 +39,13 @@ pub(super) const INSERT: &str = "
 pub(super) const GET: &str = "
     SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
         prepared_by
-    FROM distribution WHERE company = ?1 AND distribution_id = ?2";
+    FROM distribution WHERE company = ?1 AND distribution_id = ?2 AND trial_of IS NULL";
 
 pub(super) const LIST: &str = "
     SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
         prepared_by
     FROM distribution INDEXED BY distribution_company
-    WHERE company = ?1 AND official_account = coalesce(?2, official_account)
+    WHERE company = ?1 AND official_account = coalesce(?2, official_account) AND trial_of IS NULL
     ORDER BY distribution_id DESC LIMIT ?3";
 
 pub(super) const TALLIES: &str = "
@@ -270,16 +270,7 @@ impl DistributionStore for SqliteInformation {
     }
 
     async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError> {
-        let row = sqlx::query(TEMPLATES)
-            .bind(&id.as_bytes()[..])
-            .fetch_optional(self.database.read())
-            .await
-            .map_err(StoreError::during("get_templates"))?
-            .ok_or_else(not_found)?;
-        Ok(Templates {
-            uniform: template::from_text(row.text(0)?)?,
-            individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
-        })
+        templates(self.database.read(), "get_templates", id).await
     }
 
     async fn preview_distribution(
@@ -319,8 +310,22 @@ impl DistributionStore for SqliteInformation {
     }
 }
 
+/// What a distribution says.
+pub(super) async fn templates(
+    database: impl SqliteExecutor<'_>,
+    transaction: &'static str,
+    id: DistributionId,
+) -> Result<Templates, StoreError> {
+    let row = sqlx::query(TEMPLATES).bind(&id.as_bytes()[..]).fetch_optional(database).await;
+    let row = row.map_err(StoreError::during(transaction))?.ok_or_else(not_found)?;
+    Ok(Templates {
+        uniform: template::from_text(row.text(0)?)?,
+        individual: row.maybe_text(1)?.map(template::from_text).transpose()?,
+    })
+}
+
 /// A company's distribution with its counts.
-async fn read_one(
+pub(super) async fn read_one(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     company: &CompanyId,

@@ -87,7 +87,7 @@ pub(super) const VALUES: &str = "
              ON d.official_account = f.official_account AND d.customers > 0)";
 
 /// What belongs to the followers, and then the followers.
-pub(super) const ROWS: [&str; 8] = [
+pub(super) const ROWS: [&str; 9] = [
     of_numbers!("DELETE FROM customer_information"),
     of_numbers!("DELETE FROM inquiry"),
     "WITH k (account, follower) AS (VALUES ...)
@@ -95,6 +95,7 @@ pub(super) const ROWS: [&str; 8] = [
     of_numbers!("DELETE FROM dialogue"),
     of_numbers!("DELETE FROM subscription"),
     of_numbers!("DELETE FROM consent"),
+    of_numbers!("DELETE FROM trial_recipient INDEXED BY trial_recipient_follower"),
     "WITH k (account, follower) AS (VALUES ...)
      UPDATE erasure SET number = f.number
      FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
@@ -149,6 +150,7 @@ pub(super) const HELD: &str = "
     UNION ALL SELECT 'review', count(*) FROM review WHERE official_account = ?1 AND follower = ?2
     UNION ALL SELECT 'delivery', count(*) FROM delivery WHERE number = ?3
     UNION ALL SELECT 'consent', count(*) FROM consent WHERE number = ?3
+    UNION ALL SELECT 'trial_recipient', count(*) FROM trial_recipient WHERE number = ?3
     UNION ALL SELECT 'guess', count(*) FROM guess WHERE company = ?4 AND axis = ?6 AND subject = ?2
     UNION ALL SELECT 'distribution_value', count(*)
         FROM distribution AS d INDEXED BY distribution_valued

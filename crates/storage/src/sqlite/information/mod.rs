@@ -20,6 +20,7 @@ mod save;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use async_trait::async_trait;
 use std::{path::Path, sync::Arc};

@@ -9,8 +9,8 @@ use musubi_domain::{
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    SqliteInformation, approval, custody, delivery, distribution, erasure, expansion, flow, follower, holder,
-    list, load, review, save, tally,
+    SqliteInformation, approval, audit, custody, delivery, distribution, erasure, expansion, flow, follower,
+    holder, list, load, review, save, tally, trial,
 };
 use crate::{
     Opened as _, StoreError,
@@ -329,6 +329,7 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         erasure::ROWS[5],
         erasure::ROWS[6],
         erasure::ROWS[7],
+        erasure::ROWS[8],
         erasure::GUESSES,
         erasure::DONE,
         erasure::REPLAY,
@@ -358,6 +359,13 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         follower::PAGE,
         follower::PAGE_OF_OUTCOME,
         distribution::TAPS,
+        trial::IN_LAST_HOUR,
+        trial::INSERT,
+        trial::NAMED,
+        trial::GET,
+        trial::LIST,
+        audit::LINES_OF_ACCOUNT,
+        audit::LINES_OF_NO_ACCOUNT,
         holder::DUE,
         holder::CLAIM,
         holder::CLAIMED,

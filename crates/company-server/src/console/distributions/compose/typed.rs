@@ -1,38 +1,23 @@
-//! A distribution is composed: both messages side by side, their buttons and variables, and what a talk room makes of them while one types.
+//! What stands in the form of a distribution: read out of its fields, made from a distribution that there is, and made into the request of a draft.
 //!
-//! Checked by the very rules of the server that takes the draft. Variables are read out of the text; only their kinds are chosen. Surprising: without a script the same form has a
-//! button that shows the preview.
+//! Surprising: variables are no fields; they are read out of the text, and only their kinds are chosen.
 
-use askama::Template;
-use axum::{
-    Form,
-    extract::Query,
-    http::{HeaderMap, StatusCode},
-    response::{Html, IntoResponse, Response},
-};
 use jiff::{civil::DateTime, tz::offset};
 use musubi_domain::{
-    Error, ErrorKind,
+    Error,
     content::{Action, Card, SUGGESTIONS_LIMIT, Suggestion},
     error::shape,
     template::{Template as Message, Variable, VariableKind},
 };
 use musubi_proto::{
     convert::content::timestamp,
-    information::v1::{
-        self as wire, CreateDistributionRequest, GetDistributionRequest, ListAccountsRequest, OfficialAccount,
-    },
+    information::v1::{self as wire, CreateDistributionRequest},
     r#type::v1::suggestion,
 };
-use musubi_runtime::{entropy, grpc::status::from_status};
-use serde::Deserialize;
-use uuid::Builder;
-
-use super::{Bubble, Failure, Shell, Visitor, back};
 
 /// Rows of buttons at first.
-const ROWS: usize = 3;
-const KINDS: [wire::VariableKind; 4] = [
+pub(super) const ROWS: usize = 3;
+pub(super) const KINDS: [wire::VariableKind; 4] = [
     wire::VariableKind::Text,
     wire::VariableKind::Integer,
     wire::VariableKind::Yen,
@@ -41,176 +26,41 @@ const KINDS: [wire::VariableKind; 4] = [
 
 /// What stands in the form.
 #[derive(Default)]
-struct Typed {
-    request_id: String,
-    account: String,
-    name: String,
-    uniform: Side,
-    individual: Side,
-    start: String,
-    expire: String,
-    rate: String,
-    rows: usize,
+pub(super) struct Typed {
+    pub(super) request_id: String,
+    pub(super) account: String,
+    pub(super) name: String,
+    pub(super) uniform: Side,
+    pub(super) individual: Side,
+    pub(super) start: String,
+    pub(super) expire: String,
+    pub(super) rate: String,
+    pub(super) rows: usize,
 }
 
 /// One of the two messages.
 #[derive(Clone, Default)]
-struct Side {
+pub(super) struct Side {
     /// A card's title and picture, if it is one.
-    title: String,
-    image: String,
-    text: String,
-    buttons: Vec<TypedButton>,
+    pub(super) title: String,
+    pub(super) image: String,
+    pub(super) text: String,
+    pub(super) buttons: Vec<TypedButton>,
     /// Kinds that were chosen, by the variable's name.
-    kinds: Vec<(String, String)>,
+    pub(super) kinds: Vec<(String, String)>,
 }
 
 /// A button's row.
 #[derive(Clone, Default)]
-struct TypedButton {
-    label: String,
+pub(super) struct TypedButton {
+    pub(super) label: String,
     /// reply, url, dial.
-    does: String,
-    target: String,
-}
-
-/// A variable as the preview shows it.
-struct Chosen {
-    name: String,
-    kinds: Vec<(&'static str, &'static str, bool)>,
-}
-
-/// What becomes of a side.
-struct Shown {
-    bubble: Option<Bubble>,
-    fault: Option<Error>,
-    variables: Vec<Chosen>,
-}
-
-#[derive(Template)]
-#[template(path = "compose.html")]
-struct FormPage {
-    s: Shell,
-    accounts: Vec<OfficialAccount>,
-    link_hosts: Vec<String>,
-    t: Typed,
-    uniform: Shown,
-    individual: Option<Shown>,
-    failed: Option<Error>,
-    sender: String,
-}
-
-#[derive(Template)]
-#[template(path = "compose_preview.html")]
-struct PreviewPart {
-    s: Shell,
-    uniform: Shown,
-    individual: Option<Shown>,
-    sender: String,
-}
-
-/// A draft that is like another.
-#[derive(Deserialize)]
-pub(super) struct Like {
-    #[serde(default)]
-    like: String,
-}
-
-pub(super) async fn form(visitor: Visitor, Query(like): Query<Like>) -> Result<Html<String>, Failure> {
-    let mut typed = Typed { rows: ROWS, ..Typed::default() };
-    if !like.like.is_empty() {
-        let request = GetDistributionRequest { distribution_id: like.like };
-        let answer = visitor.distributions().get_distribution(request).await?.into_inner();
-        let distribution = answer.distribution.unwrap_or_default();
-        typed.account = distribution.official_account;
-        typed.name = distribution.name;
-        typed.uniform = answer.uniform.map(Side::of).unwrap_or_default();
-        typed.individual = answer.individual.map(Side::of).unwrap_or_default();
-    }
-    typed.request_id = Builder::from_random_bytes(entropy::bytes()).into_uuid().to_string();
-    Ok(Html(page(visitor, typed, None).await?.render()?))
-}
-
-pub(super) async fn preview(
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Result<Html<String>, Failure> {
-    let mut typed = Typed::read(&fields);
-    if headers.contains_key("hx-request") {
-        let listed = visitor.accounts().list_accounts(ListAccountsRequest {}).await?.into_inner();
-        let sender = sender(&listed.official_accounts, &typed.account);
-        let s = visitor.s;
-        let (uniform, individual) = typed.shown(&s);
-        return Ok(Html(PreviewPart { s, uniform, individual, sender }.render()?));
-    }
-    if fields.iter().any(|(name, _)| name == "more") {
-        typed.rows = (typed.rows + ROWS).min(SUGGESTIONS_LIMIT);
-    }
-    Ok(Html(page(visitor, typed, None).await?.render()?))
-}
-
-pub(super) async fn create(
-    visitor: Visitor,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Result<Response, Failure> {
-    let typed = Typed::read(&fields);
-    let request = match typed.request() {
-        Ok(request) => request,
-        Err(error) => return refused(visitor, typed, error).await,
-    };
-    match visitor.distributions().create_distribution(request).await {
-        Ok(made) => {
-            let made = made.into_inner().distribution.unwrap_or_default();
-            Ok(back(&made.distribution_id, "drafted")?.into_response())
-        }
-        Err(status) => {
-            let error = from_status(&status);
-            match error.kind {
-                ErrorKind::InvalidArgument | ErrorKind::NotFound | ErrorKind::AlreadyExists => {
-                    refused(visitor, typed, error).await
-                }
-                ErrorKind::FailedPrecondition
-                | ErrorKind::Unauthenticated
-                | ErrorKind::PermissionDenied
-                | ErrorKind::ResourceExhausted
-                | ErrorKind::Unavailable
-                | ErrorKind::Internal => Err(error.into()),
-            }
-        }
-    }
-}
-
-async fn refused(visitor: Visitor, typed: Typed, error: Error) -> Result<Response, Failure> {
-    let page = page(visitor, typed, Some(error)).await?;
-    Ok((StatusCode::BAD_REQUEST, Html(page.render()?)).into_response())
-}
-
-async fn page(visitor: Visitor, mut t: Typed, failed: Option<Error>) -> Result<FormPage, Failure> {
-    let listed = visitor.accounts().list_accounts(ListAccountsRequest {}).await?.into_inner();
-    let accounts = listed.official_accounts;
-    if t.account.is_empty()
-        && let Some(first) = accounts.first()
-    {
-        t.account.clone_from(&first.official_account);
-    }
-    let sender = sender(&accounts, &t.account);
-    for side in [&mut t.uniform, &mut t.individual] {
-        side.buttons.resize_with(t.rows.max(side.buttons.len()).min(SUGGESTIONS_LIMIT), TypedButton::default);
-    }
-    let (uniform, individual) = t.shown(&visitor.s);
-    let link_hosts = listed.link_hosts;
-    Ok(FormPage { s: visitor.s, accounts, link_hosts, t, uniform, individual, failed, sender })
-}
-
-/// Who the talk room says has sent it.
-fn sender(accounts: &[OfficialAccount], account: &str) -> String {
-    let account = accounts.iter().find(|it| it.official_account == account);
-    account.map(|it| it.display_name.clone()).unwrap_or_default()
+    pub(super) does: String,
+    pub(super) target: String,
 }
 
 impl Typed {
-    fn read(fields: &[(String, String)]) -> Self {
+    pub(super) fn read(fields: &[(String, String)]) -> Self {
         let one = |name: &str| {
             let found = fields.iter().find(|(field, _)| field == name);
             found.map(|(_, value)| value.replace("\r\n", "\n")).unwrap_or_default()
@@ -255,7 +105,7 @@ impl Typed {
         }
     }
 
-    fn request(&self) -> Result<CreateDistributionRequest, Error> {
+    pub(super) fn request(&self) -> Result<CreateDistributionRequest, Error> {
         let within = |side: &str, error: Error| {
             let field = format!("{side}.{}", error.field);
             error.at(field)
@@ -287,11 +137,6 @@ impl Typed {
             operator: String::new(),
         })
     }
-
-    fn shown(&self, s: &Shell) -> (Shown, Option<Shown>) {
-        let individual = (!self.individual.is_empty()).then(|| self.individual.shown(true, s));
-        (self.uniform.shown(false, s), individual)
-    }
 }
 
 /// Date and time in Japan, as a browser's field gives them; none when it is empty.
@@ -306,7 +151,7 @@ fn instant(field: &str, typed: &str) -> Result<Option<prost_types::Timestamp>, E
 }
 
 impl Side {
-    fn of(template: wire::Template) -> Self {
+    pub(super) fn of(template: wire::Template) -> Self {
         let kinds =
             template.variables.iter().map(|it| (it.name.clone(), word(it.kind()).to_owned())).collect();
         let button = |it: musubi_proto::r#type::v1::Suggestion| {
@@ -322,24 +167,24 @@ impl Side {
         Self { title: card.title, image: card.image_url, text: template.text, buttons, kinds }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         [&self.text, &self.title, &self.image].iter().all(|text| text.trim().is_empty())
             && self.buttons.iter().all(|button| button.label.is_empty())
     }
 
     /// Whether the form opens what a plain message has not: a card's parts and rows of buttons.
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         let has_card = !self.title.is_empty() || !self.image.is_empty();
         has_card || self.buttons.iter().any(|button| !button.label.is_empty())
     }
 
-    fn kind_of(&self, name: &str) -> wire::VariableKind {
+    pub(super) fn kind_of(&self, name: &str) -> wire::VariableKind {
         let chosen = self.kinds.iter().find(|(variable, _)| variable == name).map(|(_, kind)| kind.as_str());
         KINDS.into_iter().find(|kind| Some(word(*kind)) == chosen).unwrap_or(wire::VariableKind::Text)
     }
 
     /// The message, by the rules of the server that takes it.
-    fn message(&self, with_variables: bool) -> Result<Message, Error> {
+    pub(super) fn message(&self, with_variables: bool) -> Result<Message, Error> {
         let names = if with_variables { variables(&self.text) } else { Vec::new() };
         let variables = names.into_iter().map(|name| Variable { kind: domain(self.kind_of(&name)), name });
         let buttons =
@@ -363,30 +208,10 @@ impl Side {
         let card = (card.title.is_some() || card.image_url.is_some()).then_some(card);
         Message::parse(&self.text, suggestions, variables.collect())?.with_card(card)
     }
-
-    fn shown(&self, with_variables: bool, s: &Shell) -> Shown {
-        let names = if with_variables { variables(&self.text) } else { Vec::new() };
-        let chosen = names.iter().map(|name| Chosen {
-            name: name.clone(),
-            kinds: KINDS.map(|kind| (word(kind), s.language.kind(kind), kind == self.kind_of(name))).to_vec(),
-        });
-        let variables = chosen.collect();
-        if self.text.is_empty() {
-            return Shown { bubble: None, fault: None, variables };
-        }
-        let made = self.message(with_variables).and_then(|message| {
-            let samples: Vec<_> = message.variables().iter().map(|it| sample(it.kind).to_owned()).collect();
-            message.render(&samples)
-        });
-        match made {
-            Ok(content) => Shown { bubble: Some(Bubble::of(&content.into())), fault: None, variables },
-            Err(error) => Shown { bubble: None, fault: Some(error), variables },
-        }
-    }
 }
 
 /// The variables of a text, each once, in their order; what is no name is left to the template's own check.
-fn variables(text: &str) -> Vec<String> {
+pub(super) fn variables(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut rest = text;
     while let Some(place) = rest.find(['{', '}']) {
@@ -409,7 +234,7 @@ fn variables(text: &str) -> Vec<String> {
     names
 }
 
-const fn word(kind: wire::VariableKind) -> &'static str {
+pub(super) const fn word(kind: wire::VariableKind) -> &'static str {
     match kind {
         wire::VariableKind::Unspecified | wire::VariableKind::Text => "text",
         wire::VariableKind::Integer => "integer",
@@ -424,16 +249,6 @@ const fn domain(kind: wire::VariableKind) -> VariableKind {
         wire::VariableKind::Integer => VariableKind::Integer,
         wire::VariableKind::Yen => VariableKind::Yen,
         wire::VariableKind::Date => VariableKind::Date,
-    }
-}
-
-/// A value to look at.
-const fn sample(kind: VariableKind) -> &'static str {
-    match kind {
-        VariableKind::Text => "結 花子",
-        VariableKind::Integer => "12345",
-        VariableKind::Yen => "12800",
-        VariableKind::Date => "2026-12-24",
     }
 }
 

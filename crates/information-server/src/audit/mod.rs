@@ -1,7 +1,9 @@
 //! Seals the audit: a chain of signed seals over its lines, made behind those who write them. One replica at a time does it. Each
-//! writes down whom it refused at its door.
+//! writes down whom it refused at its door. Companies read theirs by [`Audits`].
 //!
 //! Surprising: at its end a node doesn't wait for the last lines; whoever works next seals them.
+
+mod service;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,6 +20,8 @@ use musubi_storage::{
     },
 };
 use tracing::warn;
+
+pub use self::service::Audits;
 
 /// How many lines one seal covers at most.
 const BATCH: u32 = 4_000;
