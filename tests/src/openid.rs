@@ -3,6 +3,8 @@
 //! It speaks what a real one speaks over HTTP, and holds callers to the code's secrets: the client's and PKCE's. A real one is asked in
 //! `tests/browser`, and never lies. Surprising: there is no page to sign in at; a test reads the address that a person would go to.
 
+#![expect(clippy::unwrap_used, reason = "a test's provider that can't go on is a test that fails")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     net::Ipv4Addr,

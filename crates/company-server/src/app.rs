@@ -124,8 +124,12 @@ impl App {
         let audit_keys = config.keys.auditors().map_err(BuildError::Config)?;
         let auth = config.authenticator();
         let (store, people) = open(&config.database, vault).await?;
-        let sessions =
-            Sessions::new(Arc::clone(&people), Arc::clone(&store), Arc::clone(&clock), config.sign_in.clone());
+        let sessions = Sessions::new(
+            Arc::clone(&people),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            config.sign_in.clone(),
+        );
         let people = People::new(people, Arc::clone(&store), Arc::clone(&clock), &config, auth.denials())
             .map_err(BuildError::Config)?;
         let auth = auth.with_bearers(Arc::new(people.clone()));

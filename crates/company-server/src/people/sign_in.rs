@@ -12,8 +12,9 @@ use musubi_domain::{
 use musubi_proto::{
     company::v1::{
         AcceptInvitationRequest, AcceptInvitationResponse, BeginOpenIdRequest, BeginOpenIdResponse,
-        FinishOpenIdRequest, FinishOpenIdResponse, SessionWay as WireWay, SignInRequest, SignInResponse, SignOutRequest,
-        SignOutResponse, WhoAmIRequest, WhoAmIResponse, sign_in_service_server::SignInService,
+        FinishOpenIdRequest, FinishOpenIdResponse, SessionWay as WireWay, SignInRequest, SignInResponse,
+        SignOutRequest, SignOutResponse, WhoAmIRequest, WhoAmIResponse,
+        sign_in_service_server::SignInService,
     },
     convert::{content::timestamp, people::wire_roles},
 };

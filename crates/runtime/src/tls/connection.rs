@@ -155,6 +155,10 @@ impl Hand {
 
 /// Why a handshake failed, in words of which there are few; none where the peer went away, as callers do that die and watchers that only look
 /// whether somebody listens.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else rustls says comes of bytes that are no handshake of ours"
+)]
 fn reason(error: &io::Error) -> Option<&'static str> {
     use rustls::{CertificateError as Bad, Error};
     Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())? {

@@ -72,7 +72,7 @@ fn sato() -> Known {
     Known { name: name("sato"), roles: vec![Viewer, Approver] }
 }
 
-pub(crate) async fn who_was_invited_arrives_and_nobody_else_does(store: &(impl OpenIdStore + PeopleStore)) {
+pub(crate) async fn who_was_invited_arrives_and_nobody_else_does(store: &impl PeopleStore) {
     invite(store, "sato", SATO).await.unwrap();
     assert_eq!(arrive(store, "mori@bank.example", "m", 1, 1).await, Arrived::Unknown);
     assert_eq!(arrive(store, "Sato@bank.example", "s", 1, 2).await, Arrived::Unknown);
@@ -87,9 +87,7 @@ pub(crate) async fn who_was_invited_arrives_and_nobody_else_does(store: &(impl O
     assert_eq!((session(store, 2).await, arrive(store, SATO, "s", 2, 4).await), (None, Arrived::Unknown));
 }
 
-pub(crate) async fn an_invitation_ends_and_a_first_sign_in_ties_it_to_the_account(
-    store: &(impl OpenIdStore + PeopleStore),
-) {
+pub(crate) async fn an_invitation_ends_and_a_first_sign_in_ties_it_to_the_account(store: &impl PeopleStore) {
     let refused = Arrived::Refused(name("sato"));
     invite(store, "sato", SATO).await.unwrap();
     assert_eq!(arrive(store, SATO, "s", 100, 1).await, refused, "it has ended");
@@ -104,7 +102,7 @@ pub(crate) async fn an_invitation_ends_and_a_first_sign_in_ties_it_to_the_accoun
     assert_eq!(arrive(store, SATO, "another", 1, 5).await, Arrived::Begun(sato()));
 }
 
-pub(crate) async fn a_ticket_is_good_once(store: &(impl OpenIdStore + PeopleStore)) {
+pub(crate) async fn a_ticket_is_good_once(store: &impl PeopleStore) {
     invite(store, "sato", SATO).await.unwrap();
     assert_eq!(arrive(store, "mori@bank.example", "m", 1, 1).await, Arrived::Unknown);
     assert_eq!(arrive(store, SATO, "s", 2, 1).await, Arrived::Used);
@@ -124,7 +122,7 @@ pub(crate) async fn a_ticket_is_good_once(store: &(impl OpenIdStore + PeopleStor
 }
 
 pub(crate) async fn what_a_person_had_before_is_gone_when_they_are_invited_otherwise(
-    store: &(impl OpenIdStore + PeopleStore),
+    store: &impl PeopleStore,
 ) {
     invite(store, "sato", SATO).await.unwrap();
     assert_eq!(arrive(store, SATO, "s", 1, 1).await, Arrived::Begun(sato()));
@@ -150,9 +148,7 @@ pub(crate) async fn what_a_person_had_before_is_gone_when_they_are_invited_other
     }
 }
 
-pub(crate) async fn a_ticket_is_opened_as_it_was_sealed_and_not_otherwise(
-    store: &(impl OpenIdStore + PeopleStore),
-) {
+pub(crate) async fn a_ticket_is_opened_as_it_was_sealed_and_not_otherwise(store: &impl PeopleStore) {
     let sealed = store.seal_ticket(b"state and nonce").unwrap();
     assert!(!sealed.windows(5).any(|bytes| bytes == b"state"));
     assert_eq!(store.open_ticket(&sealed).as_deref(), Some(&b"state and nonce"[..]));
