@@ -55,6 +55,9 @@ const FIELDS: &[Field] = &[
     Field("code", "ワンタイムコード", "one-time code", "認証アプリの6桁の数字を入力してください", "write the six digits of the authenticator"),
     Field("token", "セッションのトークン", "token of a session", "`musubi session begin` が書いたものを貼り付けてください", "copy what `musubi session begin` wrote"),
     Field("session_id", "セッション", "session", "一覧から選び直してください", "choose one of the list"),
+    Field("openid", "会社アカウント", "account at the company's provider", "招待のときに書いた名前と同じものにしてください", "write it as the provider calls the person"),
+    Field("ticket", "サインインの控え", "ticket of the sign-in", "サインインを最初からやり直してください", "begin the sign-in again"),
+    Field("state", "サインインの控え", "state of the sign-in", "サインインを最初からやり直してください", "begin the sign-in again"),
     Field("way", "入り方", "way of a session", "画面を開き直してください", "open the page anew"),
     Field("roles", "役割", "roles", "一つ以上選んでください。機械は承認者になれません", "choose one or more; no machine is an approver"),
     Field("days", "日数", "days", "1〜366の整数で入力してください", "write 1 to 366"),
@@ -213,8 +216,9 @@ mod tests {
             .into_iter()
             .flat_map(|code| errors.split(code).skip(1).filter_map(|rest| rest.split(')').next()));
         // `a, b; c: why`: what has a space in it is no name.
-        let names = groups.flat_map(|group| group.split([',', ';'])).map(|name| {
-            let name = name.split(':').next().unwrap_or_default().trim();
+        let named = groups.flat_map(|group| group.split(';')).filter_map(|part| part.split(':').next());
+        let names = named.flat_map(|names| names.split(',')).map(|name| {
+            let name = name.trim();
             name.split(" was ").next().unwrap_or_default().to_owned()
         });
         names
