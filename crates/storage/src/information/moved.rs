@@ -4,7 +4,10 @@
 //! millions would cost as much as they do. Surprising: whoever wants to show what is under a digest needs the followers and their moves, in order of
 //! their ids; the digest is SHA-256 over a line `FOLLOWER MOVE` for each.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use musubi_domain::id::FollowerId;
 use sha2::{Digest as _, Sha256};
@@ -20,9 +23,25 @@ use crate::{
 /// What such a line says was done.
 const ACTION: &str = "moved";
 
+/// What moved of a follower: onto a list or off the last one, the dialogue from a state to another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Move {
+    follows: Option<bool>,
+    step: Option<(&'static str, &'static str)>,
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let follows = self.follows.map(|follows| if follows { "followed" } else { "left" });
+        f.write_str(follows.unwrap_or_default())?;
+        let Some((from, to)) = self.step else { return Ok(()) };
+        write!(f, "{}{from} to {to}", if follows.is_some() { ", " } else { "" })
+    }
+}
+
 /// Moves by account, in order of the followers' ids.
 #[derive(Default)]
-pub(crate) struct Moves<'a>(BTreeMap<&'a str, Vec<(FollowerId, String)>>);
+pub(crate) struct Moves<'a>(BTreeMap<&'a str, Vec<(FollowerId, Move)>>);
 
 /// Lines that say them.
 pub(crate) struct MovedLines<'a>(Vec<(&'a str, String, Option<Id>, String)>);
@@ -30,19 +49,18 @@ pub(crate) struct MovedLines<'a>(Vec<(&'a str, String, Option<Id>, String)>);
 impl<'a> Moves<'a> {
     /// What a follower was, and what it is. They come in order of their keys.
     pub(crate) fn add(&mut self, key: &'a FollowerKey, was: Option<&FollowerRecord>, is: &FollowerRecord) {
-        let mut moves = Vec::new();
         let followed = was.is_some_and(|was| was.following);
-        if followed != is.following {
-            moves.push(if is.following { "followed".to_owned() } else { "left".to_owned() });
-        }
         let turn_and_state = |record: &FollowerRecord| record.dialogue.as_ref().map(|it| (it.turn, it.state));
         let (before, after) = (was.and_then(turn_and_state), turn_and_state(is));
-        if let Some((_, state)) = after.filter(|_| before != after) {
-            let from = before.map_or("none", |(_, state)| state.as_str());
-            moves.push(format!("{from} to {}", state.as_str()));
-        }
-        if !moves.is_empty() {
-            self.0.entry(key.account.as_str()).or_default().push((key.follower, moves.join(", ")));
+        let moved = Move {
+            follows: (followed != is.following).then_some(is.following),
+            step: after.filter(|_| before != after).map(|(_, state)| {
+                let from = before.map_or("none", |(_, state)| state.as_str());
+                (from, state.as_str())
+            }),
+        };
+        if moved.follows.is_some() || moved.step.is_some() {
+            self.0.entry(key.account.as_str()).or_default().push((key.follower, moved));
         }
     }
 
@@ -51,10 +69,10 @@ impl<'a> Moves<'a> {
     /// # Errors
     /// When an account is nobody's.
     pub(crate) fn lines(self, keys: &Keys) -> Result<MovedLines<'a>, StoreError> {
-        let line = |(account, moves): (&'a str, Vec<(FollowerId, String)>)| {
+        let line = |(account, moves): (&'a str, Vec<(FollowerId, Move)>)| {
             let company = keys.of_account(account)?.company().to_string();
             if let [(follower, what)] = moves.as_slice() {
-                return Ok((account, company, Some(Id::of(follower.as_bytes())), what.clone()));
+                return Ok((account, company, Some(Id::of(follower.as_bytes())), what.to_string()));
             }
             Ok((account, company, None, told(&moves)))
         };
@@ -63,11 +81,14 @@ impl<'a> Moves<'a> {
 }
 
 /// What is said of many.
-fn told(moves: &[(FollowerId, String)]) -> String {
-    let (mut counts, mut digest) = (BTreeMap::<&str, u32>::new(), Sha256::new());
+fn told(moves: &[(FollowerId, Move)]) -> String {
+    let (mut counts, mut digest) = (BTreeMap::<Move, u32>::new(), Sha256::new());
+    let mut line = String::new();
     for (follower, what) in moves {
-        *counts.entry(what).or_default() += 1;
-        digest.update(format!("{follower} {what}\n"));
+        *counts.entry(*what).or_default() += 1;
+        line.clear();
+        let _ = writeln!(line, "{follower} {what}");
+        digest.update(&line);
     }
     let mut text = format!("{} followers: ", moves.len());
     for (what, count) in counts {
@@ -101,14 +122,15 @@ mod tests {
 
     #[test]
     fn many_are_counted_by_what_moved_and_bound_by_a_digest() {
-        let asked = |last| (follower(last), "waiting to asked".to_owned());
-        let moves = [asked(1), asked(2), (follower(3), "left, asked to ended".to_owned())];
+        let asked = |last| (follower(last), Move { follows: None, step: Some(("waiting", "asked")) });
+        let left = Move { follows: Some(false), step: Some(("asked", "ended")) };
+        let moves = [asked(1), asked(2), (follower(3), left)];
         let text = told(&moves);
         let (said, digest) = text.rsplit_once(' ').unwrap();
-        assert_eq!(said, "3 followers: 1 left, asked to ended; 2 waiting to asked; sha256");
+        assert_eq!(said, "3 followers: 2 waiting to asked; 1 left, asked to ended; sha256");
         let lines: String = moves.iter().map(|(who, what)| format!("{who} {what}\n")).collect();
         assert_eq!(digest, hex(&Sha256::digest(lines)));
-        let other = [asked(1), asked(4), moves[2].clone()];
+        let other = [asked(1), asked(4), moves[2]];
         assert!(told(&other).starts_with(said) && told(&other) != text, "another follower is another line");
     }
 }
