@@ -3,7 +3,7 @@
 //!
 //! Only this crate names sqlx or redis. A store's method is one named transaction over a whole batch; it decides nothing itself but
 //! calls the pure rules of `domain` inside the transaction where atomicity needs it. No network call ever stands inside one.
-//! Surprising: bulk goes to the database in one statement, as a table of bound values (SQLite) or one array for each column
+//! Surprising: bulk goes to the database in one statement, as one JSON parameter (SQLite) or one array for each column
 //! (PostgreSQL), because a statement for each row is what makes a store slow.
 
 pub mod audit;

@@ -1,8 +1,8 @@
 //! Rows between Rust and a database, whichever it is: what stands in a column, and what many rows at once are written from.
 //!
 //! Integers may be narrower in one database than in another, and ids are 16 bytes in both, so whoever reads a row names what it
-//! means and not how it is kept. Surprising: a row to write is declared once, and is a row of bound values, or a line of one JSON
-//! parameter, for SQLite and an element of one array for each column for PostgreSQL.
+//! means and not how it is kept. Surprising: a row to write is declared once, and is a line of one JSON parameter for SQLite and
+//! an element of one array for each column for PostgreSQL.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -257,14 +257,6 @@ macro_rules! bulk_rows {
                     let mut tuple = serializer.serialize_tuple([$(stringify!($field)),+].len())?;
                     $(tuple.serialize_element(&self.$field)?;)+
                     tuple.end()
-                }
-            }
-
-            impl $(<$life>)? crate::sqlite::bulk::Values for $name $(<$life>)? {
-                fn put(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError> {
-                    use sqlx::Arguments as _;
-                    $(to.add(&self.$field)?;)+
-                    Ok(())
                 }
             }
 

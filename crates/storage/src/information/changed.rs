@@ -509,8 +509,7 @@ pub(crate) fn consent_rows(consents: &[(FollowerKey, Consent)]) -> Vec<ConsentRo
     rows.collect()
 }
 
-/// A text's digest as a value.
-pub(crate) fn digest(text: &TextDigest) -> Bytes {
+fn digest(text: &TextDigest) -> Bytes {
     Bytes(text.as_bytes().to_vec())
 }
 

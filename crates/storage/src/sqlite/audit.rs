@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use musubi_domain::audit::{AuditKeyring, AuditLine, Seal};
 use sqlx::{Sqlite, Transaction};
 
-use super::{Database, bulk::bulk};
+use super::{Database, rows};
 use crate::{
     StoreError,
     audit::{AuditRow, line_of, seal as seal_of_lines, seal_of},
@@ -13,9 +13,8 @@ use crate::{
 };
 
 const AUDITS: &str = "
-    WITH k (company, account, follower, action, detail) AS (VALUES ...)
-    INSERT INTO audit (company, official_account, follower, action, detail, time)
-    SELECT company, account, follower, action, detail, ? FROM k";
+    INSERT INTO audit (time, company, official_account, follower, action, detail)
+    SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM jsonb_each(?1)";
 
 /// Writes lines.
 pub(crate) async fn write(
@@ -24,8 +23,16 @@ pub(crate) async fn write(
     lines: &[AuditRow<'_>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let written = bulk(AUDITS, lines).with((micros(now),)).execute(tx).await;
-    written.map_err(StoreError::during(transaction))
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(AUDITS)
+        .bind(rows(lines)?)
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+        .map_err(StoreError::during(transaction))
 }
 
 pub(crate) const LINES: &str = "

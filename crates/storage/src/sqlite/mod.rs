@@ -7,7 +7,6 @@
 //! turn.
 
 pub(crate) mod audit;
-pub(crate) mod bulk;
 pub mod carrier;
 pub mod company;
 pub mod information;
@@ -136,10 +135,7 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
         .busy_timeout(Duration::from_secs(10))
         // A batch's rows cross from the driver's thread in one go.
         .row_buffer_size(1_000)
-        .statement_cache_capacity(bulk::STATEMENTS)
         .pragma("temp_store", "MEMORY")
-        // A statement that goes over a few rows finds each of them by a table's own index, or not at all.
-        .pragma("automatic_index", "OFF")
         .pragma("wal_autocheckpoint", "1000");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -174,8 +170,8 @@ pub(crate) async fn overwriting(
     sqlx::query(pragma).execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
-/// Rows as the one JSON parameter that `jsonb_each` takes apart, where they are few or one statement needs them all: an array of arrays, one
-/// for each row. `json_each` would write each row as text again for every column that is read of it. Many go by [`bulk`].
+/// Rows as the one JSON parameter that `jsonb_each` takes apart: an array of arrays, one for each row. `json_each`
+/// would write each row as text again for every column that is read of it.
 pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(rows)
         .map_err(|error| StoreError::Corrupt(format!("a row can't be written as JSON: {error}")))

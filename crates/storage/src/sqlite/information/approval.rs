@@ -23,7 +23,7 @@ use crate::{
         list::ListKey,
     },
     row::{list, micros, place},
-    sqlite::bulk::bulk,
+    sqlite::rows,
 };
 
 macro_rules! approvals {
@@ -136,8 +136,8 @@ impl ApprovalStore for SqliteInformation {
         let approved = *verdict == Verdict::Approved;
         match &approval.subject {
             Subject::Erase { .. } if approved => {
-                let erasures = erasure_rows(erasures.iter().map(|it| (it, now)));
-                bulk(ERASURES, &erasures).execute(&mut tx).await.map_err(&failed)?;
+                let erasures = rows(&erasure_rows(erasures.iter().map(|it| (it, now))))?;
+                sqlx::query(ERASURES).bind(erasures).execute(&mut *tx).await.map_err(&failed)?;
             }
             Subject::Release { account, carrier, missing, .. } if approved => {
                 let list = ListKey { account: account.clone(), carrier: carrier.clone() };

@@ -25,8 +25,8 @@ use crate::{
         record::due_source_of,
         tally::Tally,
     },
-    row::{Columns as _, Id, bulk_rows, micros, place},
-    sqlite::bulk::bulk,
+    row::{Columns as _, Id, micros, place},
+    sqlite::rows,
     vault::Keys,
 };
 
@@ -87,60 +87,33 @@ pub(super) const STANDING: &str = "
     ORDER BY f.number LIMIT ?4";
 
 pub(super) const MAKE: &str = "
-    WITH k (message, number, carrier, purpose, state, attempts, due_time, tie, customer) AS (VALUES ...)
-    INSERT INTO delivery (message_id, number, carrier, purpose, state, attempts, due_time, tie_id, customer_id,
-        official_account, distribution, expire_time, change_time)
-    SELECT message, number, carrier, purpose, state, attempts, due_time, tie, customer, ?, ?, ?, ? FROM k";
+    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts, due_time,
+        expire_time, tie_id, customer_id, change_time)
+    SELECT unhex(value ->> 0), value ->> 1, ?1, value ->> 2, ?2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?3,
+        unhex(value ->> 7), value ->> 8, ?4 FROM jsonb_each(?5)";
 
 pub(super) const MOVE: &str = "
-    WITH k (message, state, purpose, attempts, due_time, tie, customer) AS (VALUES ...)
-    UPDATE delivery SET state = k.state, purpose = k.purpose, attempts = k.attempts, due_time = k.due_time, tie_id = k.tie,
-        customer_id = k.customer, change_time = ?
-    FROM k WHERE delivery.message_id = k.message";
+    UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
+        tie_id = unhex(k.value ->> 5), customer_id = k.value ->> 6, change_time = ?2
+    FROM jsonb_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const ATTEMPTED: &str = "
-    WITH k (account, follower, message) AS (VALUES ...)
     SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.attempts, f.follower, m.message_id
-    FROM k CROSS JOIN delivery AS m ON m.message_id = k.message
-    CROSS JOIN follower AS f ON f.number = m.number AND f.official_account = k.account AND f.follower = k.follower";
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
+    CROSS JOIN follower AS f ON f.number = m.number
+        AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)";
 
 pub(super) const RECORD: &str = "
-    WITH k (message, state, due_time, throttled) AS (VALUES ...)
-    UPDATE delivery SET state = k.state, due_time = coalesce(k.due_time, delivery.due_time),
-        throttled = delivery.throttled + k.throttled, change_time = ?
-    FROM k WHERE delivery.message_id = k.message";
+    UPDATE delivery SET state = k.value ->> 1, due_time = coalesce(k.value ->> 2, due_time),
+        throttled = throttled + (k.value ->> 3), change_time = ?2
+    FROM jsonb_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery SET state = 6, change_time = ?3 WHERE message_id IN
         (SELECT message_id FROM delivery INDEXED BY delivery_unconfirmed
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
-
-bulk_rows! {
-    /// A delivery that a claim moved.
-    MoveRow<'a> {
-        message: Id,
-        state: i64,
-        purpose: i64,
-        attempts: i64,
-        due_time: i64,
-        tie: Option<Id>,
-        customer: Option<&'a str>,
-    }
-
-    /// A delivery that a claim made.
-    MadeRow<'a> {
-        message: Id,
-        number: i64,
-        carrier: &'a str,
-        purpose: i64,
-        state: i64,
-        attempts: i64,
-        due_time: i64,
-        tie: Option<Id>,
-        customer: Option<&'a str>,
-    }
-}
 
 /// The column of the number of a follower that is walked.
 const NUMBER: usize = CARRIER + 1;
@@ -214,7 +187,7 @@ impl DeliveryStore for SqliteInformation {
         }
         let mut tx = self.database.write(TRANSACTION).await?;
         let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
-        let loaded = bulk(ATTEMPTED, &keys).fetch(&mut tx).await.map_err(&failed)?;
+        let loaded = sqlx::query(ATTEMPTED).bind(rows(&keys)?).fetch_all(&mut *tx).await.map_err(&failed)?;
         let Learnings { known, moves } = learn(&loaded, results)?;
         if !moves.is_empty() {
             let mut tally = Tally::default();
@@ -225,8 +198,8 @@ impl DeliveryStore for SqliteInformation {
                 let state = place(&DeliveryState::ALL, &it.is);
                 (Id::of(it.message_id.as_bytes()), state, it.due_time, it.throttled)
             };
-            let moves: Vec<_> = moves.iter().map(row).collect();
-            bulk(RECORD, &moves).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
+            let record = sqlx::query(RECORD).bind(rows(&moves.iter().map(row).collect::<Vec<_>>())?);
+            record.bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
             tally::store(&tally, &mut tx, TRANSACTION).await?;
         }
         holder::refuse(&mut tx, TRANSACTION, (&unreached(results), &self.vault.keys()), now).await?;
@@ -279,13 +252,11 @@ async fn start(
             let (tie, customer) =
                 it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
             let message = Id::of(it.message_id.as_bytes());
-            let (state, purpose, attempts, due_time) =
-                (it.state, it.purpose, it.attempts.into(), it.due_time);
-            MoveRow { message, state, purpose, attempts, due_time, tie, customer }
+            (message, it.state, it.purpose, it.attempts, it.due_time, tie, customer)
         })
         .collect();
-    let moved = bulk(MOVE, &moves).with((micros(claim.now),)).execute(tx).await;
-    moved.map_err(StoreError::during(transaction))?;
+    let moving = sqlx::query(MOVE).bind(rows(&moves)?).bind(micros(claim.now));
+    moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
     let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
     Ok(started.claimed(more, tally))
 }
@@ -328,21 +299,17 @@ async fn walk(
     for (row, it) in standing.iter().zip(&started.moves) {
         let (tie, customer) =
             it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-        made.push(MadeRow {
-            message: Id::of(it.message_id.as_bytes()),
-            number: row.int(NUMBER)?,
-            carrier: row.text(CARRIER)?,
-            purpose: it.purpose,
-            state: it.state,
-            attempts: it.attempts.into(),
-            due_time: it.due_time,
-            tie,
-            customer,
-        });
+        let message = Id::of(it.message_id.as_bytes());
+        let (number, carrier) = (row.int(NUMBER)?, row.text(CARRIER)?);
+        made.push((message, number, carrier, it.purpose, it.state, it.attempts, it.due_time, tie, customer));
     }
-    bulk(MAKE, &made)
-        .with((account, distribution, expire_time, micros(claim.now)))
-        .execute(tx)
+    sqlx::query(MAKE)
+        .bind(account)
+        .bind(distribution)
+        .bind(expire_time)
+        .bind(micros(claim.now))
+        .bind(rows(&made)?)
+        .execute(&mut **tx)
         .await
         .map_err(&failed)?;
     sqlx::query(ADVANCE_CURSOR)

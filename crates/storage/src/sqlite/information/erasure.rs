@@ -12,7 +12,7 @@ use musubi_domain::{
     guess::{Axis, Count},
     id::{CarrierId, CustomerId, OfficialAccountId},
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     SqliteInformation,
@@ -25,7 +25,7 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{digest, key_row, key_rows},
+        changed::key_rows,
         erasure::{
             Asker, ErasureStore, FollowerExport, Held, MESSAGES, Reading, asked, at_carrier_of, consent_of,
             erased_deliveries, erasure_lines, erasure_of, erasure_record_of, erasure_rows, held_of,
@@ -34,8 +34,8 @@ use crate::{
         record::{record_of, review_of},
         tally::FollowerTally,
     },
-    row::{Columns as _, Id, micros, place},
-    sqlite::{bulk::bulk, overwriting},
+    row::{Columns as _, micros, place},
+    sqlite::{overwriting, rows},
 };
 
 pub(super) const CLAIM: &str = "
@@ -48,26 +48,24 @@ pub(super) const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM erasure INDEXED B
 
 // Sending or accepted, and individual.
 pub(super) const AT_CARRIERS: &str = "
-    WITH k (account, follower) AS (VALUES ...)
-    SELECT m.official_account, m.carrier, m.message_id, f.follower, f.phone_number
-    FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
+    SELECT m.official_account, m.carrier, m.message_id, f.follower, f.phone_number FROM jsonb_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     CROSS JOIN delivery AS m INDEXED BY delivery_follower ON m.number = f.number
     WHERE m.state IN (1, 2) AND m.purpose = 1 LIMIT 10000";
 
 pub(super) const STANDING: &str = "
-    WITH k (account, follower) AS (VALUES ...)
     SELECT f.official_account, f.follower, f.carrier, f.following, coalesce(d.state, -1), coalesce(d.reached, 0)
-    FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number";
 
-/// Deletes what belongs to the followers that the rows name.
+/// Selects the numbers of the followers that the parameter names.
 macro_rules! of_numbers {
     ($delete:literal) => {
         concat!(
-            "WITH k (account, follower) AS (VALUES ...) ",
             $delete,
-            " WHERE number IN (SELECT f.number FROM k
-                CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower)"
+            " WHERE number IN (SELECT f.number FROM jsonb_each(?1) AS k
+                CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))"
         )
     };
 }
@@ -78,10 +76,9 @@ pub(super) const DELIVERIES: &str = concat!(
 );
 
 pub(super) const VALUES: &str = "
-    WITH k (account, follower) AS (VALUES ...)
     DELETE FROM distribution_value WHERE (distribution, customer_id) IN
-        (SELECT d.distribution_id, t.customer_id
-         FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
+        (SELECT d.distribution_id, t.customer_id FROM jsonb_each(?1) AS k
+         CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
          CROSS JOIN customer_information AS t ON t.number = f.number
          CROSS JOIN distribution AS d INDEXED BY distribution_valued
              ON d.official_account = f.official_account AND d.customers > 0)";
@@ -90,38 +87,33 @@ pub(super) const VALUES: &str = "
 pub(super) const ROWS: [&str; 9] = [
     of_numbers!("DELETE FROM customer_information"),
     of_numbers!("DELETE FROM inquiry"),
-    "WITH k (account, follower) AS (VALUES ...)
-     DELETE FROM review WHERE (official_account, follower) IN (SELECT account, follower FROM k)",
+    "DELETE FROM review WHERE (official_account, follower) IN (SELECT value ->> 0, unhex(value ->> 1) FROM jsonb_each(?1))",
     of_numbers!("DELETE FROM dialogue"),
     of_numbers!("DELETE FROM subscription"),
     of_numbers!("DELETE FROM consent"),
     of_numbers!("DELETE FROM trial_recipient INDEXED BY trial_recipient_follower"),
-    "WITH k (account, follower) AS (VALUES ...)
-     UPDATE erasure SET number = f.number
-     FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
-     WHERE erasure.official_account = k.account AND erasure.follower = k.follower",
-    "WITH k (account, follower) AS (VALUES ...)
-     DELETE FROM follower WHERE (official_account, follower) IN (SELECT account, follower FROM k)",
+    "UPDATE erasure SET number = f.number FROM jsonb_each(?1) AS k
+     CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+     WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)",
+    "DELETE FROM follower WHERE (official_account, follower) IN (SELECT value ->> 0, unhex(value ->> 1) FROM jsonb_each(?1))",
 ];
 
 pub(super) const GUESSES: &str = "
-    WITH k (company, follower) AS (VALUES ...)
-    DELETE FROM guess WHERE (company, axis, subject) IN (SELECT company, ?, follower FROM k)";
+    DELETE FROM guess WHERE (company, axis, subject) IN
+        (SELECT value ->> 2, ?2, unhex(value ->> 1) FROM jsonb_each(?1))";
 
 pub(super) const DONE: &str = "
-    WITH k (account, follower) AS (VALUES ...)
-    UPDATE erasure SET due_time = NULL, erase_time = ? FROM k
-    WHERE erasure.official_account = k.account AND erasure.follower = k.follower";
+    UPDATE erasure SET due_time = NULL, erase_time = ?2 FROM jsonb_each(?1) AS k
+    WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)";
 
 pub(super) const GIVEN_UP: &str = "
-    WITH k (account, follower) AS (VALUES ...)
-    UPDATE erasure SET due_time = NULL FROM k
-    WHERE erasure.official_account = k.account AND erasure.follower = k.follower";
+    UPDATE erasure SET due_time = NULL FROM jsonb_each(?1) AS k
+    WHERE erasure.official_account = k.value ->> 0 AND erasure.follower = unhex(k.value ->> 1)";
 
 pub(super) const REPLAY: &str = "
-    WITH k (account, follower, company, cause, request_time, ask_time, due_time) AS (VALUES ...)
     INSERT INTO erasure (official_account, follower, company, cause, request_time, ask_time, due_time)
-    SELECT account, follower, company, cause, request_time, ask_time, due_time FROM k WHERE true
+    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    FROM jsonb_each(?1) WHERE true
     ON CONFLICT (official_account, follower) DO UPDATE SET
         company = excluded.company, cause = excluded.cause, request_time = excluded.request_time,
         ask_time = excluded.ask_time, due_time = excluded.due_time
@@ -176,9 +168,8 @@ pub(super) const GUESSED: &str =
     "SELECT charged, window_end FROM guess WHERE company = ?1 AND axis = ?2 AND subject = ?3";
 
 pub(super) const KEEP_TEXTS: &str = "
-    WITH k (account, digest, text) AS (VALUES ...)
     INSERT INTO consent_text (official_account, digest, text, first_time)
-    SELECT account, digest, text, ? FROM k WHERE true
+    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, ?2 FROM jsonb_each(?1) WHERE true
     ON CONFLICT DO NOTHING";
 
 pub(super) const FORGET_GUESSES: &str = "
@@ -216,10 +207,9 @@ impl ErasureStore for SqliteInformation {
         &self,
         erasures: &[Erasure],
     ) -> Result<Vec<(OfficialAccountId, CarrierId, Addressed)>, StoreError> {
-        let failed = StoreError::during("individual_at_carriers");
-        let named = keys_of_erasures(erasures);
-        let mut connection = self.database.read().acquire().await.map_err(&failed)?;
-        let found = bulk(AT_CARRIERS, &key_rows(&named)).fetch(&mut connection).await.map_err(&failed)?;
+        let keys = rows(&key_rows(&keys_of_erasures(erasures)))?;
+        let found = sqlx::query(AT_CARRIERS).bind(keys).fetch_all(self.database.read()).await;
+        let found = found.map_err(StoreError::during("individual_at_carriers"))?;
         let keys = self.vault.keys();
         found.iter().map(|row| at_carrier_of(row, &keys)).collect()
     }
@@ -230,31 +220,35 @@ impl ErasureStore for SqliteInformation {
         if erasures.is_empty() {
             return Ok(0);
         }
-        let all = keys_of_erasures(erasures);
+        let all = rows(&key_rows(&keys_of_erasures(erasures)))?;
         let mut tx = self.database.write(TRANSACTION).await?;
-        let standing = bulk(STANDING, &key_rows(&all)).fetch(&mut tx).await.map_err(&failed)?;
+        let standing = fetch(&mut tx, TRANSACTION, STANDING, &all).await?;
         let (erasures, stay) = parted(erasures, &standing)?;
-        let stay = keys_of_erasures(&stay);
-        bulk(GIVEN_UP, &key_rows(&stay)).execute(&mut tx).await.map_err(&failed)?;
-        let keys = keys_of_erasures(&erasures);
-        let keys = key_rows(&keys);
+        let stay = rows(&key_rows(&keys_of_erasures(&stay)))?;
+        sqlx::query(GIVEN_UP).bind(stay).execute(&mut *tx).await.map_err(&failed)?;
+        let keys = rows(&key_rows(&keys_of_erasures(&erasures)))?;
+        let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
         overwriting(&mut tx, TRANSACTION, true).await?;
-        let standing = bulk(STANDING, &keys).fetch(&mut tx).await.map_err(&failed)?;
+        let standing = fetch(&mut tx, TRANSACTION, STANDING, &keys).await?;
         let mut followers = FollowerTally::default();
         standing.iter().try_for_each(|row| followers.remove(row))?;
-        let deliveries = bulk(DELIVERIES, &keys).fetch(&mut tx).await.map_err(&failed)?;
+        let deliveries = fetch(&mut tx, TRANSACTION, DELIVERIES, &keys).await?;
         let (moved, erased) = erased_deliveries(&deliveries)?;
         for statement in std::iter::once(VALUES).chain(ROWS) {
-            bulk(statement, &keys).execute(&mut tx).await.map_err(&failed)?;
+            sqlx::query(statement).bind(&keys).execute(&mut *tx).await.map_err(&failed)?;
         }
-        let axis = place(&Axis::ALL, &Axis::Follower);
-        let guessers: Vec<_> =
-            erasures.iter().map(|it| (it.company.as_str(), Id::of(it.follower.as_bytes()))).collect();
-        bulk(GUESSES, &guessers).with((axis,)).execute(&mut tx).await.map_err(&failed)?;
+        sqlx::query(GUESSES)
+            .bind(&requests)
+            .bind(place(&Axis::ALL, &Axis::Follower))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
         tally::store(&moved, &mut tx, TRANSACTION).await?;
-        bulk(tally::ERASE, &erased.rows()).execute(&mut tx).await.map_err(&failed)?;
-        bulk(MOVE_FOLLOWERS, &followers.rows()).execute(&mut tx).await.map_err(&failed)?;
-        bulk(DONE, &keys).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
+        let write = [(tally::ERASE, rows(&erased.rows())?), (MOVE_FOLLOWERS, rows(&followers.rows())?)];
+        for (statement, counts) in write {
+            sqlx::query(statement).bind(counts).execute(&mut *tx).await.map_err(&failed)?;
+        }
+        sqlx::query(DONE).bind(&keys).bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
         audit(&mut tx, TRANSACTION, &erasure_lines(&erasures, "erased"), now).await?;
         overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
@@ -267,9 +261,9 @@ impl ErasureStore for SqliteInformation {
     async fn replay_erasures(&self, erasures: &[Erasure], now: Timestamp) -> Result<u32, StoreError> {
         const TRANSACTION: &str = "replay_erasures";
         let failed = StoreError::during(TRANSACTION);
-        let requests = erasure_rows(erasures.iter().map(|erasure| (erasure, now)));
+        let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
         let mut tx = self.database.write(TRANSACTION).await?;
-        let unknown = bulk(REPLAY, &requests).fetch(&mut tx).await.map_err(&failed)?;
+        let unknown = fetch(&mut tx, TRANSACTION, REPLAY, &requests).await?;
         let unknown = unknown.iter().map(erasure_of).collect::<Result<Vec<_>, _>>()?;
         audit(&mut tx, TRANSACTION, &erasure_lines(&unknown, "erasure_replayed"), now).await?;
         tx.commit().await.map_err(&failed)?;
@@ -325,8 +319,8 @@ impl ErasureStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let (account, follower) = (key.account.as_str(), &key.follower.as_bytes()[..]);
         let mut tx = self.database.write(TRANSACTION).await?;
-        let one = [key_row(key)];
-        let Some(record) = bulk(load::FOLLOWERS, &one).fetch(&mut tx).await.map_err(&failed)?.pop() else {
+        let one = rows(&key_rows(std::slice::from_ref(key)))?;
+        let Some(record) = fetch(&mut tx, TRANSACTION, load::FOLLOWERS, &one).await?.pop() else {
             return Ok(None);
         };
         let number: i64 = sqlx::query_scalar(NUMBER)
@@ -377,10 +371,10 @@ impl ErasureStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let named = texts
             .iter()
-            .map(|(account, text)| (account.as_str(), digest(&TextDigest::of(text)), text.as_str()));
-        let named: Vec<_> = named.collect();
+            .map(|(account, text)| (account.as_str(), TextDigest::of(text).to_string(), text.as_str()));
+        let named = rows(&named.collect::<Vec<_>>())?;
         let mut tx = self.database.write(TRANSACTION).await?;
-        bulk(KEEP_TEXTS, &named).with((micros(now),)).execute(&mut tx).await.map_err(&failed)?;
+        sqlx::query(KEEP_TEXTS).bind(named).bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
     }
 
@@ -398,4 +392,13 @@ impl ErasureStore for SqliteInformation {
         tx.commit().await.map_err(&failed)?;
         Ok(u32::try_from(forgotten).unwrap_or(u32::MAX))
     }
+}
+
+async fn fetch(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    statement: &'static str,
+    keys: &str,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    sqlx::query(statement).bind(keys).fetch_all(&mut **tx).await.map_err(StoreError::during(transaction))
 }

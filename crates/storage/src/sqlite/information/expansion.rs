@@ -23,7 +23,7 @@ use crate::{
         tally::{Tally, TallyKey},
     },
     row::{Columns as _, Id, micros, place},
-    sqlite::bulk::bulk,
+    sqlite::rows,
 };
 
 pub(super) const WORK: &str = "
@@ -40,10 +40,9 @@ pub(super) const NEXT_FOLLOWERS: &str = "
     ORDER BY number LIMIT ?3";
 
 pub(super) const MAKE_EXPIRED: &str = "
-    WITH k (number, message, carrier) AS (VALUES ...)
-    INSERT INTO delivery (number, message_id, carrier, official_account, distribution, purpose, state, attempts,
+    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts,
         due_time, expire_time, change_time)
-    SELECT number, message, carrier, ?, ?, ?, ?, 0, ?, ?, ? FROM k";
+    SELECT unhex(value ->> 1), value ->> 0, ?1, value ->> 2, ?2, ?6, ?3, 0, ?4, ?5, ?4 FROM jsonb_each(?7)";
 
 pub(super) const ADVANCE_CURSOR: &str = "
     UPDATE distribution SET cursor = coalesce(?2, cursor), expanded = ?3 WHERE distribution_id = ?1";
@@ -91,15 +90,15 @@ pub(super) const NUMBERS: &str = "
     ORDER BY number LIMIT ?4";
 
 pub(super) const AT_CARRIER: &str = "
-    WITH k (message) AS (VALUES ...)
-    SELECT m.message_id, m.state, m.due_time FROM k CROSS JOIN delivery AS m ON m.message_id = k.message
-    WHERE m.carrier = ? AND m.state IN (0, 1, 2)";
+    SELECT m.message_id, m.state, m.due_time FROM jsonb_each(?2) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value)
+    WHERE m.carrier = ?1 AND m.state IN (0, 1, 2)";
 
 pub(super) const ASKED: &str = "
-    WITH k (message, taken_back) AS (VALUES ...)
     SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, m.message_id
-    FROM k CROSS JOIN delivery AS m ON m.message_id = k.message
-    WHERE m.state IN (0, 1) OR k.taken_back";
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 0)
+    WHERE m.state IN (0, 1) OR k.value ->> 1";
 
 pub(super) const WALKED: &str = "
     UPDATE revocation SET cursor = max(cursor,
@@ -109,8 +108,8 @@ pub(super) const WALKED: &str = "
 pub(super) const WALKED_TO_THE_END: &str = "DELETE FROM revocation WHERE carrier = ?1 AND distribution = ?2";
 
 pub(super) const SETTLE: &str = "
-    WITH k (message, state) AS (VALUES ...)
-    UPDATE delivery SET state = k.state, change_time = ? FROM k WHERE delivery.message_id = k.message";
+    UPDATE delivery SET state = k.value ->> 1, change_time = ?2 FROM jsonb_each(?1) AS k
+    WHERE delivery.message_id = unhex(k.value ->> 0)";
 
 /// The distribution's message to the follower of this number.
 pub(super) fn message(distribution: DistributionId, follower: FollowerId, number: i64) -> MessageId {
@@ -150,9 +149,15 @@ impl ExpansionStore for SqliteInformation {
             deliveries.push((number, Id::of(message_id.as_bytes()), row.text(2)?));
             tally.add(TallyKey::new(account, row.text(2)?, id.as_bytes(), purpose, state), 1);
         }
-        bulk(MAKE_EXPIRED, &deliveries)
-            .with((account, &id.as_bytes()[..], purpose, state, micros(now), expire_time, micros(now)))
-            .execute(&mut tx)
+        sqlx::query(MAKE_EXPIRED)
+            .bind(account)
+            .bind(&id.as_bytes()[..])
+            .bind(state)
+            .bind(micros(now))
+            .bind(expire_time)
+            .bind(purpose)
+            .bind(rows(&deliveries)?)
+            .execute(&mut *tx)
             .await
             .map_err(&failed)?;
         tally::store(&tally, &mut tx, TRANSACTION).await?;
@@ -233,8 +238,13 @@ impl ExpansionStore for SqliteInformation {
             let message_id = message(distribution, follower, row.int(2)?);
             page.push(RevocableMessage { follower, sent: Addressed { message_id, number } });
         }
-        let ids: Vec<_> = page.iter().map(|it| (Id::of(it.sent.message_id.as_bytes()),)).collect();
-        let found = bulk(AT_CARRIER, &ids).with((carrier.as_str(),)).fetch(&mut tx).await.map_err(&failed)?;
+        let ids: Vec<_> = page.iter().map(|message| Id::of(message.sent.message_id.as_bytes())).collect();
+        let found = sqlx::query(AT_CARRIER)
+            .bind(carrier.as_str())
+            .bind(rows(&ids)?)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
         let (mut at_carrier, mut under_way) = (HashSet::new(), HashSet::new());
         for row in &found {
             let message_id = MessageId::from_bytes(row.id(0)?);
@@ -260,9 +270,10 @@ impl ExpansionStore for SqliteInformation {
         const TRANSACTION: &str = "record_revoked";
         let failed = StoreError::during(TRANSACTION);
         let ids = asked.messages.iter().map(|message| Id::of(message.sent.message_id.as_bytes()));
-        let answers: Vec<_> = ids.zip(taken_back.iter().copied()).collect();
+        let answers: Vec<_> = ids.zip(taken_back.iter().map(|taken| i64::from(*taken))).collect();
         let mut tx = self.database.write(TRANSACTION).await?;
-        let found = bulk(ASKED, &answers).fetch(&mut tx).await.map_err(&failed)?;
+        let found = sqlx::query(ASKED).bind(rows(&answers)?);
+        let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
         settle(&mut tx, TRANSACTION, &found, Signal::Revoked, now).await?;
         let walked = match &asked.through {
             Some(through) => sqlx::query(WALKED)
@@ -292,7 +303,14 @@ async fn settle(
     for (index, state) in claiming::settle(found, signal, &mut tally)? {
         moves.push((Id::of(&found[index].id(5)?), state));
     }
-    let settled = bulk(SETTLE, &moves).with((micros(now),)).execute(tx).await;
-    settled.map_err(StoreError::during(transaction))?;
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(SETTLE)
+        .bind(rows(&moves)?)
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await
+        .map_err(StoreError::during(transaction))?;
     tally::store(&tally, tx, transaction).await
 }

@@ -12,12 +12,11 @@ use crate::{
         record::{Interned, key_of, record_of},
     },
     row::Columns as _,
-    sqlite::bulk::bulk,
+    sqlite::rows,
     vault::Keys,
 };
 
 pub(super) const FOLLOWERS: &str = "
-    WITH k (account, follower) AS (VALUES ...)
     SELECT f.official_account, f.follower, f.phone_number, f.carrier, f.following, f.follow_time,
            d.dialogue_id, d.turn, d.state, d.step, d.messages, d.reminders, d.unreadable, d.tries, d.reached,
            d.due_time, d.state_time, d.given, d.proposed_customer, d.reasons,
@@ -28,31 +27,28 @@ pub(super) const FOLLOWERS: &str = "
            (SELECT json_group_array(json_array(s.carrier, s.following, s.change_time))
             FROM subscription AS s WHERE s.number = f.number),
            t.proved_time, t.silent_time, t.ask_time, t.doubt, d.shown_text, f.suspended
-    FROM k CROSS JOIN follower AS f ON f.official_account = k.account AND f.follower = k.follower
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
     LEFT JOIN dialogue AS d ON d.number = f.number
     LEFT JOIN customer_information AS t ON t.number = f.number
     LEFT JOIN inquiry AS i ON i.number = f.number
     LEFT JOIN review AS r ON r.official_account = f.official_account AND r.follower = f.follower AND r.state < 2";
 
 pub(super) const ERASED: &str = "
-    WITH k (account, follower) AS (VALUES ...)
-    SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time
-    FROM k CROSS JOIN erasure AS e ON e.official_account = k.account AND e.follower = k.follower";
+    SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time FROM jsonb_each(?1) AS k
+    CROSS JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
 pub(super) const TIED: &str = "
-    WITH k (account, customer) AS (VALUES ...)
-    SELECT f.official_account, f.follower, t.customer_id
-    FROM k CROSS JOIN customer_information AS t ON t.official_account = k.account AND t.customer_id = k.customer
+    SELECT f.official_account, f.follower, t.customer_id FROM jsonb_each(?1) AS k
+    CROSS JOIN customer_information AS t ON t.official_account = k.value ->> 0 AND t.customer_id = k.value ->> 1
     CROSS JOIN follower AS f ON f.number = t.number";
 
 pub(super) const EVENTS: &str = "
-    WITH k (event_id) AS (VALUES ...)
-    SELECT i.event_id FROM k CROSS JOIN inbox AS i ON i.carrier = ? AND i.event_id = k.event_id";
+    SELECT i.event_id FROM jsonb_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
 
 pub(super) const GUESSES: &str = "
-    WITH k (company, axis, subject) AS (VALUES ...)
-    SELECT g.company, g.axis, g.subject, g.charged, g.window_end
-    FROM k CROSS JOIN guess AS g ON g.company = k.company AND g.axis = k.axis AND g.subject = k.subject";
+    SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM jsonb_each(?1) AS k
+    CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
 /// Loads a scope.
 pub(super) async fn load(
@@ -63,36 +59,53 @@ pub(super) async fn load(
     let mut work = Work::default();
     let failed = StoreError::during(transaction);
     let mut concerned = scope.followers.clone();
-    let mut accounts = Interned::default();
-    let customers: Vec<_> =
-        scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
-    for row in &bulk(TIED, &customers).fetch(tx).await.map_err(&failed)? {
-        let key = key_of(row, &mut accounts)?;
-        concerned.push(key.clone());
-        work.tied.insert((key.account.clone(), row.text(2)?.parse()?), key);
+    if !scope.customers.is_empty() {
+        let keys: Vec<_> =
+            scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
+        let loaded = sqlx::query(TIED).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let mut accounts = Interned::default();
+        for row in &loaded {
+            let key = key_of(row, &mut accounts)?;
+            concerned.push(key.clone());
+            work.tied.insert((key.account.clone(), row.text(2)?.parse()?), key);
+        }
     }
-    let loaded = bulk(FOLLOWERS, &key_rows(&concerned)).fetch(tx).await.map_err(&failed)?;
-    work.followers.reserve(loaded.len());
-    for row in &loaded {
-        work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
+    if !concerned.is_empty() {
+        let keys = rows(&key_rows(&concerned))?;
+        let loaded = sqlx::query(FOLLOWERS).bind(keys).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let mut accounts = Interned::default();
+        work.followers.reserve(loaded.len());
+        for row in &loaded {
+            work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
+        }
     }
-    for row in &bulk(ERASED, &key_rows(&scope.erased)).fetch(tx).await.map_err(&failed)? {
-        work.erased.insert(key_of(row, &mut accounts)?, erasure_of(row)?);
+    if !scope.erased.is_empty() {
+        let erased = rows(&key_rows(&scope.erased))?;
+        for row in &sqlx::query(ERASED).bind(erased).fetch_all(&mut **tx).await.map_err(&failed)? {
+            work.erased.insert(key_of(row, &mut Interned::default())?, erasure_of(row)?);
+        }
     }
     if let Some((carrier, events)) = &scope.events {
-        let events: Vec<_> = events.iter().map(|event| (event.as_str(),)).collect();
-        let seen = bulk(EVENTS, &events).with((carrier.as_str(),)).fetch(tx).await.map_err(&failed)?;
-        work.seen = seen.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<_, _>>()?;
+        let seen = sqlx::query_scalar(EVENTS)
+            .bind(carrier.as_str())
+            .bind(rows(events)?)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(&failed)?;
+        work.seen = seen.into_iter().collect();
     }
-    let guesses: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
-    for row in &bulk(GUESSES, &guesses).fetch(tx).await.map_err(&failed)? {
-        let key = GuessKey {
-            company: row.text(0)?.parse()?,
-            axis: row.one_of(&Axis::ALL, 1)?,
-            subject: row.bytes(2)?.to_vec(),
-        };
-        let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
-        work.guesses.insert(key, count);
+    if !scope.guesses.is_empty() {
+        let keys: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
+        let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
+        for row in &loaded {
+            let key = GuessKey {
+                company: row.text(0)?.parse()?,
+                axis: row.one_of(&Axis::ALL, 1)?,
+                subject: row.bytes(2)?.to_vec(),
+            };
+            let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
+            work.guesses.insert(key, count);
+        }
     }
     Ok(work)
 }

@@ -22,13 +22,12 @@ use crate::{
 };
 
 pub(super) const SAVE: &str = "
-    WITH k (account, follower, review, company, dialogue, inquiry, proposed_customer, method, reasons, sealed, state,
-        decisions, open_time, expire_time, close_time) AS (VALUES ...)
     INSERT INTO review (official_account, follower, review_id, company, dialogue_id, inquiry_id, proposed_customer, method,
         reasons, sealed, state, decisions, open_time, expire_time, close_time)
-    SELECT account, follower, review, company, dialogue, inquiry, proposed_customer, method, reasons, sealed, state,
-        decisions, open_time, expire_time, close_time
-    FROM k WHERE true
+    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2), value ->> 3, unhex(value ->> 4), unhex(value ->> 5),
+        value ->> 6, value ->> 7, value ->> 8, unhex(value ->> 9), value ->> 10, value ->> 11, value ->> 12, value ->> 13,
+        value ->> 14
+    FROM jsonb_each(?1) WHERE true
     ON CONFLICT (review_id) DO UPDATE SET
         sealed = excluded.sealed, state = excluded.state, decisions = excluded.decisions, close_time = excluded.close_time";
 
