@@ -41,6 +41,13 @@ pub(super) struct Probes {
 }
 
 impl Probes {
+    /// Adds what was asked elsewhere.
+    pub(super) fn add(&mut self, other: Self) {
+        self.fields.extend(other.fields);
+        self.ids.extend(other.ids);
+        self.faults.extend(other.faults);
+    }
+
     /// Asks `good`, which has to be taken, then each wrong variant of it, which has to be refused by its field and to change
     /// nothing: those of the table, and with another's, no and a malformed id in the place of each id.
     pub(super) async fn ask<R: Request>(
