@@ -291,6 +291,23 @@ impl System {
         connect(&self.layout.identity(party), &self.layout.endpoint(name), Some(&node), options).unwrap()
     }
 
+    /// Where a carrier of [RCS Business Messaging](Layout::rbm) reports.
+    #[must_use]
+    pub fn webhook(&self, carrier: &str) -> String {
+        self.layout.webhook(carrier)
+    }
+
+    /// Where a node serves pages: it says so itself.
+    ///
+    /// # Panics
+    /// When there is no such node, or it has none.
+    #[must_use]
+    pub fn pages(&self, name: &str) -> String {
+        let said = self.said_by(name);
+        let (_, after) = said.rsplit_once("serving HTTP on ").unwrap();
+        after.split_whitespace().next().unwrap().to_owned()
+    }
+
     /// Where a node serves its metrics, when it is [seen](Layout::seen).
     ///
     /// # Panics
