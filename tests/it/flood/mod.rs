@@ -45,6 +45,8 @@ const FLOOR: Duration = Duration::from_millis(100);
 const MEMORY: u64 = 64 * 1024 * 1024;
 /// How often a second a node may call another, where one calls too often.
 const PACED: u32 = 50;
+/// Between two attacks by that caller: a few calls' time.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// How long each honest call took, in order of time taken. Every one has to succeed.
 async fn honest(system: &System) -> Vec<Duration> {
@@ -175,9 +177,7 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     for reason in ["took too long", "does not speak TLS"] {
         assert!(failed.iter().any(|line| line.contains(reason)), "{reason}: {failed:?}");
     }
-    for why in ["UNIMPLEMENTED", "INTERNAL", "OUT_OF_RANGE"] {
-        assert!(refused(&lines, &format!("carrier/nami PushEvents: {why}")) > 0, "{why}: {lines:?}");
-    }
+    assert!(refused(&lines, "carrier/nami PushEvents: ") > 0, "{lines:?}");
     assert!(lines.iter().all(|line| line["action"] != "moved"), "{lines:?}");
 }
 
@@ -200,6 +200,8 @@ async fn each_flood_is_ended_by_the_server() {
         if !matches!(ended.await, Ok(true)) {
             faults.push(place);
         }
+        // Or the next one is only told that it comes too early.
+        sleep(BETWEEN).await;
     }
     assert!(faults.is_empty(), "attacks that are not ended: {faults:?}");
     let mut client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
@@ -211,6 +213,10 @@ async fn each_flood_is_ended_by_the_server() {
     let lines = audit(&mut system, Kind::Information).await;
     assert_eq!(refused(&lines, "company/aoba-bank GetFunnel: too often"), times, "{lines:?}");
     assert_eq!(refused(&lines, "company/hinata-gas "), 0, "{lines:?}");
+    // Compressed, longer than any message, nested too deep: by whom, and what was wrong.
+    for why in ["UNIMPLEMENTED", "OUT_OF_RANGE", "INTERNAL"] {
+        assert!(refused(&lines, &format!("carrier/nami PushEvents: {why}")) > 0, "{why}: {lines:?}");
+    }
 }
 
 /// One company calls as often as it can: most of that is refused and told when to come again, and nobody else notices. Gives how many were
