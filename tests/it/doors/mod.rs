@@ -32,7 +32,7 @@ use serde_json::Value;
 
 use self::{
     probe::Probes,
-    world::{BANK, KUMO, NAMI, World},
+    world::{BANK, GAS, KUMO, NAMI, World},
 };
 use crate::people::{audit, refused};
 
@@ -41,7 +41,9 @@ fn untold(lines: &[Value], ids: &BTreeSet<String>) -> Vec<String> {
     let tried: BTreeSet<_> = ids.iter().filter_map(|id| Some(id.split_once(": ")?.0)).collect();
     let rows = callers::INFORMATION.iter().filter(|row| row.who.contains(&CallerKind::Company));
     let methods = rows.flat_map(|row| row.methods).filter(|method| tried.contains(**method));
-    let told = |method: &str| refused(lines, &format!("company/{BANK} {method}: ")) > 0;
+    let told = |method: &str| {
+        [BANK, GAS].iter().any(|company| refused(lines, &format!("company/{company} {method}: ")) > 0)
+    };
     methods.filter(|method| !told(method)).map(|method| (*method).to_owned()).collect()
 }
 
