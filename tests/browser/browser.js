@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 const { MUSUBI_BROWSER, MUSUBI_BROWSER_MODULES } = process.env;
-assert(MUSUBI_BROWSER && MUSUBI_BROWSER_MODULES, 'run this by `cargo xtask servers -- cargo test -p musubi-tests pages`');
+assert(MUSUBI_BROWSER && MUSUBI_BROWSER_MODULES, 'run this by `cargo xtask servers -- cargo test --workspace --test it -- pages::`');
 const require = createRequire(join(MUSUBI_BROWSER_MODULES, 'here.js'));
 const { chromium } = require('playwright-core');
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
