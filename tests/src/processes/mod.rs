@@ -24,5 +24,5 @@ pub use self::{
     postgres::Postgres,
     process::{Kind, Process},
     program::program,
-    system::{Stored, System},
+    system::{Machine, Stored, System},
 };

@@ -45,11 +45,27 @@ pub type Stored = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 /// Systems share the machine, unless one is to have it alone because something is measured on it.
 static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
-/// A system's share of the machine.
+/// A share of the machine, as each system has one.
 #[derive(Debug)]
-enum Machine {
-    Shared { _share: OwnedRwLockReadGuard<()> },
-    Alone { _whole: OwnedRwLockWriteGuard<()> },
+pub struct Machine(#[expect(dead_code, reason = "held until it is dropped")] Share);
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held until they are dropped")]
+enum Share {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+impl Machine {
+    /// Beside others, but not while one has it alone.
+    pub async fn shared() -> Self {
+        Self(Share::Shared(Arc::clone(&MACHINE).read_owned().await))
+    }
+
+    /// Beside no other of this process.
+    pub async fn alone() -> Self {
+        Self(Share::Alone(Arc::clone(&MACHINE).write_owned().await))
+    }
 }
 
 /// Two companies, the information-management server, two carriers and a fleet of terminals. Dropped, all are killed.
@@ -107,8 +123,7 @@ impl System {
     /// # Panics
     /// When a node doesn't start.
     pub async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
-        let share = Arc::clone(&MACHINE).read_owned().await;
-        Self::start_with(Machine::Shared { _share: share }, shape).await
+        Self::start_with(Machine::shared().await, shape).await
     }
 
     /// The same, beside no other system of this process.
@@ -116,8 +131,7 @@ impl System {
     /// # Panics
     /// When a node doesn't start.
     pub async fn start_alone(shape: impl Fn(Layout) -> Layout) -> Self {
-        let whole = Arc::clone(&MACHINE).write_owned().await;
-        Self::start_with(Machine::Alone { _whole: whole }, shape).await
+        Self::start_with(Machine::alone().await, shape).await
     }
 
     async fn start_with(machine: Machine, shape: impl Fn(Layout) -> Layout) -> Self {
