@@ -47,7 +47,7 @@ async function tiedCustomers(page, origin) {
   return page.locator('main tbody code').allInnerTexts();
 }
 
-test('a distribution is composed, given values, tried on a phone, approved by another person and watched to its end, and its taps are counted', async () => {
+test('a distribution is composed, given values, tried on a phone, submitted, sent back, approved by another person and watched to its end, and its taps are counted', async () => {
   const { phones } = await demo();
   await open({}, async (phone) => {
     await pickUp(phone, phones, '青葉銀行');
@@ -58,7 +58,7 @@ test('a distribution is composed, given values, tried on a phone, approved by an
   });
 });
 
-/** hanako composes a distribution and tries it on a phone; gives its path. */
+/** hanako composes a distribution, tries it on a phone and submits it; gives its path. */
 function compose(phone, number) {
   return as('hanako', async (page, origin) => {
     const customers = await tiedCustomers(page, origin);
@@ -133,15 +133,34 @@ function compose(phone, number) {
     await page.getByText('Nothing has been sent yet.').waitFor();
     await fits(page, 'a distribution that was tried');
     await accessible(page, 'a distribution that was tried');
+    await page.locator('#submit-it').click();
+    await page.getByText('It is submitted.').waitFor();
+    await page.getByText('It waits for another person').waitFor();
+    assert.equal(await page.locator('#start, #file').count(), 0, 'it takes no values, and is not started by her');
     return path;
   });
 }
 
 /** taro starts it and sees it end; the phone taps, and that is counted once. */
+/** taro finds it among what waits, sends it back, starts what hanako submits then, and watches it to its end. */
 function watch(phone, path) {
   return as('taro', async (page, origin) => {
-    await page.goto(`${origin}${path}`);
-    await page.locator('#start').click();
+    await page.locator('#attention-submitted').click();
+    await page.getByRole('link', { name: 'December points' }).click();
+    await page.locator('dd').getByText(/^hanako · /).waitFor();
+    await accessible(page, 'a distribution that was submitted');
+    await page.locator('#return').click();
+    await page.getByText('It is a draft again.').waitFor();
+    await as('hanako', async (other) => {
+      await other.goto(`${origin}${path}`);
+      await other.locator('#submit-it').click();
+      await other.getByText('It is submitted.').waitFor();
+    });
+    // What taro has open is the draft: nothing is started from there any more.
+    await page.getByText('since you opened this page').waitFor();
+    assert.equal(await page.locator('#start').count(), 0);
+    await page.getByRole('link', { name: 'See it as it stands' }).click();
+    await page.getByRole('button', { name: 'Approve and start' }).click();
     await page.getByText('The distribution is started.').waitFor();
     await page.locator('#live .chip').getByText('completed').waitFor();
     await page.locator('#live tbody tr').filter({ hasText: 'individual message' }).first().waitFor();

@@ -211,7 +211,7 @@ impl World {
         };
         distributions.upload_values(stream::iter([chunk])).await.unwrap();
         distributions
-            .start_distribution(StartDistributionRequest { distribution_id, operator: String::new() })
+            .start_distribution(StartDistributionRequest { distribution_id, ..Default::default() })
             .await
             .unwrap();
     }

@@ -195,7 +195,7 @@ pub(crate) async fn distribute(system: &System, customers: &[&str]) {
     };
     distributions.upload_values(stream::iter([chunk])).await.unwrap();
     distributions
-        .start_distribution(StartDistributionRequest { distribution_id, operator: String::new() })
+        .start_distribution(StartDistributionRequest { distribution_id, ..Default::default() })
         .await
         .unwrap();
 }

@@ -84,7 +84,7 @@ async fn two_people_do_together_what_neither_does_alone() {
     until("erased", async || musubi(&system, OPERATOR, BANK, &prove).0.then_some(())).await;
     does(&system, BANK, &erase);
 
-    // A distribution: who prepared it may not start it.
+    // A distribution: who prepared it may not start it, nor anybody before it is submitted; and what is sent back is submitted anew.
     let text = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&text, "みなさまへ").unwrap();
     let path = text.path().display().to_string();
@@ -94,7 +94,18 @@ async fn two_people_do_together_what_neither_does_alone() {
     let id = said.split_whitespace().find(|word| word.starts_with("dst_")).unwrap().to_owned();
     let (well, said) = musubi(&system, OPERATOR, BANK, &["distributions", "start", &id]);
     assert!(!well && said.contains("sato has prepared it"), "{said}");
-    let (well, said) = musubi(&system, SECOND_OPERATOR, BANK, &["distributions", "start", &id]);
+    let kato = |command: &str| musubi(&system, SECOND_OPERATOR, BANK, &["distributions", command, &id]);
+    let (well, said) = kato("start");
+    assert!(!well && said.contains("have who prepares it submit it first"), "{said}");
+    let submit = ["distributions", "submit", &id];
+    let said = does(&system, BANK, &submit);
+    assert!(said.contains("submitted by") && said.contains("next: an approver runs"), "{said}");
+    let (well, said) = kato("return");
+    assert!(well && said.contains("draft"), "{said}");
+    does(&system, BANK, &submit);
+    let listed = does(&system, BANK, &["distributions", "list", "--state", "submitted"]);
+    assert!(listed.contains(&id), "{listed}");
+    let (well, said) = kato("start");
     assert!(well && said.contains("running"), "{said}");
     shown(&system, &one.phone_number, "みなさまへ").await;
 
@@ -113,6 +124,9 @@ async fn two_people_do_together_what_neither_does_alone() {
         ("approval_granted", "erase 1 by kato"),
         ("erasure_asked", "company, by sato, approved by kato"),
         ("distribution_start_refused", "by sato"),
+        ("distribution_start_refused", "by kato"),
+        ("distribution_submitted", "by sato"),
+        ("distribution_returned", "by kato"),
         ("distribution_started", "by kato"),
     ] {
         told(action, detail);

@@ -22,16 +22,18 @@ use musubi_proto::information::v1::{
     PauseDistributionResponse, PreviewDistributionRequest, PreviewDistributionResponse,
     RejectApprovalRequest, RejectApprovalResponse, RejectReviewRequest, RejectReviewResponse,
     ReleaseListRequest, ReleaseListResponse, ResumeDistributionRequest, ResumeDistributionResponse,
-    SearchFollowerRequest, SearchFollowerResponse, StartDistributionRequest, StartDistributionResponse,
-    SuspendFollowerRequest, SuspendFollowerResponse, TryDistributionRequest, TryDistributionResponse,
-    UnlockFollowerRequest, UnlockFollowerResponse, UntieFollowerRequest, UntieFollowerResponse,
-    UploadValuesRequest, UploadValuesResponse, VerifyInformationAuditRequest, VerifyInformationAuditResponse,
-    account_service_client::AccountServiceClient, account_service_server::AccountService,
-    approval_service_client::ApprovalServiceClient, approval_service_server::ApprovalService,
-    audit_service_client::AuditServiceClient, audit_service_server::AuditService,
-    distribution_service_client::DistributionServiceClient, distribution_service_server::DistributionService,
-    follower_service_client::FollowerServiceClient, follower_service_server::FollowerService,
-    review_service_client::ReviewServiceClient, review_service_server::ReviewService,
+    ReturnDistributionRequest, ReturnDistributionResponse, SearchFollowerRequest, SearchFollowerResponse,
+    StartDistributionRequest, StartDistributionResponse, SubmitDistributionRequest,
+    SubmitDistributionResponse, SuspendFollowerRequest, SuspendFollowerResponse, TryDistributionRequest,
+    TryDistributionResponse, UnlockFollowerRequest, UnlockFollowerResponse, UntieFollowerRequest,
+    UntieFollowerResponse, UploadValuesRequest, UploadValuesResponse, VerifyInformationAuditRequest,
+    VerifyInformationAuditResponse, account_service_client::AccountServiceClient,
+    account_service_server::AccountService, approval_service_client::ApprovalServiceClient,
+    approval_service_server::ApprovalService, audit_service_client::AuditServiceClient,
+    audit_service_server::AuditService, distribution_service_client::DistributionServiceClient,
+    distribution_service_server::DistributionService, follower_service_client::FollowerServiceClient,
+    follower_service_server::FollowerService, review_service_client::ReviewServiceClient,
+    review_service_server::ReviewService,
 };
 use musubi_runtime::grpc::{
     MAX_MESSAGE_BYTES, auth,
@@ -335,6 +337,20 @@ impl DistributionService for Proxy {
         request: Request<ListTrialsRequest>,
     ) -> Result<Response<ListTrialsResponse>, Status> {
         pass_on!(self.distributions, list_trials, request)
+    }
+
+    async fn submit_distribution(
+        &self,
+        request: Request<SubmitDistributionRequest>,
+    ) -> Result<Response<SubmitDistributionResponse>, Status> {
+        pass_on_by_name!(self.distributions, submit_distribution, request)
+    }
+
+    async fn return_distribution(
+        &self,
+        request: Request<ReturnDistributionRequest>,
+    ) -> Result<Response<ReturnDistributionResponse>, Status> {
+        pass_on_by_name!(self.distributions, return_distribution, request)
     }
 
     async fn start_distribution(

@@ -6,10 +6,10 @@
 //! | waiting, approved | rejected | anybody's | rejected |
 //! | approved, done, rejected | the same | who has said it | the same: a call repeated |
 //!
-//! Every other word is refused, above all one's own approval. Surprising: a large distribution needs nothing that waits. Who starts it has to be
-//! another than those who prepared it ([`check_starter`]), and sees the preview themselves.
+//! Every other word is refused, above all one's own approval. Surprising: a large distribution is no row of these. It waits as what it is, submitted; who starts
+//! it has to be another than those who prepared it ([`check_starter`]), and sees the preview themselves.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +51,7 @@ impl Act {
 pub struct SecondPerson {
     /// These acts.
     pub acts: Vec<Act>,
-    /// Distributions to more followers than this are started by somebody who didn't prepare them; 0: all are.
+    /// Distributions to more followers than this are submitted, and started by somebody who didn't prepare them; 0: all are.
     pub distribution_above: u64,
     /// How long what was asked for waits.
     pub wait: SignedDuration,
@@ -211,31 +211,73 @@ pub fn decide(
     }
 }
 
-/// Whether this person may start a draft that these have prepared, when so many follow: who prepared it may not, above a number that the company chooses.
+/// What is known of a distribution that waits to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<'a> {
+    /// Who made it, gave it values or submitted it; nobody: it is not known.
+    pub by: &'a [OperatorName],
+    /// When it was submitted; none: it is a draft.
+    pub submit_time: Option<Timestamp>,
+    /// How many follow now.
+    pub followers: u64,
+}
+
+/// Who starts it, and what they looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Starter<'a> {
+    /// Who.
+    pub operator: &'a OperatorName,
+    /// When that was submitted; none: they take what stands.
+    pub looked_at: Option<Timestamp>,
+}
+
+/// Whether one person alone may not send to so many, in a company that lets them reach this many; 0: nobody.
+#[must_use]
+pub const fn is_two_peoples(followers: u64, alone_up_to: u64) -> bool {
+    alone_up_to == 0 || followers > alone_up_to
+}
+
+/// Whether this person may start what was prepared: only what they looked at; and above a number that the company chooses only what was submitted, and
+/// not what they have prepared themselves.
 ///
 /// # Errors
-/// `FailedPrecondition` for `operator`.
-pub fn check_starter(
-    prepared_by: &[OperatorName],
+/// `FailedPrecondition` for `operator`; for no field when another may start it, but it was not submitted; for `submit_time` when it isn't what was looked
+/// at.
+pub fn check_starter(prepared: Prepared<'_>, starter: Starter<'_>, alone_up_to: u64) -> Result<(), Error> {
+    let refused = |problem: String, remedy: &str| Error::new(ErrorKind::FailedPrecondition, problem, remedy);
+    if is_two_peoples(prepared.followers, alone_up_to) {
+        check_second(prepared, starter.operator, alone_up_to, refused)?;
+    }
+    if starter.looked_at.is_some() && starter.looked_at != prepared.submit_time {
+        let problem = "it was sent back after that was submitted".to_owned();
+        return Err(refused(problem, "look at it as it stands, then start it").at("submit_time"));
+    }
+    Ok(())
+}
+
+fn check_second(
+    Prepared { by, submit_time, followers }: Prepared<'_>,
     operator: &OperatorName,
-    followers: u64,
     alone_up_to: u64,
+    refused: impl Fn(String, &str) -> Error,
 ) -> Result<(), Error> {
-    if alone_up_to > 0 && followers <= alone_up_to {
-        return Ok(());
-    }
-    let refused = |problem: String, remedy: &str| {
-        Err(Error::new(ErrorKind::FailedPrecondition, problem, remedy).at("operator"))
-    };
-    if prepared_by.is_empty() {
+    if by.is_empty() {
         let problem = format!("nobody knows who prepared it, and {followers} follow");
-        return refused(problem, "make the distribution anew, and have a second person start it");
+        let remedy = "make the distribution anew, and submit it to a second person";
+        return Err(refused(problem, remedy).at("operator"));
     }
-    if prepared_by.contains(operator) {
+    if by.contains(operator) {
         let problem = format!(
             "{operator} has prepared it, {followers} follow, and above {alone_up_to} a second person has to start it"
         );
-        return refused(problem, "have an approver start it who has not prepared it");
+        let remedy = "submit it, and have an approver start it who has not prepared it";
+        return Err(refused(problem, remedy).at("operator"));
+    }
+    if submit_time.is_none() {
+        let problem = format!(
+            "it is a draft, {followers} follow, and above {alone_up_to} only what was submitted starts"
+        );
+        return Err(refused(problem, "have who prepares it submit it first"));
     }
     Ok(())
 }
@@ -243,6 +285,10 @@ pub fn check_starter(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
 
     fn name(name: &str) -> OperatorName {
         name.parse().unwrap()
@@ -283,20 +329,43 @@ mod tests {
     }
 
     #[test]
-    fn who_prepared_a_large_distribution_does_not_start_it() {
+    fn a_large_distribution_is_started_when_it_is_submitted_and_by_who_did_not_prepare_it() {
         let both = [name("sato"), name("kato")];
-        for (prepared_by, operator, followers, alone_up_to, may) in [
-            (&both[..], "sato", 10, 10, true),
-            (&both[..], "sato", 11, 10, false),
-            (&both[..], "kato", 11, 10, false),
-            (&both[..], "ito", 11, 10, true),
-            (&both[..], "sato", 0, 0, false),
-            (&both[..], "ito", 0, 0, true),
-            (&[], "ito", 11, 10, false),
-            (&[], "ito", 10, 10, true),
+        let (operator, draft) = (Some("operator"), Some(""));
+        for (by, who, followers, alone_up_to, [of_draft, of_submitted]) in [
+            (&both[..], "sato", 10, 10, [None, None]),
+            (&both[..], "sato", 11, 10, [operator, operator]),
+            (&both[..], "kato", 11, 10, [operator, operator]),
+            (&both[..], "ito", 11, 10, [draft, None]),
+            (&both[..], "sato", 0, 0, [operator, operator]),
+            (&both[..], "ito", 0, 0, [draft, None]),
+            (&[], "ito", 11, 10, [operator, operator]),
+            (&[], "ito", 10, 10, [None, None]),
         ] {
-            let checked = check_starter(prepared_by, &name(operator), followers, alone_up_to);
-            assert_eq!(checked.is_ok(), may, "{operator} {followers} {alone_up_to}: {checked:?}");
+            for (submit_time, field) in [(None, of_draft), (Some(at(1)), of_submitted)] {
+                let prepared = Prepared { by, submit_time, followers };
+                let starter = Starter { operator: &name(who), looked_at: submit_time };
+                let error = check_starter(prepared, starter, alone_up_to).err();
+                assert_eq!(error.as_ref().map(|it| &*it.field), field, "{who} {prepared:?} {alone_up_to}");
+                assert!(error.is_none_or(|it| it.kind == ErrorKind::FailedPrecondition));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_started_but_what_was_looked_at() {
+        let (by, ito) = ([name("sato")], name("ito"));
+        let stale = Some("submit_time");
+        for (submit_time, looked_at, field) in [
+            (Some(at(2)), None, None),
+            (Some(at(2)), Some(at(2)), None),
+            (Some(at(2)), Some(at(1)), stale),
+            (None, Some(at(1)), stale),
+            (None, None, None),
+        ] {
+            let prepared = Prepared { by: &by, submit_time, followers: 3 };
+            let error = check_starter(prepared, Starter { operator: &ito, looked_at }, 3).err();
+            assert_eq!(error.as_ref().map(|it| &*it.field), field, "{submit_time:?} {looked_at:?}");
         }
     }
 

@@ -1,7 +1,19 @@
 //! A distribution: what a company asked to be sent, and how its state moves.
 //!
-//! [`command`] is the whole rule. Commands may be repeated: starting what runs changes nothing. Surprising: starting a paused one
-//! is refused, so that a start whose answer was lost can't undo the pause that came after it.
+//! [`command`] is the whole rule:
+//!
+//! | stands | submit | return | start | pause | resume | cancel |
+//! |---|---|---|---|---|---|---|
+//! | draft | submitted | draft | running | – | – | cancelled |
+//! | submitted | submitted | draft | running | – | – | cancelled |
+//! | running | – | – | running | paused | running | cancelled |
+//! | paused | – | – | – | paused | running | cancelled |
+//! | completed | – | – | – | – | – | – |
+//! | cancelled | – | – | – | – | – | cancelled |
+//!
+//! Commands may be repeated: starting what runs changes nothing. Who may start which draft is
+//! [`approval::check_starter`](crate::approval::check_starter)'s. Surprising: starting a paused one is refused, so that a start whose answer was lost can't undo
+//! the pause that came after it; so is submitting what runs.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,11 +35,14 @@ pub enum State {
     Completed,
     /// Ended by hand.
     Cancelled,
+    /// A draft that is ready: it takes no values, and waits for who starts it or sends it back.
+    Submitted,
 }
 
 impl State {
-    /// All of them; their place is their number in stores.
-    pub const ALL: [Self; 5] = [Self::Draft, Self::Running, Self::Paused, Self::Completed, Self::Cancelled];
+    /// All of them; their place is their number in stores, so what came later stands last.
+    pub const ALL: [Self; 6] =
+        [Self::Draft, Self::Running, Self::Paused, Self::Completed, Self::Cancelled, Self::Submitted];
 
     /// The word for it in messages and tables.
     #[must_use]
@@ -38,14 +53,25 @@ impl State {
             Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
+            Self::Submitted => "submitted",
         }
+    }
+
+    /// Whether it waits to be started.
+    #[must_use]
+    pub const fn is_before_start(self) -> bool {
+        matches!(self, Self::Draft | Self::Submitted)
     }
 }
 
 /// What a company can do with a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
-    /// Start a draft.
+    /// Say that a draft is ready.
+    Submit,
+    /// Make it a draft again: it is sent back, or taken back.
+    Return,
+    /// Start what is ready, or a draft.
     Start,
     /// Hold a running one.
     Pause,
@@ -56,10 +82,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Submit, Self::Return, Self::Start, Self::Pause, Self::Resume, Self::Cancel];
+
     /// The word for it in messages and tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Submit => "submit",
+            Self::Return => "return",
             Self::Start => "start",
             Self::Pause => "pause",
             Self::Resume => "resume",
@@ -75,12 +107,22 @@ impl Command {
 pub fn command(state: State, command: Command) -> Result<State, Error> {
     use {Command as C, State as S};
     let remedy = match (state, command) {
-        (S::Draft | S::Running, C::Start) | (S::Paused | S::Running, C::Resume) => return Ok(S::Running),
+        (S::Draft | S::Submitted, C::Submit) => return Ok(S::Submitted),
+        (S::Draft | S::Submitted, C::Return) => return Ok(S::Draft),
+        (S::Draft | S::Submitted | S::Running, C::Start) | (S::Paused | S::Running, C::Resume) => {
+            return Ok(S::Running);
+        }
         (S::Running | S::Paused, C::Pause) => return Ok(S::Paused),
-        (S::Draft | S::Running | S::Paused | S::Cancelled, C::Cancel) => return Ok(S::Cancelled),
+        (S::Draft | S::Submitted | S::Running | S::Paused | S::Cancelled, C::Cancel) => {
+            return Ok(S::Cancelled);
+        }
         (S::Paused, C::Start) => "resume it",
-        (S::Draft, C::Pause | C::Resume) => "start it first",
-        (S::Completed | S::Cancelled, C::Start | C::Pause | C::Resume) => "make another distribution",
+        (S::Draft | S::Submitted, C::Pause | C::Resume) => "start it first",
+        (S::Running | S::Paused, C::Submit) => "it is started already",
+        (S::Running | S::Paused, C::Return) => "pause or cancel it",
+        (S::Completed | S::Cancelled, C::Submit | C::Return | C::Start | C::Pause | C::Resume) => {
+            "make another distribution"
+        }
         (S::Completed, C::Cancel) => "nothing is left to be taken back",
     };
     let problem = format!("can not {} a {} distribution", command.as_str(), state.as_str());
@@ -128,22 +170,23 @@ pub fn schedule(
 mod tests {
     use super::{Command as C, State as S, *};
 
-    const COMMANDS: [Command; 4] = [C::Start, C::Pause, C::Resume, C::Cancel];
-
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
     }
 
     #[test]
     fn commands_move_states_as_the_table_says() {
+        let (draft, submitted, running) = (Some(S::Draft), Some(S::Submitted), Some(S::Running));
+        let (paused, cancelled) = (Some(S::Paused), Some(S::Cancelled));
         for (state, results) in [
-            (S::Draft, [Some(S::Running), None, None, Some(S::Cancelled)]),
-            (S::Running, [Some(S::Running), Some(S::Paused), Some(S::Running), Some(S::Cancelled)]),
-            (S::Paused, [None, Some(S::Paused), Some(S::Running), Some(S::Cancelled)]),
-            (S::Completed, [None; 4]),
-            (S::Cancelled, [None, None, None, Some(S::Cancelled)]),
+            (S::Draft, [submitted, draft, running, None, None, cancelled]),
+            (S::Submitted, [submitted, draft, running, None, None, cancelled]),
+            (S::Running, [None, None, running, paused, running, cancelled]),
+            (S::Paused, [None, None, None, paused, running, cancelled]),
+            (S::Completed, [None; 6]),
+            (S::Cancelled, [None, None, None, None, None, cancelled]),
         ] {
-            for (given, expected) in COMMANDS.into_iter().zip(results) {
+            for (given, expected) in Command::ALL.into_iter().zip(results) {
                 assert_eq!(command(state, given).ok(), expected, "{} {}", given.as_str(), state.as_str());
             }
         }
@@ -152,7 +195,7 @@ mod tests {
     #[test]
     fn a_repeated_command_changes_nothing() {
         for state in State::ALL {
-            for given in COMMANDS {
+            for given in Command::ALL {
                 if let Ok(after) = command(state, given) {
                     assert_eq!(command(after, given), Ok(after));
                 }

@@ -42,7 +42,7 @@ pub fn labelled(template: &Template) -> Result<Template, Error> {
 /// [`ErrorKind::FailedPrecondition`].
 pub fn check(state: State, start_time: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     let waits = state == State::Running && start_time.is_some_and(|start| now < start);
-    if state == State::Draft || waits {
+    if state.is_before_start() || waits {
         return Ok(());
     }
     let problem = format!("can not try a {} distribution", state.as_str());
@@ -111,6 +111,7 @@ mod tests {
         let (later, before) = (Some(now + SignedDuration::from_secs(1)), Some(now));
         for (state, start, may) in [
             (State::Draft, None, true),
+            (State::Submitted, None, true),
             (State::Running, later, true),
             (State::Running, before, false),
             (State::Running, None, false),

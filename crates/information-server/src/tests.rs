@@ -240,7 +240,7 @@ pub(crate) fn alone() -> SecondPerson {
 /// The order that starts a distribution.
 pub(crate) fn started() -> Order {
     let operator = "sato".parse().unwrap();
-    Order { command: Command::Start, operator, alone_up_to: u64::MAX }
+    Order { command: Command::Start, operator, alone_up_to: u64::MAX, looked_at: None }
 }
 
 /// Signals within one process, without a clock that anybody needs.

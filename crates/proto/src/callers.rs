@@ -61,7 +61,8 @@ mod tables {
         people("musubi.information.v1.FollowerService", &["UnlockFollower", "UntieFollower", "SuspendFollower"], &[Approver, Administrator]),
         people("musubi.information.v1.ReviewService", &["ListReviews", "GetReview"], &[Approver, Auditor]),
         people("musubi.information.v1.ReviewService", &["ApproveReview", "RejectReview"], &[Approver]),
-        people_and_machines("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues"], &[Editor]),
+        people_and_machines("musubi.information.v1.DistributionService", &["CreateDistribution", "UploadValues", "SubmitDistribution"], &[Editor]),
+        people_and_machines("musubi.information.v1.DistributionService", &["ReturnDistribution"], &[Editor, Approver]),
         people_and_machines("musubi.information.v1.DistributionService", &["PreviewDistribution"], &[Editor, Approver, Auditor]),
         people("musubi.information.v1.DistributionService", &["TryDistribution"], &[Editor]),
         people("musubi.information.v1.DistributionService", &["ListTrials"], &[Editor, Approver, Auditor]),
@@ -84,8 +85,8 @@ mod tables {
         row("musubi.information.v1.ReviewService",
             &["ListReviews", "GetReview", "ApproveReview", "RejectReview"], &[Company]),
         row("musubi.information.v1.DistributionService",
-            &["CreateDistribution", "UploadValues", "PreviewDistribution", "TryDistribution", "ListTrials", "StartDistribution", "PauseDistribution",
-              "ResumeDistribution", "CancelDistribution", "GetDistribution", "ListDistributions"], &[Company]),
+            &["CreateDistribution", "UploadValues", "PreviewDistribution", "TryDistribution", "ListTrials", "SubmitDistribution", "ReturnDistribution",
+              "StartDistribution", "PauseDistribution", "ResumeDistribution", "CancelDistribution", "GetDistribution", "ListDistributions"], &[Company]),
     ];
 
     /// At a carrier.

@@ -17,9 +17,9 @@ use musubi_proto::{
         EntrustCustomersRequest, EntrustDigestsRequest, EntrustedCustomer, Followed, GetDistributionRequest,
         GetFunnelRequest, ListDaysRequest, ListDistributionsRequest, ListFollowersRequest,
         PauseDistributionRequest, PreviewDistributionRequest, PushAssertionsRequest, PushEventsRequest,
-        Receipt, ReceiptKind, Responded, ResumeDistributionRequest, StartDistributionRequest, Template,
-        UploadValuesRequest, Variable, VariableKind, carrier_event::What,
-        carrier_event_service_client::CarrierEventServiceClient,
+        Receipt, ReceiptKind, Responded, ResumeDistributionRequest, ReturnDistributionRequest,
+        StartDistributionRequest, SubmitDistributionRequest, Template, UploadValuesRequest, Variable,
+        VariableKind, carrier_event::What, carrier_event_service_client::CarrierEventServiceClient,
         custody_service_client::CustodyServiceClient, distribution_service_client::DistributionServiceClient,
         follower_service_client::FollowerServiceClient, responded::How,
     },
@@ -329,16 +329,21 @@ async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: 
     probes.ask(world, "UploadValues", &good, call, &VALUES).await;
 
     macro_rules! command {
-        ($method:literal, $call:ident, $request:ident $(, $operator:ident)?) => {{
+        ($method:literal, $call:ident, $request:ident $(, $operator:ident)? $(; $time:ident)?) => {{
             let good = $request {
                 distribution_id: distribution_id.clone(),
                 $($operator: operator.clone(),)?
+                $($time: None,)?
             };
             let call = async |request| whole(client.clone().$call(request).await);
             let table: &[Wrong<$request>] = &[
                 $(
                     (stringify!($operator), InvalidArgument, |it| it.$operator = long(4)),
                     (stringify!($operator), InvalidArgument, |it| it.$operator = "Sato ".repeat(20)),
+                )?
+                $(
+                    (stringify!($time), InvalidArgument, |it| it.$time = Some(Timestamp { seconds: 1, nanos: -1 })),
+                    (stringify!($time), InvalidArgument, |it| it.$time = Some(Timestamp { seconds: i64::MAX, nanos: 0 })),
                 )?
                 ("distribution_id", NotFound, |it| it.distribution_id = unknown_draft()),
                 ("distribution_id", NotFound, |it| it.distribution_id.clear()),
@@ -351,14 +356,18 @@ async fn drafts(world: &World, probes: &mut Probes, channel: PeerChannel, door: 
     command!("PreviewDistribution", preview_distribution, PreviewDistributionRequest, operator);
     trials::probe(world, probes, channel.clone(), (&distribution_id, &operator)).await;
     trials::lines(world, probes, channel).await;
-    command!("StartDistribution", start_distribution, StartDistributionRequest, operator);
+    command!("SubmitDistribution", submit_distribution, SubmitDistributionRequest, operator);
+    command!("ReturnDistribution", return_distribution, ReturnDistributionRequest, operator);
+    command!("StartDistribution", start_distribution, StartDistributionRequest, operator; submit_time);
     command!("PauseDistribution", pause_distribution, PauseDistributionRequest, operator);
     command!("ResumeDistribution", resume_distribution, ResumeDistributionRequest, operator);
     command!("GetDistribution", get_distribution, GetDistributionRequest);
     command!("CancelDistribution", cancel_distribution, CancelDistributionRequest, operator);
 
     let call = async |request| whole(client.clone().list_distributions(request).await);
-    let table: [Wrong<ListDistributionsRequest>; 3] = [
+    let table: [Wrong<ListDistributionsRequest>; 5] = [
+        ("state", InvalidArgument, |it| it.state = 99),
+        ("state", InvalidArgument, |it| it.state = -1),
         ("official_account", NotFound, |it| it.official_account = "nobody".to_owned()),
         ("official_account", NotFound, |it| it.official_account = GAS.to_owned()),
         ("official_account", NotFound, |it| it.official_account = long(64)),

@@ -270,7 +270,7 @@ impl Play {
     /// Starts a draft.
     pub(super) async fn start(&self, (company, distribution_id): Distributed) -> Distributed {
         let request =
-            StartDistributionRequest { distribution_id: distribution_id.clone(), operator: String::new() };
+            StartDistributionRequest { distribution_id: distribution_id.clone(), ..Default::default() };
         ask!(self.companies[company].distributions, start_distribution, request.clone());
         (company, distribution_id)
     }

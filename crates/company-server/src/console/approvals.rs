@@ -1,4 +1,4 @@
-//! What one person asked for and another has to approve.
+//! What one person asked for and another has to approve; and the distributions that were submitted, which are approved on their own pages.
 //!
 //! Surprising: one's own requests stand here, too, because taking one back is a rejection of one's own.
 
@@ -10,10 +10,11 @@ use axum::{
     routing::{get, post},
 };
 use musubi_proto::information::v1::{
-    Approval, ApprovalState, GetApprovalRequest, GrantApprovalRequest, ListApprovalsRequest,
-    RejectApprovalRequest,
+    Approval, ApprovalState, Distribution, DistributionState, GetApprovalRequest, GrantApprovalRequest,
+    ListApprovalsRequest, ListDistributionsRequest, RejectApprovalRequest,
 };
 use serde::Deserialize;
+use tonic::Status;
 
 use super::{Console, failure::Failure, shell::Shell, visitor::Visitor};
 
@@ -40,19 +41,30 @@ struct ListPage {
     s: Shell,
     state: i32,
     states: Vec<(i32, &'static str)>,
+    /// Distributions that wait, on the first page of what waits.
+    submitted: Vec<Distribution>,
     approvals: Vec<Approval>,
     next: String,
 }
 
 async fn list(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Html<String>, Failure> {
     let state = choice.state.unwrap_or(ApprovalState::Waiting.into());
+    let shows_waiting = [ApprovalState::Unspecified, ApprovalState::Waiting].map(i32::from).contains(&state);
+    let is_first = choice.page.is_empty();
+    let submitted = if shows_waiting && is_first { submitted(&visitor).await? } else { Vec::new() };
     let request = ListApprovalsRequest { state, page_size: PAGE, page_token: choice.page };
     let page = visitor.approvals().list_approvals(request).await?.into_inner();
     let known = (1..).map_while(|number| ApprovalState::try_from(number).ok());
     let states = known.map(|state| (state.into(), visitor.s.language.approval(state).text)).collect();
-    let page =
-        ListPage { s: visitor.s, state, states, approvals: page.approvals, next: page.next_page_token };
-    Ok(Html(page.render()?))
+    let (approvals, next) = (page.approvals, page.next_page_token);
+    Ok(Html(ListPage { s: visitor.s, state, states, submitted, approvals, next }.render()?))
+}
+
+/// The distributions that were submitted and not started yet, newest first.
+pub(super) async fn submitted(visitor: &Visitor) -> Result<Vec<Distribution>, Status> {
+    let state = DistributionState::Submitted.into();
+    let request = ListDistributionsRequest { state, ..Default::default() };
+    Ok(visitor.distributions().list_distributions(request).await?.into_inner().distributions)
 }
 
 #[derive(Template)]

@@ -34,6 +34,7 @@ const FIELDS: &[Field] = &[
     Field("phone_numbers", "電話番号", "phone numbers", "フォロワーの番号を1〜20件、+81 のあとに先頭の0を除いて書いてください", "name 1 to 20 followers, each as +81 and the number without its leading 0"),
     Field("phone_number", "電話番号", "phone number", "+81 のあとに、先頭の0を除いた番号を書いてください", "write +81 and the number without its leading 0"),
     Field("request_id", "送信の番号", "id of the request", "画面を開き直して、もう一度送ってください", "open the page anew and send it again"),
+    Field("submit_time", "提出の日時", "time of the submission", "画面を開き直し、いまの内容を確かめてから開始してください", "open the page anew, look at it as it stands and start it there"),
     Field("distribution_id", "配信", "distribution", "配信の一覧から選び直してください", "choose one of the list"),
     Field("official_account", "公式アカウント", "official account", "この会社の公式アカウントを選んでください", "choose one of the company's"),
     Field("values", "差し込む値", "values", "列ごとに、その種類の値を書いてください（文字は200文字まで、数字は区切りなし、日付は YYYY-MM-DD）", "write a value of its kind in each column"),

@@ -13,7 +13,7 @@ use musubi_proto::information::v1::{
 use serde::Deserialize;
 
 use super::{
-    Console,
+    Console, approvals,
     days::{Chart, charts},
     failure::Failure,
     language::Language,
@@ -96,6 +96,13 @@ struct Messages {
     failed: u64,
 }
 
+/// What waits for a second person.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    approvals: usize,
+    distributions: usize,
+}
+
 /// Something that needs somebody.
 struct Attention {
     id: &'static str,
@@ -124,19 +131,22 @@ async fn live(visitor: Visitor, Query(choice): Query<Choice>) -> Result<Html<Str
     Ok(Html(Live { s: visitor.s, o }.render()?))
 }
 
-/// The funnel, and how many approvals wait, for whoever may know.
-async fn read(visitor: &Visitor) -> Result<(GetFunnelResponse, usize), Failure> {
+/// The funnel, and what waits for approvers, for whoever may know.
+async fn read(visitor: &Visitor) -> Result<(GetFunnelResponse, Waiting), Failure> {
     let mut followers = visitor.followers();
     let funnel = followers.get_funnel(GetFunnelRequest { official_account: String::new() });
-    let approvals = async {
-        if !visitor.s.may("ListApprovals") {
-            return Ok(0);
-        }
-        let request = ListApprovalsRequest { state: ApprovalState::Waiting.into(), ..Default::default() };
-        visitor.approvals().list_approvals(request).await.map(|page| page.into_inner().approvals.len())
-    };
-    let (funnel, approvals) = tokio::join!(funnel, approvals);
-    Ok((funnel?.into_inner(), approvals?))
+    let (funnel, waiting) = tokio::join!(funnel, read_waiting(visitor));
+    Ok((funnel?.into_inner(), waiting?))
+}
+
+async fn read_waiting(visitor: &Visitor) -> Result<Waiting, Failure> {
+    if !visitor.s.may("ListApprovals") {
+        return Ok(Waiting::default());
+    }
+    let request = ListApprovalsRequest { state: ApprovalState::Waiting.into(), ..Default::default() };
+    let mut calls = visitor.approvals();
+    let (page, submitted) = tokio::join!(calls.list_approvals(request), approvals::submitted(visitor));
+    Ok(Waiting { approvals: page?.into_inner().approvals.len(), distributions: submitted?.len() })
 }
 
 /// A share of a whole, on a scale.
@@ -146,7 +156,7 @@ fn share(part: u64, whole: u64, scale: u64) -> u64 {
 }
 
 impl Overview {
-    fn of(answer: GetFunnelResponse, approvals: usize, choice: &Choice, language: Language) -> Self {
+    fn of(answer: GetFunnelResponse, waiting: Waiting, choice: &Choice, language: Language) -> Self {
         let wanted = |account: &str, carrier: &str| {
             (choice.account.is_empty() || choice.account == account)
                 && (choice.carrier.is_empty() || choice.carrier == carrier)
@@ -208,7 +218,7 @@ impl Overview {
             &lists,
             &messages,
             (all(FollowerOutcome::Review), all(FollowerOutcome::Locked)),
-            approvals,
+            waiting,
             language,
         );
         Self {
@@ -251,7 +261,7 @@ fn attention(
     lists: &[Acquisition],
     messages: &[Messages],
     (reviews, locked): (u64, u64),
-    approvals: usize,
+    waiting: Waiting,
     language: Language,
 ) -> Vec<Attention> {
     let mut found = Vec::new();
@@ -270,10 +280,18 @@ fn attention(
     add(
         "attention-approvals",
         "warn",
-        approvals as u64,
+        waiting.approvals as u64,
         "承認待ち",
         "requests wait for a second person",
         "/approvals",
+    );
+    add(
+        "attention-submitted",
+        "warn",
+        waiting.distributions as u64,
+        "承認待ちの配信",
+        "distributions wait for an approver",
+        "/approvals#submitted",
     );
     add(
         "attention-locked",
@@ -324,7 +342,8 @@ mod tests {
             funnels: vec![funnel("kumo", 3, 1), funnel("nami", 4, 3)],
             ..Default::default()
         };
-        let o = Overview::of(answer, 1, &Choice::default(), Language::English);
+        let waiting = Waiting { approvals: 1, distributions: 2 };
+        let o = Overview::of(answer, waiting, &Choice::default(), Language::English);
         assert_eq!((o.followers, o.confirmed), (7, 4));
         for stage in &o.stages {
             let ends = stage.bars.iter().map(|bar| bar.from + bar.width);
@@ -332,7 +351,14 @@ mod tests {
         }
         assert_eq!((o.stages[0].bars[0].width, o.stages[6].percent), (428, 57));
         let needs: Vec<_> = o.attention.iter().map(|it| it.text.as_str()).collect();
-        assert_eq!(needs, ["4 reviews wait for a decision", "1 requests wait for a second person"]);
+        assert_eq!(
+            needs,
+            [
+                "4 reviews wait for a decision",
+                "1 requests wait for a second person",
+                "2 distributions wait for an approver"
+            ]
+        );
     }
 
     #[test]
@@ -342,9 +368,9 @@ mod tests {
             ..Default::default()
         };
         let choice = Choice { carrier: "kumo".to_owned(), ..Choice::default() };
-        assert_eq!(Overview::of(answer(), 0, &choice, Language::Japanese).followers, 3);
+        assert_eq!(Overview::of(answer(), Waiting::default(), &choice, Language::Japanese).followers, 3);
         let choice = Choice { carrier: "nami".to_owned(), ..Choice::default() };
-        let o = Overview::of(answer(), 0, &choice, Language::Japanese);
+        let o = Overview::of(answer(), Waiting::default(), &choice, Language::Japanese);
         assert!(o.stages.iter().all(|stage| stage.percent == 0));
     }
 }

@@ -116,6 +116,11 @@ pub(super) fn done(code: &str, language: Language) -> Option<&'static str> {
     Some(match code {
         "drafted" => language.say("下書きを作成しました。", "The draft is made."),
         "uploaded" => language.say("差し込む値を登録しました。", "The values are stored."),
+        "submitted" => language.say(
+            "提出しました。承認者が内容を確かめて開始します。",
+            "It is submitted. An approver looks at it and starts it.",
+        ),
+        "returned" => language.say("下書きに戻しました。", "It is a draft again."),
         "started" => language.say("配信を開始しました。", "The distribution is started."),
         "paused" => language.say("配信を一時停止しました。", "The distribution is paused."),
         "resumed" => language.say("配信を再開しました。", "The distribution goes on."),

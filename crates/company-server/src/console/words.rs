@@ -57,6 +57,7 @@ impl Language {
         match state {
             DistributionState::Unspecified => chip("", "—"),
             DistributionState::Draft => chip("accent", self.say("下書き", "draft")),
+            DistributionState::Submitted => chip("warn", self.say("承認待ち", "submitted")),
             DistributionState::Running => chip("good", self.say("配信中", "running")),
             DistributionState::Paused => chip("warn", self.say("一時停止", "paused")),
             DistributionState::Completed => chip("", self.say("完了", "completed")),

@@ -210,6 +210,8 @@ async fn what_a_role_may_not_do_is_not_offered_and_refused_when_forced() {
     ];
     // A form, and what its sender has to be allowed.
     let forms = [
+        ("/distributions/dst_1/submit", "SubmitDistribution"),
+        ("/distributions/dst_1/return", "ReturnDistribution"),
         ("/distributions/dst_1/start", "StartDistribution"),
         ("/distributions/dst_1/pause", "PauseDistribution"),
         ("/distributions/dst_1/cancel", "CancelDistribution"),

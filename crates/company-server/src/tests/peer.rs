@@ -423,6 +423,8 @@ answers! {
     preview_distribution: PreviewDistributionRequest by operator => PreviewDistributionResponse,
     try_distribution: TryDistributionRequest by operator => TryDistributionResponse,
     list_trials: ListTrialsRequest => ListTrialsResponse,
+    submit_distribution: SubmitDistributionRequest by operator => SubmitDistributionResponse,
+    return_distribution: ReturnDistributionRequest by operator => ReturnDistributionResponse,
     start_distribution: StartDistributionRequest by operator => StartDistributionResponse,
     pause_distribution: PauseDistributionRequest by operator => PauseDistributionResponse,
     resume_distribution: ResumeDistributionRequest by operator => ResumeDistributionResponse,

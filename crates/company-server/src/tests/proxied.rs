@@ -5,11 +5,11 @@ use musubi_proto::information::v1::{
     EraseFollowersRequest, ExportFollowerRequest, GetDistributionRequest, GetFunnelRequest, GetReviewRequest,
     GrantApprovalRequest, ImportFollowersRequest, ListDaysRequest, ListFollowersRequest, ListReviewsRequest,
     PauseDistributionRequest, PreviewDistributionRequest, RejectApprovalRequest, RejectReviewRequest,
-    ReleaseListRequest, ResumeDistributionRequest, SearchFollowerRequest, StartDistributionRequest,
-    SuspendFollowerRequest, TryDistributionRequest, UnlockFollowerRequest, UntieFollowerRequest,
-    UploadValuesRequest, approval_service_client::ApprovalServiceClient,
-    distribution_service_client::DistributionServiceClient, follower_service_client::FollowerServiceClient,
-    review_service_client::ReviewServiceClient,
+    ReleaseListRequest, ResumeDistributionRequest, ReturnDistributionRequest, SearchFollowerRequest,
+    StartDistributionRequest, SubmitDistributionRequest, SuspendFollowerRequest, TryDistributionRequest,
+    UnlockFollowerRequest, UntieFollowerRequest, UploadValuesRequest,
+    approval_service_client::ApprovalServiceClient, distribution_service_client::DistributionServiceClient,
+    follower_service_client::FollowerServiceClient, review_service_client::ReviewServiceClient,
 };
 use musubi_runtime::grpc::status::from_status;
 use tonic::Code;
@@ -138,6 +138,8 @@ async fn who_commands_approves_and_releases_is_said_by_the_certificate() {
         distributions.create_distribution(CreateDistributionRequest) "create_distribution",
         distributions.preview_distribution(PreviewDistributionRequest) "preview_distribution",
         distributions.try_distribution(TryDistributionRequest) "try_distribution",
+        distributions.submit_distribution(SubmitDistributionRequest) "submit_distribution",
+        distributions.return_distribution(ReturnDistributionRequest) "return_distribution",
         distributions.start_distribution(StartDistributionRequest) "start_distribution",
         distributions.pause_distribution(PauseDistributionRequest) "pause_distribution",
         distributions.resume_distribution(ResumeDistributionRequest) "resume_distribution",

@@ -86,7 +86,7 @@ pub struct CompanyConfig {
     /// What its people do only two together.
     #[serde(default = "every_act")]
     pub second_person: Vec<Act>,
-    /// Above how many followers somebody starts a distribution who didn't prepare it.
+    /// Above how many followers a distribution is submitted, and somebody starts it who didn't prepare it.
     #[serde(default = "many")]
     pub second_person_above: u64,
     /// How long what waits for a second person waits.

@@ -108,7 +108,10 @@ fn checked(template: Template, hosts: &LinkHosts) -> Result<Template, Error> {
 }
 
 /// A time as stores keep it: whole microseconds, which the very last instants of the calendar don't have.
-fn optional(time: Option<prost_types::Timestamp>, field: &str) -> Result<Option<Timestamp>, Error> {
+pub(super) fn optional(
+    time: Option<prost_types::Timestamp>,
+    field: &str,
+) -> Result<Option<Timestamp>, Error> {
     let Some(time) = time else { return Ok(None) };
     Timestamp::from_microsecond(instant(Some(&time), field)?.as_microsecond())
         .map(Some)

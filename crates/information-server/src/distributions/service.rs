@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
 use musubi_domain::{
     Error,
+    approval::is_two_peoples,
     delivery::Purpose,
     distribution::Command,
     id::{CompanyId, DistributionId, FollowerKeyring, OperatorName},
@@ -13,7 +15,7 @@ use musubi_domain::{
     template::Template,
 };
 use musubi_proto::{
-    convert::content::timestamp,
+    convert::{content::timestamp, information::distribution_state},
     information::v1::{self as wire, distribution_service_server::DistributionService},
 };
 use musubi_runtime::{
@@ -70,15 +72,36 @@ impl Distributions {
         company: &CompanyId,
         (id, operator): (&str, &str),
         command: Command,
+        looked_at: Option<Timestamp>,
     ) -> Result<wire::Distribution, Error> {
         let now = self.clock.now();
-        let rules = self.directory.company(company).map(|company| company.second_person.clone());
-        let alone_up_to = rules.unwrap_or_default().distribution_above;
-        let (id, order) = (parse_id(id)?, Order { command, operator: operator.parse()?, alone_up_to });
+        let (id, operator, alone_up_to) = (parse_id(id)?, operator.parse()?, self.alone_up_to(company));
+        let order = Order { command, operator, alone_up_to, looked_at };
         let stands = self.store.command_distribution(company, id, &order, now).await?;
         self.signals.distributions.raise();
         self.signals.deliveries.raise();
         Ok(show(stands))
+    }
+
+    /// How many followers one person of the company may reach alone; 0: nobody.
+    fn alone_up_to(&self, company: &CompanyId) -> u64 {
+        let rules = self.directory.company(company).map(|company| company.second_person.clone());
+        rules.unwrap_or_default().distribution_above
+    }
+
+    async fn get(&self, company: &CompanyId, id: &str) -> Result<wire::GetDistributionResponse, Error> {
+        let found = self.store.get_distribution(company, parse_id(id)?).await?;
+        let templates = self.store.get_templates(found.id).await?;
+        let needs_second_person = found.state.is_before_start() && {
+            let following = self.store.count_following(company, &found.account).await?;
+            is_two_peoples(following, self.alone_up_to(company))
+        };
+        Ok(wire::GetDistributionResponse {
+            distribution: Some(show(found)),
+            uniform: Some(templates.uniform.into()),
+            individual: templates.individual.map(Into::into),
+            needs_second_person,
+        })
     }
 
     /// Stores chunk after chunk: the next is read when the last is stored.
@@ -209,6 +232,8 @@ fn show(distribution: Distribution) -> wire::Distribution {
         expire_time: distribution.expire_time.map(timestamp),
         end_time: distribution.end_time.map(timestamp),
         taps: distribution.taps.iter().map(|(button, count)| show_taps(button, *count)).collect(),
+        submit_time: distribution.submitted.as_ref().map(|(_, time)| timestamp(*time)),
+        submitted_by: distribution.submitted.map(|(by, _)| by.to_string()).unwrap_or_default(),
         prepared_by: distribution.prepared_by.iter().map(ToString::to_string).collect(),
     }
 }
@@ -257,14 +282,37 @@ impl DistributionService for Distributions {
         self.trials(&company, request.get_ref()).await.map(Response::new).map_err(to_status)
     }
 
+    async fn submit_distribution(
+        &self,
+        request: Request<wire::SubmitDistributionRequest>,
+    ) -> Result<Response<wire::SubmitDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let wire::SubmitDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Submit, None).await.map_err(to_status)?;
+        Ok(Response::new(wire::SubmitDistributionResponse { distribution: Some(stands) }))
+    }
+
+    async fn return_distribution(
+        &self,
+        request: Request<wire::ReturnDistributionRequest>,
+    ) -> Result<Response<wire::ReturnDistributionResponse>, Status> {
+        let company = auth::company(&request)?;
+        let wire::ReturnDistributionRequest { distribution_id, operator } = request.into_inner();
+        let what = (distribution_id.as_str(), operator.as_str());
+        let stands = self.command(&company, what, Command::Return, None).await.map_err(to_status)?;
+        Ok(Response::new(wire::ReturnDistributionResponse { distribution: Some(stands) }))
+    }
+
     async fn start_distribution(
         &self,
         request: Request<wire::StartDistributionRequest>,
     ) -> Result<Response<wire::StartDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let wire::StartDistributionRequest { distribution_id, operator } = request.into_inner();
+        let wire::StartDistributionRequest { distribution_id, operator, submit_time } = request.into_inner();
         let what = (distribution_id.as_str(), operator.as_str());
-        let stands = self.command(&company, what, Command::Start).await.map_err(to_status)?;
+        let looked_at = parse::optional(submit_time, "submit_time").map_err(to_status)?;
+        let stands = self.command(&company, what, Command::Start, looked_at).await.map_err(to_status)?;
         Ok(Response::new(wire::StartDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -275,7 +323,7 @@ impl DistributionService for Distributions {
         let company = auth::company(&request)?;
         let wire::PauseDistributionRequest { distribution_id, operator } = request.into_inner();
         let what = (distribution_id.as_str(), operator.as_str());
-        let stands = self.command(&company, what, Command::Pause).await.map_err(to_status)?;
+        let stands = self.command(&company, what, Command::Pause, None).await.map_err(to_status)?;
         Ok(Response::new(wire::PauseDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -286,7 +334,7 @@ impl DistributionService for Distributions {
         let company = auth::company(&request)?;
         let wire::ResumeDistributionRequest { distribution_id, operator } = request.into_inner();
         let what = (distribution_id.as_str(), operator.as_str());
-        let stands = self.command(&company, what, Command::Resume).await.map_err(to_status)?;
+        let stands = self.command(&company, what, Command::Resume, None).await.map_err(to_status)?;
         Ok(Response::new(wire::ResumeDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -297,7 +345,7 @@ impl DistributionService for Distributions {
         let company = auth::company(&request)?;
         let wire::CancelDistributionRequest { distribution_id, operator } = request.into_inner();
         let what = (distribution_id.as_str(), operator.as_str());
-        let stands = self.command(&company, what, Command::Cancel).await.map_err(to_status)?;
+        let stands = self.command(&company, what, Command::Cancel, None).await.map_err(to_status)?;
         Ok(Response::new(wire::CancelDistributionResponse { distribution: Some(stands) }))
     }
 
@@ -306,14 +354,7 @@ impl DistributionService for Distributions {
         request: Request<wire::GetDistributionRequest>,
     ) -> Result<Response<wire::GetDistributionResponse>, Status> {
         let company = auth::company(&request)?;
-        let id = parse_id(&request.into_inner().distribution_id).map_err(to_status)?;
-        let found = self.store.get_distribution(&company, id).await.map_err(to_status)?;
-        let templates = self.store.get_templates(found.id).await.map_err(to_status)?;
-        Ok(Response::new(wire::GetDistributionResponse {
-            distribution: Some(show(found)),
-            uniform: Some(templates.uniform.into()),
-            individual: templates.individual.map(Into::into),
-        }))
+        self.get(&company, &request.get_ref().distribution_id).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_distributions(
@@ -321,12 +362,13 @@ impl DistributionService for Distributions {
         request: Request<wire::ListDistributionsRequest>,
     ) -> Result<Response<wire::ListDistributionsResponse>, Status> {
         let company = auth::company(&request)?;
-        let account = request.into_inner().official_account;
-        let account = match account.as_str() {
+        let wire::ListDistributionsRequest { official_account, state } = request.into_inner();
+        let account = match official_account.as_str() {
             "" => None,
             named => Some(&self.directory.own_account(&company, named).map_err(to_status)?.id),
         };
-        let found = self.store.list_distributions(&company, account, LIST_LIMIT).await.map_err(to_status)?;
+        let which = (account, distribution_state(state).map_err(to_status)?);
+        let found = self.store.list_distributions(&company, which, LIST_LIMIT).await.map_err(to_status)?;
         Ok(Response::new(wire::ListDistributionsResponse {
             distributions: found.into_iter().map(show).collect(),
         }))

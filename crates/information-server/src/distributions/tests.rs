@@ -21,6 +21,7 @@ use tonic::Request;
 use super::{Distributions, Expander, Renderer};
 use crate::tests::{World, from, minute, refusal, start};
 
+mod submitted;
 mod trials;
 
 fn keyring() -> FollowerKeyring {
@@ -282,8 +283,11 @@ async fn values_go_to_drafts_of_the_callers_with_an_individual_message() {
 }
 
 async fn start_it(service: &Distributions, id: &str) {
-    let start =
-        wire::StartDistributionRequest { distribution_id: id.to_owned(), operator: "sato".to_owned() };
+    let start = wire::StartDistributionRequest {
+        distribution_id: id.to_owned(),
+        operator: "sato".to_owned(),
+        submit_time: None,
+    };
     service.start_distribution(from("bank", start)).await.unwrap_or_else(|status| panic!("{status}"));
 }
 
@@ -293,16 +297,17 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
     let service = service(&world);
     let distribution_id = create(&service, asked()).await.distribution_id;
     macro_rules! refused {
-        ($($call:ident $request:ident $($operator:ident)?),+) => {
+        ($($call:ident $request:ident $($operator:ident)? $(/ $absent:ident)?),+) => {
             $(
                 for id in [distribution_id.clone(), "dst_x".to_owned(), String::new()] {
-                    let request = wire::$request { distribution_id: id, $($operator: "sato".to_owned())? };
+                    let request = wire::$request { distribution_id: id, $($operator: "sato".to_owned(),)? $($absent: None)? };
                     let error = refusal(service.$call(from("power", request)).await);
                     assert_eq!((error.kind, error.field.as_str()), (ErrorKind::NotFound, "distribution_id"));
                 }
                 let request = wire::$request {
                     distribution_id: distribution_id.clone(),
-                    $($operator: "sato".to_owned())?
+                    $($operator: "sato".to_owned(),)?
+                    $($absent: None)?
                 };
                 let mut request = Request::new(request);
                 let error = refusal(service.$call(Request::new(request.get_ref().clone())).await);
@@ -316,7 +321,9 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
         get_distribution GetDistributionRequest,
         preview_distribution PreviewDistributionRequest operator,
         list_trials ListTrialsRequest,
-        start_distribution StartDistributionRequest operator,
+        submit_distribution SubmitDistributionRequest operator,
+        return_distribution ReturnDistributionRequest operator,
+        start_distribution StartDistributionRequest operator / submit_time,
         pause_distribution PauseDistributionRequest operator,
         resume_distribution ResumeDistributionRequest operator,
         cancel_distribution CancelDistributionRequest operator
@@ -324,7 +331,7 @@ async fn another_company_finds_nothing_and_a_carrier_may_not_ask() {
     let list = |company, account: &str| {
         service.list_distributions(from(
             company,
-            wire::ListDistributionsRequest { official_account: account.to_owned() },
+            wire::ListDistributionsRequest { official_account: account.to_owned(), state: 0 },
         ))
     };
     assert_eq!(list("bank", "").await.unwrap().into_inner().distributions.len(), 1);
@@ -438,39 +445,4 @@ fn state_of(distribution: &wire::Distribution) -> &'static str {
 async fn get(service: &Distributions, id: &str) -> wire::Distribution {
     let request = wire::GetDistributionRequest { distribution_id: id.to_owned() };
     service.get_distribution(from("bank", request)).await.unwrap().into_inner().distribution.unwrap()
-}
-
-#[tokio::test]
-async fn who_prepared_a_distribution_to_many_has_another_start_it() {
-    let world = World::new().await;
-    world.follow("power", &[None, None, None]).await;
-    let service = service(&world);
-    let operator = |name: &str| name.to_owned();
-    let draft = wire::CreateDistributionRequest { official_account: "power".to_owned(), ..asked() };
-    let made = service.create_distribution(from("power", draft.clone())).await.unwrap().into_inner();
-    let made = made.distribution.unwrap();
-    let others = wire::CreateDistributionRequest { operator: operator("kato"), ..draft };
-    let same = service.create_distribution(from("power", others)).await.unwrap().into_inner();
-    assert!(same.distribution.unwrap() == made, "the same is the same, whoever asks");
-    assert_eq!(made.prepared_by, ["sato"]);
-    let values = [("C1", &["山田", "100"][..])];
-    let named = |name: &str| {
-        let chunk = chunk(&made.distribution_id, &values);
-        wire::UploadValuesRequest { operator: operator(name), ..chunk }
-    };
-    let error = refusal(upload(&service, "power", vec![named("kato"), named("sato")]).await);
-    assert_eq!(error.field, "operator", "a stream is one person's");
-    let error = refusal(upload(&service, "power", vec![named("")]).await);
-    assert_eq!(error.field, "operator");
-    let start = |name: &str| {
-        let distribution_id = made.distribution_id.clone();
-        from("power", wire::StartDistributionRequest { distribution_id, operator: operator(name) })
-    };
-    for who in ["sato", "kato"] {
-        let error = refusal(service.start_distribution(start(who)).await);
-        assert_eq!((error.kind, &*error.field), (ErrorKind::FailedPrecondition, "operator"), "{error}");
-    }
-    let started = service.start_distribution(start("ito")).await.unwrap().into_inner().distribution.unwrap();
-    assert_eq!(started.state().as_str_name(), "DISTRIBUTION_STATE_RUNNING");
-    assert_eq!(started.prepared_by, ["kato", "sato"]);
 }

@@ -346,8 +346,8 @@ impl Company {
     }
 
     async fn start(&self, id: &str) -> Result<(), Error> {
-        let request =
-            StartDistributionRequest { distribution_id: id.to_owned(), operator: OPERATOR.to_owned() };
+        let (distribution_id, operator) = (id.to_owned(), OPERATOR.to_owned());
+        let request = StartDistributionRequest { distribution_id, operator, submit_time: None };
         let started = self.0.clone().start_distribution(request).await;
         started.map(drop).map_err(|status| broken("the distribution did not start", status.message()))
     }

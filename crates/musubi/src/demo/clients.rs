@@ -171,7 +171,7 @@ impl CompanyClient {
     /// Starts a draft.
     pub(super) async fn start(&self, distribution_id: &str) -> anyhow::Result<()> {
         let request =
-            StartDistributionRequest { distribution_id: distribution_id.to_owned(), operator: String::new() };
+            StartDistributionRequest { distribution_id: distribution_id.to_owned(), ..Default::default() };
         ask!(self.distributions.start_distribution(request)).map(drop)
     }
 

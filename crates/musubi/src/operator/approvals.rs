@@ -36,8 +36,8 @@ const OPEN: [ApprovalState; 2] = [ApprovalState::Waiting, ApprovalState::Approve
 
 Three things need a second person, unless the information-management server's configuration says otherwise (second_person):
   musubi followers export, musubi followers erase, musubi lists release
-Nobody approves what they asked for themselves. A distribution to many followers (second_person_above) needs no approval: it is started by
-somebody who has not prepared it.
+Nobody approves what they asked for themselves. A distribution to many followers (second_person_above) stands in no list of these: it is submitted,
+and started by somebody who has not prepared it (musubi distributions list --state submitted).
 
 MUSUBI_SERVER names the company server, MUSUBI_CERTIFICATE or MUSUBI_TOKEN says who you are.")]
 pub struct Approvals {

@@ -1,7 +1,7 @@
 //! `musubi distributions`: what is sent to followers.
 //!
 //! Surprising: `create` sends nothing at all while anything in its files is wrong, and makes a draft that sends nothing until it
-//! is started.
+//! is started, which to many followers is another person's deed.
 
 use std::{io::Write, path::PathBuf, time::Duration};
 
@@ -10,14 +10,14 @@ use futures::stream;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use musubi_company_server::values::Values;
-use musubi_domain::{Error, content::Card, template::Template};
+use musubi_domain::{Error, content::Card, distribution::State, template::Template};
 use musubi_proto::{
     convert::content::timestamp,
     information::v1::{
         CancelDistributionRequest, CreateDistributionRequest, Distribution, DistributionState,
         GetDistributionRequest, GetDistributionResponse, ListDistributionsRequest, PauseDistributionRequest,
         PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
-        StartDistributionRequest, UploadValuesRequest,
+        ReturnDistributionRequest, StartDistributionRequest, SubmitDistributionRequest, UploadValuesRequest,
         distribution_service_client::DistributionServiceClient,
     },
 };
@@ -33,7 +33,7 @@ use super::{
     progress, refused,
     trials::Try,
     unwritten,
-    words::{parse_time, show_time, state_word, thousands},
+    words::{parse_state, parse_time, show_time, state_word, thousands},
 };
 
 /// Customers of one chunk of values.
@@ -49,7 +49,10 @@ const LOOK: Duration = Duration::from_secs(1);
       --variable name:text --variable points:integer --values points.csv
   musubi distributions preview dst_…      who would get which, with samples
   musubi distributions test dst_… --to +819012345678      to one's own phone first
-  musubi distributions start dst_…
+  musubi distributions submit dst_…       it is ready: nobody changes it any more
+  musubi distributions list --state submitted             what waits, as an approver asks for it
+  musubi distributions start dst_…        by an approver; if it goes to many, by one who has not prepared it
+  musubi distributions return dst_…       or back to those who prepared it
   musubi distributions watch dst_…        live counts until it ends; ctrl-c leaves it running
 
 A text holds its variables in braces: `{name}様、{points}ポイントです`. The values file is CSV with a column customer_id and one
@@ -69,7 +72,12 @@ enum Command {
     Preview(Which),
     /// Send it to a few followers who are named, before everybody gets it; each gets what is theirs, under a label.
     Test(Try),
-    /// Start a draft, now or at its start time. One to many followers is started by somebody who has not prepared it.
+    /// Say that a draft is ready. It takes no values from then on, and waits for who starts it.
+    Submit(Which),
+    /// Send back what was submitted, or take it back: it is a draft again.
+    Return(Which),
+    /// Approve it: start what was submitted, now or at its start time, or a draft to few followers. One to many is started by somebody who has not
+    /// prepared it.
     Start(Which),
     /// Show where one stands.
     Show(Which),
@@ -84,6 +92,9 @@ enum Command {
         /// Only this account's.
         #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
         official_account: String,
+        /// Only those that stand there: draft, submitted, running, paused, completed, cancelled.
+        #[arg(long, value_parser = parse_state)]
+        state: Option<State>,
         /// How to write them.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -145,8 +156,12 @@ type Client = DistributionServiceClient<PeerChannel>;
 
 /// Calls a method that takes an id and gives the distribution, and shows it.
 macro_rules! command {
-    ($client:ident.$method:ident($request:ident $($operator:ident)?), $which:ident, $out:ident) => {{
-        let request = $request { distribution_id: $which.distribution_id, $($operator: String::new())? };
+    ($client:ident.$method:ident($request:ident $(, $absent:ident)?), $which:ident, $out:ident) => {{
+        let request = $request {
+            distribution_id: $which.distribution_id,
+            operator: String::new(),
+            $($absent: None,)?
+        };
         let answer = $client.$method(request).await.map_err(refused)?.into_inner();
         show(&answer.distribution.unwrap_or_default(), $out)?;
     }};
@@ -170,8 +185,17 @@ impl Distributions {
                 preview(&client.preview_distribution(request).await.map_err(refused)?.into_inner(), out)?;
             }
             Command::Test(it) => return it.run(client, out).await,
+            Command::Submit(which) => {
+                let id = which.distribution_id.clone();
+                command!(client.submit_distribution(SubmitDistributionRequest), which, out);
+                let next = format!("musubi distributions preview {id}, then start or return");
+                writeln!(out, "next: an approver runs {next}").map_err(unwritten)?;
+            }
+            Command::Return(which) => {
+                command!(client.return_distribution(ReturnDistributionRequest), which, out)
+            }
             Command::Start(which) => {
-                command!(client.start_distribution(StartDistributionRequest operator), which, out)
+                command!(client.start_distribution(StartDistributionRequest, submit_time), which, out)
             }
             Command::Show(which) => {
                 let request = GetDistributionRequest { distribution_id: which.distribution_id };
@@ -180,16 +204,17 @@ impl Distributions {
                 show_taps(&answer, out)?;
             }
             Command::Pause(which) => {
-                command!(client.pause_distribution(PauseDistributionRequest operator), which, out)
+                command!(client.pause_distribution(PauseDistributionRequest), which, out)
             }
             Command::Resume(which) => {
-                command!(client.resume_distribution(ResumeDistributionRequest operator), which, out)
+                command!(client.resume_distribution(ResumeDistributionRequest), which, out)
             }
             Command::Cancel(which) => {
-                command!(client.cancel_distribution(CancelDistributionRequest operator), which, out)
+                command!(client.cancel_distribution(CancelDistributionRequest), which, out)
             }
-            Command::List { official_account, format } => {
-                let request = ListDistributionsRequest { official_account };
+            Command::List { official_account, state, format } => {
+                let state = state.map_or(DistributionState::Unspecified, Into::into).into();
+                let request = ListDistributionsRequest { official_account, state };
                 let answer = client.list_distributions(request).await.map_err(refused)?.into_inner();
                 list(answer.distributions, format, out)?;
             }
@@ -324,6 +349,8 @@ fn show(distribution: &Distribution, out: &mut dyn Write) -> Result<(), Error> {
         add(&format!("  {} {}", delivery.kind, delivery.state), thousands(delivery.count));
     }
     add("prepared by", distribution.prepared_by.join(" "));
+    add("submitted by", distribution.submitted_by.clone());
+    add("submitted", show_time(distribution.submit_time.as_ref()));
     add("made", show_time(distribution.create_time.as_ref()));
     add("not before", show_time(distribution.start_time.as_ref()));
     add("not after", show_time(distribution.expire_time.as_ref()));
@@ -408,6 +435,7 @@ async fn watch(mut client: Client, distribution_id: String, out: &mut dyn Write)
             DistributionState::Completed | DistributionState::Cancelled => return Ok(()),
             DistributionState::Unspecified
             | DistributionState::Draft
+            | DistributionState::Submitted
             | DistributionState::Running
             | DistributionState::Paused => tokio::time::sleep(LOOK).await,
         }

@@ -290,17 +290,19 @@ async fn a_watched_distribution_is_followed_to_its_end() {
 #[tokio::test]
 async fn distributions_are_shown_commanded_and_previewed() {
     let (desk, peer) = Desk::at_peer().await;
-    for command in ["start", "pause", "resume", "cancel", "show"] {
+    for command in ["submit", "return", "start", "pause", "resume", "cancel", "show"] {
         let (ending, text) = desk.run(&["distributions", command, "dst_1"]).await;
         assert_eq!(ending, Ok(Ending::Done));
         assert!(text.contains("dst_1"), "{text}");
     }
-    assert_eq!(peer.0.lock().unwrap().commands, ["start", "pause", "resume", "cancel"]);
+    assert_eq!(peer.0.lock().unwrap().commands, ["submit", "return", "start", "pause", "resume", "cancel"]);
     let (_, text) = desk.run(&["distributions", "preview", "dst_1"]).await;
     assert!(text.contains("宮本様、1,200ポイントです") && text.contains("--- uniform"), "{text}");
     let (_, text) = desk.run(&["distributions", "list", "--format", "json"]).await;
     let list: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(list[0]["state"], "draft");
+    let (_, text) = desk.run(&["distributions", "list", "--state", "submitted", "--format", "json"]).await;
+    assert_eq!(text.trim(), "[]", "the draft is left out");
 }
 
 #[tokio::test]
@@ -461,9 +463,12 @@ macro_rules! commands {
 
             async fn list_distributions(
                 &self,
-                _: Request<ListDistributionsRequest>,
+                request: Request<ListDistributionsRequest>,
             ) -> Result<Response<ListDistributionsResponse>, Status> {
-                let distributions = distribution(DistributionState::Draft, "queued").into_iter().collect();
+                let of_state = request.get_ref().state();
+                let there = |it: &Distribution| [DistributionState::Unspecified, it.state()].contains(&of_state);
+                let distributions =
+                    distribution(DistributionState::Draft, "queued").into_iter().filter(there).collect();
                 Ok(Response::new(ListDistributionsResponse { distributions }))
             }
         }
@@ -471,6 +476,8 @@ macro_rules! commands {
 }
 
 commands! {
+    submit_distribution "submit": SubmitDistributionRequest => SubmitDistributionResponse,
+    return_distribution "return": ReturnDistributionRequest => ReturnDistributionResponse,
     start_distribution "start": StartDistributionRequest => StartDistributionResponse,
     pause_distribution "pause": PauseDistributionRequest => PauseDistributionResponse,
     resume_distribution "resume": ResumeDistributionRequest => ResumeDistributionResponse,

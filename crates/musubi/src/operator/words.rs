@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::offset};
 use musubi_domain::{
-    Error, approval::ApprovalState, error::shape, outcome::FollowerOutcome, review::ReviewState,
+    Error, approval::ApprovalState, distribution::State, error::shape, outcome::FollowerOutcome,
+    review::ReviewState,
 };
 use musubi_proto::{
     company::v1::OperatorRole, convert::information::outcome, information::v1 as wire,
@@ -75,6 +76,15 @@ pub(super) fn outcome_word(outcome: wire::FollowerOutcome) -> String {
 /// The word of a distribution's state.
 pub(super) fn state_word(state: wire::DistributionState) -> String {
     state.as_str_name().trim_start_matches(STATE).to_ascii_lowercase()
+}
+
+/// Where a distribution stands, by its word.
+pub(super) fn parse_state(text: &str) -> Result<State, Error> {
+    State::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let problem = format!("{} is no state of distributions", shape(text));
+        let words = State::ALL.map(State::as_str).join(", ");
+        Error::invalid("", problem, format!("write one of {words}"))
+    })
 }
 
 /// Where a review stands, by its word.
@@ -183,6 +193,14 @@ mod tests {
         for wrong in ["unspecified", "Open", ""] {
             assert!(parse_review_state(wrong).unwrap_err().remedy.contains("open, approved_once"));
         }
+    }
+
+    #[test]
+    fn every_state_of_a_distribution_is_read_by_its_word() {
+        for state in State::ALL {
+            assert_eq!(parse_state(&state_word(state.into())), Ok(state));
+        }
+        assert!(parse_state("started").unwrap_err().remedy.contains("draft, running"));
     }
 
     #[test]

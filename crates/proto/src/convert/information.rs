@@ -81,6 +81,7 @@ impl From<State> for wire::DistributionState {
             State::Paused => Self::Paused,
             State::Completed => Self::Completed,
             State::Cancelled => Self::Cancelled,
+            State::Submitted => Self::Submitted,
         }
     }
 }
@@ -169,6 +170,17 @@ impl From<ApprovalState> for wire::ApprovalState {
             ApprovalState::Expired => Self::Expired,
         }
     }
+}
+
+/// The state of distributions that a request names; none when it names none.
+///
+/// # Errors
+/// At `state` when the number is no state.
+pub fn distribution_state(number: i32) -> Result<Option<State>, Error> {
+    let named = wire::DistributionState::try_from(number).map_err(|_| {
+        Error::invalid("state", format!("{number} is no state"), "name a DistributionState, or none")
+    })?;
+    Ok(State::ALL.into_iter().find(|state| wire::DistributionState::from(*state) == named))
 }
 
 /// The state of approvals that a request names; none when it names none.
@@ -306,9 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn states_of_distributions_keep_their_names() {
+    fn states_of_distributions_survive_the_wire_and_keep_their_names() {
+        assert_eq!(distribution_state(0), Ok(None));
+        assert_eq!(distribution_state(99).unwrap_err().field, "state");
         for state in State::ALL {
-            let name = wire::DistributionState::from(state).as_str_name();
+            let shown = wire::DistributionState::from(state);
+            assert_eq!(distribution_state(shown.into()), Ok(Some(state)));
+            let name = shown.as_str_name();
             assert_eq!(name.to_ascii_lowercase(), format!("distribution_state_{}", state.as_str()));
         }
     }

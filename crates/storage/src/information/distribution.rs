@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
+    approval::{Prepared, Starter, check_starter},
     delivery::{DeliveryState, Purpose},
     distribution::{self, Command, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
@@ -55,8 +56,10 @@ pub struct Order {
     pub command: Command,
     /// Who says so.
     pub operator: OperatorName,
-    /// When more followers than this follow, somebody starts it who has not prepared it; 0: always.
+    /// When more followers than this follow, it is submitted, and somebody starts it who has not prepared it; 0: always.
     pub alone_up_to: u64,
+    /// When what they looked at was submitted, in whole microseconds, to start that and nothing else; none: what stands.
+    pub looked_at: Option<Timestamp>,
 }
 
 /// What a distribution says.
@@ -93,8 +96,10 @@ pub struct Distribution {
     pub expire_time: Option<Timestamp>,
     /// When it was completed or cancelled.
     pub end_time: Option<Timestamp>,
-    /// Who made it or gave it values, in the order of the names; nobody: it was made before that was kept.
+    /// Who made it, gave it values or submitted it, in the order of the names; nobody: it was made before that was kept.
     pub prepared_by: Vec<OperatorName>,
+    /// Who submitted it last, and when; none: it is a draft, or was started as one.
+    pub submitted: Option<(OperatorName, Timestamp)>,
 }
 
 /// Who would get which, if it were sent now. The samples are personal: `Debug` shows how many.
@@ -152,12 +157,12 @@ pub trait DistributionStore: Send + Sync {
         (operator, now): (&OperatorName, Timestamp),
     ) -> Result<u64, StoreError>;
 
-    /// Obeys a command ([`command`](musubi_domain::distribution::command)); repeatable. A start sets the times, unless who gives it may not
-    /// ([`check_starter`](musubi_domain::approval::check_starter)), which is in the audit, too; a cancel opens the way for [`withdraw`](super::expansion::ExpansionStore::withdraw).
+    /// Obeys a command ([`command`](musubi_domain::distribution::command)); repeatable. Who submits is among those who prepared it; a return forgets that it was
+    /// submitted. A start sets the times, unless who gives it may not ([`check_starter`]), which is in the audit, too; a cancel opens the way for
+    /// [`withdraw`](super::expansion::ExpansionStore::withdraw).
     ///
     /// # Errors
-    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when the state or the expiry doesn't allow it, and at `operator` when
-    /// another person has to start it.
+    /// Refused as `NotFound` at `distribution_id`; as `FailedPrecondition` when the state, the expiry or [`check_starter`] doesn't allow it.
     async fn command_distribution(
         &self,
         company: &CompanyId,
@@ -176,13 +181,20 @@ pub trait DistributionStore: Send + Sync {
         id: DistributionId,
     ) -> Result<Distribution, StoreError>;
 
-    /// The company's distributions, of one account or of all, newest first, at most `limit`.
+    /// The company's distributions, of one account or of all, those that stand there or all, newest first, at most `limit`.
     async fn list_distributions(
         &self,
         company: &CompanyId,
-        account: Option<&OfficialAccountId>,
+        (account, state): (Option<&OfficialAccountId>, Option<State>),
         limit: u32,
     ) -> Result<Vec<Distribution>, StoreError>;
+
+    /// How many follow an account of the company now: by that a start is judged.
+    async fn count_following(
+        &self,
+        company: &CompanyId,
+        account: &OfficialAccountId,
+    ) -> Result<u64, StoreError>;
 
     /// What a distribution says, whosever it is: for who sends it.
     ///
@@ -229,14 +241,27 @@ pub(crate) fn values_line(
     Audit { detail, ..line(company, "distribution_values", id) }
 }
 
-/// Whether this order starts a draft, and so has to be another person's than who prepared it if many follow.
+/// Whether this order starts what waits for it, and so is judged by how many follow.
 pub(crate) fn is_start(found: &Distribution, order: &Order) -> bool {
-    (found.state, order.command) == (State::Draft, Command::Start)
+    found.state.is_before_start() && order.command == Command::Start
+}
+
+/// Whether who gives the order may start it, when so many follow.
+pub(crate) fn check_start(found: &Distribution, order: &Order, followers: u64) -> Result<(), Error> {
+    let submit_time = found.submitted.as_ref().map(|(_, time)| *time);
+    let prepared = Prepared { by: &found.prepared_by, submit_time, followers };
+    let starter = Starter { operator: &order.operator, looked_at: order.looked_at };
+    check_starter(prepared, starter, order.alone_up_to)
 }
 
 /// Who has prepared it, as it is stored, with this person among them.
 pub(crate) fn preparers(prepared_by: &[OperatorName], operator: &OperatorName) -> Result<String, StoreError> {
-    let all: BTreeSet<_> = prepared_by.iter().chain([operator]).map(OperatorName::as_str).collect();
+    names(prepared_by.iter().chain([operator]))
+}
+
+/// Names as they are stored.
+pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a OperatorName>) -> Result<String, StoreError> {
+    let all: BTreeSet<_> = names.into_iter().map(OperatorName::as_str).collect();
     list(&all)
 }
 
@@ -252,24 +277,42 @@ pub(crate) fn not_found() -> Error {
     Error::new(ErrorKind::NotFound, "no such distribution", remedy).at("distribution_id")
 }
 
-/// Values come before the start.
+/// Values come before it is submitted.
 pub(crate) fn takes_no_values(state: State) -> Error {
     let problem = format!("a {} distribution takes no values", state.as_str());
-    Error::new(ErrorKind::FailedPrecondition, problem, "give values to a draft")
+    let remedy = if state == State::Submitted {
+        "send it back, then give it values"
+    } else {
+        "give values to a draft"
+    };
+    Error::new(ErrorKind::FailedPrecondition, problem, remedy)
 }
 
-/// Obeys a command: moves the distribution, and gives what the audit calls that; none when it stands there already.
+/// Obeys an order: moves the distribution, and gives what the audit calls that; none when it stands there already.
 pub(crate) fn obey(
     found: &mut Distribution,
-    command: Command,
+    order: &Order,
     now: Timestamp,
 ) -> Result<Option<&'static str>, Error> {
     let before = found.state;
-    found.state = distribution::command(before, command)?;
+    found.state = distribution::command(before, order.command)?;
     if found.state == before {
         return Ok(None);
     }
-    Ok(Some(match command {
+    Ok(Some(match order.command {
+        Command::Submit => {
+            // What could never be started is told to who submits it.
+            distribution::schedule(found.start_time, found.expire_time, now)?;
+            if let Err(place) = found.prepared_by.binary_search(&order.operator) {
+                found.prepared_by.insert(place, order.operator.clone());
+            }
+            found.submitted = Some((order.operator.clone(), now));
+            "distribution_submitted"
+        }
+        Command::Return => {
+            found.submitted = None;
+            "distribution_returned"
+        }
         Command::Start => {
             let (start, expire) = distribution::schedule(found.start_time, found.expire_time, now)?;
             (found.start_time, found.expire_time) = (Some(start), Some(expire));

@@ -327,7 +327,7 @@ pub(crate) fn view_of(
 }
 
 /// Reads a distribution without its counts. Columns: id, account, name, state, customers with values, create, start, expire and end
-/// time.
+/// time, who prepared it, who submitted it, and when.
 pub(crate) fn distribution_of(row: &impl Columns) -> Result<Distribution, StoreError> {
     Ok(Distribution {
         id: DistributionId::from_bytes(row.id(0)?),
@@ -342,6 +342,10 @@ pub(crate) fn distribution_of(row: &impl Columns) -> Result<Distribution, StoreE
         expire_time: row.maybe_instant(7)?,
         end_time: row.maybe_instant(8)?,
         prepared_by: names_of(row.text(9)?)?,
+        submitted: match (row.maybe_text(10)?, row.maybe_instant(11)?) {
+            (Some(by), Some(time)) => Some((by.parse()?, time)),
+            (Some(_), None) | (None, _) => None,
+        },
     })
 }
 

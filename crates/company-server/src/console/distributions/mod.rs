@@ -1,8 +1,10 @@
-//! Distributions: all of them, one with its two messages and what became of it, and the commands that one gives.
+//! Distributions: all of them, and one with its two messages and what became of it.
 //!
-//! Composing is [`compose`]'s, values are [`values`]'s, tests on a few phones [`trials`]'. Surprising: who would get which is asked for by a click of its own, because each look at confirmed customers' values
+//! Composing is [`compose`]'s, values are [`values`]'s, tests on a few phones [`trials`]', and what people do with one from its submission to its end
+//! [`commands`]'. Surprising: who would get which is asked for by a click of its own, because each look at confirmed customers' values
 //! leaves a line in the audit.
 
+mod commands;
 mod compose;
 mod trials;
 mod values;
@@ -12,21 +14,19 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Path, Query, State},
     http::HeaderMap,
-    response::{Html, IntoResponse, Redirect, Response},
+    response::Html,
     routing::{get, post},
 };
-use musubi_domain::{Error, ErrorKind};
 use musubi_proto::{
     information::v1::{
-        self as wire, CancelDistributionRequest, Distribution, DistributionState, GetDistributionRequest,
-        GetDistributionResponse, ListDistributionsRequest, PauseDistributionRequest,
-        PreviewDistributionRequest, PreviewDistributionResponse, ResumeDistributionRequest,
-        StartDistributionRequest,
+        self as wire, Distribution, DistributionState, GetDistributionRequest, GetDistributionResponse,
+        ListDistributionsRequest, PreviewDistributionRequest, PreviewDistributionResponse,
     },
     r#type::v1::{Card, Content, Suggestion, suggestion::Action},
 };
 use serde::Deserialize;
 
+use self::commands::{Commands, back, submitted};
 use super::{Console, failure::Failure, shell::Shell, visitor::Visitor};
 
 /// Distributions of a page; the call gives a thousand.
@@ -42,10 +42,7 @@ pub(super) fn router(largest_file: usize) -> Router<Console> {
         .route("/distributions/{id}/preview", get(preview))
         .route("/distributions/{id}/trials", get(trials::part).post(trials::send))
         .route("/distributions/{id}/values", with_file)
-        .route("/distributions/{id}/start", post(start))
-        .route("/distributions/{id}/pause", post(pause))
-        .route("/distributions/{id}/resume", post(resume))
-        .route("/distributions/{id}/cancel", post(cancel))
+        .merge(commands::router())
 }
 
 #[derive(Template)]
@@ -143,6 +140,8 @@ struct Watch {
     rate: Option<u64>,
     /// In milliseconds.
     now: i64,
+    /// When what the page shows was submitted, in microseconds since 1970; 0: it was not.
+    submitted: i64,
     can: Commands,
     /// How often to look: receipts still come when all is sent.
     every: &'static str,
@@ -189,36 +188,6 @@ struct Row {
     bars: Vec<(u64, u64, &'static str)>,
 }
 
-/// What this visitor may do with it now.
-#[derive(Clone, Copy, Default)]
-struct Commands {
-    upload: bool,
-    start: bool,
-    pause: bool,
-    resume: bool,
-    cancel: bool,
-}
-
-impl Commands {
-    fn of(s: &Shell, d: &Distribution) -> Self {
-        let (draft, running, paused) = match d.state() {
-            DistributionState::Draft => (true, false, false),
-            DistributionState::Running => (false, true, false),
-            DistributionState::Paused => (false, false, true),
-            DistributionState::Unspecified | DistributionState::Completed | DistributionState::Cancelled => {
-                (false, false, false)
-            }
-        };
-        Self {
-            upload: draft && s.may("UploadValues"),
-            start: draft && s.may("StartDistribution"),
-            pause: running && s.may("PauseDistribution"),
-            resume: paused && s.may("ResumeDistribution"),
-            cancel: (draft || running || paused) && s.may("CancelDistribution"),
-        }
-    }
-}
-
 impl Watch {
     fn of(s: &Shell, answer: &GetDistributionResponse, seen: &Seen, now: i64) -> Self {
         let d = &answer.distribution.clone().unwrap_or_default();
@@ -240,11 +209,14 @@ impl Watch {
             DistributionState::Completed | DistributionState::Cancelled => "15s",
             DistributionState::Unspecified
             | DistributionState::Draft
+            | DistributionState::Submitted
             | DistributionState::Running
             | DistributionState::Paused => "2s",
         };
         let taps = Taps::of(answer, &rows);
-        Self { rows, taps, sent, rate, now, can: Commands::of(s, d), every }
+        let shown = seen.submitted.unwrap_or_else(|| submitted(d));
+        let can = Commands::of(s, answer, shown);
+        Self { rows, taps, sent, rate, now, submitted: shown, can, every }
     }
 }
 
@@ -300,11 +272,12 @@ impl Row {
     }
 }
 
-/// What was seen at the last look.
+/// What was seen at the last look; and when that was submitted which the rest of the page shows.
 #[derive(Default, Deserialize)]
 struct Seen {
     sent: Option<u64>,
     at: Option<i64>,
+    submitted: Option<i64>,
 }
 
 async fn get_one(visitor: &Visitor, id: String) -> Result<GetDistributionResponse, Failure> {
@@ -387,29 +360,6 @@ async fn preview(
     Ok(Html(page(visitor, &console, id, preview).await?.render()?))
 }
 
-macro_rules! command {
-    ($name:ident: $method:ident($request:ident), $done:literal) => {
-        async fn $name(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
-            let request = $request { distribution_id: id.clone(), operator: String::new() };
-            visitor.distributions().$method(request).await?;
-            Ok(back(&id, $done)?.into_response())
-        }
-    };
-}
-
-command!(start: start_distribution(StartDistributionRequest), "started");
-command!(pause: pause_distribution(PauseDistributionRequest), "paused");
-command!(resume: resume_distribution(ResumeDistributionRequest), "resumed");
-command!(cancel: cancel_distribution(CancelDistributionRequest), "cancelled");
-
-/// To the distribution's page. Its id came out of an address.
-fn back(id: &str, done: &str) -> Result<Redirect, Failure> {
-    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(Error::new(ErrorKind::NotFound, "no such distribution", "see the list").into());
-    }
-    Ok(Redirect::to(&format!("/distributions/{id}?done={done}")))
-}
-
 #[cfg(test)]
 mod tests {
     use musubi_proto::information::v1::{DeliveryCount, TapCount};
@@ -432,9 +382,9 @@ mod tests {
             Distribution { deliveries, taps, state: DistributionState::Running.into(), ..Default::default() };
         let buttons = ["残高", "詳細"].map(|text| Suggestion { text: text.into(), ..Suggestion::default() });
         let individual = Some(wire::Template { suggestions: buttons.to_vec(), ..wire::Template::default() });
-        let d = GetDistributionResponse { distribution: Some(d), individual, uniform: None };
+        let d = GetDistributionResponse { distribution: Some(d), individual, ..Default::default() };
         let s = super::super::shell::tests::shell(&[musubi_domain::caller::Role::Editor], "/");
-        let seen = Seen { sent: Some(2), at: Some(1_000) };
+        let seen = Seen { sent: Some(2), at: Some(1_000), submitted: Some(0) };
         let watch = Watch::of(&s, &d, &seen, 3_000);
         assert_eq!((watch.sent, watch.rate), (8, Some(3)));
         let tapped: Vec<_> =

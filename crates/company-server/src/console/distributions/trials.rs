@@ -48,7 +48,8 @@ impl Trials {
         let mut shown = Self::list(visitor, &d.distribution_id, now).await?;
         let waits = d.state() == DistributionState::Running
             && d.start_time.is_some_and(|start| start.seconds.saturating_mul(1_000) > now);
-        let is_before = d.state() == DistributionState::Draft || waits;
+        let is_before =
+            [DistributionState::Draft, DistributionState::Submitted].contains(&d.state()) || waits;
         let request_id = || Builder::from_random_bytes(entropy::bytes()).into_uuid().to_string();
         shown.form = (is_before && visitor.s.may("TryDistribution"))
             .then(|| Typed { request_id: request_id(), numbers: String::new() });

@@ -15,6 +15,7 @@ use crate::{
     information::{
         FollowerKey,
         approval::{Approval, ApprovalQuery, Word},
+        distribution::Order,
         erasure::Reading,
         list::{ListKey, ListLease, ListOutcome},
     },
@@ -278,7 +279,9 @@ async fn quarantined_is_out_of_reach(store: &dyn Bench) {
     assert_eq!(refusal(released), (ErrorKind::FailedPrecondition, String::new()));
 }
 
-pub(crate) async fn who_prepared_a_large_distribution_does_not_start_it(store: &dyn Bench) {
+pub(crate) async fn a_large_distribution_is_submitted_and_started_by_who_did_not_prepare_it(
+    store: &dyn Bench,
+) {
     follow(store, "bank", 1..=3).await;
     let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
     let bank = named("bank");
@@ -290,14 +293,38 @@ pub(crate) async fn who_prepared_a_large_distribution_does_not_start_it(store: &
         let order = order_of(Command::Start, operator, alone_up_to);
         store.command_distribution(&bank, id, &order, at(1)).await
     };
+    let refused_at = |field: &str| (ErrorKind::FailedPrecondition, field.to_owned());
     for (operator, alone_up_to) in [("sato", 2), ("kato", 2), ("sato", 0)] {
-        let refused = refusal(start(operator, alone_up_to).await);
-        assert_eq!(refused, (ErrorKind::FailedPrecondition, "operator".to_owned()));
+        assert_eq!(refusal(start(operator, alone_up_to).await), refused_at("operator"));
     }
+    assert_eq!(refusal(start("ito", 2).await), refused_at(""), "it was not submitted");
     assert_eq!(store.get_distribution(&bank, id).await.unwrap().state, State::Draft);
     assert_eq!(told(store, &format!("distribution_start_refused {id} by sato")).await, 2);
+    let mori = order_of(Command::Submit, "mori", 2);
+    store.command_distribution(&bank, id, &mori, at(1)).await.unwrap();
+    assert_eq!(refusal(start("mori", 2).await), refused_at("operator"), "who submits it prepares it");
     assert_eq!(start("ito", 2).await.unwrap().state, State::Running);
     assert_eq!(start("sato", 2).await.unwrap().state, State::Running, "it runs already");
     assert_eq!(told(store, &format!("distribution_started {id} by ito")).await, 1);
     assert_eq!(told(store, &format!("distribution_values {id} 1 customers by kato")).await, 1);
+    assert_eq!(store.count_following(&bank, &named("bank")).await.unwrap(), 3);
+}
+
+pub(crate) async fn what_was_looked_at_is_what_is_started(store: &dyn Bench) {
+    let id = draft(store, "bank", 1, &[], 0).await;
+    let bank = named("bank");
+    let give = async |order: Order, second| store.command_distribution(&bank, id, &order, at(second)).await;
+    let start = |looked_at| Order { looked_at: Some(at(looked_at)), ..order_of(Command::Start, "ito", 0) };
+    let stale = (ErrorKind::FailedPrecondition, "submit_time".to_owned());
+    give(order_of(Command::Submit, "sato", 0), 1).await.unwrap();
+    give(order_of(Command::Return, "sato", 0), 2).await.unwrap();
+    give(order_of(Command::Submit, "sato", 0), 3).await.unwrap();
+    assert_eq!(refusal(give(start(1), 4).await), stale, "it is another by now");
+    assert_eq!(told(store, &format!("distribution_start_refused {id} by ito")).await, 1);
+    assert_eq!(give(start(3), 4).await.unwrap().state, State::Running);
+    assert_eq!(give(start(1), 5).await.unwrap().state, State::Running, "it runs already");
+    // Where one person may start a draft, what they looked at was submitted all the same.
+    let draft = draft(store, "bank", 2, &[], 0).await;
+    let alone = Order { looked_at: Some(at(1)), ..order_of(Command::Start, "ito", u64::MAX) };
+    assert_eq!(refusal(store.command_distribution(&bank, draft, &alone, at(4)).await), stale);
 }

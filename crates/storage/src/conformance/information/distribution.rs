@@ -12,8 +12,8 @@ use musubi_domain::{
 use uuid::Uuid;
 
 use super::{
-    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, order, tied, unit,
-    walk,
+    Bench, at, attempts, balanced, change, command, distribute, draft, follow, key, named, order, order_of,
+    tied, unit, walk,
 };
 use crate::{
     StoreError,
@@ -117,6 +117,8 @@ pub(crate) async fn only_drafts_take_values(store: &dyn Bench) {
 pub(crate) async fn commands_are_obeyed_once_and_are_in_the_audit(store: &dyn Bench) {
     let id = draft(store, "bank", 1, &[], 0).await;
     for (given, state, word) in [
+        (Command::Submit, State::Submitted, "distribution_submitted"),
+        (Command::Return, State::Draft, "distribution_returned"),
         (Command::Start, State::Running, "distribution_started"),
         (Command::Pause, State::Paused, "distribution_paused"),
         (Command::Resume, State::Running, "distribution_resumed"),
@@ -146,6 +148,43 @@ pub(crate) async fn a_start_sets_the_times_once(store: &dyn Bench) {
     assert_eq!(times(start(9).await.unwrap()), (Some(at(5)), Some(day_later(at(5)))));
 }
 
+pub(crate) async fn what_is_submitted_takes_no_values_until_it_is_sent_back(store: &dyn Bench) {
+    let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
+    let bank = named("bank");
+    let ito = order_of(Command::Submit, "ito", 0);
+    let submitted = store.command_distribution(&bank, id, &ito, at(1)).await.unwrap();
+    assert_eq!(submitted.submitted, Some((named("ito"), at(1))));
+    assert_eq!(submitted.prepared_by, [named("ito"), named("sato")]);
+    let again = order_of(Command::Submit, "kato", 0);
+    assert_eq!(store.command_distribution(&bank, id, &again, at(2)).await.unwrap(), submitted);
+    let (kato, values) = (named("kato"), [value("C2", "y")]);
+    let put = || store.put_values(&bank, id, &values, (&kato, at(3)));
+    assert_eq!(refusal(put().await).0, ErrorKind::FailedPrecondition);
+
+    let returned = store.command_distribution(&bank, id, &order(Command::Return), at(4)).await.unwrap();
+    assert_eq!((returned.state, &returned.submitted, returned.values), (State::Draft, &None, 1));
+    assert_eq!(put().await.unwrap(), 2);
+    let submitted = store.command_distribution(&bank, id, &ito, at(5)).await.unwrap();
+    assert_eq!((submitted.submitted, submitted.values), (Some((named("ito"), at(5))), 2));
+    command(store, "bank", id, Command::Start).await;
+    let stands = get(store, id).await;
+    assert_eq!((stands.state, stands.submitted), (State::Running, Some((named("ito"), at(5)))), "it is kept");
+
+    // What would be over before it began is told to who submits it.
+    let over = NewDistribution { expire_time: Some(at(10)), ..asked(2, 2, 2) };
+    store.create_distribution(&over, at(0)).await.unwrap();
+    let refused = store.command_distribution(&bank, over.id, &ito, at(10)).await;
+    assert_eq!(refusal(refused), (ErrorKind::FailedPrecondition, "expire_time".to_owned()));
+    let told = store.audits().await;
+    for (line, times) in [
+        (format!("distribution_submitted {id} by ito"), 2),
+        (format!("distribution_returned {id} by sato"), 1),
+        (format!("distribution_submitted {id} by kato"), 0),
+    ] {
+        assert_eq!(told.iter().filter(|told| told.contains(&line)).count(), times, "{line}");
+    }
+}
+
 pub(crate) async fn another_company_sees_no_distribution(store: &dyn Bench) {
     let id = draft(store, "bank", 1, &[("C1", "x")], 0).await;
     let power = named("power");
@@ -156,10 +195,10 @@ pub(crate) async fn another_company_sees_no_distribution(store: &dyn Bench) {
         not_found
     );
     assert_eq!(refusal(store.preview_distribution(&power, id, &named("sato"), at(0)).await), not_found);
-    for given in [Command::Start, Command::Pause, Command::Resume, Command::Cancel] {
+    for given in Command::ALL {
         assert_eq!(refusal(store.command_distribution(&power, id, &order(given), at(0)).await), not_found);
     }
-    assert_eq!(store.list_distributions(&power, None, 10).await.unwrap(), []);
+    assert_eq!(store.list_distributions(&power, (None, None), 10).await.unwrap(), []);
     let stands = get(store, id).await;
     assert_eq!((stands.state, stands.values), (State::Draft, 1));
 }
@@ -171,13 +210,35 @@ pub(crate) async fn distributions_are_listed_newest_first(store: &dyn Bench) {
     }
     let list = |account: Option<&'static str>, limit| async move {
         let account = account.map(named);
-        let found = store.list_distributions(&named("bank"), account.as_ref(), limit).await.unwrap();
+        let found = store.list_distributions(&named("bank"), (account.as_ref(), None), limit).await.unwrap();
         found.iter().map(|distribution| distribution.id.as_bytes()[0]).collect::<Vec<_>>()
     };
     assert_eq!(list(None, 10).await, [3, 2, 1]);
     assert_eq!(list(None, 2).await, [3, 2]);
     assert_eq!(list(Some("bank"), 10).await, [3, 1]);
     assert!(list(Some("unknown"), 10).await.is_empty());
+}
+
+pub(crate) async fn distributions_are_listed_by_where_they_stand(store: &dyn Bench) {
+    for (id, account) in [(1, "bank"), (2, "other"), (3, "bank"), (4, "bank")] {
+        let new = NewDistribution { account: named(account), ..asked(id, u128::from(id), id) };
+        store.create_distribution(&new, at(0)).await.unwrap();
+    }
+    draft(store, "power", 5, &[], 0).await;
+    for id in 1..=3 {
+        command(store, "bank", asked(id, 0, 0).id, Command::Submit).await;
+    }
+    let list = |account: Option<&'static str>, state, limit| async move {
+        let account = account.map(named);
+        let which = (account.as_ref(), Some(state));
+        let found = store.list_distributions(&named("bank"), which, limit).await.unwrap();
+        found.iter().map(|distribution| distribution.id.as_bytes()[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, State::Submitted, 10).await, [3, 2, 1]);
+    assert_eq!(list(None, State::Submitted, 2).await, [3, 2]);
+    assert_eq!(list(Some("bank"), State::Submitted, 10).await, [3, 1]);
+    assert_eq!(list(None, State::Draft, 10).await, [4]);
+    assert!(list(None, State::Running, 10).await.is_empty());
 }
 
 pub(crate) async fn templates_read_back_as_they_were_given(store: &dyn Bench) {
@@ -241,7 +302,7 @@ pub(crate) async fn every_tap_is_counted_by_button_and_distribution(store: &dyn 
     taps.sort();
     assert_eq!(taps, [(uniform, 1), (first, 3), (second, 1)]);
     assert_eq!(get(store, other).await.taps, []);
-    let listed = store.list_distributions(&named("bank"), None, 10).await.unwrap();
+    let listed = store.list_distributions(&named("bank"), (None, None), 10).await.unwrap();
     assert_eq!(listed.iter().map(|it| it.taps.len()).sum::<usize>(), 3);
 }
 
@@ -251,7 +312,7 @@ pub(crate) async fn counts_tell_where_deliveries_stand(store: &dyn Bench) {
     attempts(store, Source::Distribution(one), 0).await;
     assert_eq!(get(store, one).await.deliveries, [(Purpose::Uniform, DeliveryState::Sending, 4)]);
     assert_eq!(get(store, other).await.deliveries, [(Purpose::Undecided, DeliveryState::Queued, 4)]);
-    let listed = store.list_distributions(&named("bank"), None, 10).await.unwrap();
+    let listed = store.list_distributions(&named("bank"), (None, None), 10).await.unwrap();
     assert_eq!(listed, [get(store, other).await, get(store, one).await]);
     balanced(store).await;
 }

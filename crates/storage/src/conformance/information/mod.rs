@@ -134,7 +134,8 @@ macro_rules! information_store_suite {
             what_nobody_decides_in_time_expires_and_names_nobody,
             what_was_asked_for_is_listed_in_pages,
             a_quarantined_list_is_released_as_it_was_shown,
-            who_prepared_a_large_distribution_does_not_start_it,
+            a_large_distribution_is_submitted_and_started_by_who_did_not_prepare_it,
+            what_was_looked_at_is_what_is_started,
             a_list_is_acquired_by_one_at_a_time,
             lists_are_due_in_turn,
             a_list_is_read_in_pages_of_followers,
@@ -150,8 +151,10 @@ macro_rules! information_store_suite {
             only_drafts_take_values,
             commands_are_obeyed_once_and_are_in_the_audit,
             a_start_sets_the_times_once,
+            what_is_submitted_takes_no_values_until_it_is_sent_back,
             another_company_sees_no_distribution,
             distributions_are_listed_newest_first,
+            distributions_are_listed_by_where_they_stand,
             templates_read_back_as_they_were_given,
             a_preview_is_what_is_sent,
             counts_tell_where_deliveries_stand,
@@ -455,7 +458,7 @@ pub(crate) fn order(command: Command) -> Order {
 
 /// A command, whose company wants a second person above so many followers.
 pub(crate) fn order_of(command: Command, operator: &str, alone_up_to: u64) -> Order {
-    Order { command, operator: named(operator), alone_up_to }
+    Order { command, operator: named(operator), alone_up_to, looked_at: None }
 }
 
 /// A running distribution, with a delivery for every follower of the account.

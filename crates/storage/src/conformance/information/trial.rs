@@ -123,7 +123,7 @@ pub(crate) async fn a_trial_counts_for_nothing_and_is_no_distribution(store: &dy
     let sent = attempts(store, Source::Distribution(trial.id), 0).await;
     assert_eq!(sent.len(), 1);
     let bank = named("bank");
-    let listed = store.list_distributions(&bank, None, 10).await.unwrap();
+    let listed = store.list_distributions(&bank, (None, None), 10).await.unwrap();
     assert_eq!(listed.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
     assert_eq!((listed[0].state, listed[0].deliveries.as_slice()), (State::Draft, &[][..]));
     for found in [
@@ -183,6 +183,8 @@ pub(crate) async fn only_what_is_not_sent_is_tried_and_not_too_often(store: &dyn
     assert_eq!(refusal(store.try_distribution(&one_more, at(3_599)).await).0, ErrorKind::ResourceExhausted);
     store.try_distribution(&one_more, at(3_600)).await.unwrap();
     assert_eq!(list(store, id, 3_600).await[0].id, one_more.id, "newest first");
+    command(store, "bank", id, Command::Submit).await;
+    store.try_distribution(&asked(id, 43, &[1]), at(7_200)).await.unwrap();
     command(store, "bank", id, Command::Start).await;
     let refused = store.try_distribution(&asked(id, 41, &[1]), at(7_200)).await;
     assert_eq!(refusal(refused).0, ErrorKind::FailedPrecondition);

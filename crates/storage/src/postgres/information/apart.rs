@@ -153,7 +153,7 @@ async fn a_node_that_owns_nothing_does_all_its_work() {
     facts::everything_is_there(&store).await;
     facts::entrust(&store, "bank", &[("C1", "0000001")], 0).await;
     assert_eq!(store.list_custodies(&facts::named("bank")).await.unwrap().len(), 1);
-    assert_eq!(store.list_distributions(&facts::named("bank"), None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.list_distributions(&facts::named("bank"), (None, None), 9).await.unwrap().len(), 1);
     let overview = store.overview(&facts::named("bank"), &[facts::named("bank")]).await.unwrap();
     assert!(!overview.funnels.is_empty());
     let mut connection = store.database.read().acquire().await.unwrap();

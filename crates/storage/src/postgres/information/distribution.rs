@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    approval::check_starter,
     delivery::{DeliveryState, Purpose},
     distribution::{self, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
@@ -17,8 +16,8 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, is_start, line_by,
-            not_found, obey, preparers, takes_no_values, used, values_line,
+            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, check_start,
+            is_start, line_by, names, not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
         tally::taps_of,
@@ -40,7 +39,7 @@ macro_rules! distributions {
     ($which:literal) => {
         concat!(
             "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
-                prepared_by
+                prepared_by, submitted_by, submit_time
             FROM distribution WHERE ",
             $which
         )
@@ -59,6 +58,13 @@ pub(super) const LIST: &str = distributions!(
     "(company, distribution_id) >= ($1, '00000000-0000-0000-0000-000000000000')
         AND (company, distribution_id) <= ($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
         AND official_account = coalesce($2, official_account) AND trial_of IS NULL ORDER BY company DESC, distribution_id DESC LIMIT $3"
+);
+
+pub(super) const LIST_OF_STATE: &str = distributions!(
+    "(company, state, distribution_id) >= ($1, $4, '00000000-0000-0000-0000-000000000000')
+        AND (company, state, distribution_id) <= ($1, $4, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND official_account = coalesce($2, official_account) AND trial_of IS NULL
+    ORDER BY company DESC, state DESC, distribution_id DESC LIMIT $3"
 );
 
 pub(super) const TALLIES: &str = "
@@ -86,7 +92,9 @@ pub(super) const FOLLOWING: &str = "
     SELECT coalesce(sum(count), 0)::bigint FROM follower_tally WHERE official_account = $1 AND following";
 
 pub(super) const MOVE: &str = "
-    UPDATE distribution SET state = $2, start_time = $3, expire_time = $4, end_time = $5 WHERE distribution_id = $1";
+    UPDATE distribution SET state = $2, start_time = $3, expire_time = $4, end_time = $5, prepared_by = $6, submitted_by = $7,
+        submit_time = $8
+    WHERE distribution_id = $1";
 
 pub(super) const OPEN_REVOCATIONS: &str = "
     INSERT INTO revocation (carrier, distribution, cursor)
@@ -179,17 +187,15 @@ impl DistributionStore for PostgresInformation {
         hold(&mut tx, id, Hold::Commanding).await?;
         let mut found = read_one(&mut tx, LOCK, company, id).await?;
         if is_start(&found, order) {
-            let following = sqlx::query(FOLLOWING).bind(found.account.as_str());
-            let following = tx.fetch_one(following).await?.small(0)?;
-            let checked = check_starter(&found.prepared_by, &order.operator, following, order.alone_up_to);
-            if let Err(error) = checked {
+            let following = count_following(&mut tx, &found.account).await?;
+            if let Err(error) = check_start(&found, order, following) {
                 let refused = line_by(company, "distribution_start_refused", id, &order.operator);
                 audit(&mut tx, &[refused], now).await?;
                 tx.commit().await?;
                 return Err(error.into());
             }
         }
-        let Some(action) = obey(&mut found, order.command, now)? else { return Ok(found) };
+        let Some(action) = obey(&mut found, order, now)? else { return Ok(found) };
         let distribution = Id::of(id.as_bytes());
         if found.state == State::Cancelled {
             tx.execute(sqlx::query(OPEN_REVOCATIONS).bind(distribution)).await?;
@@ -199,7 +205,10 @@ impl DistributionStore for PostgresInformation {
             .bind(place(&State::ALL, &found.state))
             .bind(found.start_time.map(micros))
             .bind(found.expire_time.map(micros))
-            .bind(found.end_time.map(micros));
+            .bind(found.end_time.map(micros))
+            .bind(names(&found.prepared_by)?)
+            .bind(found.submitted.as_ref().map(|(by, _)| by.as_str()))
+            .bind(found.submitted.as_ref().map(|(_, time)| micros(*time)));
         tx.execute(moved).await?;
         audit(&mut tx, &[line_by(company, action, id, &order.operator)], now).await?;
         tx.commit().await?;
@@ -217,16 +226,28 @@ impl DistributionStore for PostgresInformation {
     async fn list_distributions(
         &self,
         company: &CompanyId,
-        account: Option<&OfficialAccountId>,
+        (account, state): (Option<&OfficialAccountId>, Option<State>),
         limit: u32,
     ) -> Result<Vec<Distribution>, StoreError> {
         let mut tx = self.database.snapshot_for("list_distributions", company).await?;
-        let found = sqlx::query(LIST)
+        let found = sqlx::query(if state.is_some() { LIST_OF_STATE } else { LIST })
             .bind(company.as_str())
             .bind(account.map(OfficialAccountId::as_str))
             .bind(i64::from(limit));
+        let found = match state {
+            Some(state) => found.bind(place(&State::ALL, &state)),
+            None => found,
+        };
         let found = tx.fetch(found).await?.iter().map(distribution_of).collect::<Result<_, _>>()?;
         with_tallies(&mut tx, found).await
+    }
+
+    async fn count_following(
+        &self,
+        company: &CompanyId,
+        account: &OfficialAccountId,
+    ) -> Result<u64, StoreError> {
+        count_following(&mut self.database.snapshot_for("count_following", company).await?, account).await
     }
 
     async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError> {
@@ -328,6 +349,10 @@ pub(super) async fn hold(tx: &mut Tx, id: DistributionId, hold: Hold) -> Result<
         Hold::Commanding => "SELECT pg_advisory_xact_lock($1)",
     };
     tx.fetch_one(sqlx::query(lock).bind(key)).await.map(drop)
+}
+
+async fn count_following(tx: &mut Tx, account: &OfficialAccountId) -> Result<u64, StoreError> {
+    tx.fetch_one(sqlx::query(FOLLOWING).bind(account.as_str())).await?.small(0)
 }
 
 /// Reads what a distribution says. Columns: uniform, individual.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    approval::check_starter,
     delivery::{DeliveryState, Purpose},
     distribution::{self, State},
     id::{CompanyId, CustomerId, DistributionId, OfficialAccountId, OperatorName},
@@ -17,8 +16,8 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, is_start, line_by,
-            not_found, obey, preparers, takes_no_values, used, values_line,
+            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, check_start,
+            is_start, line_by, names, not_found, obey, preparers, takes_no_values, used, values_line,
         },
         record::distribution_of,
         tally::taps_of,
@@ -36,17 +35,31 @@ pub(super) const INSERT: &str = "
         individual, state, cursor, expanded, messages_per_second, create_time, start_time, expire_time, prepared_by)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, ?12, ?13)";
 
-pub(super) const GET: &str = "
-    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
-        prepared_by
-    FROM distribution WHERE company = ?1 AND distribution_id = ?2 AND trial_of IS NULL";
+macro_rules! distributions {
+    ($which:literal) => {
+        concat!(
+            "SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
+                prepared_by, submitted_by, submit_time
+            FROM distribution ",
+            $which
+        )
+    };
+}
 
-pub(super) const LIST: &str = "
-    SELECT distribution_id, official_account, name, state, customers, create_time, start_time, expire_time, end_time,
-        prepared_by
-    FROM distribution INDEXED BY distribution_company
+pub(super) const GET: &str =
+    distributions!("WHERE company = ?1 AND distribution_id = ?2 AND trial_of IS NULL");
+
+pub(super) const LIST: &str = distributions!(
+    "INDEXED BY distribution_company
     WHERE company = ?1 AND official_account = coalesce(?2, official_account) AND trial_of IS NULL
-    ORDER BY distribution_id DESC LIMIT ?3";
+    ORDER BY distribution_id DESC LIMIT ?3"
+);
+
+pub(super) const LIST_OF_STATE: &str = distributions!(
+    "INDEXED BY distribution_state
+    WHERE company = ?1 AND state = ?4 AND official_account = coalesce(?2, official_account) AND trial_of IS NULL
+    ORDER BY distribution_id DESC LIMIT ?3"
+);
 
 pub(super) const TALLIES: &str = "
     SELECT distribution, purpose, state, sum(count) FROM delivery_tally
@@ -73,7 +86,9 @@ pub(super) const FOLLOWING: &str = "
     SELECT coalesce(sum(count), 0) FROM follower_tally WHERE official_account = ?1 AND following = 1";
 
 pub(super) const MOVE: &str = "
-    UPDATE distribution SET state = ?2, start_time = ?3, expire_time = ?4, end_time = ?5 WHERE distribution_id = ?1";
+    UPDATE distribution SET state = ?2, start_time = ?3, expire_time = ?4, end_time = ?5, prepared_by = ?6, submitted_by = ?7,
+        submit_time = ?8
+    WHERE distribution_id = ?1";
 
 pub(super) const OPEN_REVOCATIONS: &str = "
     INSERT INTO revocation (carrier, distribution, cursor)
@@ -207,17 +222,15 @@ impl DistributionStore for SqliteInformation {
         let mut tx = self.database.write(TRANSACTION).await?;
         let mut found = read_one(&mut tx, TRANSACTION, company, id).await?;
         if is_start(&found, order) {
-            let following = sqlx::query(FOLLOWING).bind(found.account.as_str());
-            let following = following.fetch_one(&mut *tx).await.map_err(&failed)?.small(0)?;
-            let checked = check_starter(&found.prepared_by, &order.operator, following, order.alone_up_to);
-            if let Err(error) = checked {
+            let following = count_following(&mut *tx, TRANSACTION, &found.account).await?;
+            if let Err(error) = check_start(&found, order, following) {
                 let refused = line_by(company, "distribution_start_refused", id, &order.operator);
                 audit(&mut tx, TRANSACTION, &[refused], now).await?;
                 tx.commit().await.map_err(&failed)?;
                 return Err(error.into());
             }
         }
-        let Some(action) = obey(&mut found, order.command, now)? else { return Ok(found) };
+        let Some(action) = obey(&mut found, order, now)? else { return Ok(found) };
         if found.state == State::Cancelled {
             sqlx::query(OPEN_REVOCATIONS)
                 .bind(&id.as_bytes()[..])
@@ -231,6 +244,9 @@ impl DistributionStore for SqliteInformation {
             .bind(found.start_time.map(micros))
             .bind(found.expire_time.map(micros))
             .bind(found.end_time.map(micros))
+            .bind(names(&found.prepared_by)?)
+            .bind(found.submitted.as_ref().map(|(by, _)| by.as_str()))
+            .bind(found.submitted.as_ref().map(|(_, time)| micros(*time)))
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
@@ -252,21 +268,27 @@ impl DistributionStore for SqliteInformation {
     async fn list_distributions(
         &self,
         company: &CompanyId,
-        account: Option<&OfficialAccountId>,
+        (account, state): (Option<&OfficialAccountId>, Option<State>),
         limit: u32,
     ) -> Result<Vec<Distribution>, StoreError> {
         const TRANSACTION: &str = "list_distributions";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.read().begin().await.map_err(&failed)?;
-        let found = sqlx::query(LIST)
+        let found = sqlx::query(if state.is_some() { LIST_OF_STATE } else { LIST })
             .bind(company.as_str())
             .bind(account.map(OfficialAccountId::as_str))
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&failed)?;
+            .bind(limit);
+        let found = match state {
+            Some(state) => found.bind(place(&State::ALL, &state)),
+            None => found,
+        };
+        let found = found.fetch_all(&mut *tx).await.map_err(&failed)?;
         let found = found.iter().map(distribution_of).collect::<Result<_, _>>()?;
         with_tallies(&mut tx, TRANSACTION, found).await
+    }
+
+    async fn count_following(&self, _: &CompanyId, account: &OfficialAccountId) -> Result<u64, StoreError> {
+        count_following(self.database.read(), "count_following", account).await
     }
 
     async fn get_templates(&self, id: DistributionId) -> Result<Templates, StoreError> {
@@ -308,6 +330,15 @@ impl DistributionStore for SqliteInformation {
         tx.commit().await.map_err(&failed)?;
         Ok(preview)
     }
+}
+
+async fn count_following(
+    database: impl SqliteExecutor<'_>,
+    transaction: &'static str,
+    account: &OfficialAccountId,
+) -> Result<u64, StoreError> {
+    let row = sqlx::query(FOLLOWING).bind(account.as_str()).fetch_one(database).await;
+    row.map_err(StoreError::during(transaction))?.small(0)
 }
 
 /// What a distribution says.

@@ -436,6 +436,7 @@ async fn what_companies_ask_for_is_found_by_its_index() {
         (expansion::AT_CARRIER, "m USING INDEX sqlite_autoindex_delivery_1 (message_id=?)"),
         (expansion::ASKED, "m USING INDEX sqlite_autoindex_delivery_1 (message_id=?)"),
         (distribution::LIST, "distribution USING INDEX distribution_company (company=?)"),
+        (distribution::LIST_OF_STATE, "distribution USING INDEX distribution_state (company=? AND state=?)"),
         (distribution::TALLIES, "delivery_tally USING INDEX delivery_tally_distribution (distribution=?)"),
         (distribution::KNOWN_VALUES, "v USING PRIMARY KEY (distribution=? AND customer_id=?)"),
         (
