@@ -9,7 +9,8 @@ mod kannel;
 mod progress;
 mod verdict;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,8 +46,7 @@ Let the machine do nothing else meanwhile. Measured one after the other, everyth
                    calls back over HTTP, once without
   graphile-worker  N jobs that do nothing, on a PostgreSQL that is set as Musubi's
 
-Kannel is Debian's, graphile-worker npm's, with a Node.js of its own; what is missing is installed as root on Debian, below target/peers
-else. The command fails when Musubi is not as many times as fast as each as it has to be. docs/performance.md says what each peer does and
+Kannel is Debian's, installed where this is root; graphile-worker is npm's, with a Node.js of its own, below target/peers. The command fails when Musubi is not as many times as fast as each as it has to be. docs/performance.md says what each peer does and
 doesn't.")]
 pub(crate) struct Arguments {
     /// How many messages and jobs.
@@ -69,6 +69,10 @@ pub(crate) struct Arguments {
 ///
 /// When something can't be installed or measured, or Musubi is slower than it has to be.
 pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    // A file that can't be written is no discovery for the end.
+    let unwritten = |path: &Path| format!("--json {} can't be written; name another file", path.display());
+    let file = arguments.json.as_deref().map(|path| File::create(path).with_context(|| unwritten(path)));
+    let file = file.transpose()?;
     let signals = &Signals::catch()?;
     install_missing(&[Software::Postgres, Software::Node, Software::Kannel])?;
     let folder = &root.join("target/peers");
@@ -115,13 +119,13 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
 
     let verdict = Verdict { musubi, peers };
     println!("\n{}", verdict.table());
-    if let Some(path) = &arguments.json {
+    if let Some(mut file) = file {
         let run = json!({
             "cores": cores, "load_before": load, "size": size,
             "node": graphile.node, "graphile_worker_processes": graphile.processes,
         });
         let text = serde_json::to_string_pretty(&verdict.json(run))? + "\n";
-        fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))?;
+        file.write_all(text.as_bytes()).context("--json can't be written to its end")?;
     }
     verdict.judge()
 }

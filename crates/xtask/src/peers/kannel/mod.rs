@@ -25,8 +25,8 @@ use super::progress::Progress;
 use super::verdict::Rate;
 use crate::servers::Signals;
 
-/// What gave the most of all that was tried: connections of the sender, connections to the centre, messages on each that wait for its
-/// answer, reports on their way. More of any gave nothing.
+/// What gave Kannel the most of what was tried: connections of the sender, connections to the centre, messages on each that wait for its
+/// answer, reports on their way.
 const SENDERS: u32 = 64;
 const CONNECTIONS: u32 = 4;
 const WINDOW: u32 = 100;
