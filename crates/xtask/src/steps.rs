@@ -2,8 +2,10 @@
 //! closing lines of `cargo test` stand right above the table. A step never changes a tracked file. Surprising: a step
 //! that fails does not stop the next ones, so that one run tells everything; `--fail-fast` stops.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -82,6 +84,9 @@ impl Step {
                 let arguments =
                     [&["test", "--workspace", "--locked", "--no-fail-fast"], &targets[..]].concat();
                 let (mut cargo, command) = announce(root, &arguments);
+                // One more than there are cores: whole clusters also wait.
+                let cores = thread::available_parallelism().map_or(1, NonZero::get);
+                cargo.env("RUST_TEST_THREADS", (cores + 1).to_string());
                 ended(&command, servers.run(&mut cargo)?)
             }
         }

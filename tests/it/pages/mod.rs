@@ -1,5 +1,5 @@
 //! The pages in a real browser, against a demo that was left running: `tests/browser` has the scenarios, one file for each kind of
-//! page, and here they are run, all of them with one browser and one demo; a company server of its own, with a real provider of OpenID Connect, beside it.
+//! page, and here each is run with a browser and a demo of its own; or with a company server and a real provider of OpenID Connect.
 //!
 //! Surprising: what a scenario asserts stands in JavaScript; a failure shows all that it said.
 
@@ -8,17 +8,29 @@ use std::path::Path;
 use musubi_servers::Browser;
 use musubi_tests::processes::program;
 
-/// Files of scenarios, in the order in which they are run.
-const SCENARIOS: [&str; 3] = ["phones", "console", "openid"];
-
-#[test]
-fn people_use_every_page_by_hand_and_none_runs_what_others_wrote() {
+/// Runs a file of scenarios.
+fn run(scenarios: &str) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let build = program().ancestors().nth(2).unwrap();
     let browser = Browser::prepare(&tests.join("browser"), build).unwrap_or_else(|error| panic!("{error}"));
     let mut run = browser.command("run.js");
-    let output = run.args(SCENARIOS).env("MUSUBI_PROGRAM", program()).output().unwrap();
+    let output = run.arg(scenarios).env("MUSUBI_PROGRAM", program()).output().unwrap();
     let (told, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{complained}");
+}
+
+#[test]
+fn people_use_every_page_of_the_console_by_hand_and_none_runs_what_others_wrote() {
+    run("console");
+}
+
+#[test]
+fn people_use_every_page_of_the_phones_by_hand_and_none_runs_what_others_wrote() {
+    run("phones");
+}
+
+#[test]
+fn people_sign_in_at_a_provider_and_come_back_to_the_console() {
+    run("openid");
 }

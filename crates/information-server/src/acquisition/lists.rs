@@ -305,14 +305,15 @@ impl Acquisition<'_> {
         let arrive = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
             scene.arrive(work, key, number, &list.carrier, as_of, Origin::List);
         };
-        let added = self.apply("list_added", difference.new_ones(snapshot), arrive).await?;
+        let new_ones = (difference.new_ones(snapshot), difference.is_first);
+        let added = self.apply("list_added", new_ones, arrive).await?;
         let leave = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
                 scene.leave(work, key, number, &list.carrier, as_of);
             }
         };
         let missing = difference.missing.iter().map(|follower| (*follower, ()));
-        self.apply("list_removed", missing, leave).await?;
+        self.apply("list_removed", (missing, false), leave).await?;
         let mut after = None;
         loop {
             let suspended = self.lists.store.suspended(&list.account, after, PAGE).await?;
@@ -321,7 +322,7 @@ impl Acquisition<'_> {
             let there = suspended.iter().filter(|follower| snapshot.has(**follower));
             let resume =
                 |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
-            self.apply("list_resumed", there.map(|follower| (*follower, ())), resume).await?;
+            self.apply("list_resumed", (there.map(|follower| (*follower, ())), false), resume).await?;
         }
     }
 
@@ -334,19 +335,19 @@ impl Acquisition<'_> {
             }
         };
         let missing = difference.missing.iter().map(|follower| (*follower, ()));
-        self.apply("list_suspended", missing, suspend).await
+        self.apply("list_suspended", (missing, false), suspend).await
     }
 
-    /// Does something to followers, in batches, each with a line of the audit that says what and to how many. Gives how many they were.
+    /// Does something to followers, who may be believed to be new, in batches, each with a line of the audit that says what and to how many.
+    /// Gives how many they were.
     async fn apply<T: Copy + Send + Sync>(
         &self,
         action: &'static str,
-        followers: impl Iterator<Item = (FollowerId, T)> + Send,
+        (mut followers, are_new): (impl Iterator<Item = (FollowerId, T)> + Send, bool),
         edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync,
     ) -> Result<u64, Error> {
         let (lists, account, company) = (self.lists, self.account, self.company);
         let edit = &edit;
-        let mut followers = followers;
         let batches = std::iter::from_fn(|| {
             let key = |(follower, it)| (FollowerKey { account: account.id.clone(), follower }, it);
             let batch: Vec<(FollowerKey, T)> = followers.by_ref().take(BATCH).map(key).collect();
@@ -356,7 +357,7 @@ impl Acquisition<'_> {
             let now = lists.clock.now();
             let scene = Scene { account, company, now };
             let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
-            let scope = Scope { erased: followers.clone(), followers, ..Scope::default() };
+            let scope = Scope { erased: followers.clone(), followers, are_new, ..Scope::default() };
             let detail = format!("{} at {}, {} followers", account.id, self.lease.list.carrier, batch.len());
             let line = Audit { company: Some(company.id.clone()), key: None, action, detail };
             let mut each = |work: &mut Work| {

@@ -104,19 +104,23 @@ pub(super) struct Difference {
     pub(super) missing: Vec<FollowerId>,
     /// Followers of the present list.
     pub(super) followers: u64,
+    /// Whether nobody ever was on the list, as far as it was looked at.
+    pub(super) is_first: bool,
     place: usize,
 }
 
 impl Difference {
     /// Before the first of the present list.
     pub(super) fn from(snapshot: &Snapshot) -> Self {
-        Self { known: vec![false; snapshot.followers.len()], missing: Vec::new(), followers: 0, place: 0 }
+        let known = vec![false; snapshot.followers.len()];
+        Self { known, missing: Vec::new(), followers: 0, is_first: true, place: 0 }
     }
 
     /// Goes on by a page of the present list, in order of follower. Gives whether the snapshot's part goes on behind it. What
     /// changed after the snapshot's moment is let alone.
     pub(super) fn go_on(&mut self, snapshot: &Snapshot, page: &[Listed]) -> bool {
         for listed in page {
+            self.is_first = false;
             if !snapshot.part.contains(listed.follower) {
                 return false;
             }

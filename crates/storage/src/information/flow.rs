@@ -4,7 +4,7 @@
 //! transaction. So every rule stands outside the store, and every effect of an event is in the transaction that takes it (I4,
 //! I5). Surprising: the function may run more than once, when the database asks for the transaction to be repeated.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -141,6 +141,8 @@ pub struct GuessKey {
 pub struct Scope {
     /// Followers to load, known or not.
     pub followers: Vec<FollowerKey>,
+    /// Whether none of them is believed to be known: a store may spare itself the look, and looks when one turns out to be there after all.
+    pub are_new: bool,
     /// Followers whose last erasure to know, whether they are there or not.
     pub erased: Vec<FollowerKey>,
     /// Customers whose ties to know: the followers who have them are loaded too.
@@ -149,6 +151,18 @@ pub struct Scope {
     pub events: Option<(CarrierId, Vec<String>)>,
     /// Counts to load.
     pub guesses: Vec<GuessKey>,
+}
+
+/// So many make it worth a question whether there are any.
+const MANY: usize = 100;
+
+/// The accounts of many followers; of some it isn't worth a question.
+pub(crate) fn accounts_of_many(followers: &[FollowerKey]) -> Vec<&str> {
+    if followers.len() < MANY {
+        return Vec::new();
+    }
+    let accounts: BTreeSet<&str> = followers.iter().map(|key| key.account.as_str()).collect();
+    accounts.into_iter().collect()
 }
 
 /// What was loaded, to be edited; what was edited is stored.

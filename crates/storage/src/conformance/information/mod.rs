@@ -86,6 +86,7 @@ macro_rules! information_store_suite {
         crate::conformance::information::information_store_suite!(@$how $with;
             records_read_back_as_they_were_written,
             an_edit_that_changes_nothing_writes_nothing,
+            who_is_believed_to_be_new_and_is_there_is_found_all_the_same,
             an_edit_writes_only_what_it_changed,
             a_unit_whose_edit_panics_leaves_nothing,
             a_unit_given_up_half_way_leaves_nothing_or_everything,

@@ -230,6 +230,28 @@ pub(crate) async fn an_edit_writes_only_what_it_changed(store: &dyn Bench) {
     assert!(left[&key("bank", 2)] == follower(2), "nobody else was touched");
 }
 
+pub(crate) async fn who_is_believed_to_be_new_and_is_there_is_found_all_the_same(store: &dyn Bench) {
+    put(store, vec![(key("bank", 2), follower(2))]).await;
+    let scope = Scope { are_new: true, ..of(keys("bank", 1..4)) };
+    unit(store, &scope, |work| {
+        for number in 1..4 {
+            let record = work.followers.entry(key("bank", number)).or_insert_with(|| follower(number));
+            record.suspended = !record.suspended;
+        }
+    })
+    .await;
+    // Whom nobody knew is there, and of who was there nothing is lost.
+    unit(store, &Scope { are_new: true, ..of(keys("bank", 4..6)) }, |work| {
+        assert!(work.followers.is_empty());
+        work.followers.insert(key("bank", 4), follower(4));
+    })
+    .await;
+    let suspended = |number| FollowerRecord { suspended: true, ..follower(number) };
+    let stored = (1..4).map(|number| (key("bank", number), suspended(number)));
+    let stored = stored.chain([(key("bank", 4), follower(4))]).collect::<HashMap<_, _>>();
+    assert!(load(store, keys("bank", 1..6)).await == stored);
+}
+
 /// Something of every kind, of a follower whose number is odd, and of a new one, who is the next.
 #[derive(Clone, Copy)]
 struct Everything(u8);

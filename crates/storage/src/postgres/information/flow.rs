@@ -1,5 +1,7 @@
 //! Units of work on PostgreSQL.
 
+use std::mem;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::id::{CarrierId, CompanyId};
@@ -71,7 +73,9 @@ impl FlowStore for PostgresInformation {
         now: Timestamp,
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
-        again!(self.work_once(transaction, scope, now, edit))
+        // Who is believed to be new and is there fails on the key, and is looked at then.
+        let mut are_new = scope.are_new;
+        again!(self.work_once(transaction, (scope, mem::take(&mut are_new)), now, edit))
     }
 
     async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
@@ -137,12 +141,12 @@ impl PostgresInformation {
     async fn work_once(
         &self,
         transaction: &'static str,
-        scope: &Scope,
+        (scope, are_new): (&Scope, bool),
         now: Timestamp,
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.database.write(transaction).await?;
-        unit(&mut tx, (scope, &self.vault.keys()), now, edit).await?;
+        unit(&mut tx, (scope, are_new), (now, &self.vault.keys()), edit).await?;
         tx.commit().await
     }
 
@@ -158,16 +162,21 @@ impl PostgresInformation {
         }
         if !followers.is_empty() {
             let scope = Scope { followers, ..Scope::default() };
-            unit(&mut tx, (&scope, &self.vault.keys()), now, edit).await?;
+            unit(&mut tx, (&scope, false), (now, &self.vault.keys()), edit).await?;
         }
         tx.commit().await?;
         Ok(count)
     }
 }
 
-async fn unit(tx: &mut Tx, scope: (&Scope, &Keys), now: Timestamp, edit: Edit<'_>) -> Result<(), StoreError> {
-    let mut work = load(tx, scope).await?;
+async fn unit(
+    tx: &mut Tx,
+    (scope, are_new): (&Scope, bool),
+    (now, keys): (Timestamp, &Keys),
+    edit: Edit<'_>,
+) -> Result<(), StoreError> {
+    let mut work = load(tx, (scope, are_new), keys).await?;
     let before = Before::of(&work);
     edit(&mut work);
-    save(tx, scope, &before, &work, now).await
+    save(tx, (scope, keys), &before, &work, now).await
 }

@@ -7,7 +7,7 @@ use crate::{
     information::{
         changed::{GuessKeyRow, KeyRow, guess_key_row, key_rows},
         erasure::erasure_of,
-        flow::{GuessKey, Scope, Work},
+        flow::{GuessKey, Scope, Work, accounts_of_many},
         record::{Interned, key_of, keys_of, record_of},
     },
     postgres::Tx,
@@ -52,6 +52,11 @@ pub(super) const ERASED: &str = "
     CROSS JOIN LATERAL (SELECT * FROM erasure AS e
         WHERE e.official_account = k.account AND e.follower = k.follower OFFSET 0) AS e";
 
+/// Whether anybody of these accounts was ever erased.
+pub(super) const ANY_ERASED: &str = "
+    SELECT 1 FROM unnest($1::text[]) AS k (account)
+    WHERE EXISTS (SELECT 1 FROM erasure AS e WHERE e.official_account = k.account) LIMIT 1";
+
 pub(super) const TIED: &str = "
     SELECT t.official_account, t.follower, t.customer_id FROM unnest($1::text[], $2::text[]) AS k (account, customer)
     CROSS JOIN LATERAL (SELECT * FROM tied_customer AS t
@@ -72,10 +77,14 @@ bulk_rows! {
     CustomerKeyRow<'a> { account: &'a str, customer: &'a str, }
 }
 
-/// Loads a scope. Locks are taken in the order of the keys, followers first.
-pub(super) async fn load(tx: &mut Tx, (scope, sealing): (&Scope, &Keys)) -> Result<Work, StoreError> {
+/// Loads a scope. Locks are taken in the order of the keys, followers first. Those who are new aren't there to be loaded.
+pub(super) async fn load(
+    tx: &mut Tx,
+    (scope, are_new): (&Scope, bool),
+    sealing: &Keys,
+) -> Result<Work, StoreError> {
     let mut work = Work::default();
-    let mut concerned = scope.followers.clone();
+    let mut concerned = if are_new { Vec::new() } else { scope.followers.clone() };
     if !scope.customers.is_empty() {
         let keys = scope.customers.iter();
         let keys: Vec<_> = keys
@@ -106,7 +115,10 @@ pub(super) async fn load(tx: &mut Tx, (scope, sealing): (&Scope, &Keys)) -> Resu
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }
     }
-    if !scope.erased.is_empty() {
+    let accounts = accounts_of_many(&scope.erased);
+    let has_any =
+        accounts.is_empty() || tx.fetch_optional(sqlx::query(ANY_ERASED).bind(&accounts)).await?.is_some();
+    if !scope.erased.is_empty() && has_any {
         let erased = key_rows(&scope.erased);
         for row in &tx.fetch(KeyRow::bind(sqlx::query(ERASED), &erased)).await? {
             work.erased.insert(key_of(row, &mut Interned::default())?, erasure_of(row)?);

@@ -62,9 +62,14 @@ impl FlowStore for SqliteInformation {
         now: Timestamp,
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.database.write(transaction).await?;
-        unit(&mut tx, transaction, (scope, &self.vault.keys()), now, edit).await?;
-        tx.commit().await.map_err(StoreError::during(transaction))
+        // Who is believed to be new and is there fails on the key, and is looked at then.
+        if scope.are_new {
+            match self.work_once(transaction, (scope, true), now, edit).await {
+                Err(error) if is_there(&error) => {}
+                ended => return ended,
+            }
+        }
+        self.work_once(transaction, (scope, false), now, edit).await
     }
 
     async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
@@ -80,7 +85,7 @@ impl FlowStore for SqliteInformation {
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
         if count > 0 {
             let scope = Scope { followers, ..Scope::default() };
-            unit(&mut tx, TRANSACTION, (&scope, &self.vault.keys()), now, edit).await?;
+            unit(&mut tx, TRANSACTION, (&scope, false), (now, &self.vault.keys()), edit).await?;
         }
         tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
         Ok(count)
@@ -150,15 +155,35 @@ impl FlowStore for SqliteInformation {
     }
 }
 
+impl SqliteInformation {
+    async fn work_once(
+        &self,
+        transaction: &'static str,
+        scope: (&Scope, bool),
+        now: Timestamp,
+        edit: Edit<'_>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.database.write(transaction).await?;
+        unit(&mut tx, transaction, scope, (now, &self.vault.keys()), edit).await?;
+        tx.commit().await.map_err(StoreError::during(transaction))
+    }
+}
+
+/// The transaction failed because what it made was there.
+fn is_there(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else { return false };
+    source.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
 async fn unit(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    scope: (&Scope, &Keys),
-    now: Timestamp,
+    (scope, are_new): (&Scope, bool),
+    (now, keys): (Timestamp, &Keys),
     edit: Edit<'_>,
 ) -> Result<(), StoreError> {
-    let mut work = load(tx, transaction, scope).await?;
+    let mut work = load(tx, transaction, (scope, are_new), keys).await?;
     let before = Before::of(&work);
     edit(&mut work);
-    save(tx, transaction, scope, &before, &work, now).await
+    save(tx, transaction, (scope, keys), &before, &work, now).await
 }

@@ -8,7 +8,7 @@ use crate::{
     information::{
         changed::{guess_key_row, key_rows},
         erasure::erasure_of,
-        flow::{GuessKey, Scope, Work},
+        flow::{GuessKey, Scope, Work, accounts_of_many},
         record::{Interned, key_of, record_of},
     },
     row::Columns as _,
@@ -38,6 +38,10 @@ pub(super) const ERASED: &str = "
     SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time FROM jsonb_each(?1) AS k
     CROSS JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
+/// Whether anybody of these accounts was ever erased.
+pub(super) const ANY_ERASED: &str = "
+    SELECT 1 FROM jsonb_each(?1) AS k WHERE EXISTS (SELECT 1 FROM erasure AS e WHERE e.official_account = k.value) LIMIT 1";
+
 pub(super) const TIED: &str = "
     SELECT f.official_account, f.follower, t.customer_id FROM jsonb_each(?1) AS k
     CROSS JOIN customer_information AS t ON t.official_account = k.value ->> 0 AND t.customer_id = k.value ->> 1
@@ -50,15 +54,16 @@ pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM jsonb_each(?1) AS k
     CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
-/// Loads a scope.
+/// Loads a scope. Those who are new aren't there to be loaded.
 pub(super) async fn load(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    (scope, sealing): (&Scope, &Keys),
+    (scope, are_new): (&Scope, bool),
+    sealing: &Keys,
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
     let failed = StoreError::during(transaction);
-    let mut concerned = scope.followers.clone();
+    let mut concerned = if are_new { Vec::new() } else { scope.followers.clone() };
     if !scope.customers.is_empty() {
         let keys: Vec<_> =
             scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
@@ -79,7 +84,17 @@ pub(super) async fn load(
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }
     }
-    if !scope.erased.is_empty() {
+    let accounts = accounts_of_many(&scope.erased);
+    let has_any = match &accounts[..] {
+        [] => true,
+        accounts => sqlx::query(ANY_ERASED)
+            .bind(rows(accounts)?)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(&failed)?
+            .is_some(),
+    };
+    if !scope.erased.is_empty() && has_any {
         let erased = rows(&key_rows(&scope.erased))?;
         for row in &sqlx::query(ERASED).bind(erased).fetch_all(&mut **tx).await.map_err(&failed)? {
             work.erased.insert(key_of(row, &mut Interned::default())?, erasure_of(row)?);
