@@ -85,9 +85,8 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
         None => build(root, signals)?,
     };
     let load = load();
-    println!("{cores} cores; load of the last 1, 5 and 15 minutes: {load}");
-
-    println!("\n=== Musubi: {} messages ===", verdict::thousands(size));
+    println!("{cores} cores");
+    begin(&format!("Musubi: {} messages", verdict::thousands(size)));
     let musubi = distribute(&program, folder, within, size, signals)?;
     println!("  {musubi}");
     let part = size / KANNELS_PART;
@@ -96,13 +95,13 @@ pub(crate) fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<()> 
         (true, "messages with reports, in a spool", BY_KANNEL_WITH_REPORTS),
         (false, "messages without reports, in a spool", BY_KANNEL),
     ] {
-        println!("\n=== Kannel: {} {did} ===", verdict::thousands(part));
+        begin(&format!("Kannel: {} {did}", verdict::thousands(part)));
         let (version, rate) = kannel::measure(within, part, reported, signals)?;
         println!("  {rate}");
         let name = format!("Kannel {version}");
         peers.push(Peer { name, did, figure: Figure::Measured(rate), to_reach });
     }
-    println!("\n=== graphile-worker: {} jobs that do nothing ===", verdict::thousands(size));
+    begin(&format!("graphile-worker: {} jobs that do nothing", verdict::thousands(size)));
     let graphile = graphile::measure(root, folder, within, size, cores, signals)?;
     peers.push(Peer {
         name: format!("graphile-worker {}", graphile.version),
@@ -171,6 +170,11 @@ fn read(report: &Value) -> anyhow::Result<Rate> {
     let figure = report["figure"].as_f64().filter(|figure| *figure > 0.0).context("it has no figure")?;
     let count = report["size"].as_u64().context("it has no size")?;
     Ok(Rate { count, seconds: count as f64 / figure })
+}
+
+/// Tells what comes, and what the machine does.
+fn begin(what: &str) {
+    println!("\n=== {what} (load of the last 1, 5 and 15 minutes: {}) ===", load());
 }
 
 /// What the machine did before; nothing where Linux doesn't tell.
