@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { LOOKS, SMALL, WIDE, accessible, fits, open, quick, quickAtFirst } from './browser.js';
+import { LOOKS, SMALL, WIDE, accessible, fits, open } from './browser.js';
 import { demo } from './demo.js';
 import { askForProof, button, chip, confirmed, follow, message, pickUp, saying, silent } from './hand.js';
 import { PAYLOADS, listen } from './hostile.js';
@@ -356,20 +356,6 @@ test('everybody can use every room, in both languages, light and dark, on a smal
       await fits(page, room);
       await accessible(page, room);
     });
-  }
-});
-
-test('rooms are light and quick', async (it) => {
-  const { origin, tokens } = await bank();
-  const cookie = { name: `musubi-session-${BANK}`, value: tokens.hanako, domain: '127.0.0.1', path: '/', expires: -1, httpOnly: true, secure: false, sameSite: 'Strict' };
-  const storageState = { cookies: [cookie], origins: [] };
-  for (const room of ['/', '/followers', '/distributions/new', '/audit']) {
-    const { bytes, first, seen } = await quick(`${origin}${room}`, { storageState });
-    it.diagnostic(`${room}: ${bytes} bytes, seen after ${first.toFixed(0)} ms at the first visit, ${seen.toFixed(0)} ms later`);
-  }
-  for (const room of ['/distributions', '/reviews', '/approvals', '/dialogue', '/master', '/settings', '/sign-in']) {
-    const { bytes, first } = await quickAtFirst(`${origin}${room}`, { storageState });
-    it.diagnostic(`${room}: ${bytes} bytes, seen after ${first.toFixed(0)} ms at the first visit`);
   }
 });
 

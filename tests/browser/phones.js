@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { SMALL, accessible, fits, open, quick, usable } from './browser.js';
+import { SMALL, accessible, fits, open, usable } from './browser.js';
 import { demo } from './demo.js';
 import { askForProof, atHand, button, chip, confirmed, enter, follow, message, pickUp, proveByCard, say, saying, silent } from './hand.js';
 import { PAYLOADS, hears, listen } from './hostile.js';
@@ -188,14 +188,6 @@ test('everybody can use every page, in both languages, light and dark, on a smal
     await page.getByText('The phone is off').waitFor();
     await accessible(page, 'a phone that is off');
   });
-});
-
-test('pages are light and quick', async (it) => {
-  const { phones } = await demo();
-  for (const address of [`${phones}/`, tied]) {
-    const { bytes, first, seen } = await quick(address);
-    it.diagnostic(`${new URL(address).pathname}: ${bytes} bytes, first seen after ${first.toFixed(0)} ms, then ${seen.toFixed(0)} ms`);
-  }
 });
 
 test('no other site changes anything', async () => {

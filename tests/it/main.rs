@@ -3,6 +3,8 @@
 //! Surprising: `cfg(test)` is always true here; it tells clippy that unwrapping is a way to fail a test.
 
 #[cfg(test)]
+mod assertions;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod blind;

@@ -40,10 +40,11 @@ use musubi_terminal_simulator::{
     Config as Terminals,
     story::{Expected, Story},
 };
+use musubi_tests::processes::Kind;
 use tokio::{task::JoinHandle, time::sleep};
 use uuid::Uuid;
 
-use crate::{SAMPLES, sample_stories};
+use crate::{SAMPLES, people::audit_of, sample_stories};
 
 const BANK: &str = "aoba-bank";
 const KUMO: &str = "kumo";
@@ -63,7 +64,7 @@ struct World {
     clock: Arc<ManualClock>,
     ticking: JoinHandle<()>,
     terminals: Terminals,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
@@ -110,7 +111,7 @@ impl World {
             }
         });
         let terminals = Terminals::load(Some(&folder.path().join("terminal.toml"))).unwrap();
-        Self { cluster, clock, ticking, terminals, _folder: folder }
+        Self { cluster, clock, ticking, terminals, folder }
     }
 
     fn bank(&self) -> PeerChannel {
@@ -307,7 +308,14 @@ async fn who_has_a_number_next_and_who_is_not_the_customer_get_nothing_individua
     }
     assert_eq!(world.shown(other).await.iter().filter(|it| is_individual(it, &own(other))).count(), 1);
     world.ticking.abort();
-    world.cluster.stop().await.unwrap();
+    let World { cluster, folder, .. } = world;
+    cluster.stop().await.unwrap();
+
+    // What became of each tie stands in the audit.
+    let lines = audit_of(&folder.path().join("information.toml"), Kind::Information);
+    let told = |action: &str| lines.iter().filter(|line| line["action"] == action).count();
+    assert_eq!((told("tied"), told("untied")), (3, 3), "{lines:#?}");
+    assert!(told("tie suspended") > 0, "{lines:#?}");
 }
 
 fn is_individual(message: &ShownMessage, text: &str) -> bool {

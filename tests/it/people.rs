@@ -4,6 +4,7 @@
 
 use std::{
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -84,7 +85,15 @@ pub(crate) fn does(system: &System, company: &str, arguments: &[&str]) -> String
 pub(crate) async fn audit(system: &mut System, kind: Kind) -> Vec<Value> {
     let process = system.of(kind).next().unwrap();
     assert!(process.stop().await.success());
-    let config = process.config().display().to_string();
+    let lines = audit_of(process.config(), kind);
+    process.start();
+    process.serving().await.unwrap();
+    lines
+}
+
+/// The same, of a node that doesn't run.
+pub(crate) fn audit_of(config: &Path, kind: Kind) -> Vec<Value> {
+    let config = config.display().to_string();
     let run = |command: &str| {
         let mut audit = Command::new(program());
         audit.args(["audit", command, "--config", &config, "--node", kind.as_str()]);
@@ -93,10 +102,17 @@ pub(crate) async fn audit(system: &mut System, kind: Kind) -> Vec<Value> {
         String::from_utf8(done.stdout).unwrap()
     };
     run("verify");
-    let exported = run("export");
-    process.start();
-    process.serving().await.unwrap();
-    exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    run("export").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How many times the audit tells of a refusal that begins so: `company/aoba-bank GetFollower: `.
+pub(crate) fn refused(lines: &[Value], front: &str) -> u64 {
+    let details = lines.iter().filter(|line| line["action"] == "refused");
+    let counts = details.filter_map(|line| {
+        let (_, count) = line["detail"].as_str().unwrap().strip_prefix(front)?.rsplit_once(", ")?;
+        count.strip_suffix(" times")?.parse::<u64>().ok()
+    });
+    counts.sum()
 }
 
 /// Every message that a phone shows.

@@ -12,12 +12,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    assertions,
     people::{
-        BANK, CONFIRMED, distribute, does, import_masters, musubi, musubi_reading, play, shown, shown_to,
-        until,
+        BANK, CONFIRMED, GAS, audit, distribute, does, import_masters, musubi, musubi_reading, play, refused,
+        shown, shown_to, until,
     },
     sample_stories,
 };
+
+/// Wrong account numbers after which a company matches nobody.
+const GUESSES: u32 = 3;
 
 const ASKED: &str = "お客さまについてお預かりしている情報を、すべて削除しても";
 const ERASING: &str = "承りました。お客さまについてお預かりしている情報を";
@@ -43,17 +47,17 @@ fn prove(system: &System, number: &str) -> (bool, String) {
     musubi_reading(system, OPERATOR, BANK, &arguments, number)
 }
 
-/// Where the bank's followers stand, by number.
-fn outcomes(system: &System) -> Vec<(String, String)> {
-    let list = ["followers", "list", "--official-account", BANK, "--format", "json"];
-    let rows: Value = serde_json::from_str(&does(system, BANK, &list)).unwrap();
+/// Where a company's followers stand, by number.
+fn outcomes(system: &System, company: &str) -> Vec<(String, String)> {
+    let list = ["followers", "list", "--official-account", company, "--format", "json"];
+    let rows: Value = serde_json::from_str(&does(system, company, &list)).unwrap();
     let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
     rows.as_array().unwrap().iter().map(|row| (text(row, "phone_number"), text(row, "outcome"))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_restore() {
-    let mut system = System::start_quiet().await;
+    let mut system = System::start_as(|layout| layout.quiet().guessed_at(GUESSES)).await;
     import_masters(&system).await;
     let stories = sample_stories();
     let there = |story: &&Story| {
@@ -64,11 +68,26 @@ async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_r
     };
     let confirmed: Vec<_> = stories.iter().filter(there).collect();
     let [one, two, three, ..] = confirmed[..] else { panic!("three confirmed followers of the bank") };
-    play(&system, &[one, two, three]).await;
+    let wrong = |story: &&Story| {
+        story.official_account == GAS
+            && CARRIERS.contains(&story.carrier.as_str())
+            && story.expected == Expected::Rejected
+    };
+    let guessing: Vec<_> = stories.iter().filter(wrong).take(GUESSES as usize + 2).collect();
+    play(&system, &[&[one, two, three][..], &guessing[..]].concat()).await;
     for person in [one, two, three] {
         shown(&system, &person.phone_number, CONFIRMED).await;
     }
     let customer = |story: &Story| story.expected_customer_id.clone().unwrap();
+
+    // Who guesses at the other company's account numbers: more than its limit is not even tried.
+    until("a lock", async || {
+        let outcomes = outcomes(&system, GAS);
+        assert!(outcomes.iter().all(|(_, outcome)| outcome != "confirmed"), "{outcomes:?}");
+        outcomes.iter().any(|(_, outcome)| outcome == "locked").then_some(())
+    })
+    .await;
+    let forged = assertions::forge(&system).await;
 
     // A backup of before.
     let process = system.of(Kind::Information).next().unwrap();
@@ -133,7 +152,7 @@ async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_r
         outcomes.iter().any(|(number, outcome)| *number == person.phone_number && outcome == "waiting")
     };
     until("strangers", async || {
-        let outcomes = outcomes(&system);
+        let outcomes = outcomes(&system, BANK);
         (back(&outcomes, one) && back(&outcomes, two)).then_some(())
     })
     .await;
@@ -149,5 +168,19 @@ async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_r
         let own = format!("{}様へ", customer(person));
         assert!(messages.iter().all(|it| it.content.as_ref().is_none_or(|content| content.text != own)));
         assert_eq!(questions(&messages), 1, "nobody is asked again");
+    }
+
+    // All of it stands in the audit, with what was done before the backup.
+    let lines = audit(&mut system, Kind::Information).await;
+    let told = |action: &str, company: &str| {
+        lines.iter().filter(|line| line["action"] == action && line["company"] == company).count()
+    };
+    assert_eq!(told("erasure_replayed", BANK), 2, "{lines:#?}");
+    assert_eq!(told("company limit reached", GAS), 1, "{lines:#?}");
+    assert!(told("locked", GAS) > 0 && told("tied", GAS) == 0, "{lines:#?}");
+    assert_eq!(told("tied", BANK), 3, "{lines:#?}");
+    for (carrier, count) in [("kumo", forged.kumo), ("nami", forged.nami)] {
+        let told = refused(&lines, &format!("carrier/{carrier} PushAssertions: "));
+        assert!(told >= count, "{told} of {count}: {lines:#?}");
     }
 }

@@ -15,7 +15,7 @@ use musubi_matching::{AccountFormat, Policy};
 use musubi_proto::callers::COMPANY;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::Authenticator,
+    grpc::{auth::Authenticator, pace::CallsConfig},
     http::HttpConfig,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
@@ -80,6 +80,8 @@ pub struct Config {
     /// Where people find its console; without it there is none.
     #[serde(default)]
     pub console: Option<HttpConfig>,
+    /// How often others may call, and how often is told what was refused.
+    pub calls: CallsConfig,
     /// What the process says.
     pub telemetry: TelemetryConfig,
 }
@@ -235,6 +237,7 @@ impl Config {
                 ));
             }
         }
+        self.calls.check()?;
         if let Some(console) = &self.console {
             console.check("console")?;
         }
@@ -262,7 +265,7 @@ impl Config {
         });
         let nodes =
             [Caller::Information, Caller::Company(self.company.clone())].map(|node| (node, Vec::new()));
-        Authenticator::with_roles(COMPANY, operators.chain(nodes))
+        Authenticator::with_roles(COMPANY, operators.chain(nodes)).paced(self.calls)
     }
 }
 

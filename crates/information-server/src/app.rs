@@ -384,6 +384,7 @@ impl App {
         }
         let gateways_of_followers = Arc::clone(&gateways);
         let door = CarrierDoor {
+            denials: auth.denials(),
             events,
             assertions: Arc::new(Assertions {
                 store: Arc::clone(&store),

@@ -27,7 +27,7 @@ use musubi_domain::{
 use musubi_proto::callers::INFORMATION;
 use musubi_runtime::{
     config::{ConfigError, Database, Endpoint, ListenAddress, Secret, duration, load},
-    grpc::auth::Authenticator,
+    grpc::{auth::Authenticator, pace::CallsConfig},
     http::HttpConfig,
     telemetry::TelemetryConfig,
     tls::{Identity, TlsConfig},
@@ -73,6 +73,8 @@ pub struct Config {
     pub erasure: ErasureConfig,
     /// What replicas share.
     pub redis: SharedConfig,
+    /// How often others may call, and how often is told what was refused.
+    pub calls: CallsConfig,
     /// What the process says.
     pub telemetry: TelemetryConfig,
     /// Where carriers of RCS Business Messaging report.
@@ -262,6 +264,7 @@ impl Config {
         self.keyring()?;
         self.token_key()?;
         self.keys.check()?;
+        self.calls.check()?;
         self.audit_keys()?;
         let companies = self.company.iter().map(CompanyConfig::read).collect::<Result<_, _>>()?;
         let accounts =
@@ -294,6 +297,7 @@ impl Config {
         let companies = self.company.iter().map(|company| Caller::Company(company.id.clone()));
         let carriers = self.carrier.iter().map(|carrier| Caller::Carrier(carrier.id.clone()));
         Authenticator::new(INFORMATION, companies.chain(carriers).chain([Caller::Information]))
+            .paced(self.calls)
     }
 
     /// When a list that shrinks is believed.

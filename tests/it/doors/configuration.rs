@@ -249,6 +249,13 @@ const TERMINAL: [Wrong; 20] = [
     ("SHUTDOWN__DRAIN", WAIT),
 ];
 
+/// What both servers read alike.
+const CALLS: [Wrong; 3] = [
+    ("CALLS__NODE_PER_SECOND", &["", "漏", "-1", "9", "1000001"]),
+    ("CALLS__PERSON_PER_SECOND", &["", "漏", "-1", "9", "1000001"]),
+    ("CALLS__REFUSALS_EVERY", &["", "漏", "5", "0s", "61m"]),
+];
+
 /// What every node reads alike.
 const TELEMETRY: [Wrong; 10] = [
     ("TELEMETRY__FORMAT", WORD),
@@ -345,7 +352,11 @@ async fn every_key_refuses_wrong_values_by_its_name() {
             continue;
         }
         let (table, defaults) = table(process.kind());
-        let table = || table.iter().chain(&TELEMETRY);
+        let calls = match process.kind() {
+            Kind::Company | Kind::Information => &CALLS[..],
+            Kind::Carrier | Kind::Terminal => &[],
+        };
+        let table = || table.iter().chain(&TELEMETRY).chain(calls);
         for (key, values) in table() {
             faults.extend(values.iter().filter_map(|value| fault(&process, key, value)));
         }

@@ -12,7 +12,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
 use musubi_matching::{AddressForm, KanaForm, NameForm};
 use musubi_servers::redis;
-use musubi_tests::processes::{CARRIERS, Collector, Kind, Layout, System};
+use musubi_tests::processes::{CARRIERS, COMPANIES, Collector, Kind, LONGEST_ACCOUNT, Layout, System};
 use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    play::{Play, population_of},
+    play::{Play, population_of, population_with},
     stop,
 };
 
@@ -40,7 +40,7 @@ fn written(value: &str) -> Vec<String> {
         |c: char| char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
     let digits: String = value.chars().filter(char::is_ascii_digit).collect();
     let hyphenated = match digits.len() {
-        7 => format!("{}-{}", &digits[..3], &digits[3..]),
+        7 | 20 => format!("{}-{}", &digits[..3], &digits[3..]),
         12 if value.starts_with("+81") => format!("0{}-{}-{}", &digits[2..4], &digits[4..8], &digits[8..]),
         _ => value.to_owned(),
     };
@@ -164,9 +164,13 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
     let heard = overhear(&shared.url()).await;
     let url = shared.url();
     let collector = Collector::start();
-    let layout = |layout: Layout| layout.talkative().sharing_at(&url, LIMIT).rbm(CARRIERS[1]);
+    let layout = |layout: Layout| layout.talkative().long_accounts().sharing_at(&url, LIMIT).rbm(CARRIERS[1]);
     let mut system = System::start_as(|it| shape(layout(it)).seen(collector.address())).await;
-    let play = Play::new(&system, 61, PEOPLE).hurried();
+    let mut companies = COMPANIES;
+    companies[1].account_digits = LONGEST_ACCOUNT;
+    let play = Play::of(&system, population_with(companies, 61, PEOPLE)).hurried();
+    let account = &play.population().masters[1].rows[0].account_number;
+    assert_eq!(account.len(), usize::from(LONGEST_ACCOUNT));
     let canaries = Canaries::of(play.population());
     play.import_masters().await;
     play.hand_out_stories().await;

@@ -35,7 +35,7 @@ use musubi_runtime::{
     },
 };
 use musubi_terminal_simulator::story::Story;
-use musubi_tests::processes::{CARRIERS, COMPANIES, System};
+use musubi_tests::processes::{CARRIERS, COMPANIES, Company, System};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 
@@ -107,7 +107,12 @@ pub(super) struct Sight {
 
 /// So many stories of the system's companies, the same for the same seed.
 pub(super) fn population_of(seed: u64, stories: usize) -> Population {
-    let account = |company: &musubi_tests::processes::Company| OfficialAccountPlan {
+    population_with(COMPANIES, seed, stories)
+}
+
+/// The same, of companies that are otherwise.
+pub(super) fn population_with(companies: [Company; 2], seed: u64, stories: usize) -> Population {
+    let account = |company: &Company| OfficialAccountPlan {
         id: company.id.to_owned(),
         account_digits: company.account_digits,
         branch_digits: company.branch_digits,
@@ -116,7 +121,7 @@ pub(super) fn population_of(seed: u64, stories: usize) -> Population {
     population::generate(&Plan {
         seed,
         followers: stories,
-        official_accounts: COMPANIES.iter().map(account).collect(),
+        official_accounts: companies.iter().map(account).collect(),
         carriers: CARRIERS.map(str::to_owned).to_vec(),
     })
 }
@@ -124,7 +129,12 @@ pub(super) fn population_of(seed: u64, stories: usize) -> Population {
 impl Play {
     /// So many stories, the same for the same seed.
     pub(super) fn new(system: &System, seed: u64, stories: usize) -> Self {
-        let doors = |company: &musubi_tests::processes::Company| {
+        Self::of(system, population_of(seed, stories))
+    }
+
+    /// The stories of these people.
+    pub(super) fn of(system: &System, population: Population) -> Self {
+        let doors = |company: &Company| {
             let channel = system.channel(company.id);
             CompanyDoors {
                 id: company.id,
@@ -136,7 +146,7 @@ impl Play {
             }
         };
         Self {
-            population: population_of(seed, stories),
+            population,
             companies: COMPANIES.iter().map(doors).collect(),
             terminal: TerminalServiceClient::new(system.channel("phones")),
             is_hurried: false,

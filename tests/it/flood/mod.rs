@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use musubi_domain::ErrorKind;
 use musubi_proto::information::v1::{GetFunnelRequest, follower_service_client::FollowerServiceClient};
+use musubi_runtime::grpc::status::{from_status, retry_after};
 use musubi_tests::processes::{INFORMATION, Kind, Layout, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -24,6 +26,7 @@ use tokio::{
 };
 
 use self::frames::{ATTACKS, Attack, Wire};
+use crate::people::{audit, refused};
 
 /// How long honest calls are looked at, quiet and under attack.
 const LOOK: Duration = Duration::from_secs(4);
@@ -40,6 +43,10 @@ const STAY: Duration = Duration::from_secs(2);
 /// A p99 below this is good enough where attackers have the same two cores as the server.
 const FLOOR: Duration = Duration::from_millis(100);
 const MEMORY: u64 = 64 * 1024 * 1024;
+/// How often a second a node may call another, where one calls too often.
+const PACED: u32 = 50;
+/// Between two attacks by that caller: a few calls' time.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// How long each honest call took, in order of time taken. Every one has to succeed.
 async fn honest(system: &System) -> Vec<Duration> {
@@ -149,7 +156,7 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     done.stop.store(true, Ordering::Relaxed);
     let (_, most) = memory(process);
     let [connections, closed] = [&done.connections, &done.closed].map(|count| count.load(Ordering::Relaxed));
-    attackers.abort_all();
+    attackers.shutdown().await;
 
     let (quiet_p99, p99) = (p99(&quiet), p99(&beside));
     let said = format!(
@@ -162,12 +169,22 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     assert!(connections > IDLE && closed > IDLE / 2, "the server did not defend itself: {said}");
     assert!(p99 < (quiet_p99 * 2).max(FLOOR), "honest calls wait: {said}");
     assert!(most.saturating_sub(before) < MEMORY, "memory grows: {said}");
+
+    // What was done stands in the audit as counts, of insiders by name, and nothing else came of it.
+    let lines = audit(&mut system, Kind::Information).await;
+    let failed = lines.iter().filter(|line| line["action"] == "handshakes_failed");
+    let failed: Vec<_> = failed.map(|line| line["detail"].as_str().unwrap()).collect();
+    for reason in ["took too long", "does not speak TLS"] {
+        assert!(failed.iter().any(|line| line.contains(reason)), "{reason}: {failed:?}");
+    }
+    assert!(refused(&lines, "carrier/nami PushEvents: ") > 0, "{lines:?}");
+    assert!(lines.iter().all(|line| line["action"] != "moved"), "{lines:?}");
 }
 
 /// Each attack by itself ends with a closed connection or with a refusal, and the server lives.
 #[tokio::test]
 async fn each_flood_is_ended_by_the_server() {
-    let system = System::start_quiet().await;
+    let mut system = System::start_as(|layout| layout.quiet().paced(PACED)).await;
     let wire = Wire::new(system.identity(&Layout::party("nami")), &system.endpoint(INFORMATION));
     let mut faults = vec![];
     for (place, attack) in ATTACKS.iter().enumerate() {
@@ -183,8 +200,45 @@ async fn each_flood_is_ended_by_the_server() {
         if !matches!(ended.await, Ok(true)) {
             faults.push(place);
         }
+        // Or the next one is only told that it comes too early.
+        sleep(BETWEEN).await;
     }
     assert!(faults.is_empty(), "attacks that are not ended: {faults:?}");
     let mut client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
     client.get_funnel(GetFunnelRequest::default()).await.unwrap();
+
+    let before = system.quiet().await;
+    let times = call_too_often(&system).await;
+    assert!(before == system.stored(), "calls that only look have changed something");
+    let lines = audit(&mut system, Kind::Information).await;
+    assert_eq!(refused(&lines, "company/aoba-bank GetFunnel: too often"), times, "{lines:?}");
+    assert_eq!(refused(&lines, "company/hinata-gas "), 0, "{lines:?}");
+    // Compressed, longer than any message, nested too deep: by whom, and what was wrong.
+    for why in ["UNIMPLEMENTED", "OUT_OF_RANGE", "INTERNAL"] {
+        assert!(refused(&lines, &format!("carrier/nami PushEvents: {why}")) > 0, "{why}: {lines:?}");
+    }
+}
+
+/// One company calls as often as it can: most of that is refused and told when to come again, and nobody else notices. Gives how many were
+/// refused.
+async fn call_too_often(system: &System) -> u64 {
+    let client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
+    let mut other = FollowerServiceClient::new(system.channel_of("hinata-gas", INFORMATION));
+    let mut calls = JoinSet::new();
+    for _ in 0..4 * PACED {
+        let mut client = client.clone();
+        calls.spawn(async move { client.get_funnel(GetFunnelRequest::default()).await });
+    }
+    other.get_funnel(GetFunnelRequest::default()).await.unwrap();
+    let answers = calls.join_all().await;
+    let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+    assert!(refused.len() > PACED as usize, "{} were refused", refused.len());
+    for status in &refused {
+        assert_eq!(from_status(status).kind, ErrorKind::ResourceExhausted, "{status:?}");
+        assert!(retry_after(status).is_some_and(|wait| wait.as_secs() < 2), "{status:?}");
+    }
+    let wait = refused.iter().filter_map(retry_after).max().unwrap();
+    sleep(wait.unsigned_abs()).await;
+    client.clone().get_funnel(GetFunnelRequest::default()).await.unwrap();
+    u64::try_from(refused.len()).unwrap()
 }

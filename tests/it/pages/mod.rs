@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use musubi_servers::Browser;
-use musubi_tests::processes::program;
+use musubi_tests::processes::{Machine, program};
 
 /// Runs a file of scenarios.
-fn run(scenarios: &str) {
+fn run(scenarios: &str, _machine: Machine) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let build = program().ancestors().nth(2).unwrap();
     let browser = Browser::prepare(&tests.join("browser"), build).unwrap_or_else(|error| panic!("{error}"));
@@ -20,17 +20,22 @@ fn run(scenarios: &str) {
     assert!(output.status.success(), "{told}\n{complained}");
 }
 
-#[test]
-fn people_use_every_page_of_the_console_by_hand_and_none_runs_what_others_wrote() {
-    run("console");
+#[tokio::test]
+async fn people_use_every_page_of_the_console_by_hand_and_none_runs_what_others_wrote() {
+    run("console", Machine::shared().await);
 }
 
-#[test]
-fn people_use_every_page_of_the_phones_by_hand_and_none_runs_what_others_wrote() {
-    run("phones");
+#[tokio::test]
+async fn people_use_every_page_of_the_phones_by_hand_and_none_runs_what_others_wrote() {
+    run("phones", Machine::shared().await);
 }
 
-#[test]
-fn people_sign_in_at_a_provider_and_come_back_to_the_console() {
-    run("openid");
+#[tokio::test]
+async fn people_sign_in_at_a_provider_and_come_back_to_the_console() {
+    run("openid", Machine::shared().await);
+}
+
+#[tokio::test]
+async fn something_of_every_page_is_seen_at_once() {
+    run("speed", Machine::alone().await);
 }

@@ -52,6 +52,8 @@ pub const COMPANIES: [Company; 2] = [
     Company { id: "aoba-bank", matching: "inquiry", account_digits: 7, branch_digits: 3 },
     Company { id: "hinata-gas", matching: "custody", account_digits: 10, branch_digits: 3 },
 ];
+/// Digits of the longest account numbers that there may be.
+pub const LONGEST_ACCOUNT: u8 = 20;
 /// The carriers.
 pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
 /// The information-management server.
@@ -64,9 +66,10 @@ const BALANCER: &str = "balancer";
 /// Where a carrier of RCS Business Messaging reports, and where it takes messages.
 const WEBHOOKS: &str = "webhooks";
 const FACE: &str = "face";
-/// Whom that carrier lets send, and what it signs its reports with.
+/// Whom that carrier lets send.
 const SERVICE_ACCOUNT: &str = "musubi@tests.example";
-const CLIENT_TOKEN: &str = "signs what the carrier reports";
+/// What that carrier signs its reports with.
+pub const CLIENT_TOKEN: &str = "signs what the carrier reports";
 /// What all nodes are called.
 pub(super) const NAMES: [&str; 6] =
     [COMPANIES[0].id, COMPANIES[1].id, CARRIERS[0], CARRIERS[1], INFORMATION, TERMINAL];
@@ -115,6 +118,12 @@ pub struct Layout {
     rbm: Option<&'static str>,
     /// Where spans go of everything that happens; metrics are served then, too.
     collector: Option<SocketAddr>,
+    /// How often servers may be called, and when they tell what they refused.
+    calls: String,
+    /// Wrong account numbers at the company in custody, after which nobody is matched there.
+    company_limit: Option<u32>,
+    /// Whether a company's account numbers are as long as they may be.
+    has_long_accounts: bool,
     /// What says where the companies' people sign in, beside the companies' own servers.
     openid: String,
 }
@@ -137,8 +146,40 @@ impl Layout {
             second_person: ALONE.to_owned(),
             rbm: None,
             collector: None,
+            calls: String::new(),
+            company_limit: None,
+            has_long_accounts: false,
             openid: String::new(),
         }
+    }
+
+    /// The same, with servers that each node may call so often a second.
+    #[must_use]
+    pub fn paced(self, calls: u32) -> Self {
+        Self { calls: format!("{}calls.node_per_second = {calls}\n", self.calls), ..self }
+    }
+
+    /// The same, with a company in custody that matches nobody after so many wrong account numbers.
+    #[must_use]
+    pub fn guessed_at(self, limit: u32) -> Self {
+        Self { company_limit: Some(limit), ..self }
+    }
+
+    /// The same, with account numbers at the company in custody that are as long as they may be.
+    #[must_use]
+    pub fn long_accounts(self) -> Self {
+        Self { has_long_accounts: true, ..self }
+    }
+
+    /// Digits of a company's account numbers.
+    fn account_digits(&self, company: &Company) -> u8 {
+        let is_long = self.has_long_accounts && company.id == COMPANIES[1].id;
+        if is_long { LONGEST_ACCOUNT } else { company.account_digits }
+    }
+
+    /// Where a carrier of RCS Business Messaging reports.
+    pub(super) fn webhook(&self, carrier: &str) -> String {
+        format!("http://{}/rbm/{carrier}", self.address(WEBHOOKS))
     }
 
     /// The same, with companies whose people may sign in at the provider of OpenID Connect of this address, by two factors.
@@ -171,7 +212,7 @@ impl Layout {
     /// The same, with nodes that do nothing by themselves once everything is done.
     #[must_use]
     pub fn quiet(self) -> Self {
-        Self { lists_every: "1h", ..self }
+        Self { lists_every: "1h", calls: format!("{}calls.refusals_every = '1h'\n", self.calls), ..self }
     }
 
     /// The same, with lists that are fetched all the time.
@@ -396,11 +437,12 @@ impl Layout {
     }
 
     fn company(&self, company: &Company) -> String {
-        let Company { id, matching, account_digits, branch_digits } = company;
+        let Company { id, matching, branch_digits, .. } = company;
+        let account_digits = self.account_digits(company);
         let operators = OPERATORS.map(|(name, roles)| format!("{name} = {}", serde_json::json!(roles)));
         format!(
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
-             {}callers.operators = {{ {} }}\n\
+             {}{}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\nkeys.audit = ['signs seals of the audit']\n\
              [console]\nlisten = '127.0.0.1:0'\n\
              [custody]\nblind = {}\n\
@@ -409,6 +451,7 @@ impl Layout {
             self.address(id),
             self.database(id),
             self.common(id),
+            self.calls,
             operators.join(", "),
             self.is_blind,
             self.information_endpoint(),
@@ -429,10 +472,10 @@ impl Layout {
             text.push_str(&format!(
                 "[rbm]\nlisten = '{}'\n\
                  [[rbm.service_account]]\nclient_email = '{SERVICE_ACCOUNT}'\npublic_key = '{}'\n\
-                 [rbm.partner]\nurl = 'http://{}/rbm/{id}'\nclient_token = '{CLIENT_TOKEN}'\n",
+                 [rbm.partner]\nurl = '{}'\nclient_token = '{CLIENT_TOKEN}'\n",
                 self.address(FACE),
                 self.service_account("pem").display(),
-                self.address(WEBHOOKS),
+                self.webhook(id),
             ));
             for Company { id, .. } in COMPANIES {
                 text.push_str(&format!(
@@ -449,18 +492,23 @@ impl Layout {
             "listen = '{}'\ndatabase = {}\nlists.every = '{}'\nleases.delivery = '3s'\nleases.inquiry = '3s'\n\
              keys.follower = 'names followers in the database'\nkeys.token = 'makes the buttons of messages'\n\
              keys.master = ['wraps the keys of companies in tests']\nkeys.audit = ['signs seals of the audit']\n\
-             erasure.journal = '{}'\n{}{}",
+             erasure.journal = '{}'\n{}{}{}",
             self.address(name),
             self.database(INFORMATION),
             self.lists_every,
             self.folder.join("erasures").display(),
             self.common(name),
+            self.calls,
             self.shared,
         );
-        for Company { id, matching, account_digits, branch_digits } in COMPANIES {
+        for company in COMPANIES {
+            let Company { id, matching, branch_digits, .. } = company;
+            let account_digits = self.account_digits(&company);
+            let limit = self.company_limit.filter(|_| matching == "custody");
+            let limit = limit.map(|limit| format!("company_limit = {limit}\n")).unwrap_or_default();
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
-                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n{}\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n{limit}{}\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),

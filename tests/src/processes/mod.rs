@@ -20,9 +20,12 @@ mod system;
 
 pub use self::{
     collector::{Collector, Told},
-    files::{CARRIERS, COMPANIES, Company, INFORMATION, Layout, OPERATOR, OPERATORS, SECOND_OPERATOR},
+    files::{
+        CARRIERS, CLIENT_TOKEN, COMPANIES, Company, INFORMATION, LONGEST_ACCOUNT, Layout, OPERATOR,
+        OPERATORS, SECOND_OPERATOR,
+    },
     postgres::Postgres,
     process::{Kind, Process},
     program::program,
-    system::{Stored, System},
+    system::{Machine, Stored, System},
 };

@@ -32,10 +32,13 @@ fn build() -> PathBuf {
         .args([
             "build",
             "--quiet",
-            "--package",
-            "musubi",
+            "--locked",
+            // Of the same choice as the tests of the workspace, or its libraries were built once more, with features of their own.
+            "--workspace",
             "--bin",
             "musubi",
+            "--test",
+            "it",
             "--profile",
             profile,
             "--target-dir",

@@ -45,11 +45,27 @@ pub type Stored = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 /// Systems share the machine, unless one is to have it alone because something is measured on it.
 static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
-/// A system's share of the machine.
+/// A share of the machine, as each system has one.
 #[derive(Debug)]
-enum Machine {
-    Shared { _share: OwnedRwLockReadGuard<()> },
-    Alone { _whole: OwnedRwLockWriteGuard<()> },
+pub struct Machine(#[expect(dead_code, reason = "held until it is dropped")] Share);
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held until they are dropped")]
+enum Share {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+impl Machine {
+    /// Beside others, but not while one has it alone.
+    pub async fn shared() -> Self {
+        Self(Share::Shared(Arc::clone(&MACHINE).read_owned().await))
+    }
+
+    /// Beside no other of this process.
+    pub async fn alone() -> Self {
+        Self(Share::Alone(Arc::clone(&MACHINE).write_owned().await))
+    }
 }
 
 /// Two companies, the information-management server, two carriers and a fleet of terminals. Dropped, all are killed.
@@ -107,8 +123,7 @@ impl System {
     /// # Panics
     /// When a node doesn't start.
     pub async fn start_as(shape: impl Fn(Layout) -> Layout) -> Self {
-        let share = Arc::clone(&MACHINE).read_owned().await;
-        Self::start_with(Machine::Shared { _share: share }, shape).await
+        Self::start_with(Machine::shared().await, shape).await
     }
 
     /// The same, beside no other system of this process.
@@ -116,8 +131,7 @@ impl System {
     /// # Panics
     /// When a node doesn't start.
     pub async fn start_alone(shape: impl Fn(Layout) -> Layout) -> Self {
-        let whole = Arc::clone(&MACHINE).write_owned().await;
-        Self::start_with(Machine::Alone { _whole: whole }, shape).await
+        Self::start_with(Machine::alone().await, shape).await
     }
 
     async fn start_with(machine: Machine, shape: impl Fn(Layout) -> Layout) -> Self {
@@ -289,6 +303,23 @@ impl System {
         let options = ClientOptions { deadline: Duration::from_secs(20) };
         let node = Layout::party(name);
         connect(&self.layout.identity(party), &self.layout.endpoint(name), Some(&node), options).unwrap()
+    }
+
+    /// Where a carrier of [RCS Business Messaging](Layout::rbm) reports.
+    #[must_use]
+    pub fn webhook(&self, carrier: &str) -> String {
+        self.layout.webhook(carrier)
+    }
+
+    /// Where a node serves pages: it says so itself.
+    ///
+    /// # Panics
+    /// When there is no such node, or it has none.
+    #[must_use]
+    pub fn pages(&self, name: &str) -> String {
+        let said = self.said_by(name);
+        let (_, after) = said.rsplit_once("serving HTTP on ").unwrap();
+        after.split_whitespace().next().unwrap().to_owned()
     }
 
     /// Where a node serves its metrics, when it is [seen](Layout::seen).

@@ -41,7 +41,11 @@ use axum::{
     routing::get,
 };
 use musubi_domain::id::CompanyId;
-use musubi_runtime::{Clock, grpc::door::Door, http::pages};
+use musubi_runtime::{
+    Clock,
+    grpc::{denials::Denial, door::Door},
+    http::pages,
+};
 
 use self::failure::dressed;
 pub(crate) use self::visitor::encoded;
@@ -83,6 +87,7 @@ impl Console {
 
     /// All pages, under the policy that binds browsers.
     pub(crate) fn router(self) -> Router {
+        let denials = self.0.door.denials();
         let pages = Router::new()
             .merge(sign_in::router())
             .merge(openid::router())
@@ -100,7 +105,10 @@ impl Console {
             .fallback(failure::nothing_here)
             .layer(axum::middleware::from_fn_with_state(self.clone(), dressed))
             .with_state(self);
-        pages::guard(pages.merge(pages::assets()))
+        pages::guard_and_count(pages.merge(pages::assets()), move || {
+            let door = "the console".to_owned();
+            denials.count(Denial::Posted { door, why: "a request of another site's page" });
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! Seals the audit: a chain of signed seals over its lines, made behind those who write them. One replica at a time does it. Each
-//! writes down whom it refused at its door. Companies read theirs by [`Audits`].
+//! writes down what it refused at its doors. Companies read theirs by [`Audits`].
 //!
 //! Surprising: at its end a node doesn't wait for the last lines; whoever works next seals them.
 
@@ -86,11 +86,18 @@ impl Sealer {
 
 fn line((denial, count): (&Denial, &u64)) -> Audit {
     let (action, detail) = denial.told(*count);
-    let company = match denial {
-        Denial::NotAllowed { caller: Caller::Company(id), .. } => Some(id.clone()),
-        Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Handshake { .. } | Denial::Others => {
-            None
-        }
+    let company = match denial.caller() {
+        Some(Caller::Company(id)) => Some(id.clone()),
+        Some(
+            Caller::Carrier(_)
+            | Caller::Information
+            | Caller::Terminal
+            | Caller::CompanyOperator(..)
+            | Caller::CompanyMachine(..)
+            | Caller::TerminalOperator(_)
+            | Caller::Stranger,
+        )
+        | None => None,
     };
     Audit { company, key: None, action, detail }
 }

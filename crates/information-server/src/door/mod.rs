@@ -6,7 +6,7 @@ pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
-use musubi_domain::Error;
+use musubi_domain::{Error, caller::Caller, id::CarrierId};
 use musubi_proto::{
     information::v1::{
         PushAssertionsRequest, PushAssertionsResponse, PushEventsRequest, PushEventsResponse,
@@ -14,7 +14,11 @@ use musubi_proto::{
     },
     r#type::v1::ItemError,
 };
-use musubi_runtime::grpc::{auth, status::to_status};
+use musubi_runtime::grpc::{
+    auth,
+    denials::{Denial, Denials},
+    status::{reason, to_status},
+};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -31,6 +35,8 @@ pub(crate) struct CarrierDoor {
     pub(crate) events: Arc<Events>,
     /// Takes assertions.
     pub(crate) assertions: Arc<Assertions>,
+    /// Counts what is refused among others that are taken.
+    pub(crate) denials: Denials,
 }
 
 #[tonic::async_trait]
@@ -48,7 +54,9 @@ impl CarrierEventService for CarrierDoor {
             match taken {
                 Taken::Now => response.taken += 1,
                 Taken::Before => response.repeated_before += 1,
-                Taken::Refused(error) => response.refused.push(item_error(index, error)),
+                Taken::Refused(error) => {
+                    response.refused.push(self.refuse(&carrier, "PushEvents", index, error));
+                }
             }
         }
         Ok(Response::new(response))
@@ -69,7 +77,9 @@ impl CarrierEventService for CarrierDoor {
                 Err(error) if error.kind == musubi_domain::ErrorKind::Unavailable => {
                     return Err(to_status(error));
                 }
-                Err(error) => response.refused.push(item_error(index, error)),
+                Err(error) => {
+                    response.refused.push(self.refuse(&carrier, "PushAssertions", index, error));
+                }
             }
         }
         Ok(Response::new(response))
@@ -83,11 +93,16 @@ fn check_size(field: &str, size: usize) -> Result<(), Status> {
     Err(to_status(Error::invalid(field, format!("{size} items"), "send at most 1,000 in one call")))
 }
 
-fn item_error(index: usize, error: Error) -> ItemError {
-    ItemError {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        field: error.field,
-        problem: error.problem,
-        remedy: error.remedy,
+impl CarrierDoor {
+    /// One of many that is refused: the call goes well, and the door doesn't see it.
+    fn refuse(&self, carrier: &CarrierId, method: &'static str, index: usize, error: Error) -> ItemError {
+        let (caller, why) = (Caller::Carrier(carrier.clone()), reason(error.kind));
+        self.denials.count(Denial::Refused { caller, method: Some(method), why });
+        ItemError {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            field: error.field,
+            problem: error.problem,
+            remedy: error.remedy,
+        }
     }
 }

@@ -134,12 +134,12 @@ impl Webhook {
 
     async fn take(&self, headers: &HeaderMap, body: &[u8]) -> Response {
         let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
-            return (StatusCode::BAD_REQUEST, "no envelope as JSON\n").into_response();
+            return self.refuse(StatusCode::BAD_REQUEST, "no envelope as JSON\n");
         };
         match envelope {
             Envelope { message: Some(message), .. } => self.take_message(headers, &message.data).await,
             Envelope { client_token: Some(token), secret: Some(secret), .. } => self.answer(&token, secret),
-            Envelope { .. } => (StatusCode::BAD_REQUEST, "neither message nor challenge\n").into_response(),
+            Envelope { .. } => self.refuse(StatusCode::BAD_REQUEST, "neither message nor challenge\n"),
         }
     }
 
@@ -150,22 +150,23 @@ impl Webhook {
         });
         match bool::from(known) {
             true => secret.into_response(),
-            false => self.refuse("the client token is not known\n"),
+            false => self.refuse(StatusCode::FORBIDDEN, "the client token is not known\n"),
         }
     }
 
     async fn take_message(&self, headers: &HeaderMap, data: &str) -> Response {
         let Ok(data) = STANDARD.decode(data) else {
-            return (StatusCode::BAD_REQUEST, "data is not base64\n").into_response();
+            return self.refuse(StatusCode::BAD_REQUEST, "data is not base64\n");
         };
         let signers = self.signers(headers, &data);
         if signers.is_empty() {
-            return self.refuse("the signature is not good\n");
+            return self.refuse(StatusCode::FORBIDDEN, "the signature is not good\n");
         }
         let carrier = &self.0.carrier;
         let heard = match event::read(&data) {
             Ok(heard) => heard,
             Err(error) => {
+                self.count("an event that can not be read");
                 warn!(%carrier, %error, "an event can not be read");
                 return StatusCode::OK.into_response();
             }
@@ -173,10 +174,11 @@ impl Webhook {
         let speaks_for = |token: &&Token| token.agent.as_ref().is_none_or(|agent| *agent == heard.agent);
         let account = self.0.agents.get(&heard.agent).filter(|_| signers.iter().any(speaks_for));
         let Some(account) = account else {
-            return self.refuse("the agent is not the signature's\n");
+            return self.refuse(StatusCode::FORBIDDEN, "the agent is not the signature's\n");
         };
         let Some(event) = heard.event else { return StatusCode::OK.into_response() };
         if self.0.clock.now().duration_since(heard.at) > OLDEST {
+            self.count("an event of more than a week ago");
             info!(%carrier, "an event of more than a week ago has no effect");
             return StatusCode::OK.into_response();
         }
@@ -186,6 +188,7 @@ impl Webhook {
                     self.show_reading(account.clone(), number, message);
                 }
                 if let Taken::Refused(error) = taken {
+                    self.count("an event that is refused");
                     debug!(%carrier, %error, "an event has no effect");
                 }
                 StatusCode::OK.into_response()
@@ -197,10 +200,16 @@ impl Webhook {
         }
     }
 
-    /// Somebody who is not the platform; the audit tells how many.
-    fn refuse(&self, problem: &'static str) -> Response {
-        self.0.denials.count(Denial::NotKnown { address: None });
-        (StatusCode::FORBIDDEN, problem).into_response()
+    /// Somebody who is not the platform, or doesn't say what it says.
+    fn refuse(&self, status: StatusCode, problem: &'static str) -> Response {
+        self.count(problem.trim_end());
+        (status, problem).into_response()
+    }
+
+    /// Something has no effect; the audit tells how often.
+    fn count(&self, why: &'static str) {
+        let door = format!("the webhook of {}", self.0.carrier);
+        self.0.denials.count(Denial::Posted { door, why });
     }
 
     /// The tokens that this signature was made with.

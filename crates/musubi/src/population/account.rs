@@ -13,6 +13,10 @@ use super::person::Person;
 use super::spelling::{self, HYPHENS, full_width_digits};
 use super::{CustomerRow, Master, OfficialAccountPlan};
 
+/// The longest account numbers that a company may have.
+const LONGEST: u32 = 20;
+/// How many of their digits fit a number; what stands behind them makes no two numbers one.
+const COUNTED: u32 = 18;
 /// How many branches a company has.
 const BRANCHES: usize = 9;
 
@@ -39,7 +43,7 @@ impl<'a> Company<'a> {
         };
         Self {
             plan,
-            account_digits: u32::from(plan.account_digits).clamp(enough, 18),
+            account_digits: u32::from(plan.account_digits).clamp(enough, LONGEST),
             branches: (0..BRANCHES).map(|_| branch(draw)).collect(),
             rows: Vec::new(),
             taken: HashSet::new(),
@@ -127,13 +131,18 @@ impl<'a> Company<'a> {
 
     /// A number that isn't taken, which then is. One in ten begins with more zeros than chance gives.
     fn free_number(&mut self, draw: &mut Draw) -> String {
-        let pool = 10_u64.pow(self.account_digits);
+        let counted = self.account_digits.min(COUNTED);
+        let pool = 10_u64.pow(counted);
         let low = if draw.chance(100) { pool / 100 } else { pool };
         let mut number = draw.below_u64(low);
         while !self.taken.insert(number) {
             number = draw.below_u64(pool);
         }
-        format!("{number:0width$}", width = self.account_digits as usize)
+        let mut text = format!("{number:0width$}", width = counted as usize);
+        for _ in counted..self.account_digits {
+            text.push_str(&draw.below(10).to_string());
+        }
+        text
     }
 
     /// The number as people type it; nine in ten in one of the common ways.

@@ -115,7 +115,7 @@ proptest! {
         followers in 0_usize..60,
         companies in 0_usize..5,
         carriers in 1_usize..3,
-        account_digits in 0_u8..20,
+        account_digits in 0_u8..22,
         branch_digits in 0_u8..12,
     ) {
         let official_accounts: Vec<OfficialAccountPlan> = (0..companies)

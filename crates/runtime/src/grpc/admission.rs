@@ -60,6 +60,13 @@ pub(crate) struct Admission {
     rules: Arc<Rules>,
 }
 
+/// A call that a handler has.
+struct Permitted {
+    caller: Caller,
+    method: String,
+    span: Span,
+}
+
 struct Rules {
     auth: Authenticator,
     places: Semaphore,
@@ -123,8 +130,14 @@ impl Service<Request<Body>> for Admission {
         Box::pin(async move {
             let (began, mut permitted) = (Instant::now(), None);
             let answer = rules.run(routes, request, &mut permitted).await;
+            if let (Some(Permitted { caller, method, .. }), Some(why)) =
+                (&permitted, status::refusal(&answer))
+            {
+                rules.auth.refused(caller, method, why);
+            }
             // Whoever is refused may have called anything.
-            let (method, span) = permitted.unwrap_or_else(|| ("refused".to_owned(), Span::none()));
+            let (method, span) = permitted
+                .map_or_else(|| ("refused".to_owned(), Span::none()), |it: Permitted| (it.method, it.span));
             span.in_scope(|| CALL.observe(began.elapsed(), [&method, status::word(&answer)]));
             Ok(answer.unwrap_or_else(Status::into_http))
         })
@@ -152,12 +165,12 @@ impl Rules {
         })
     }
 
-    /// `permitted` is set to the method, once it is known to be one, and to the span of the call.
+    /// `permitted` is set once the method is known to be one that the caller may call, and has a place.
     async fn run(
         &self,
         mut routes: Routes,
         request: Request<Body>,
-        permitted: &mut Option<(String, Span)>,
+        permitted: &mut Option<Permitted>,
     ) -> Result<Response<Body>, Status> {
         let call = self.calls.token();
         if self.soft.is_cancelled() {
@@ -173,6 +186,8 @@ impl Rules {
         };
         let mut request = Request::from_parts(head, body);
         let method = request.uri().path();
+        let turn = self.auth.take_turn(&identified.caller, method, Instant::now().into_std());
+        turn.map_err(status::too_often)?;
         self.auth.permit(&identified, method).map_err(|error| {
             warn!(method, "denied: {}", error.problem);
             status::to_status(error)
@@ -180,11 +195,16 @@ impl Rules {
         let Identified { caller, roles } = identified;
         let others = || if caller == Caller::Stranger { &self.of_strangers } else { &self.of_bearers };
         let own = self.of_each.get(&caller).unwrap_or_else(others);
-        let _own = own.try_acquire().map_err(|_full| full())?;
-        let _place = self.places.try_acquire().map_err(|_full| full())?;
+        let refused = |_full| {
+            self.auth.refused(&caller, method, "too many at once");
+            full()
+        };
+        let _own = own.try_acquire().map_err(refused)?;
+        let _place = self.places.try_acquire().map_err(refused)?;
         let span =
             info_span!(target: TARGET, "call", otel.kind = "server", otel.name = method, method, %caller);
-        *permitted = Some((method.to_owned(), span.clone()));
+        *permitted =
+            Some(Permitted { caller: caller.clone(), method: method.to_owned(), span: span.clone() });
         // A person's word, or a program's, is not taken for which trace this is; a node's is.
         match caller.kind() {
             CallerKind::Company | CallerKind::Carrier | CallerKind::Information | CallerKind::Terminal => {

@@ -3,7 +3,13 @@
 //! A handler never reads a caller out of a message, and needn't ask whether its caller may call it: the table of callers is
 //! read at the door. Surprising: a certificate that names two of those who are known is nobody's, because nobody can say which.
 
-use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use musubi_domain::{
@@ -16,6 +22,7 @@ use tonic::{Request, Status};
 
 use super::{
     denials::{Denial, Denials},
+    pace::{CallsConfig, Pace},
     status::to_status,
 };
 
@@ -38,6 +45,8 @@ pub struct Authenticator {
     bearers: Option<Arc<dyn Bearers>>,
     table: &'static [MayCall],
     denials: Denials,
+    /// How often each may call; without it, as often as they like.
+    pace: Option<Arc<Pace>>,
 }
 
 /// Who calls, and what they may do.
@@ -63,7 +72,14 @@ impl Authenticator {
         known: impl IntoIterator<Item = (Caller, Vec<Role>)>,
     ) -> Self {
         let known = Arc::new(known.into_iter().collect());
-        Self { known, bearers: None, table, denials: Denials::default() }
+        Self { known, bearers: None, table, denials: Denials::default(), pace: None }
+    }
+
+    /// Lets each call only so often, and tells so often of calls that were refused.
+    #[must_use]
+    pub fn paced(self, calls: CallsConfig) -> Self {
+        let denials = Denials::telling_every(calls.refusals_every);
+        Self { pace: Some(Arc::new(Pace::new(calls))), denials, ..self }
     }
 
     /// Lets those in, too, who have no certificate, and knows them by their tokens.
@@ -160,11 +176,29 @@ impl Authenticator {
             return Ok(());
         }
         let caller = &identified.caller;
-        let row = self.table.iter().find(|row| row.is_about(path));
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let method = row.and_then(|row| row.methods.iter().copied().find(|method| *method == name));
-        self.denials.count(Denial::NotAllowed { caller: caller.clone(), method });
+        self.denials.count(Denial::NotAllowed { caller: caller.clone(), method: self.method(path) });
         Err(denied(caller))
+    }
+
+    /// Counts a call of this caller, whatever it is.
+    ///
+    /// # Errors
+    /// How long it comes too early, when they call too often.
+    pub(crate) fn take_turn(&self, caller: &Caller, path: &str, now: Instant) -> Result<(), Duration> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        pace.take(caller, now).inspect_err(|_wait| self.refused(caller, path, "too often"))
+    }
+
+    /// Counts a call that was refused to somebody who may call it.
+    pub(crate) fn refused(&self, caller: &Caller, path: &str, why: &'static str) {
+        self.denials.count(Denial::Refused { caller: caller.clone(), method: self.method(path), why });
+    }
+
+    /// The name of a method, when there is one of this path.
+    fn method(&self, path: &str) -> Option<&'static str> {
+        let row = self.table.iter().find(|row| row.is_about(path))?;
+        let name = path.rsplit('/').next().unwrap_or_default();
+        row.methods.iter().copied().find(|method| *method == name)
     }
 
     fn permits(&self, Identified { caller, roles }: &Identified, path: &str) -> bool {

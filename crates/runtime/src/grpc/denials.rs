@@ -1,23 +1,26 @@
-//! Calls that were refused at the door, and handshakes that failed before it, counted until somebody writes them down.
+//! What was refused at a door, and handshakes that failed before it, counted until somebody writes it down.
 //!
-//! Surprising: an attacker chooses how often and what is called, so that calls are counted by who and what, handshakes by why and from which
-//! network, and only so many of these are told apart. Handshakes cost an attacker least, so they are written down seldom.
+//! Who is denied a method, and who is nobody, is told at each look. Whatever else is refused to a caller, by a handler or because the caller calls
+//! too often, and what is posted at a door that is none of gRPC, is told now and then, and so are handshakes. Surprising: an attacker chooses how
+//! often and what is called, so that calls are counted by who, what and why in our own words, handshakes by why and from which network, and only so
+//! many of these are told apart.
 
 use std::{
     collections::BTreeMap,
     mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use musubi_domain::caller::Caller;
 
-/// How many are told apart between two looks.
+/// How many are told apart between two times that they are told.
 const MOST: usize = 256;
 /// How many kinds of failed handshakes are.
 const MOST_HANDSHAKES: usize = 32;
-/// How many looks after which failed handshakes are told: a minute, when one looks each second.
-const LOOKS: u32 = 60;
+/// After how many looks, one each second, is told what is told now and then.
+const LOOKS: u64 = 60;
 
 /// A kind of call that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,10 +32,26 @@ pub enum Denial {
         /// The method, when it is one of the node's; of others nothing is kept, because the caller wrote it.
         method: Option<&'static str>,
     },
-    /// The certificate names nobody who is known, or a signature is nobody's.
+    /// The certificate names nobody who is known, or a token is nobody's.
     NotKnown {
         /// From where.
         address: Option<IpAddr>,
+    },
+    /// Somebody who may call this was refused what they asked for.
+    Refused {
+        /// Who.
+        caller: Caller,
+        /// The method, as of [`Self::NotAllowed`].
+        method: Option<&'static str>,
+        /// Why: a gRPC code, or our words.
+        why: &'static str,
+    },
+    /// Something was posted at a door where anybody may, and had no effect.
+    Posted {
+        /// At which door, in our words.
+        door: String,
+        /// Why, in our words.
+        why: &'static str,
     },
     /// A connection whose handshake came to nothing.
     Handshake {
@@ -50,13 +69,15 @@ impl Denial {
     #[must_use]
     pub fn told(&self, count: u64) -> (&'static str, String) {
         let (action, what) = match self {
-            Self::NotAllowed { caller, method } => {
-                ("denied", format!("{caller} {}", method.unwrap_or("a method that there isn't")))
-            }
+            Self::NotAllowed { caller, method } => ("denied", format!("{caller} {}", named(*method))),
             Self::NotKnown { address } => {
                 let from = address.map_or_else(|| "somewhere".to_owned(), |address| address.to_string());
                 ("refused", format!("somebody who is not known, from {from}"))
             }
+            Self::Refused { caller, method, why } => {
+                ("refused", format!("{caller} {}: {why}", named(*method)))
+            }
+            Self::Posted { door, why } => ("refused", format!("somebody at {door}: {why}")),
             Self::Handshake { network, reason } => {
                 let from = match network {
                     Some(network @ IpAddr::V4(_)) => format!("{network}/{}", V4_BITS),
@@ -69,6 +90,19 @@ impl Denial {
         };
         (action, format!("{what}, {count} times"))
     }
+
+    /// Whose call it was, when somebody known called.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::NotAllowed { caller, .. } | Self::Refused { caller, .. } => Some(caller),
+            Self::NotKnown { .. } | Self::Posted { .. } | Self::Handshake { .. } | Self::Others => None,
+        }
+    }
+}
+
+fn named(method: Option<&'static str>) -> &'static str {
+    method.unwrap_or("a method that there isn't")
 }
 
 /// How much of an address names its network.
@@ -84,43 +118,67 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Counts of refused calls and failed handshakes. Cheap to clone; clones count together.
+/// Counts of what was refused. Cheap to clone; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Denials(Arc<Mutex<Counts>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
-    calls: BTreeMap<Denial, u64>,
-    handshakes: BTreeMap<Denial, u64>,
-    /// Since the handshakes were told.
-    looks: u32,
+    /// What is told at each look.
+    at_once: Tally,
+    /// What is told now and then.
+    refusals: Tally,
+    handshakes: Tally,
+    /// Since that was told, and after how many it is.
+    looks: u64,
+    most_looks: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let [at_once, refusals, handshakes] = [Tally::new(), Tally::new(), Tally::new()];
+        Self { at_once, refusals, handshakes, looks: 0, most_looks: LOOKS }
+    }
+}
+
+type Tally = BTreeMap<Denial, u64>;
+
+/// Counts one more; it is `other` where there are too many to tell them apart.
+fn add(tally: &mut Tally, most: usize, denial: Denial, other: Denial) {
+    let is_told_apart = tally.len() < most || tally.contains_key(&denial);
+    *tally.entry(if is_told_apart { denial } else { other }).or_default() += 1;
 }
 
 impl Denials {
+    /// Tells so often, and not each minute, what is told now and then.
+    pub(super) fn telling_every(every: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Counts { most_looks: every.as_secs(), ..Counts::default() })))
+    }
+
     /// Counts a call.
     pub fn count(&self, denial: Denial) {
-        let calls = &mut self.counts().calls;
-        let is_told_apart = calls.len() < MOST || calls.contains_key(&denial);
-        *calls.entry(if is_told_apart { denial } else { Denial::Others }).or_default() += 1;
+        let mut counts = self.counts();
+        add(counts.of(&denial), MOST, denial, Denial::Others);
     }
 
     /// Counts a handshake that failed for this reason.
     pub(crate) fn count_handshake(&self, address: IpAddr, reason: &'static str) {
+        let denial = |network| Denial::Handshake { network, reason };
         let handshakes = &mut self.counts().handshakes;
-        let denial = Denial::Handshake { network: Some(network(address)), reason };
-        let is_told_apart = handshakes.len() < MOST_HANDSHAKES || handshakes.contains_key(&denial);
-        let denial = if is_told_apart { denial } else { Denial::Handshake { network: None, reason } };
-        *handshakes.entry(denial).or_default() += 1;
+        add(handshakes, MOST_HANDSHAKES, denial(Some(network(address))), denial(None));
     }
 
-    /// What was counted since the last look; of handshakes only at each sixtieth.
+    /// What was counted since the last look, of which there is one each second; what is told now and then only when its time has come.
     #[must_use]
     pub fn take(&self) -> BTreeMap<Denial, u64> {
         let mut counts = self.counts();
         counts.looks += 1;
-        let mut taken = mem::take(&mut counts.calls);
-        if counts.looks >= LOOKS {
+        let mut taken = mem::take(&mut counts.at_once);
+        if counts.looks >= counts.most_looks {
             counts.looks = 0;
+            let refusals = mem::take(&mut counts.refusals);
+            // Too many to be told apart may be among both.
+            refusals.into_iter().for_each(|(denial, count)| *taken.entry(denial).or_default() += count);
             taken.append(&mut counts.handshakes);
         }
         taken
@@ -129,7 +187,10 @@ impl Denials {
     /// All that was counted, at the end.
     #[must_use]
     pub fn take_all(&self) -> BTreeMap<Denial, u64> {
-        self.counts().looks = LOOKS;
+        {
+            let mut counts = self.counts();
+            counts.looks = counts.most_looks;
+        }
         self.take()
     }
 
@@ -137,14 +198,23 @@ impl Denials {
     pub fn give_back(&self, denials: BTreeMap<Denial, u64>) {
         let mut counts = self.counts();
         for (denial, count) in denials {
-            let is_handshake = matches!(denial, Denial::Handshake { .. });
-            let kind = if is_handshake { &mut counts.handshakes } else { &mut counts.calls };
-            *kind.entry(denial).or_default() += count;
+            *counts.of(&denial).entry(denial).or_default() += count;
         }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Where it is counted.
+    fn of(&mut self, denial: &Denial) -> &mut Tally {
+        match denial {
+            Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Others => &mut self.at_once,
+            Denial::Refused { .. } | Denial::Posted { .. } => &mut self.refusals,
+            Denial::Handshake { .. } => &mut self.handshakes,
+        }
     }
 }
 
@@ -187,5 +257,35 @@ mod tests {
         assert_eq!((counts.len(), counts.values().sum::<u64>()), (MOST_HANDSHAKES + 1, 1_000));
         denials.give_back(counts);
         assert!(denials.take().is_empty() && denials.take_all().len() == MOST_HANDSHAKES + 1);
+    }
+
+    #[test]
+    fn what_is_refused_to_callers_is_told_now_and_then_by_who_what_and_why() {
+        let denials = Denials::telling_every(Duration::from_secs(3));
+        let refused = |caller: &str, method| Denial::Refused {
+            caller: caller.parse().unwrap(),
+            method,
+            why: "NOT_FOUND",
+        };
+        let posted = Denial::Posted { door: "the webhook of kumo".to_owned(), why: "no good signature" };
+        for denial in [refused("company/bank", Some("GetReview")), refused("carrier/kumo", None), posted] {
+            denials.count(denial.clone());
+            denials.count(denial);
+        }
+        assert!(denials.take().is_empty() && denials.take().is_empty());
+        let told: Vec<_> = denials.take().iter().map(|(denial, count)| denial.told(*count)).collect();
+        assert_eq!(
+            told.iter().map(|(action, detail)| (*action, detail.as_str())).collect::<Vec<_>>(),
+            [
+                ("refused", "company/bank GetReview: NOT_FOUND, 2 times"),
+                ("refused", "carrier/kumo a method that there isn't: NOT_FOUND, 2 times"),
+                ("refused", "somebody at the webhook of kumo: no good signature, 2 times"),
+            ]
+        );
+        for count in 0..1_000 {
+            denials.count(refused(&format!("company/c{count}"), None));
+        }
+        let counts = denials.take_all();
+        assert_eq!((counts.len(), counts[&Denial::Others]), (MOST + 1, 1_000 - MOST as u64));
     }
 }

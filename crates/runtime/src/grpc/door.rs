@@ -21,6 +21,7 @@ use tower::Service;
 use super::{
     admission::Admission,
     client::{TIMEOUT, timeout},
+    denials::Denials,
 };
 
 /// What a server serves, behind its admission. Cheap to clone.
@@ -38,6 +39,12 @@ impl fmt::Debug for Door {
 }
 
 impl Door {
+    /// Where it counts what it refused; whoever lets people in by another way counts there, too.
+    #[must_use]
+    pub fn denials(&self) -> Denials {
+        self.admission.denials()
+    }
+
     /// The way in for whoever has this token; without one as a stranger, who may call what is anybody's. Give it to a generated client.
     #[must_use]
     pub fn inside(&self, token: Option<&Token>) -> Inside {

@@ -1,6 +1,6 @@
 //! gRPC as every node speaks it: one server, one client, one table of errors.
 //!
-//! [`server`] binds and drains, `admission` decides who comes in and for how long, [`auth`] knows callers, [`denials`] counts whom it refused, [`client`] calls, [`door`] from inside,
+//! [`server`] binds and drains, `admission` decides who comes in and for how long, [`auth`] knows callers, [`pace`] knows how often they may, [`denials`] counts what was refused, [`client`] calls, [`door`] from inside,
 //! [`retry`] calls again, [`status`] turns our errors into the wire's and back. No contract of ours is named here.
 
 mod admission;
@@ -9,6 +9,7 @@ mod body;
 pub mod client;
 pub mod denials;
 pub mod door;
+pub mod pace;
 pub mod retry;
 pub mod server;
 pub mod status;

@@ -5,7 +5,7 @@
 //! error never goes out. It is logged under a random id, and the id goes out.
 #![expect(clippy::disallowed_methods, reason = "the only place that makes a tonic::Status")]
 
-use std::{collections::HashMap, error::Error as StdError, iter};
+use std::{collections::HashMap, error::Error as StdError, iter, time::Duration};
 
 use jiff::SignedDuration;
 use musubi_domain::{Error, ErrorKind};
@@ -37,11 +37,7 @@ const fn code(kind: ErrorKind) -> (Code, &'static str) {
 
 /// The code of an answer as metrics name it. An answer that streams is `OK` when it begins.
 pub(super) fn word<T>(answer: &Result<http::Response<T>, Status>) -> &'static str {
-    let code = match answer {
-        Ok(response) => Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()),
-        Err(status) => status.code(),
-    };
-    match code {
+    match code_of(answer) {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
         Code::Unknown => "UNKNOWN",
@@ -60,6 +56,39 @@ pub(super) fn word<T>(answer: &Result<http::Response<T>, Status>) -> &'static st
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+fn code_of<T>(answer: &Result<http::Response<T>, Status>) -> Code {
+    match answer {
+        Ok(response) => Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()),
+        Err(status) => status.code(),
+    }
+}
+
+/// The same, when what was asked for is refused. What this node could not do, and may do when it is asked again, is no refusal; that a
+/// message can't be read is INTERNAL, as gRPC has it.
+pub(super) fn refusal<T>(answer: &Result<http::Response<T>, Status>) -> Option<&'static str> {
+    match code_of(answer) {
+        Code::Ok | Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable | Code::Aborted => None,
+        Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => Some(word(answer)),
+    }
+}
+
+/// The name of a kind on the wire: what an audit says of one that was refused among others.
+#[must_use]
+pub const fn reason(kind: ErrorKind) -> &'static str {
+    code(kind).1
 }
 
 /// The kind of a code; codes that only a library or a network gives take the kind that says whether repeating helps.
@@ -118,6 +147,16 @@ pub fn from_status(status: &Status) -> Error {
 pub fn retry_after(status: &Status) -> Option<SignedDuration> {
     let wait = status.get_details_retry_info()?.retry_delay?;
     SignedDuration::try_from(wait).ok().filter(SignedDuration::is_positive)
+}
+
+/// Its caller calls too often, and may again after this.
+pub(super) fn too_often(wait: Duration) -> Status {
+    let problem = "you call more often than you may";
+    let remedy = "slow down, and repeat it after the time that is said; batches are one call";
+    let status = to_status(Error::new(ErrorKind::ResourceExhausted, problem, remedy));
+    let mut details = status.get_error_details();
+    details.set_retry_info(Some(wait));
+    Status::with_error_details(status.code(), status.message(), details)
 }
 
 /// The call took longer than its deadline.
@@ -192,9 +231,9 @@ mod tests {
             let details = ErrorDetails::with_retry_info(Some(wait));
             Status::with_error_details(Code::ResourceExhausted, "too much", details)
         };
-        let wait = std::time::Duration::from_millis(1_500);
+        let wait = Duration::from_millis(1_500);
         assert_eq!(retry_after(&with(wait)), Some(SignedDuration::from_millis(1_500)));
-        assert_eq!(retry_after(&with(std::time::Duration::ZERO)), None);
+        assert_eq!(retry_after(&with(Duration::ZERO)), None);
         assert_eq!(retry_after(&Status::new(Code::ResourceExhausted, "too much")), None);
     }
 

@@ -3,6 +3,7 @@
 //! The service is written by hand, on a text instead of messages, because no contract of ours may be named here.
 
 mod drain;
+mod pace;
 
 use std::{
     convert::Infallible,
@@ -163,9 +164,23 @@ fn serve_as(
     folder: TempDir,
     authority: Authority,
 ) -> Node {
+    serve_by(knows(), identity, bound, drain, (folder, authority))
+}
+
+/// Knows a company and a carrier.
+fn knows() -> Authenticator {
+    Authenticator::new(TABLE, [COMPANY, CARRIER].map(|party| party.parse().unwrap()))
+}
+
+fn serve_by(
+    auth: Authenticator,
+    identity: Identity,
+    bound: Bound,
+    drain: Duration,
+    (folder, authority): (TempDir, Authority),
+) -> Node {
     let echo = Echo { inside: Arc::default(), finish: Arc::new(Semaphore::new(0)) };
     let (endpoint, shutdown) = (bound.endpoint(), Shutdown::new(drain));
-    let auth = Authenticator::new(TABLE, [COMPANY, CARRIER].map(|party| party.parse().unwrap()));
     shutdown.spawn("grpc", bound.serve(Routes::new(echo.clone()), identity, auth, shutdown.clone()));
     Node { endpoint, shutdown, echo, authority, _folder: folder }
 }

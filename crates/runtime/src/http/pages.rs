@@ -41,7 +41,12 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Pages for people: strict headers on every answer, no change at the request of another origin's page.
 pub fn guard(router: Router) -> Router {
-    router.layer(from_fn(guarded))
+    guard_and_count(router, || {})
+}
+
+/// The same; `count` is called for each request of another origin's page that would have changed something.
+pub fn guard_and_count(router: Router, count: impl Fn() + Clone + Send + Sync + 'static) -> Router {
+    router.layer(from_fn(move |request: Request, next: Next| guarded(count.clone(), request, next)))
 }
 
 /// `/assets/base.css` and `/assets/htmx.js`, which a browser keeps for good.
@@ -63,11 +68,14 @@ async fn serve_asset(Path(name): Path<String>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(kind)), (CACHE_CONTROL, forever)], *text).into_response()
 }
 
-async fn guarded(request: Request, next: Next) -> Response {
+async fn guarded(count: impl Fn(), request: Request, next: Next) -> Response {
     let mut response = match changes(request.method())
         && !from_here(request.headers(), request.uri().authority().map(http::uri::Authority::as_str))
     {
-        true => (StatusCode::FORBIDDEN, "this page takes no requests of other sites\n").into_response(),
+        true => {
+            count();
+            (StatusCode::FORBIDDEN, "this page takes no requests of other sites\n").into_response()
+        }
         false => next.run(request).await,
     };
     let fixed = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -1,6 +1,15 @@
 //! What browsers and others are told, over real connections.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -38,9 +47,13 @@ async fn serving<T, F: Future<Output = T>>(
     answer
 }
 
-fn pages() -> Router {
+fn page() -> Router {
     let page = get(|| async { "a page" }).post(|| async { "changed" });
-    pages::guard(Router::new().route("/", page).merge(pages::assets()))
+    Router::new().route("/", page).merge(pages::assets())
+}
+
+fn pages() -> Router {
+    pages::guard(page())
 }
 
 #[tokio::test]
@@ -105,7 +118,12 @@ async fn every_answer_binds_the_browser() {
 
 #[tokio::test]
 async fn a_change_at_the_request_of_another_sites_page_is_refused() {
-    serving(&plain(), pages(), |origin, address| async move {
+    let counted = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&counted);
+    let pages = pages::guard_and_count(page(), move || {
+        counts.fetch_add(1, Ordering::Relaxed);
+    });
+    serving(&plain(), pages, |origin, address| async move {
         let elsewhere = format!("http://127.0.0.1:{}", address.port() ^ 1);
         let cases: [(&[(&str, &str)], bool); 9] = [
             (&[], false),
@@ -132,6 +150,7 @@ async fn a_change_at_the_request_of_another_sites_page_is_refused() {
         }
     })
     .await;
+    assert_eq!(counted.load(Ordering::Relaxed), 14, "seven of the nine, by two methods");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use musubi_runtime::{
     Shutdown,
     config::Secret,
-    grpc::denials::Denials,
+    grpc::denials::{Denial, Denials},
     http::{HttpConfig, HttpServer},
 };
 use reqwest::{Client, StatusCode};
@@ -156,7 +156,12 @@ async fn a_challenge_is_answered_with_its_secret_and_only_to_who_knows_a_token()
         let (status, text) = challenge(token).await;
         assert!(status == StatusCode::FORBIDDEN && !text.contains("1234567890"), "{token}: {status} {text}");
     }
-    assert_eq!(stage.denials.take().values().sum::<u64>(), 4);
+    let told: Vec<_> = stage.denials.take_all().iter().map(|(denial, count)| denial.told(*count)).collect();
+    let told: Vec<_> = told.iter().map(|(action, detail)| (*action, detail.as_str())).collect();
+    assert_eq!(
+        told,
+        [("refused", "somebody at the webhook of kumo: the client token is not known, 4 times")]
+    );
 }
 
 #[tokio::test]
@@ -287,7 +292,19 @@ async fn mutated_envelopes_change_nothing() {
         assert_eq!(stage.report(OWN[0], &data).await, StatusCode::OK, "{what}");
         assert!(!stage.follows().await, "{what}");
     }
-    assert!(stage.denials.take().values().sum::<u64>() > 1_000);
+    let counted = stage.denials.take_all();
+    for why in [
+        "the signature is not good",
+        "the agent is not the signature's",
+        "no envelope as JSON",
+        "neither message nor challenge",
+        "an event that can not be read",
+        "an event of more than a week ago",
+    ] {
+        let told = Denial::Posted { door: "the webhook of kumo".to_owned(), why };
+        assert!(counted.contains_key(&told), "{why}: {counted:?}");
+    }
+    assert!(counted.values().sum::<u64>() > 1_000);
     let fresh = stage.event("SUBSCRIBE", "s");
     assert_eq!(stage.report(OWN[0], &fresh).await, StatusCode::OK);
     assert!(stage.follows().await, "unmutated, it has its effect");
