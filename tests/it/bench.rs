@@ -129,6 +129,26 @@ fn pages_of_the_console_are_measured_and_held_against_what_a_page_may_take() {
 }
 
 #[test]
+fn a_neighbours_distribution_is_measured_alone_and_beside_a_large_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let json = file.display().to_string();
+    let output = bench(&["fairness", "--store", "sqlite", "--size", "4000", "--json", &json], folder.path());
+    let [shown, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(shown.contains("the same while nothing else is sent"), "{shown}{said}");
+    let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let [figure, limit, most] = [&report["figure"], &report["limit"], &report["more"]["most_times_as_long"]]
+        .map(|field| field.as_f64().unwrap());
+    assert!(limit > 0.0 && report["more"]["rounds_meanwhile"].as_f64().unwrap() >= 1.0, "{report}");
+    let is_slow = figure / limit > most;
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(is_slow)),
+        "a busy machine may break the promise: {shown}"
+    );
+}
+
+#[test]
 fn what_can_not_be_measured_is_refused_before_it_begins() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, said) in [

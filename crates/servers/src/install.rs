@@ -51,9 +51,11 @@ pub fn install_missing(needed: &[Software]) -> Result<(), Error> {
     // Lists that could not be brought up to date may still do.
     let _ = run("apt-get", &["update", "--quiet"]);
     run("apt-get", &[INSTALL, &packages].concat())?;
-    for (software, service) in
-        [(Software::Redis, programs::REDIS_PACKAGE), (Software::Prometheus, "prometheus")]
-    {
+    for (software, service) in [
+        (Software::Redis, programs::REDIS_PACKAGE),
+        (Software::Prometheus, "prometheus"),
+        (Software::Kannel, "kannel"),
+    ] {
         if missing.contains(&software) {
             run("update-rc.d", &[service, "disable"])?;
         }

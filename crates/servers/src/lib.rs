@@ -1,6 +1,6 @@
 //! PostgreSQL and Redis of one's own, for tests, measurements and the demo: each in a folder that is made for it, on a port of
 //! loopback that was free, with a password that nobody knows, and gone when its owner is, whatever ends the owner. And a
-//! browser for the tests of pages and a Prometheus for those of metrics, found and installed alike.
+//! browser for the tests of pages, a Prometheus for those of metrics and a Kannel to measure beside, found and installed alike.
 //!
 //! What lives here finds the programs (or installs Debian's packages, when asked), starts, stops, kills and starts
 //! again. It never touches a server that it did not start, and never speaks SQL: what tests do with a server is theirs,
@@ -15,7 +15,8 @@
 //! | `account` | who runs a server when we are root, which PostgreSQL refuses to be |
 //! | `process` | a child that dies with its parent |
 //! | `server` | the life of a server: start, stop, kill, start again |
-//! | [`postgres`], [`redis`], [`prometheus`] | what differs |
+//! | [`postgres`], [`redis`], [`prometheus`], [`kannel`] | what differs |
+//! | `scripts` | scripts of Node.js, with packages of npm |
 //! | `browser` | Chromium, and the scripts that drive it |
 
 use std::path::PathBuf;
@@ -26,18 +27,21 @@ mod account;
 mod browser;
 mod folder;
 mod install;
+pub mod kannel;
 pub mod postgres;
 mod process;
 mod programs;
 pub mod prometheus;
 mod random;
 pub mod redis;
+mod scripts;
 mod server;
 mod variables;
 
 pub use browser::Browser;
 pub use install::{install_missing, may_install};
 pub use programs::Software;
+pub use scripts::Scripts;
 pub use server::Server;
 pub use variables::{POSTGRES_VARIABLE, REDIS_VARIABLE, test_postgres_url, test_redis_url};
 

@@ -30,6 +30,25 @@ pub struct Settings {
     pub wal_segment_mib: u32,
 }
 
+/// What a server for measurements has beside its size: a log that isn't written back all the time. All that makes it durable stays on.
+const MEASURED: [&str; 5] = [
+    "max_wal_size=8GB",
+    "checkpoint_timeout=15min",
+    "wal_buffers=64MB",
+    "effective_io_concurrency=100",
+    "max_parallel_workers_per_gather=0",
+];
+
+impl Settings {
+    /// Of a server that measurements are taken on, in a folder below this one: 1 GiB, 400 connections. Whatever is held against
+    /// another measurement has to be measured on the same.
+    #[must_use]
+    pub fn measured(within: PathBuf) -> Self {
+        let more = MEASURED.map(str::to_owned).to_vec();
+        Self { within, shared_buffers_mib: 1024, max_connections: 400, more, ..Self::default() }
+    }
+}
+
 impl Default for Settings {
     /// The system's temporary folder, 256 MiB, 100 connections, files of 16 MiB as PostgreSQL has them.
     fn default() -> Self {

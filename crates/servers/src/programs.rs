@@ -29,6 +29,8 @@ pub enum Software {
     Prometheus,
     /// A container engine with Compose, and what makes base images of Debian's packages; no test needs it, `cargo xtask stack-test` does.
     Docker,
+    /// An SMS gateway, which only `cargo xtask peers` needs, to measure beside it.
+    Kannel,
 }
 
 impl Software {
@@ -45,6 +47,7 @@ impl Software {
             Self::Node => "Node.js 20 or newer, with npm",
             Self::Prometheus => "Prometheus 2 or newer, with promtool",
             Self::Docker => "Docker 20 or newer, with Compose",
+            Self::Kannel => "Kannel 1.4 or newer",
         }
     }
 
@@ -57,6 +60,7 @@ impl Software {
             Self::Node => &["nodejs", "npm"],
             Self::Prometheus => &["prometheus"],
             Self::Docker => &["docker.io", "docker-compose", "iptables", "mmdebstrap"],
+            Self::Kannel => &["kannel"],
         }
     }
 
@@ -84,6 +88,7 @@ impl Software {
             Self::Docker => {
                 "apt-get install docker.io docker-compose, or any Docker with buildx and Compose on PATH"
             }
+            Self::Kannel => "apt-get install kannel; none of its own servers has to run",
         }
     }
 
@@ -101,6 +106,7 @@ impl Software {
             Self::Chromium => 120,
             Self::Node | Self::Docker => 20,
             Self::Prometheus => 2,
+            Self::Kannel => 1,
         };
         self.candidates()
             .find(|program| version(program).is_some_and(|version| version >= oldest))
@@ -118,6 +124,7 @@ impl Software {
             Self::Node => ["node"].as_slice(),
             Self::Prometheus => ["prometheus"].as_slice(),
             Self::Docker => ["dockerd"].as_slice(),
+            Self::Kannel => ["bearerbox"].as_slice(),
         };
         let programs =
             folders().into_iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)));
@@ -127,6 +134,7 @@ impl Software {
                     Self::Postgres => program.with_file_name("initdb").is_file(),
                     Self::Node => find("npm").is_some(),
                     Self::Prometheus => program.with_file_name("promtool").is_file(),
+                    Self::Kannel => program.with_file_name("smsbox").is_file(),
                     Self::Redis | Self::Chromium | Self::Docker => true,
                 }
         })

@@ -1,21 +1,18 @@
 //! Prometheus: scrapes the nodes of a test every second, in a folder of its own, on loopback only; and `promtool`, which comes with it.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::account::Account;
 use crate::folder::Folder;
 use crate::process::command;
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, get};
 use crate::{Error, Software};
 
 const CONFIGURATION: &str = "prometheus.yml";
 const RULES: &str = "rules.yml";
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Start a new, empty server that scrapes these addresses, each under the name of its job, and judges by these rules, a file.
 ///
@@ -82,19 +79,11 @@ impl Kind for Prometheus {
     }
 
     fn is_ready(&self, _folder: &Path, port: u16, _id: u32) -> bool {
-        ready(port).unwrap_or(false)
+        let ready = get(port, "/-/ready");
+        ready.is_ok_and(|answer| answer.starts_with("HTTP/1.0 200") && answer.contains("Prometheus"))
     }
 
     fn url(&self, port: u16) -> String {
         format!("http://127.0.0.1:{port}")
     }
-}
-
-fn ready(port: u16) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /-/ready HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.0 200") && answer.contains("Prometheus"))
 }

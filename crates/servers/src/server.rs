@@ -2,7 +2,8 @@
 //! and folder, and leave nothing behind.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -18,6 +19,8 @@ const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(60);
 /// How long processes of a server may outlive it, and how long a port may be somebody else's when it starts again.
 const LINGER: Duration = Duration::from_secs(30);
+/// How long a server may take to answer one who asks whether it is ready.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How many ports are tried for a new server.
 const PORTS: usize = 10;
 /// How much of a log stands in an error.
@@ -63,6 +66,11 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         self.kind.url(self.port)
+    }
+
+    /// Where it listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The folder that holds everything of the server, its log too.
@@ -168,7 +176,7 @@ impl Server {
         Ok(())
     }
 
-    fn failed(&self, doing: &'static str, source: io::Error) -> Error {
+    pub(crate) fn failed(&self, doing: &'static str, source: io::Error) -> Error {
         Error::Process { doing, program: self.kind.name().into(), source }
     }
 
@@ -178,7 +186,7 @@ impl Server {
     }
 
     /// The last lines of the log behind the byte `from`; none when it can't be read.
-    fn last_lines(&self, from: u64) -> String {
+    pub(crate) fn last_lines(&self, from: u64) -> String {
         let read = || -> io::Result<Vec<u8>> {
             let mut log = File::open(self.folder.log())?;
             log.seek(SeekFrom::Start(from))?;
@@ -188,6 +196,16 @@ impl Server {
         };
         last_lines(&read().unwrap_or_default())
     }
+}
+
+/// What a server of HTTP answers, head and all.
+pub(crate) fn get(port: u16, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ANSWER)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// As much of what a program said as an error holds.

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod finding;
 mod fuzz;
+mod peers;
 mod pictures;
 mod proto;
 mod requirements;
@@ -71,6 +72,8 @@ enum Command {
     /// Build the image, bring the stack of docker-compose.yml up, play on it while containers are killed and replaced, restore a backup.
     /// Needs a container engine; installs and starts Debian's where there is none and that may be done.
     StackTest(stack::Arguments),
+    /// Measure Musubi beside Kannel and graphile-worker on this machine, one after the other; fails when it is not fast enough beside each.
+    Peers(peers::Arguments),
     /// Take the pictures of docs/pictures anew, of a demo in a real browser.
     Pictures,
     /// Any bytes into every decoder of outside bytes, for some time each; fails on a finding.
@@ -107,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Servers { command } => return servers::serve(&command),
         Command::Deny => return supply::deny::check(root),
         Command::Pictures => return pictures::take(root),
+        Command::Peers(arguments) => return peers::measure(root, &arguments),
         Command::Sbom => return supply::sbom::write(root).map(drop),
         Command::StackTest(arguments) => return stack::test(root, &arguments),
         Command::Fuzz { seconds, only } => return fuzz::run(root, seconds, &only),

@@ -50,19 +50,7 @@ impl Servers {
     ///
     /// When the command does not start, or a signal came before.
     pub(crate) fn run(self, command: &mut Command) -> anyhow::Result<ExitStatus> {
-        anyhow::ensure!(self.signals.take().is_none(), "stopped by a signal");
-        let started = command.envs(self.addresses()).spawn();
-        let mut child =
-            started.with_context(|| format!("{} did not start", command.get_program().display()))?;
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status);
-            }
-            if let Some(signal) = self.signals.take() {
-                pass_on(signal, &child)?;
-            }
-            thread::sleep(LOOK);
-        }
+        self.signals.run(command.envs(self.addresses()))
     }
 }
 
@@ -96,11 +84,11 @@ fn pass_on(signal: Signal, child: &Child) -> anyhow::Result<()> {
 }
 
 /// The signals that ask a process to end, kept until somebody looks.
-struct Signals(Arc<AtomicUsize>);
+pub(crate) struct Signals(Arc<AtomicUsize>);
 
 impl Signals {
     /// From now on none of them ends this process.
-    fn catch() -> anyhow::Result<Self> {
+    pub(crate) fn catch() -> anyhow::Result<Self> {
         let last = Arc::default();
         for signal in SIGNALS {
             let number = signal.as_raw();
@@ -113,6 +101,33 @@ impl Signals {
     fn take(&self) -> Option<Signal> {
         let number = self.0.swap(0, Ordering::SeqCst);
         SIGNALS.into_iter().find(|signal| usize::try_from(signal.as_raw()) == Ok(number))
+    }
+
+    /// An error when one has come.
+    pub(crate) fn none(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.take().is_none(), "stopped by a signal");
+        Ok(())
+    }
+
+    /// Run a command to its end; signals are passed on to it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, or a signal came before.
+    pub(crate) fn run(&self, command: &mut Command) -> anyhow::Result<ExitStatus> {
+        self.none()?;
+        let started = command.spawn();
+        let mut child =
+            started.with_context(|| format!("{} did not start", command.get_program().display()))?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if let Some(signal) = self.take() {
+                pass_on(signal, &child)?;
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 

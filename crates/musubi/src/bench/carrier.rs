@@ -79,12 +79,18 @@ impl Listed {
     }
 }
 
+/// Messages that an account sent at once.
+pub(super) struct Batch {
+    pub(super) account: String,
+    pub(super) messages: Vec<OutgoingMessage>,
+}
+
 /// What the carrier's services share.
 struct Desk {
     /// What is offered to the next who fetches, and when it was fetched.
     offered: Mutex<Option<Listed>>,
     fetched: Mutex<Option<Instant>>,
-    taken: mpsc::UnboundedSender<Vec<OutgoingMessage>>,
+    taken: mpsc::UnboundedSender<Batch>,
     /// Whether anybody reads them.
     contents: bool,
     messages: AtomicU64,
@@ -104,7 +110,7 @@ impl Carrier {
         world: &World,
         contents: bool,
         more: impl FnOnce(Routes) -> Routes,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Vec<OutgoingMessage>>), Error> {
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Batch>), Error> {
         let failed = |error: &dyn std::fmt::Display| broken("the carrier of this measurement", error);
         let bound: Bound = Server::bind(([127, 0, 0, 1], 0)).await.map_err(|error| failed(&error))?;
         let (taken, messages) = mpsc::unbounded_channel();
@@ -218,7 +224,7 @@ impl MessageService for Desk {
         &self,
         request: Request<SendMessagesRequest>,
     ) -> Result<Response<SendMessagesResponse>, Status> {
-        let mut messages = request.into_inner().messages;
+        let SendMessagesRequest { official_account: account, mut messages } = request.into_inner();
         if !self.contents {
             messages.iter_mut().for_each(|message| message.content = None);
         }
@@ -227,7 +233,7 @@ impl MessageService for Desk {
         let verdicts = vec![accepted; messages.len()];
         self.messages.fetch_add(messages.len() as u64, Ordering::Relaxed);
         // Nobody plays the people any more: the measurement is at its end.
-        let _ended = self.taken.send(messages);
+        let _ended = self.taken.send(Batch { account, messages });
         Ok(Response::new(SendMessagesResponse { verdicts }))
     }
 
@@ -283,6 +289,14 @@ impl Reports {
         self.event(msisdn, What::Receipt(Receipt { message_id, kind: kind.into() }))
     }
 
+    /// That all of these came, whoever's they are.
+    fn delivered(&self, Batch { account, messages }: Batch, events: &mut Vec<CarrierEvent>) {
+        events.extend(messages.into_iter().map(|it| CarrierEvent {
+            official_account: account.clone(),
+            ..self.receipt(it.msisdn, it.message_id, ReceiptKind::Delivered)
+        }));
+    }
+
     /// The next server.
     pub(super) fn server(&self) -> CarrierEventServiceClient<PeerChannel> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
@@ -309,10 +323,7 @@ impl Reports {
     }
 
     /// Reports every message that comes as delivered, in batches, until nobody sends any more or a report fails.
-    pub(super) async fn deliver(
-        self,
-        mut messages: mpsc::UnboundedReceiver<Vec<OutgoingMessage>>,
-    ) -> Result<(), Error> {
+    pub(super) async fn deliver(self, mut messages: mpsc::UnboundedReceiver<Batch>) -> Result<(), Error> {
         let under_way = Arc::new(Semaphore::new(PUSHES));
         let (failed, mut failures) = mpsc::channel::<Error>(1);
         loop {
@@ -320,16 +331,14 @@ impl Reports {
                 batch = messages.recv() => batch,
                 Some(failure) = failures.recv() => return Err(failure),
             };
-            let Some(mut batch) = batch else { return Ok(()) };
-            while batch.len() < BATCH
+            let Some(batch) = batch else { return Ok(()) };
+            let mut events = Vec::new();
+            self.delivered(batch, &mut events);
+            while events.len() < BATCH
                 && let Ok(more) = messages.try_recv()
             {
-                batch.extend(more);
+                self.delivered(more, &mut events);
             }
-            let events: Vec<CarrierEvent> = batch
-                .into_iter()
-                .map(|it| self.receipt(it.msisdn, it.message_id, ReceiptKind::Delivered))
-                .collect();
             for events in events.chunks(BATCH) {
                 let permit = Arc::clone(&under_way).acquire_owned().await;
                 let (reports, events, failed) = (self.clone(), events.to_vec(), failed.clone());

@@ -281,16 +281,16 @@ fn record(world: &World, place: u64, now: Timestamp) -> Result<(FollowerKey, Fol
 }
 
 /// The company, at one of the servers.
-struct Company(DistributionServiceClient<PeerChannel>);
+pub(super) struct Company(DistributionServiceClient<PeerChannel>);
 
 impl Company {
-    fn of(world: &World, node: &Node) -> Result<Self, Error> {
+    pub(super) fn of(world: &World, node: &Node) -> Result<Self, Error> {
         let channel = world.channel(&world.company_server(), node.endpoint(), UPLOAD)?;
         Ok(Self(DistributionServiceClient::new(channel).max_encoding_message_size(MAX_MESSAGE_BYTES)))
     }
 
     /// A draft with texts as long as real ones.
-    async fn draft(&self, world: &World) -> Result<String, Error> {
+    pub(super) async fn draft(&self, world: &World) -> Result<String, Error> {
         let variable = |name: &str, kind: VariableKind| Variable { name: name.to_owned(), kind: kind.into() };
         let suggestion =
             Suggestion { text: "くわしく見る".to_owned(), postback: "more".to_owned(), action: None };
@@ -329,7 +329,7 @@ impl Company {
     }
 
     /// Values for every customer who is tied.
-    async fn upload(&self, id: &str, size: u64, screen: &Screen) -> Result<(), Error> {
+    pub(super) async fn upload(&self, id: &str, size: u64, screen: &Screen) -> Result<(), Error> {
         let tied = size.div_ceil(2);
         let stage = screen.begin("values", tied);
         let id = id.to_owned();
@@ -345,14 +345,14 @@ impl Company {
         if stored == tied { Ok(()) } else { Err(broken("values are missing", stored)) }
     }
 
-    async fn start(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn start(&self, id: &str) -> Result<(), Error> {
         let (distribution_id, operator) = (id.to_owned(), OPERATOR.to_owned());
         let request = StartDistributionRequest { distribution_id, operator, submit_time: None };
         let started = self.0.clone().start_distribution(request).await;
         started.map(drop).map_err(|status| broken("the distribution did not start", status.message()))
     }
 
-    async fn get(&self, id: &str) -> Result<Distribution, Error> {
+    pub(super) async fn get(&self, id: &str) -> Result<Distribution, Error> {
         let request = GetDistributionRequest { distribution_id: id.to_owned() };
         let answer = self.0.clone().get_distribution(request).await;
         let answer = answer.map_err(|status| broken("the distribution is not told", status.message()))?;
@@ -360,7 +360,7 @@ impl Company {
     }
 
     /// Deliveries in these states; one that can never be delivered ends the measurement.
-    async fn count(&self, id: &str, states: &[&str]) -> Result<u64, Error> {
+    pub(super) async fn count(&self, id: &str, states: &[&str]) -> Result<u64, Error> {
         let stands = self.get(id).await?.deliveries;
         let lost =
             stands.iter().find(|it| matches!(it.state.as_str(), "rejected" | "expired" | "revoked" | "dead"));

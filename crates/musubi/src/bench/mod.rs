@@ -8,6 +8,7 @@ mod carrier;
 mod console;
 mod crowd;
 mod distribute;
+mod fairness;
 mod link;
 mod list_sync;
 mod matching;
@@ -42,6 +43,7 @@ enum Command {
     Match(matching::Args),
     ListSync(list_sync::Args),
     Distribute(distribute::Args),
+    Fairness(fairness::Args),
     Link(link::Args),
     OnlineMatch(online_match::Args),
     Rbm(rbm::Args),
@@ -60,6 +62,9 @@ impl Args {
             }
             Command::Distribute(distribute::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| distribute::measure(&args, site, screen).await).await
+            }
+            Command::Fairness(fairness::Args { site: args }) => {
+                on_site(&args, screen, out, async |site| fairness::measure(&args, site, screen).await).await
             }
             Command::Console(console::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| console::measure(&args, site, screen).await).await

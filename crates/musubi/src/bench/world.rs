@@ -1,4 +1,5 @@
-//! Who there is in a measurement: one company, its official account, one carrier, and followers by their places from 0 on.
+//! Who there is in a measurement: a company, its official account, one carrier, and followers by their places from 0 on; and perhaps a
+//! neighbour at the same server, with an account of its own.
 //!
 //! Surprising: a phone number is nothing but its place, so a list of ten million is kept nowhere.
 
@@ -27,12 +28,15 @@ use serde_json::{Value, json};
 use super::{crowd::KEY_DIGITS, site::Place};
 use crate::cluster::secret;
 
-/// The people and what they are called.
+/// The people and what they are called, as one company sees it.
+#[derive(Clone)]
 pub(super) struct World {
     pub(super) company: CompanyId,
     pub(super) account: OfficialAccountId,
     pub(super) carrier: CarrierId,
-    authority: Authority,
+    /// Whoever is at the server: this company and its neighbours.
+    tenants: Vec<(CompanyId, OfficialAccountId)>,
+    authority: Arc<Authority>,
     pub(super) keyring: FollowerKeyring,
     follower_secret: String,
     /// The master keys of the nodes' databases.
@@ -43,15 +47,24 @@ impl World {
     /// With fresh secrets, and an authority in this folder.
     pub(super) fn new(folder: &Path) -> Result<Self, Error> {
         let follower_secret = secret();
+        let (company, account): (CompanyId, OfficialAccountId) = ("aoba-bank".parse()?, "aoba-bank".parse()?);
         Ok(Self {
-            company: "aoba-bank".parse()?,
-            account: "aoba-bank".parse()?,
+            tenants: vec![(company.clone(), account.clone())],
+            company,
+            account,
             carrier: "kumo".parse()?,
-            authority: Authority::temporary(&folder.join("tls"))?,
+            authority: Arc::new(Authority::temporary(&folder.join("tls"))?),
             keyring: FollowerKeyring::new(follower_secret.as_bytes())?,
             follower_secret,
             master: Secret::new(secret() + &secret()),
         })
+    }
+
+    /// The same as a new neighbour sees it, a company with an account of the same name.
+    pub(super) fn joined_by(&mut self, neighbour: &str) -> Result<Self, Error> {
+        let (company, account): (CompanyId, OfficialAccountId) = (neighbour.parse()?, neighbour.parse()?);
+        self.tenants.push((company.clone(), account.clone()));
+        Ok(Self { company, account, ..self.clone() })
     }
 
     /// A follower's number and key.
@@ -94,8 +107,12 @@ impl World {
     /// What the nodes seal with, for whoever fills a database before its node starts.
     pub(super) fn vault(&self) -> Result<VaultOptions, Error> {
         Ok(VaultOptions {
-            companies: vec![self.company.clone()],
-            accounts: vec![(self.account.clone(), self.company.clone())],
+            companies: self.tenants.iter().map(|(company, _)| company.clone()).collect(),
+            accounts: self
+                .tenants
+                .iter()
+                .map(|(company, account)| (account.clone(), company.clone()))
+                .collect(),
             ..vault(&self.master)?
         })
     }
@@ -107,13 +124,9 @@ impl World {
         carrier: &Endpoint,
         lists_every: &str,
     ) -> Result<Value, Error> {
-        Ok(json!({
-            "database": place.configuration(),
-            "tls": self.tls(&Caller::Information)?,
-            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()], "audit": [secret()] },
-            "lists": { "every": lists_every },
-            "company": [{
-                "id": self.company,
+        let company = |(company, _): &(CompanyId, OfficialAccountId)| {
+            json!({
+                "id": company,
                 "matching": "custody",
                 "endpoint": "https://127.0.0.1:9",
                 "account_digits": KEY_DIGITS,
@@ -121,13 +134,16 @@ impl World {
                 "methods": ["jpki", "carrier"],
                 "company_limit": 1_000_000_000_u64,
                 "second_person_above": 1_000_000_000,
-            }],
-            "official_account": [{
-                "id": self.account,
-                "company": self.company,
-                "display_name": "青葉銀行",
-                "carriers": [self.carrier],
-            }],
+            })
+        };
+        let account = |(company, account): &(CompanyId, OfficialAccountId)| json!({ "id": account, "company": company, "display_name": "青葉銀行", "carriers": [self.carrier] });
+        Ok(json!({
+            "database": place.configuration(),
+            "tls": self.tls(&Caller::Information)?,
+            "keys": { "follower": self.follower_secret, "token": secret(), "master": [self.master.expose()], "audit": [secret()] },
+            "lists": { "every": lists_every },
+            "company": self.tenants.iter().map(company).collect::<Vec<_>>(),
+            "official_account": self.tenants.iter().map(account).collect::<Vec<_>>(),
             "carrier": [{
                 "id": self.carrier,
                 "endpoint": carrier.as_str(),

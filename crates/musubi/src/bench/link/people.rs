@@ -30,7 +30,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::super::{
-    carrier::Reports,
+    carrier::{Batch, Reports},
     crowd::Answer,
     site::{Node, broken},
     world::{number, place_of},
@@ -78,7 +78,7 @@ pub(super) struct People {
     rooms: Vec<Option<Room>>,
     authorities: Authorities,
     reports: Reports,
-    messages: mpsc::UnboundedReceiver<Vec<OutgoingMessage>>,
+    messages: mpsc::UnboundedReceiver<Batch>,
     events: mpsc::UnboundedSender<CarrierEvent>,
     assertions: mpsc::UnboundedSender<String>,
     /// Events and assertions that were not taken yet.
@@ -92,7 +92,7 @@ impl People {
         answers: Vec<Answer>,
         authorities: Authorities,
         reports: Reports,
-        messages: mpsc::UnboundedReceiver<Vec<OutgoingMessage>>,
+        messages: mpsc::UnboundedReceiver<Batch>,
     ) -> Self {
         let (events, new_events) = mpsc::unbounded_channel();
         let (assertions, new_assertions) = mpsc::unbounded_channel();
@@ -137,7 +137,7 @@ impl People {
             }
             tokio::select! {
                 Some(batch) = self.messages.recv() => {
-                    for message in batch {
+                    for message in batch.messages {
                         finished += u64::from(self.answer(message, &mut played)?);
                     }
                     moved = Instant::now();

@@ -43,14 +43,6 @@ pub(super) use self::{
 
 /// How many connections a node has to PostgreSQL: the default of nodes.
 const CONNECTIONS: u32 = 20;
-/// What a server for measurements has: a log that isn't written back all the time. All that makes it durable stays on.
-const MEASURED: [&str; 5] = [
-    "max_wal_size=8GB",
-    "checkpoint_timeout=15min",
-    "wal_buffers=64MB",
-    "effective_io_concurrency=100",
-    "max_parallel_workers_per_gather=0",
-];
 
 /// `--store`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -168,14 +160,7 @@ impl Site {
             folder,
         };
         if args.store == Store::Postgres && args.database_url.is_none() {
-            let more = MEASURED.map(str::to_owned).to_vec();
-            let settings = Settings {
-                within,
-                shared_buffers_mib: 1024,
-                max_connections: 400,
-                more,
-                ..Settings::default()
-            };
+            let settings = Settings::measured(within);
             let started = tokio::task::spawn_blocking(move || postgres::start(&settings)).await;
             let server = started
                 .map_err(|error| broken("PostgreSQL did not start", error))?
