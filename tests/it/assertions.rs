@@ -151,7 +151,8 @@ pub(crate) async fn forge(system: &System) -> Refused {
     let mut phones = Phones::connect(system).await;
     let (audience, nonce) = phones.until_identity(VICTIMS[0]).await;
     let (_, of_the_other) = phones.until_identity(VICTIMS[1]).await;
-    let before = system.quiet().await;
+    // Who has guessed is told that it failed three seconds later.
+    let before = system.quiet_for(Duration::from_secs(4)).await;
     let keys = stolen(system, KUMO).await;
     let key = |method| keys.iter().find(|key| key.method == method).unwrap();
     let (jpki, carriers_own) = (key(IdentityMethod::Jpki), key(IdentityMethod::Carrier));

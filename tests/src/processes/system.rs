@@ -232,6 +232,14 @@ impl System {
     /// # Panics
     /// When they don't come to rest for a long time.
     pub async fn quiet(&self) -> Stored {
+        self.quiet_for(SILENCE).await
+    }
+
+    /// The same, where something may be waited for without a sign for so long: what failed is told seconds after the proof.
+    ///
+    /// # Panics
+    /// When they don't come to rest for a long time.
+    pub async fn quiet_for(&self, silence: Duration) -> Stored {
         let (begin, mut since) = (Instant::now(), Instant::now());
         let mut before = self.stored();
         while begin.elapsed() < PATIENCE {
@@ -239,7 +247,7 @@ impl System {
             let after = self.stored();
             if after != before {
                 (before, since) = (after, Instant::now());
-            } else if since.elapsed() > SILENCE {
+            } else if since.elapsed() > silence {
                 return after;
             }
         }
