@@ -21,6 +21,7 @@ use musubi_tests::processes::{INFORMATION, Kind, Layout, System};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    runtime::{Builder, Runtime},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -41,7 +42,7 @@ const REST: Duration = Duration::from_secs(1);
 const REST_OUTSIDE: Duration = Duration::from_secs(3);
 const STAY: Duration = Duration::from_secs(2);
 /// A p99 below this is good enough where attackers have the same two cores as the server.
-const FLOOR: Duration = Duration::from_millis(100);
+const FLOOR: Duration = Duration::from_millis(75);
 const MEMORY: u64 = 64 * 1024 * 1024;
 /// How often a second a node may call another, where one calls too often.
 const PACED: u32 = 50;
@@ -67,6 +68,12 @@ async fn honest(system: &System) -> Vec<Duration> {
     let mut took: Vec<Duration> = callers.join_all().await.into_iter().flatten().collect();
     took.sort();
     took
+}
+
+/// Where outsiders are: on machines of their own, as far as one machine can play that. They have what the server and honest callers leave.
+fn elsewhere() -> Runtime {
+    let yielding = || assert_eq!(rustix::process::nice(19), Ok(19));
+    Builder::new_multi_thread().worker_threads(1).on_thread_start(yielding).enable_all().build().unwrap()
 }
 
 fn p99(took: &[Duration]) -> Duration {
@@ -143,13 +150,14 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
 
     let done = Arc::new(Done::default());
     let wire = Wire::new(system.identity(&Layout::party("nami")), &system.endpoint(INFORMATION));
+    let elsewhere = elsewhere();
     let mut attackers = JoinSet::new();
     for attack in ATTACKS {
         attackers.spawn(insider(wire.clone(), attack, Arc::clone(&done)));
     }
     let address = system.endpoint(INFORMATION).as_str().trim_start_matches("https://").to_owned();
     for place in 0..IDLE {
-        attackers.spawn(outsider(address.clone(), place, Arc::clone(&done)));
+        attackers.spawn_on(outsider(address.clone(), place, Arc::clone(&done)), elsewhere.handle());
     }
     sleep(Duration::from_secs(1)).await;
     let beside = honest(&system).await;
@@ -157,6 +165,7 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     let (_, most) = memory(process);
     let [connections, closed] = [&done.connections, &done.closed].map(|count| count.load(Ordering::Relaxed));
     attackers.shutdown().await;
+    elsewhere.shutdown_background();
 
     let (quiet_p99, p99) = (p99(&quiet), p99(&beside));
     let said = format!(
