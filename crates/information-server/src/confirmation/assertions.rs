@@ -1,8 +1,7 @@
 //! Takes assertions: each once, for the dialogue, step and number that it was made for (S19).
 //!
-//! Surprising: a follower is read twice. The count of tries at an account number can only be charged when it is known which
-//! number was typed, and that stands in the dialogue; should it change in between, the assertion is refused as unavailable and
-//! comes again.
+//! Surprising: each batch is gone through twice in its transaction. The counts of tries at an account number can only be charged when it
+//! is known which number was typed, and that stands in the dialogue, so the first time gives no more than which counts to load.
 
 use std::{
     collections::HashMap,
@@ -20,7 +19,7 @@ use musubi_runtime::{
     telemetry::{metrics::STORE, story::begin},
 };
 use musubi_storage::information::{FollowerKey, InformationStore, flow::Scope};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::verifier::{Assertion, TrustedKey, TrustedKeys, Verifiers, key_id, refusal};
 use crate::{
@@ -129,36 +128,7 @@ impl Assertions {
         now: Timestamp,
     ) -> Result<Vec<Result<(), Error>>, Error> {
         let followers: Vec<_> = good.iter().map(|(key, _)| key.clone()).collect();
-        let mut scope = Scope { followers, ..Scope::default() };
-        let mut guesses = Vec::new();
-        self.store
-            .work("look_at_dialogues", &scope, now, &mut |work| {
-                guesses.clear();
-                for (key, assertion) in good {
-                    let record = work.followers.get(key);
-                    let dialogue = record.and_then(|record| record.dialogue.as_ref());
-                    let given = dialogue.and_then(|dialogue| dialogue.given.as_ref());
-                    if let (Some(given), Some((account, company))) =
-                        (given, self.directory.account_and_company(&key.account))
-                    {
-                        let scene = Scene { account, company, now };
-                        let (number, identity) = (&given.account_number, &assertion.identity);
-                        guesses.extend(scene.guess_keys(key, number, identity, &self.keyring));
-                    }
-                }
-            })
-            .await?;
-        guesses.sort_by(|one, other| {
-            (one.axis as u8, &one.company, &one.subject).cmp(&(
-                other.axis as u8,
-                &other.company,
-                &other.subject,
-            ))
-        });
-        guesses.dedup();
-        scope.guesses = guesses;
-        let loaded: std::collections::HashSet<_> = scope.guesses.iter().cloned().collect();
-
+        let scope = Scope { followers, ..Scope::default() };
         let (mut verdicts, mut said, mut alarms) = (Vec::new(), Said::default(), Vec::new());
         STORE
             .time(
@@ -175,10 +145,14 @@ impl Assertions {
                         let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
                         let verdict = binds(assertion, dialogue).and_then(|given| {
                             let keys = scene.guess_keys(key, &given, &assertion.identity, &self.keyring);
-                            if keys.iter().any(|key| !loaded.contains(key)) {
+                            let mut uncounted =
+                                keys.into_iter().filter(|key| !work.counted.contains(key)).peekable();
+                            if uncounted.peek().is_some() {
+                                let uncounted: Vec<_> = uncounted.collect();
+                                work.uncounted.extend(uncounted);
                                 return Err(Error::new(
                                     ErrorKind::Unavailable,
-                                    "the dialogue moved",
+                                    "tries are not counted",
                                     "repeat the call",
                                 ));
                             }
@@ -196,7 +170,14 @@ impl Assertions {
             )
             .await?;
         said.count();
-        alarms.iter().for_each(|company| ALARMS.add(1, [company.as_str()]));
+        for company in &alarms {
+            ALARMS.add(1, [company.as_str()]);
+            // Whoever reads the log in the night is told once, and not by each try that is refused from now on.
+            error!(
+                %company,
+                "ALARM: tries at account numbers reached the company's limit; nobody is matched until the window ends"
+            );
+        }
         self.signals.inquiries.raise();
         self.signals.deliveries.raise();
         Ok(verdicts)

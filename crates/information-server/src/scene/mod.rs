@@ -23,7 +23,6 @@ use musubi_storage::information::{
     flow::{Audit, FollowerRecord, Inquiry, Matched, NewDelivery, Origin, Subscription, TieRecord, Work},
     holder::ToAsk,
 };
-use tracing::error;
 
 use crate::directory::{Account, Company};
 
@@ -270,11 +269,6 @@ impl Scene<'_> {
             let count = count.charge(axis, &self.company.limits, self.now);
             if axis == Axis::Company && count.charged == self.company.limits.company {
                 alarmed = true;
-                // Whoever reads the log in the night is told once, and not by each try that is refused from now on.
-                error!(
-                    company = %self.company.id,
-                    "ALARM: tries at account numbers reached the company's limit; nobody is matched until the window ends"
-                );
             }
             work.guesses.insert(key, count);
         }

@@ -17,6 +17,7 @@ use musubi_domain::{
 
 use super::{
     FollowerKey,
+    before::{Before, is_shared},
     flow::{Audit, FollowerRecord, GuessKey, Inquiry, Matched, NewDelivery, Origin, TieRecord, Work},
     moved::Moves,
     review::Review,
@@ -168,18 +169,6 @@ bulk_rows! {
 
 }
 
-/// What was loaded, kept to be compared.
-pub(crate) struct Before {
-    followers: HashMap<FollowerKey, FollowerRecord>,
-    guesses: HashMap<GuessKey, Count>,
-}
-
-impl Before {
-    pub(crate) fn of(work: &Work) -> Self {
-        Self { followers: work.followers.clone(), guesses: work.guesses.clone() }
-    }
-}
-
 /// Rows to write.
 #[derive(Default)]
 pub(crate) struct Changed<'a> {
@@ -203,6 +192,8 @@ pub(crate) struct Changed<'a> {
     pub(crate) new_guesses: Vec<GuessRow<'a>>,
     pub(crate) guesses: Vec<GuessRow<'a>>,
     pub(crate) ended_guesses: Vec<GuessKeyRow<'a>>,
+    /// Of these, those of whole companies, of which none ends.
+    pub(crate) shared_guesses: Vec<GuessRow<'a>>,
     /// For the audit.
     pub(crate) moves: Moves<'a>,
 }
@@ -214,22 +205,18 @@ impl<'a> Changed<'a> {
         let mut followers: Vec<_> = work.followers.iter().collect();
         followers.sort_unstable_by_key(|(key, _)| *key);
         for (key, record) in followers {
-            changed.compare(key, before.followers.get(key), record, keys)?;
+            changed.compare(key, before.follower(key), record, keys)?;
         }
         for (key, count) in &work.guesses {
-            let row = || GuessRow {
-                company: key.company.as_str(),
-                axis: place(&Axis::ALL, &key.axis),
-                subject: Bytes(key.subject.clone()),
-                charged: i64::from(count.charged),
-                window_end: count.window_end.map(micros),
-            };
             // Nearly every try is given back: rows of nothing would be as many as people, at random places. A company's one stays,
             // because all that try at once would have to make it anew.
-            let is_kept = *count != Count::default() || key.axis == Axis::Company;
-            match before.guesses.get(key) {
-                None if is_kept => changed.new_guesses.push(row()),
-                Some(was) if was != count && is_kept => changed.guesses.push(row()),
+            let is_kept = *count != Count::default();
+            match before.count(key) {
+                was if is_shared(key) => {
+                    changed.shared_guesses.extend((was != Some(count)).then(|| guess_row(key, count)));
+                }
+                None if is_kept => changed.new_guesses.push(guess_row(key, count)),
+                Some(was) if was != count && is_kept => changed.guesses.push(guess_row(key, count)),
                 Some(_) if !is_kept => changed.ended_guesses.push(guess_key_row(key)),
                 None | Some(_) => {}
             }
@@ -336,6 +323,17 @@ pub(crate) fn key_rows(keys: &[FollowerKey]) -> Vec<KeyRow<'_>> {
     keys.sort_unstable();
     keys.dedup();
     keys.into_iter().map(key_row).collect()
+}
+
+/// A count as a row.
+pub(crate) fn guess_row<'a>(key: &'a GuessKey, count: &Count) -> GuessRow<'a> {
+    GuessRow {
+        company: key.company.as_str(),
+        axis: place(&Axis::ALL, &key.axis),
+        subject: Bytes(key.subject.clone()),
+        charged: i64::from(count.charged),
+        window_end: count.window_end.map(micros),
+    }
 }
 
 /// A count's key as a row.

@@ -166,7 +166,7 @@ pub(crate) fn accounts_of_many(followers: &[FollowerKey]) -> Vec<&str> {
 }
 
 /// What was loaded, to be edited; what was edited is stored.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work {
     /// The followers that exist. Add those that come, edit those that change; none is ever removed here.
     pub followers: HashMap<FollowerKey, FollowerRecord>,
@@ -179,6 +179,10 @@ pub struct Work {
     pub seen: HashSet<String>,
     /// Counts of the scope that exist. Edit or add.
     pub guesses: HashMap<GuessKey, Count>,
+    /// Counts that were loaded, whether they exist or not.
+    pub counted: HashSet<GuessKey>,
+    /// Counts that the edit lacks, because what was loaded says which they are: they are loaded, and the edit runs again.
+    pub uncounted: Vec<GuessKey>,
     /// Events taken now.
     pub taken: Vec<String>,
     /// Deliveries made now.

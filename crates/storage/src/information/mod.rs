@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod audit;
+pub(crate) mod before;
 pub(crate) mod changed;
 pub(crate) mod claiming;
 pub mod custody;

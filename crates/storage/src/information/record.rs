@@ -9,6 +9,7 @@ use musubi_domain::{
     dialogue::{Dialogue, Stage, State},
     distribution,
     eligibility::{Held, Tie},
+    guess::{Axis, Count},
     id::{
         CarrierId, DialogueId, DistributionId, FollowerId, InquiryId, OfficialAccountId, OperatorName,
         ReviewId, TieId,
@@ -23,7 +24,7 @@ use super::{
     custody::{Custody, PurgeReason},
     delivery::{DueSource, Source},
     distribution::Distribution,
-    flow::{Audit, DueInquiry, FollowerRecord, Inquiry, Matched, Subscription, TieRecord},
+    flow::{Audit, DueInquiry, FollowerRecord, GuessKey, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel, Quarantine},
     list::{ListKey, ListLease, Listed},
     review::{Review, ReviewFile},
@@ -110,6 +111,16 @@ pub(crate) fn holder_of(row: &impl Columns, first: usize) -> Result<Holder, Stor
         ask_time: row.maybe_instant(first + 2)?,
         doubt: doubt.transpose()?,
     })
+}
+
+/// Reads a count of guesses. Columns: company, axis, subject, how many are charged, the window's end.
+pub(crate) fn count_of(row: &impl Columns) -> Result<(GuessKey, Count), StoreError> {
+    let key = GuessKey {
+        company: row.text(0)?.parse()?,
+        axis: row.one_of(&Axis::ALL, 1)?,
+        subject: row.bytes(2)?.to_vec(),
+    };
+    Ok((key, Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? }))
 }
 
 fn subscriptions_of(json: &str) -> Result<Vec<Subscription>, StoreError> {

@@ -37,7 +37,7 @@ use sqlx::{
 
 pub use self::migrate::{Migrations, create_database, drop_database};
 
-use crate::{StoreError, row::BulkRow};
+use crate::{StoreError, information::before::Overtaken, row::BulkRow};
 
 /// How long connecting may take.
 const CONNECT_IN: Duration = Duration::from_secs(5);
@@ -181,6 +181,11 @@ impl Tx {
         Ok(self)
     }
 
+    /// What it is called in errors.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Names this transaction in a driver's error.
     pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::during(self.name)
@@ -299,11 +304,11 @@ macro_rules! again {
 }
 pub(crate) use again;
 
-/// The transaction failed because another was quicker: a key that both made, a deadlock, a serialization failure.
+/// The transaction failed because another was quicker: a key that both made, a deadlock, a serialization failure, a count.
 pub(crate) fn met_another(error: &StoreError) -> bool {
     let StoreError::Unavailable { source, .. } = error else { return false };
     let code = source.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
+    matches!(code.as_deref(), Some("23505" | "40001" | "40P01")) || Overtaken::is(source)
 }
 
 fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {

@@ -217,6 +217,80 @@ pub(crate) async fn guesses_are_counted_apart(store: &dyn Bench) {
     .await;
 }
 
+pub(crate) async fn counts_that_an_edit_lacks_are_loaded_for_it(store: &dyn Bench) {
+    let guess = |axis| GuessKey { company: named("bank"), axis, subject: vec![7; 16] };
+    let guesses = [guess(Axis::Company), guess(Axis::Person)];
+    put(store, vec![(key("bank", 1), follower(1))]).await;
+    let scope = Scope { followers: vec![key("bank", 1)], ..Scope::default() };
+    for before in 0..3 {
+        let mut runs = 0;
+        unit(store, &scope, |work| {
+            runs += 1;
+            // What is thrown away with the first run, and would count twice.
+            work.audits.push(Audit { company: None, key: None, action: "tried", detail: String::new() });
+            if !guesses.iter().all(|guess| work.counted.contains(guess)) {
+                work.uncounted = guesses.to_vec();
+            }
+            for guess in &guesses {
+                let charged = work.guesses.get(guess).map_or(0, |count| count.charged);
+                assert_eq!(charged, if work.uncounted.is_empty() { before } else { 0 });
+                let count = Count { charged: charged + 1, window_end: Some(at(9)) };
+                work.guesses.insert(guess.clone(), count);
+            }
+        })
+        .await;
+        assert_eq!(runs, 2);
+    }
+    let told = store.audit_lines(0, 100).await.unwrap();
+    assert_eq!(told.iter().filter(|line| line.action == "tried").count(), 3);
+}
+
+/// Tries of many followers at one company at the same moment.
+pub(crate) async fn tries_at_once_pass_no_limit_and_none_is_lost(store: &dyn Bench) {
+    const LIMIT: u32 = 12;
+    let company = GuessKey { company: named("bank"), axis: Axis::Company, subject: Vec::new() };
+    let one = |last: u8, charge: bool| {
+        let own = GuessKey { company: named("bank"), axis: Axis::Follower, subject: vec![last; 16] };
+        let scope = Scope { guesses: vec![company.clone(), own.clone()], ..Scope::default() };
+        let company = company.clone();
+        async move {
+            let mut may = false;
+            unit(store, &scope, |work| {
+                let count = work.guesses.get(&company).copied().unwrap_or_default();
+                may = !charge || count.charged < LIMIT;
+                let charged = match charge {
+                    true => count.charged + u32::from(may),
+                    false => count.charged - 1,
+                };
+                work.guesses.insert(company.clone(), Count { charged, window_end: Some(at(9)) });
+                if may {
+                    let window_end = charge.then(|| at(9));
+                    work.guesses.insert(own.clone(), Count { charged: charge.into(), window_end });
+                }
+            })
+            .await;
+            may
+        }
+    };
+    let charged = async || {
+        let scope = Scope { guesses: vec![company.clone()], ..Scope::default() };
+        let mut charged = 0;
+        unit(store, &scope, |work| {
+            charged = work.guesses.get(&company).copied().unwrap_or_default().charged;
+        })
+        .await;
+        charged
+    };
+    for _ in 0..3 {
+        let made = join_all((0..3 * LIMIT).map(|last| one(last as u8, true))).await;
+        assert_eq!(made.iter().filter(|may| **may).count(), LIMIT as usize);
+        assert_eq!(charged().await, LIMIT);
+        let made = (0..).zip(made).filter(|(_, may)| *may);
+        join_all(made.map(|(last, _)| one(last, false))).await;
+        assert_eq!(charged().await, 0, "each is given back");
+    }
+}
+
 /// The followers that are due now, and are not afterwards.
 async fn due(store: &dyn Bench, second: i64, limit: u32) -> Vec<FollowerKey> {
     let mut found = Vec::new();

@@ -100,6 +100,8 @@ macro_rules! information_store_suite {
             what_is_made_in_the_unit_of_a_withdrawal_stays,
             a_follower_has_at_most_one_live_tie,
             guesses_are_counted_apart,
+            counts_that_an_edit_lacks_are_loaded_for_it,
+            tries_at_once_pass_no_limit_and_none_is_lost,
             due_dialogues_come_in_order_up_to_the_limit,
             a_dialogue_is_due_for_one_who_asks,
             a_claimed_inquiry_waits_for_its_lease_to_end,

@@ -8,11 +8,15 @@ use musubi_domain::id::{CarrierId, CompanyId};
 
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
-use super::{PostgresInformation, load::load, save::save};
+use super::{
+    PostgresInformation,
+    load::{counts, load},
+    save::{save, settle},
+};
 use crate::{
     StoreError,
     information::{
-        changed::Before,
+        before::Before,
         flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope},
         record::{Interned, due_inquiry_of, earlier, keys_of},
     },
@@ -175,8 +179,13 @@ async fn unit(
     (now, keys): (Timestamp, &Keys),
     edit: Edit<'_>,
 ) -> Result<(), StoreError> {
-    let mut work = load(tx, (scope, are_new), keys).await?;
-    let before = Before::of(&work);
-    edit(&mut work);
-    save(tx, (scope, keys), &before, &work, now).await
+    let mut before = Before::of(load(tx, (scope, are_new), keys).await?);
+    let mut work = before.edited(edit);
+    if !work.uncounted.is_empty() {
+        let counts = counts(tx, &work.uncounted).await?;
+        before.add_counts(work.uncounted, counts);
+        work = before.edited(edit);
+    }
+    save(tx, (scope, keys), &before, &work, now).await?;
+    settle(tx, &mut before, (&work, edit)).await
 }

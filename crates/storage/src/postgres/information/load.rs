@@ -1,14 +1,15 @@
 //! Loads what a unit of work concerns, and locks it: a query for each kind of thing, none for each follower.
 
-use musubi_domain::guess::{Axis, Count};
+use musubi_domain::guess::Count;
 
 use crate::{
     StoreError,
     information::{
+        before::is_shared,
         changed::{GuessKeyRow, KeyRow, guess_key_row, key_rows},
         erasure::erasure_of,
         flow::{GuessKey, Scope, Work, accounts_of_many},
-        record::{Interned, key_of, keys_of, record_of},
+        record::{Interned, count_of, key_of, keys_of, record_of},
     },
     postgres::Tx,
     row::{BulkRow as _, Columns as _, bulk_rows},
@@ -72,6 +73,12 @@ pub(super) const GUESSES: &str = "
     CROSS JOIN LATERAL (SELECT * FROM guess AS g
         WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject FOR NO KEY UPDATE) AS g";
 
+pub(super) const SHARED_GUESSES: &str = "
+    SELECT g.company, g.axis, g.subject, g.charged, g.window_end
+    FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS k (company, axis, subject)
+    CROSS JOIN LATERAL (SELECT * FROM guess AS g
+        WHERE g.company = k.company AND g.axis = k.axis AND g.subject = k.subject OFFSET 0) AS g";
+
 bulk_rows! {
     /// A customer of an account.
     CustomerKeyRow<'a> { account: &'a str, customer: &'a str, }
@@ -129,20 +136,31 @@ pub(super) async fn load(
         work.seen = seen.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<_, StoreError>>()?;
     }
     if !scope.guesses.is_empty() {
-        let mut keys: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
+        work.guesses = counts(tx, &scope.guesses).await?.into_iter().collect();
+        work.counted = scope.guesses.iter().cloned().collect();
+    }
+    Ok(work)
+}
+
+/// Loads counts of guesses, those that exist, and holds them; those of whole companies it only reads.
+pub(super) async fn counts(tx: &mut Tx, keys: &[GuessKey]) -> Result<Vec<(GuessKey, Count)>, StoreError> {
+    let (shared, own): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_shared(key));
+    let mut found = Vec::with_capacity(keys.len());
+    for (sql, keys) in [(GUESSES, own), (SHARED_GUESSES, shared)] {
+        let mut keys: Vec<_> = keys.into_iter().map(guess_key_row).collect();
         keys.sort_unstable_by(|one, other| {
             (one.company, one.axis, &one.subject).cmp(&(other.company, other.axis, &other.subject))
         });
         keys.dedup();
-        for row in &tx.fetch(GuessKeyRow::bind(sqlx::query(GUESSES), &keys)).await? {
-            let key = GuessKey {
-                company: row.text(0)?.parse()?,
-                axis: row.one_of(&Axis::ALL, 1)?,
-                subject: row.bytes(2)?.to_vec(),
-            };
-            let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
-            work.guesses.insert(key, count);
+        if !keys.is_empty() {
+            found.extend(tx.fetch(GuessKeyRow::bind(sqlx::query(sql), &keys)).await?);
         }
     }
-    Ok(work)
+    found.iter().map(count_of).collect()
+}
+
+/// Holds counts that were only read. The keys are in their order.
+pub(super) async fn hold(tx: &mut Tx, keys: &[GuessKey]) -> Result<Vec<(GuessKey, Count)>, StoreError> {
+    let keys: Vec<_> = keys.iter().map(guess_key_row).collect();
+    tx.fetch(GuessKeyRow::bind(sqlx::query(GUESSES), &keys)).await?.iter().map(count_of).collect()
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use musubi_domain::delivery::{DeliveryState, Purpose};
 
 use super::{
+    load::hold,
     review,
     tally::{self, MOVE_DAYS, MOVE_FOLLOWERS, TAP},
 };
@@ -16,12 +17,12 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
+        before::{Before, SharedRow},
         changed::{
-            Before, Changed, DeliveryRow, KeyRow, added_rows, audit_rows, consent_rows, delivery_rows,
-            key_rows,
+            Changed, DeliveryRow, KeyRow, added_rows, audit_rows, consent_rows, delivery_rows, key_rows,
         },
         erasure::erasure_rows,
-        flow::{NewDelivery, Scope, Work},
+        flow::{Edit, NewDelivery, Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
     },
     postgres::{Tx, audit},
@@ -209,11 +210,32 @@ pub(super) async fn save(
     let moved = changed.moves.lines(keys)?;
     let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
     audit::write(tx, &lines, now).await?;
-    tx.write(ADDED, &added_rows(&work.added)).await?;
     tx.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
     tx.write(MOVE_DAYS, &changed.days.rows(now)).await?;
     tx.write(TAP, &tap_rows(&work.taps)).await?;
-    tally::store(&tally, tx).await
+    tally::store(&tally, tx).await?;
+    // The last of all, because all who come to a list wait here for one another.
+    tx.write(ADDED, &added_rows(&work.added)).await.map(drop)
+}
+
+/// Stores what the unit has moved of the counts of whole companies, which are held from here to the commit. `save` comes before.
+///
+/// # Errors
+/// Also when the edit would by now come to something else: the transaction begins again.
+pub(super) async fn settle(
+    tx: &mut Tx,
+    before: &mut Before,
+    (work, edit): (&Work, Edit<'_>),
+) -> Result<(), StoreError> {
+    let keys = before.moved_shared(work);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let held = hold(tx, &keys).await?;
+    let settled = before.settle((&keys, held), (work, edit));
+    let (made, moved) = settled.map_err(|overtaken| overtaken.during(tx.name()))?;
+    tx.write(NEW_GUESSES, &made.iter().map(SharedRow::row).collect::<Vec<_>>()).await?;
+    tx.write(GUESSES, &moved.iter().map(SharedRow::row).collect::<Vec<_>>()).await.map(drop)
 }
 
 async fn withdraw(

@@ -5,11 +5,15 @@ use jiff::Timestamp;
 use musubi_domain::id::{CarrierId, CompanyId};
 use sqlx::{Sqlite, Transaction, query::Query, sqlite::SqliteArguments};
 
-use super::{SqliteInformation, load::load, save::save};
+use super::{
+    SqliteInformation,
+    load::{counts, load},
+    save::save,
+};
 use crate::{
     StoreError,
     information::{
-        changed::Before,
+        before::Before,
         flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope},
         record::{Interned, due_inquiry_of, earlier, keys_of},
     },
@@ -182,8 +186,12 @@ async fn unit(
     (now, keys): (Timestamp, &Keys),
     edit: Edit<'_>,
 ) -> Result<(), StoreError> {
-    let mut work = load(tx, transaction, (scope, are_new), keys).await?;
-    let before = Before::of(&work);
-    edit(&mut work);
+    let mut before = Before::of(load(tx, transaction, (scope, are_new), keys).await?);
+    let mut work = before.edited(edit);
+    if !work.uncounted.is_empty() {
+        let counts = counts(tx, transaction, &work.uncounted).await?;
+        before.add_counts(work.uncounted, counts);
+        work = before.edited(edit);
+    }
     save(tx, transaction, (scope, keys), &before, &work, now).await
 }

@@ -1,6 +1,6 @@
 //! Loads what a unit of work concerns: a query for each kind of thing, none for each follower.
 
-use musubi_domain::guess::{Axis, Count};
+use musubi_domain::guess::Count;
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         changed::{guess_key_row, key_rows},
         erasure::erasure_of,
         flow::{GuessKey, Scope, Work, accounts_of_many},
-        record::{Interned, key_of, record_of},
+        record::{Interned, count_of, key_of, record_of},
     },
     row::Columns as _,
     sqlite::rows,
@@ -110,17 +110,19 @@ pub(super) async fn load(
         work.seen = seen.into_iter().collect();
     }
     if !scope.guesses.is_empty() {
-        let keys: Vec<_> = scope.guesses.iter().map(guess_key_row).collect();
-        let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await.map_err(&failed)?;
-        for row in &loaded {
-            let key = GuessKey {
-                company: row.text(0)?.parse()?,
-                axis: row.one_of(&Axis::ALL, 1)?,
-                subject: row.bytes(2)?.to_vec(),
-            };
-            let count = Count { charged: row.small(3)?, window_end: row.maybe_instant(4)? };
-            work.guesses.insert(key, count);
-        }
+        work.guesses = counts(tx, transaction, &scope.guesses).await?.into_iter().collect();
+        work.counted = scope.guesses.iter().cloned().collect();
     }
     Ok(work)
+}
+
+/// Loads counts of guesses: those that exist.
+pub(super) async fn counts(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    keys: &[GuessKey],
+) -> Result<Vec<(GuessKey, Count)>, StoreError> {
+    let keys: Vec<_> = keys.iter().map(guess_key_row).collect();
+    let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await;
+    loaded.map_err(StoreError::during(transaction))?.iter().map(count_of).collect()
 }

@@ -13,7 +13,8 @@ use crate::{
     StoreError,
     information::{
         FollowerKey,
-        changed::{Before, Changed, added_rows, audit_rows, consent_rows, delivery_rows, key_rows},
+        before::Before,
+        changed::{Changed, added_rows, audit_rows, consent_rows, delivery_rows, key_rows},
         erasure::erasure_rows,
         flow::{NewDelivery, Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
@@ -197,6 +198,7 @@ pub(super) async fn save(
     }
     run.write(GUESSES, &changed.new_guesses).await?;
     run.write(GUESSES, &changed.guesses).await?;
+    run.write(GUESSES, &changed.shared_guesses).await?;
     run.write(END_GUESSES, &changed.ended_guesses).await?;
     let mut tally = Tally::default();
     // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
