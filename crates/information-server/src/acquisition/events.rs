@@ -2,7 +2,7 @@
 //!
 //! The receipts of a batch are one transaction and its other events another: each event with all its effects, or none of it. What is
 //! refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving a delivery forward twice
-//! is moving it once, so they may be taken before the others fail.
+//! is moving it once. They come last, because people wait for an answer to the others.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -95,7 +95,7 @@ impl Events {
     /// Takes a batch of one carrier's events; what became of each, in order.
     ///
     /// # Errors
-    /// `Unavailable`: repeat all of them; the receipts may have been taken.
+    /// `Unavailable`: repeat all of them; those that are no receipts may have been taken.
     pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
         let (now, began) = (self.clock.now(), begin());
         let read: Vec<Result<Inbound, Error>> =
@@ -125,45 +125,47 @@ impl Events {
         scope.followers.dedup();
         let only_receipts = to_remember.is_empty();
         scope.events = Some((carrier.clone(), to_remember));
+        // People wait for what they said, and nobody for a receipt.
+        let mut others = Vec::new().into_iter();
+        if !only_receipts {
+            others = self.take_others(carrier, &scope, &read, now).await?.into_iter();
+        }
         let known = STORE.time(["record receipts"], self.store.record(&receipts, now)).await?;
         telling::outcomes(carrier, &receipts);
-        let received = |known: bool| if known { Taken::Now } else { Taken::Refused(unknown_message()) };
-        if only_receipts {
-            let mut known = known.into_iter();
-            let each = read.iter().map(|inbound| match inbound {
-                Ok(_) => received(known.next().unwrap_or_default()),
-                Err(error) => Taken::Refused(error.clone()),
-            });
-            let taken: Vec<Taken> = each.collect();
-            tell(carrier, &read, &taken, began);
-            return Ok(taken);
-        }
+        let mut known = known.into_iter();
+        let each = read.iter().map(|inbound| match inbound {
+            Err(error) => Taken::Refused(error.clone()),
+            Ok(Inbound { what: Reported::Receipt(..), .. }) => match known.next().unwrap_or_default() {
+                true => Taken::Now,
+                false => Taken::Refused(unknown_message()),
+            },
+            Ok(_) => others.next().unwrap_or_else(|| Taken::Refused(stranger())),
+        });
+        let taken: Vec<Taken> = each.collect();
+        tell(carrier, &read, &taken, began);
+        Ok(taken)
+    }
+
+    /// Takes what is no receipt; what became of each, in order.
+    async fn take_others(
+        &self,
+        carrier: &CarrierId,
+        scope: &Scope,
+        read: &[Result<Inbound, Error>],
+        now: Timestamp,
+    ) -> Result<Vec<Taken>, Error> {
         let (mut taken, mut said) = (Vec::new(), Said::default());
         let (mut dialogues, mut deliveries) = (false, false);
-        STORE
-            .time(
-                ["take events"],
-                self.store.work("take_events", &scope, now, &mut |work| {
-                    taken.clear();
-                    let mut seen_here = HashSet::new();
-                    let mut known = known.iter();
-                    for inbound in &read {
-                        taken.push(match inbound {
-                            Err(error) => Taken::Refused(error.clone()),
-                            Ok(Inbound { what: Reported::Receipt(..), .. }) => {
-                                received(known.next().copied().unwrap_or_default())
-                            }
-                            Ok(inbound) => self.apply(work, &mut seen_here, carrier, inbound, now),
-                        });
-                    }
-                    dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
-                    deliveries = !work.deliveries.is_empty();
-                    said.note(work);
-                }),
-            )
-            .await?;
+        let mut edit = |work: &mut Work| {
+            let mut seen_here = HashSet::new();
+            let others = read.iter().flatten().filter(|it| !matches!(it.what, Reported::Receipt(..)));
+            taken = others.map(|it| self.apply(work, &mut seen_here, carrier, it, now)).collect();
+            dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
+            deliveries = !work.deliveries.is_empty();
+            said.note(work);
+        };
+        STORE.time(["take events"], self.store.work("take_events", scope, now, &mut edit)).await?;
         said.count();
-        tell(carrier, &read, &taken, began);
         if dialogues {
             self.signals.dialogues.raise();
         }
