@@ -3,6 +3,8 @@
 //! A population is made whole, so a large one is made of many small ones; memory holds one at a time. Surprising: an account number
 //! ends with the number of its population, so that neighbours in the file are strangers in the index, as with any real master.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use musubi_domain::{
     Error, ErrorKind,
@@ -112,12 +114,19 @@ pub(super) fn part(number: usize, rows: usize, answers: usize) -> Result<Part, E
     let mut population = generate(&plan);
     let master = population.masters.pop().map(|master| master.rows).unwrap_or_default();
     let suffix = format!("{number:0width$}");
-    let customers =
+    let customers: Vec<_> =
         master.into_iter().take(rows).map(|row| customer(row, &suffix)).collect::<Result<_, _>>()?;
+    // A population may have a few more customers than are wanted: nobody is sure of those who are left out.
+    let accounts: HashSet<&str> = customers.iter().map(|customer| customer.account_key.as_str()).collect();
     let format = AccountFormat { account_digits: digits, branch_digits: 3 };
     let answers =
         population.stories.into_iter().filter_map(|story| answer(story, format, &suffix)).take(answers);
-    Ok(Part { customers, answers: answers.collect() })
+    let answers = answers.map(|mut answer| {
+        answer.confirmed &= accounts.contains(answer.account.account_number.as_str());
+        answer
+    });
+    let answers = answers.collect();
+    Ok(Part { customers, answers })
 }
 
 fn customer(row: CustomerRow, suffix: &str) -> Result<Customer, Error> {
@@ -156,4 +165,22 @@ fn answer(story: Story, format: AccountFormat, suffix: &str) -> Option<Answer> {
         },
         confirmed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_be_confirmed_is_a_customer() {
+        for (number, rows) in [(0, 300), (1, 1_000), (2, 5_000)] {
+            let part = part(number, rows, usize::MAX).unwrap();
+            let accounts: HashSet<_> = part.customers.iter().map(|it| it.account_key.clone()).collect();
+            assert_eq!(part.customers.len(), rows);
+            let confirmed: Vec<_> = part.answers.iter().filter(|it| it.confirmed).collect();
+            assert!(confirmed.len() * 5 > rows, "{}", confirmed.len());
+            let strangers = confirmed.iter().filter(|it| !accounts.contains(&it.account.account_number));
+            assert_eq!(strangers.count(), 0, "of {rows} customers");
+        }
+    }
 }
