@@ -16,6 +16,7 @@ use super::{
 use crate::StoreError;
 
 /// What was loaded.
+#[derive(Default)]
 pub(crate) struct Before(Work);
 
 impl Before {
