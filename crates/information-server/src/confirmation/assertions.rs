@@ -145,10 +145,9 @@ impl Assertions {
                         let dialogue = work.followers.get(key).and_then(|record| record.dialogue.as_ref());
                         let verdict = binds(assertion, dialogue).and_then(|given| {
                             let keys = scene.guess_keys(key, &given, &assertion.identity, &self.keyring);
-                            let mut uncounted =
-                                keys.into_iter().filter(|key| !work.counted.contains(key)).peekable();
-                            if uncounted.peek().is_some() {
-                                let uncounted: Vec<_> = uncounted.collect();
+                            let uncounted: Vec<_> =
+                                keys.into_iter().filter(|key| !work.counted.contains(key)).collect();
+                            if !uncounted.is_empty() {
                                 work.uncounted.extend(uncounted);
                                 return Err(Error::new(
                                     ErrorKind::Unavailable,
