@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::stream;
 use musubi_domain::ErrorKind;
 use musubi_proto::{
@@ -260,7 +261,7 @@ async fn values(
         };
         let answer = distributions.clone().upload_values(stream::iter([chunk])).await;
         let error = whole(answer).err().unwrap_or_else(|| panic!("a value may be {form}"));
-        assert_eq!(error.field, "customers[0].values[0]", "{form}: {error}");
+        assert!(error.field.starts_with("customers[0].values["), "{form}: {error}");
         refused += 1;
     }
     refused
@@ -311,8 +312,7 @@ async fn files(world: &World, forms: &[String]) {
         };
         event.as_object_mut().unwrap().extend(sent.as_object().unwrap().clone());
         let data = serde_json::to_vec(&event).unwrap();
-        let signed =
-            base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signature(CLIENT_TOKEN, &data));
+        let signed = BASE64_STANDARD.encode(signature(CLIENT_TOKEN, &data));
         let request = client.post(&webhook).header("X-Goog-Signature", signed).body(envelope(&data));
         assert_eq!(request.send().await.unwrap().status(), StatusCode::OK, "{form}");
     }
