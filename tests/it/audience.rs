@@ -5,15 +5,16 @@
 
 use futures::stream;
 use musubi_proto::information::v1::{
-    CreateDistributionRequest, CustomerValues, StartDistributionRequest, Template, UploadValuesRequest,
-    Variable, VariableKind, distribution_service_client::DistributionServiceClient,
+    CreateDistributionRequest, CustomerValues, DistributionState, GetDistributionRequest,
+    StartDistributionRequest, Template, UploadValuesRequest, Variable, VariableKind,
+    distribution_service_client::DistributionServiceClient,
 };
 use musubi_terminal_simulator::story::Story;
 use musubi_tests::processes::System;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::people::{shown, shown_to};
+use crate::people::{shown, shown_to, until};
 
 /// What stands in everything individual, and a value that would be one of somebody else's if values were read as templates.
 const MARK: &str = "だけに";
@@ -80,10 +81,16 @@ impl Prepared {
             let right = customer.map_or_else(|| uniform(self.company), |it| own(self.company, it));
             assert_eq!(texts, [right], "on the phone of a {}", phone.story);
         }
+        until("the end of it", async || {
+            let request = GetDistributionRequest { distribution_id: self.id.clone() };
+            let found = distributions.clone().get_distribution(request).await.unwrap().into_inner();
+            (found.distribution.unwrap().state() == DistributionState::Completed).then_some(())
+        })
+        .await;
     }
 
-    /// Holds the lines of the audit against it: who gave the values, who started it, and nothing of what they say.
-    pub(crate) fn is_told(&self, lines: &[Value]) {
+    /// Holds the lines of the audit against it: who gave the values, who started it, how many got what, and nothing of what they say.
+    pub(crate) fn is_told(&self, lines: &[Value], ends: &str) {
         let of_this = |line: &&Value| line["detail"].as_str().is_some_and(|it| it.contains(&self.id));
         let told: Vec<_> = lines.iter().filter(of_this).collect();
         for action in ["distribution_created", "distribution_values", "distribution_started"] {
@@ -94,6 +101,8 @@ impl Prepared {
             };
             assert!(told.iter().any(|line| done(&line)), "no {action} in {told:#?}");
         }
+        let ended = told.iter().find(|line| line["action"] == "distribution_completed").unwrap();
+        assert_eq!(ended["detail"], format!("{} {ends}", self.id));
         assert!(lines.iter().all(|line| !line.to_string().contains(MARK)), "{told:#?}");
     }
 }

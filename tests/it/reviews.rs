@@ -121,8 +121,8 @@ async fn people_decide_and_phones_and_distributions_follow() {
     assert!(listed.contains("0 reviews"), "nothing waits any more: {listed}");
 
     let lines = audit(&mut system, Kind::Information).await;
-    before.is_told(&lines);
-    elsewhere.is_told(&lines);
+    before.is_told(&lines, "2 individual, 4 uniform");
+    elsewhere.is_told(&lines, "1 uniform");
     let told =
         |action: &str| lines.iter().any(|line| line["action"] == action && line["detail"] == "by sato");
     assert!(told("untie asked"), "{lines:#?}");
