@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 
 /// How much less such a thread is given than others when there is not enough for all: a quarter of a processor, beside one that is busy.
@@ -15,14 +15,14 @@ const YIELDS: i32 = 5;
 
 /// The thread.
 #[derive(Debug)]
-pub(super) struct Handshakes(Option<Runtime>);
+pub(crate) struct Handshakes(Option<Runtime>);
 
 impl Handshakes {
     /// Starts it.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("handshakes")
@@ -33,13 +33,27 @@ impl Handshakes {
     }
 
     /// Makes one more, among these.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         among: &mut JoinSet<T>,
         handshake: impl Future<Output = T> + Send + 'static,
     ) {
-        let handle = self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone());
-        among.spawn_on(handshake, &handle);
+        among.spawn_on(handshake, &self.handle());
+    }
+
+    /// Makes one, and gives what came of it.
+    ///
+    /// # Errors
+    /// When the thread ends meanwhile.
+    pub(crate) async fn make<T: Send + 'static>(
+        &self,
+        handshake: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        self.handle().spawn(handshake).await
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
     }
 }
 
