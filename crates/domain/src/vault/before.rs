@@ -1,14 +1,10 @@
 //! What sealed reviews before there was a vault. It opens only, once, for who seals them anew.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use aes_gcm_siv::{
-    Aes256GcmSiv, KeyInit as _, Nonce,
-    aead::{Aead as _, Payload},
-};
 use hmac::Mac as _;
 
-use super::NONCE_BYTES;
+use super::cipher::{Cipher, NONCE_BYTES};
 use crate::{
     Error, ErrorKind,
     id::{CompanyId, ReviewId, keyed},
@@ -20,7 +16,7 @@ const ID_BYTES: usize = 4;
 
 /// The secrets of `keys.review` in configurations of before.
 #[derive(Clone, Default)]
-pub struct ReviewSeals(Vec<([u8; ID_BYTES], Aes256GcmSiv)>);
+pub struct ReviewSeals(Vec<([u8; ID_BYTES], Arc<Cipher>)>);
 
 impl ReviewSeals {
     /// From secrets of at least 16 bytes each; none, where no review waits that was sealed with one.
@@ -33,7 +29,9 @@ impl ReviewSeals {
             let derived = |what: &[u8]| mac.clone().chain_update(what).finalize().into_bytes();
             let mut id = [0; ID_BYTES];
             id.copy_from_slice(&derived(b"id of the key that seals reviews")[..ID_BYTES]);
-            Ok((id, Aes256GcmSiv::new(&derived(b"key that seals reviews"))))
+            let cipher = Cipher::new(&derived(b"key that seals reviews").into())
+                .map_err(|_| Error::new(ErrorKind::Internal, "a key of reviews can not be scheduled", ""))?;
+            Ok((id, Arc::new(cipher)))
         });
         keys.collect::<Result<_, Error>>().map(Self)
     }
@@ -62,8 +60,7 @@ impl ReviewSeals {
         let place = [b"review\0", company.as_str().as_bytes(), b"\0", review.as_bytes()].concat();
         let mut nonce = [0; NONCE_BYTES];
         nonce.copy_from_slice(&review.as_bytes()[..NONCE_BYTES]);
-        let nonce = Nonce::from(nonce);
-        key.decrypt(&nonce, Payload { msg: text, aad: &place }).map(Some).map_err(|_| broken())
+        key.open(nonce, &place, text).map(Some).map_err(|_| broken())
     }
 
     /// Seals as it was done before.
@@ -73,9 +70,7 @@ impl ReviewSeals {
         let place = [b"review\0", company.as_str().as_bytes(), b"\0", review.as_bytes()].concat();
         let mut nonce = [0; NONCE_BYTES];
         nonce.copy_from_slice(&review.as_bytes()[..NONCE_BYTES]);
-        let nonce = Nonce::from(nonce);
-        let sealed = key.encrypt(&nonce, Payload { msg: text, aad: &place }).unwrap();
-        [&[SHAPE], &id[..], &sealed].concat()
+        key.seal(nonce, &place, &[&[SHAPE], &id[..]].concat(), text).unwrap()
     }
 }
 

@@ -1,14 +1,10 @@
 //! Master keys of the configuration: they wrap the keys of companies, and nothing else.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use aes_gcm_siv::{
-    Aes256GcmSiv, KeyInit as _,
-    aead::{Aead as _, Payload},
-};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{CompanyKey, hash, nonce, put};
+use super::{Cipher, CompanyKey, KEY_BYTES, hash, nonce, put};
 use crate::{Error, ErrorKind, id::CompanyId};
 
 /// The shape of wrapped bytes: this byte, the master key's id, the key and its tag.
@@ -19,7 +15,7 @@ const SHORTEST: usize = 32;
 
 /// Master keys: the first wraps, each of them unwraps, so that one turns when another is put in front.
 #[derive(Clone)]
-pub struct MasterKeys(Vec<([u8; ID_BYTES], Aes256GcmSiv)>);
+pub struct MasterKeys(Vec<([u8; ID_BYTES], Arc<Cipher>)>);
 
 impl MasterKeys {
     /// From secrets of at least 32 bytes each.
@@ -39,7 +35,9 @@ impl MasterKeys {
             let mut id = [0; ID_BYTES];
             id.copy_from_slice(&hash(secret, &[b"names a master key"])[..ID_BYTES]);
             let key = Zeroizing::new(hash(secret, &[b"wraps keys of companies"]));
-            Ok((id, Aes256GcmSiv::new((&*key).into())))
+            let cipher = Cipher::new(&key)
+                .map_err(|_| Error::new(ErrorKind::Internal, "a master key can not be scheduled", ""))?;
+            Ok((id, Arc::new(cipher)))
         });
         keys.collect::<Result<_, _>>().map(Self)
     }
@@ -53,9 +51,8 @@ impl MasterKeys {
             || Error::new(ErrorKind::Internal, format!("a key of company {company} can not be wrapped"), "");
         let (id, master) = self.0.first().ok_or_else(failed)?;
         let bound = bound(company, epoch);
-        let wrapped =
-            master.encrypt(&nonce(&bound), Payload { msg: &key.0[..], aad: &bound }).map_err(|_| failed())?;
-        Ok([&[SHAPE], &id[..], &wrapped].concat())
+        let head = [&[SHAPE], &id[..]].concat();
+        master.seal(nonce(&bound), &bound, &head, &key.0[..]).map_err(|_| failed())
     }
 
     /// The company's key of an epoch as the database has it.
@@ -81,9 +78,11 @@ impl MasterKeys {
             Error::new(ErrorKind::FailedPrecondition, problem, remedy)
         })?;
         let bound = bound(company, epoch);
-        let mut text =
-            master.decrypt(&nonce(&bound), Payload { msg: text, aad: &bound }).map_err(|_| broken())?;
-        let key = text.first_chunk::<32>().filter(|_| text.len() == 32).map(|key| CompanyKey::new(*key));
+        let mut text = master.open(nonce(&bound), &bound, text).map_err(|_| broken())?;
+        let key = text
+            .first_chunk::<KEY_BYTES>()
+            .filter(|_| text.len() == KEY_BYTES)
+            .map(|key| CompanyKey::new(*key));
         text.zeroize();
         key.ok_or_else(broken)
     }

@@ -6,18 +6,17 @@
 //! that runs twice writes the same bytes; should one place ever hold two texts, GCM-SIV tells no more than that they differ.
 
 mod before;
+mod cipher;
 mod master;
 
 use std::fmt;
 
-use aes_gcm_siv::{
-    Aes256GcmSiv, KeyInit as _, Nonce,
-    aead::{Aead as _, Payload},
-};
+use aws_lc_rs::error::Unspecified;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use self::cipher::{Cipher, NONCE_BYTES};
 pub use self::{before::ReviewSeals, master::MasterKeys};
 use crate::{Error, ErrorKind, id::CompanyId};
 
@@ -27,7 +26,7 @@ const SHAPE: u8 = 2;
 const CLEAR: u8 = 0;
 const EPOCH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 1 + EPOCH_BYTES;
-const NONCE_BYTES: usize = 12;
+const KEY_BYTES: usize = 32;
 /// How long a hash is that rows are found by.
 pub const LOOK_UP_BYTES: usize = 16;
 
@@ -36,17 +35,17 @@ pub const LOOK_UPS: u32 = 0;
 
 /// A key of a company as it is made: 32 random bytes. Overwritten in memory when dropped; `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CompanyKey(Zeroizing<[u8; 32]>);
+pub struct CompanyKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl CompanyKey {
     /// Of these bytes, which have to be random.
     #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
+    pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
     /// A key for one purpose.
-    fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
         Zeroizing::new(hash(&self.0[..], &[purpose]))
     }
 }
@@ -92,8 +91,8 @@ impl LookUp {
 /// The keys of one company: what seals, all that open, and what rows are found by.
 pub struct CompanyKeys {
     company: CompanyId,
-    look_ups: [Zeroizing<[u8; 32]>; 3],
-    epochs: Vec<(u32, Aes256GcmSiv)>,
+    look_ups: [Zeroizing<[u8; KEY_BYTES]>; 3],
+    epochs: Vec<(u32, Cipher)>,
     sealing: u32,
 }
 
@@ -110,9 +109,10 @@ impl CompanyKeys {
         let look_ups = keys.iter().find(|(epoch, _)| *epoch == LOOK_UPS).ok_or_else(|| missing(LOOK_UPS))?;
         let look_ups = LookUp::ALL.map(|field| look_ups.1.derive(field.purpose()));
         let sealers = keys.iter().filter(|(epoch, _)| *epoch != LOOK_UPS);
-        let epochs: Vec<_> = sealers
-            .map(|(epoch, key)| (*epoch, Aes256GcmSiv::new((&*key.derive(b"seals")).into())))
-            .collect();
+        let epochs = sealers.map(|(epoch, key)| Ok((*epoch, Cipher::new(&key.derive(b"seals"))?)));
+        let epochs: Vec<_> = epochs.collect::<Result<_, Unspecified>>().map_err(|_| {
+            Error::new(ErrorKind::Internal, format!("the keys of company {company} can not be scheduled"), "")
+        })?;
         if !epochs.iter().any(|(epoch, _)| *epoch == sealing) {
             return Err(missing(sealing));
         }
@@ -139,12 +139,9 @@ impl CompanyKeys {
         let failed = || Error::new(ErrorKind::Internal, format!("{} can not be sealed", place.table), "");
         let (_, key) = self.epochs.iter().find(|(epoch, _)| *epoch == self.sealing).ok_or_else(failed)?;
         let bound = self.bound(place);
-        let sealed = key.encrypt(&nonce(&bound), Payload { msg: text, aad: &bound }).map_err(|_| failed())?;
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + sealed.len());
-        bytes.push(SHAPE);
-        bytes.extend_from_slice(&self.sealing.to_be_bytes());
-        bytes.extend_from_slice(&sealed);
-        Ok(bytes)
+        let mut head = [SHAPE; HEAD_BYTES];
+        head[1..].copy_from_slice(&self.sealing.to_be_bytes());
+        key.seal(nonce(&bound), &bound, &head, text).map_err(|_| failed())
     }
 
     /// What was sealed for a place.
@@ -167,7 +164,7 @@ impl CompanyKeys {
             Error::new(ErrorKind::FailedPrecondition, problem, remedy)
         })?;
         let bound = self.bound(place);
-        key.decrypt(&nonce(&bound), Payload { msg: text, aad: &bound }).map_err(|_| broken())
+        key.open(nonce(&bound), &bound, text).map_err(|_| broken())
     }
 
     /// The hash that rows with this value are found by.
@@ -217,10 +214,10 @@ fn put(to: &mut Vec<u8>, part: &[u8]) {
     to.extend_from_slice(part);
 }
 
-fn nonce(bound: &[u8]) -> Nonce {
+fn nonce(bound: &[u8]) -> [u8; NONCE_BYTES] {
     let mut nonce = [0; NONCE_BYTES];
     nonce.copy_from_slice(&Sha256::digest(bound)[..NONCE_BYTES]);
-    nonce.into()
+    nonce
 }
 
 /// HMAC-SHA-256 over parts, each with its length in front.

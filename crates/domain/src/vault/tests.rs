@@ -159,3 +159,20 @@ proptest! {
         prop_assert!(!matches!(ReviewSeals::default().open(&company("bank"), review, &bytes), Ok(Some(_))));
     }
 }
+
+/// The first eight bytes of RFC 8452, appendix C.2: other programs open what this one seals.
+#[test]
+fn the_cipher_is_that_of_rfc_8452() {
+    let mut key = [0; KEY_BYTES];
+    let mut nonce = [0; NONCE_BYTES];
+    (key[0], nonce[0]) = (1, 3);
+    let text = [1, 0, 0, 0, 0, 0, 0, 0];
+    let cipher = Cipher::new(&key).unwrap();
+    let sealed = cipher.seal(nonce, b"", b"", &text).unwrap();
+    let expected = [
+        0xc2, 0xef, 0x32, 0x8e, 0x5c, 0x71, 0xc8, 0x3b, 0x84, 0x31, 0x22, 0x13, 0x0f, 0x73, 0x64, 0xb7, 0x61,
+        0xe0, 0xb9, 0x74, 0x27, 0xe3, 0xdf, 0x28,
+    ];
+    assert_eq!(sealed, expected);
+    assert_eq!(cipher.open(nonce, b"", &sealed).unwrap(), text);
+}

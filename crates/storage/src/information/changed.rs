@@ -169,6 +169,7 @@ bulk_rows! {
 }
 
 /// What was loaded, kept to be compared.
+#[derive(Default)]
 pub(crate) struct Before {
     followers: HashMap<FollowerKey, FollowerRecord>,
     guesses: HashMap<GuessKey, Count>,

@@ -158,9 +158,11 @@ const MANY: usize = 100;
 
 /// The accounts of many followers; of some it isn't worth a question.
 pub(crate) fn accounts_of_many(followers: &[FollowerKey]) -> Vec<&str> {
-    if followers.len() < MANY {
-        return Vec::new();
-    }
+    if followers.len() < MANY { Vec::new() } else { accounts_of(followers) }
+}
+
+/// The accounts of followers, each once.
+pub(crate) fn accounts_of(followers: &[FollowerKey]) -> Vec<&str> {
     let accounts: BTreeSet<&str> = followers.iter().map(|key| key.account.as_str()).collect();
     accounts.into_iter().collect()
 }

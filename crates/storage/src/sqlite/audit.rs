@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use musubi_domain::audit::{AuditKeyring, AuditLine, Seal};
 use sqlx::{Sqlite, Transaction};
 
-use super::{Database, rows};
+use super::{Database, Many};
 use crate::{
     StoreError,
     audit::{AuditRow, line_of, seal as seal_of_lines, seal_of},
@@ -16,6 +16,14 @@ const AUDITS: &str = "
     INSERT INTO audit (time, company, official_account, follower, action, detail)
     SELECT ?2, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 FROM jsonb_each(?1)";
 
+/// Lines, ready to be written; none when there are none.
+pub(crate) fn ready(lines: &[AuditRow<'_>], now: Timestamp) -> Result<Option<Many>, StoreError> {
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    Many::of(AUDITS, lines).map(|lines| Some(lines.with(micros(now))))
+}
+
 /// Writes lines.
 pub(crate) async fn write(
     tx: &mut Transaction<'_, Sqlite>,
@@ -23,16 +31,8 @@ pub(crate) async fn write(
     lines: &[AuditRow<'_>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if lines.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(AUDITS)
-        .bind(rows(lines)?)
-        .bind(micros(now))
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-        .map_err(StoreError::during(transaction))
+    let Some(lines) = ready(lines, now)? else { return Ok(()) };
+    lines.query().execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
 pub(crate) const LINES: &str = "

@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub mod carrier;
 pub mod company;
 pub mod information;
+mod many;
 mod openid;
 mod people;
 mod sessions;
@@ -32,6 +33,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub(crate) use self::many::Many;
 use crate::StoreError;
 // What stores of both databases read and write with; those of this one find it here, too.
 pub(crate) use crate::row::{Packed, instant, micros};
@@ -45,6 +47,9 @@ const PAGE: u32 = 16_384;
 const WRITER_CACHE: &str = "-4096";
 /// The same for each that reads, which forgets everything whenever something was written.
 const READER_CACHE: &str = "-2048";
+
+/// How many statements a connection keeps prepared: all that there are, and as many again that say once what many rows have alike.
+const STATEMENTS: usize = 400;
 
 /// One node's database.
 #[derive(Clone)]
@@ -135,6 +140,7 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
         .busy_timeout(Duration::from_secs(10))
         // A batch's rows cross from the driver's thread in one go.
         .row_buffer_size(1_000)
+        .statement_cache_capacity(STATEMENTS)
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", "1000");
     let writer = SqlitePoolOptions::new()

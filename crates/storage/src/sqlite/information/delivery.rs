@@ -26,7 +26,7 @@ use crate::{
         tally::Tally,
     },
     row::{Columns as _, Id, micros, place},
-    sqlite::rows,
+    sqlite::Many,
     vault::Keys,
 };
 
@@ -89,8 +89,8 @@ pub(super) const STANDING: &str = "
 pub(super) const MAKE: &str = "
     INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts, due_time,
         expire_time, tie_id, customer_id, change_time)
-    SELECT unhex(value ->> 0), value ->> 1, ?1, value ->> 2, ?2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?3,
-        unhex(value ->> 7), value ->> 8, ?4 FROM jsonb_each(?5)";
+    SELECT unhex(value ->> 0), value ->> 1, ?2, value ->> 2, ?3, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?4,
+        unhex(value ->> 7), value ->> 8, ?5 FROM jsonb_each(?1)";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
@@ -187,7 +187,8 @@ impl DeliveryStore for SqliteInformation {
         }
         let mut tx = self.database.write(TRANSACTION).await?;
         let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
-        let loaded = sqlx::query(ATTEMPTED).bind(rows(&keys)?).fetch_all(&mut *tx).await.map_err(&failed)?;
+        let many = Many::of(ATTEMPTED, &keys)?.query();
+        let loaded = many.fetch_all(&mut *tx).await.map_err(&failed)?;
         let Learnings { known, moves } = learn(&loaded, results)?;
         if !moves.is_empty() {
             let mut tally = Tally::default();
@@ -198,8 +199,8 @@ impl DeliveryStore for SqliteInformation {
                 let state = place(&DeliveryState::ALL, &it.is);
                 (Id::of(it.message_id.as_bytes()), state, it.due_time, it.throttled)
             };
-            let record = sqlx::query(RECORD).bind(rows(&moves.iter().map(row).collect::<Vec<_>>())?);
-            record.bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
+            let many = Many::of(RECORD, &moves.iter().map(row).collect::<Vec<_>>())?;
+            many.with(micros(now)).query().execute(&mut *tx).await.map_err(&failed)?;
             tally::store(&tally, &mut tx, TRANSACTION).await?;
         }
         holder::refuse(&mut tx, TRANSACTION, (&unreached(results), &self.vault.keys()), now).await?;
@@ -255,7 +256,7 @@ async fn start(
             (message, it.state, it.purpose, it.attempts, it.due_time, tie, customer)
         })
         .collect();
-    let moving = sqlx::query(MOVE).bind(rows(&moves)?).bind(micros(claim.now));
+    let moving = Many::of(MOVE, &moves)?.with(micros(claim.now)).query();
     moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
     let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
     Ok(started.claimed(more, tally))
@@ -303,15 +304,9 @@ async fn walk(
         let (number, carrier) = (row.int(NUMBER)?, row.text(CARRIER)?);
         made.push((message, number, carrier, it.purpose, it.state, it.attempts, it.due_time, tie, customer));
     }
-    sqlx::query(MAKE)
-        .bind(account)
-        .bind(distribution)
-        .bind(expire_time)
-        .bind(micros(claim.now))
-        .bind(rows(&made)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let making = Many::of(MAKE, &made)?.with(account.to_owned()).with(distribution.to_vec());
+    let making = making.with(expire_time).with(micros(claim.now)).query();
+    making.execute(&mut **tx).await.map_err(&failed)?;
     sqlx::query(ADVANCE_CURSOR)
         .bind(distribution)
         .bind(after)

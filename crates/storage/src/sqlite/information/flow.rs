@@ -5,12 +5,16 @@ use jiff::Timestamp;
 use musubi_domain::id::{CarrierId, CompanyId};
 use sqlx::{Sqlite, Transaction, query::Query, sqlite::SqliteArguments};
 
-use super::{SqliteInformation, load::load, save::save};
+use super::{
+    SqliteInformation,
+    load::{any_erased, load},
+    save::Ready,
+};
 use crate::{
     StoreError,
     information::{
         changed::Before,
-        flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope},
+        flow::{DueInquiry, Edit, FlowStore, OldestDue, Scope, Work, accounts_of},
         record::{Interned, due_inquiry_of, earlier, keys_of},
     },
     row::{Columns as _, micros},
@@ -62,14 +66,12 @@ impl FlowStore for SqliteInformation {
         now: Timestamp,
         edit: Edit<'_>,
     ) -> Result<(), StoreError> {
-        // Who is believed to be new and is there fails on the key, and is looked at then.
-        if scope.are_new {
-            match self.work_once(transaction, (scope, true), now, edit).await {
-                Err(error) if is_there(&error) => {}
-                ended => return ended,
-            }
+        if scope.are_new && self.work_on_new(transaction, scope, now, edit).await? {
+            return Ok(());
         }
-        self.work_once(transaction, (scope, false), now, edit).await
+        let mut tx = self.database.write(transaction).await?;
+        unit(&mut tx, transaction, scope, (now, &self.vault.keys()), edit).await?;
+        tx.commit().await.map_err(StoreError::during(transaction))
     }
 
     async fn work_due(&self, now: Timestamp, limit: u32, edit: Edit<'_>) -> Result<u32, StoreError> {
@@ -85,7 +87,7 @@ impl FlowStore for SqliteInformation {
         let count = u32::try_from(followers.len()).unwrap_or(u32::MAX);
         if count > 0 {
             let scope = Scope { followers, ..Scope::default() };
-            unit(&mut tx, TRANSACTION, (&scope, false), (now, &self.vault.keys()), edit).await?;
+            unit(&mut tx, TRANSACTION, &scope, (now, &self.vault.keys()), edit).await?;
         }
         tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
         Ok(count)
@@ -156,16 +158,31 @@ impl FlowStore for SqliteInformation {
 }
 
 impl SqliteInformation {
-    async fn work_once(
+    /// Works on followers who are believed to be new, with nothing to load: all but the storing is done while others write. Gives
+    /// whether that went well; it doesn't where somebody was erased, who has to be looked up, or is there, which the key tells.
+    async fn work_on_new(
         &self,
         transaction: &'static str,
-        scope: (&Scope, bool),
+        scope: &Scope,
         now: Timestamp,
         edit: Edit<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        if !scope.customers.is_empty() || scope.events.is_some() || !scope.guesses.is_empty() {
+            return Ok(false);
+        }
+        let mut work = Work::default();
+        work.followers.reserve(scope.followers.len());
+        edit(&mut work);
+        let ready = Ready::of((scope, &self.vault.keys()), &Before::default(), &work, now)?;
         let mut tx = self.database.write(transaction).await?;
-        unit(&mut tx, transaction, scope, (now, &self.vault.keys()), edit).await?;
-        tx.commit().await.map_err(StoreError::during(transaction))
+        if any_erased(&mut tx, transaction, &accounts_of(&scope.erased)).await? {
+            return Ok(false);
+        }
+        match ready.store(&mut tx, transaction).await {
+            Err(error) if is_there(&error) => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => tx.commit().await.map(|()| true).map_err(StoreError::during(transaction)),
+        }
     }
 }
 
@@ -178,12 +195,12 @@ fn is_there(error: &StoreError) -> bool {
 async fn unit(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    (scope, are_new): (&Scope, bool),
+    scope: &Scope,
     (now, keys): (Timestamp, &Keys),
     edit: Edit<'_>,
 ) -> Result<(), StoreError> {
-    let mut work = load(tx, transaction, (scope, are_new), keys).await?;
+    let mut work = load(tx, transaction, scope, keys).await?;
     let before = Before::of(&work);
     edit(&mut work);
-    save(tx, transaction, (scope, keys), &before, &work, now).await
+    Ready::of((scope, keys), &before, &work, now)?.store(tx, transaction).await
 }

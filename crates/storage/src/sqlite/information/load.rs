@@ -12,7 +12,7 @@ use crate::{
         record::{Interned, key_of, record_of},
     },
     row::Columns as _,
-    sqlite::rows,
+    sqlite::{Many, rows},
     vault::Keys,
 };
 
@@ -38,7 +38,6 @@ pub(super) const ERASED: &str = "
     SELECT e.official_account, e.follower, e.company, e.cause, e.request_time, e.ask_time FROM jsonb_each(?1) AS k
     CROSS JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
-/// Whether anybody of these accounts was ever erased.
 pub(super) const ANY_ERASED: &str = "
     SELECT 1 FROM jsonb_each(?1) AS k WHERE EXISTS (SELECT 1 FROM erasure AS e WHERE e.official_account = k.value) LIMIT 1";
 
@@ -54,16 +53,26 @@ pub(super) const GUESSES: &str = "
     SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM jsonb_each(?1) AS k
     CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
-/// Loads a scope. Those who are new aren't there to be loaded.
+/// Whether anybody of these accounts was ever erased.
+pub(super) async fn any_erased(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    accounts: &[&str],
+) -> Result<bool, StoreError> {
+    let found = sqlx::query(ANY_ERASED).bind(rows(accounts)?).fetch_optional(&mut **tx).await;
+    found.map(|found| found.is_some()).map_err(StoreError::during(transaction))
+}
+
+/// Loads a scope.
 pub(super) async fn load(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
-    (scope, are_new): (&Scope, bool),
+    scope: &Scope,
     sealing: &Keys,
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
     let failed = StoreError::during(transaction);
-    let mut concerned = if are_new { Vec::new() } else { scope.followers.clone() };
+    let mut concerned = scope.followers.clone();
     if !scope.customers.is_empty() {
         let keys: Vec<_> =
             scope.customers.iter().map(|(account, customer)| (account.as_str(), customer.as_str())).collect();
@@ -76,8 +85,8 @@ pub(super) async fn load(
         }
     }
     if !concerned.is_empty() {
-        let keys = rows(&key_rows(&concerned))?;
-        let loaded = sqlx::query(FOLLOWERS).bind(keys).fetch_all(&mut **tx).await.map_err(&failed)?;
+        let many = Many::of(FOLLOWERS, &key_rows(&concerned))?.query();
+        let loaded = many.fetch_all(&mut **tx).await.map_err(&failed)?;
         let mut accounts = Interned::default();
         work.followers.reserve(loaded.len());
         for row in &loaded {
@@ -85,15 +94,7 @@ pub(super) async fn load(
         }
     }
     let accounts = accounts_of_many(&scope.erased);
-    let has_any = match &accounts[..] {
-        [] => true,
-        accounts => sqlx::query(ANY_ERASED)
-            .bind(rows(accounts)?)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(&failed)?
-            .is_some(),
-    };
+    let has_any = accounts.is_empty() || any_erased(tx, transaction, &accounts).await?;
     if !scope.erased.is_empty() && has_any {
         let erased = rows(&key_rows(&scope.erased))?;
         for row in &sqlx::query(ERASED).bind(erased).fetch_all(&mut **tx).await.map_err(&failed)? {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use musubi_domain::delivery::DeliveryState;
 use serde::Serialize;
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, Transaction};
 
 use super::{
     review,
@@ -12,14 +12,13 @@ use super::{
 use crate::{
     StoreError,
     information::{
-        FollowerKey,
         changed::{Before, Changed, added_rows, audit_rows, consent_rows, delivery_rows, key_rows},
         erasure::erasure_rows,
-        flow::{NewDelivery, Scope, Work},
+        flow::{Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
     },
     row::{Columns as _, micros},
-    sqlite::{audit, rows},
+    sqlite::{Many, audit},
     vault::Keys,
 };
 
@@ -122,7 +121,7 @@ pub(super) const END_INQUIRIES: &str = "
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const TAKEN: &str = "
-    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?1, value, ?3 FROM jsonb_each(?2) WHERE true
+    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?2, value, ?3 FROM jsonb_each(?1) WHERE true
     ON CONFLICT DO NOTHING";
 
 pub(super) const GUESSES: &str = "
@@ -158,117 +157,96 @@ pub(super) const ADDED: &str = "
         added_by_event = added_by_event + excluded.added_by_event,
         added_by_list = added_by_list + excluded.added_by_list";
 
-/// Stores the difference between what was loaded and what it became.
-pub(super) async fn save(
-    tx: &mut Transaction<'_, Sqlite>,
-    transaction: &'static str,
-    (scope, keys): (&Scope, &Keys),
-    before: &Before,
-    work: &Work,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut run = Run { tx, transaction };
-    let changed = Changed::of(before, work, keys)?;
-    run.write(FOLLOW, &changed.new_followers).await?;
-    run.write(FOLLOWERS, &changed.followers).await?;
-    run.write(MOVE_FOLLOWERS, &changed.tally.rows()).await?;
-    run.write(MOVE_DAYS, &changed.days.rows(now)).await?;
-    run.write(TAP, &tap_rows(&work.taps)).await?;
-    run.write(SUBSCRIPTIONS, &changed.new_subscriptions).await?;
-    run.write(SUBSCRIPTIONS, &changed.subscriptions).await?;
-    run.write(DIALOGUES, &changed.new_dialogues).await?;
-    run.write(DIALOGUES, &changed.dialogues).await?;
-    // A tie may go from one number to another in one unit, and a customer has one at a time.
-    run.write(END_TIES, &changed.ended_ties).await?;
-    run.write(TIES, &changed.ties).await?;
-    run.write(INQUIRIES, &changed.inquiries).await?;
-    run.write(END_INQUIRIES, &changed.ended_inquiries).await?;
-    run.write(review::SAVE, &changed.reviews).await?;
-    run.write(CONSENTS, &consent_rows(&work.consents)).await?;
-    run.write(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due)))).await?;
-    if let Some((carrier, _)) = scope.events.as_ref().filter(|_| !work.taken.is_empty()) {
-        sqlx::query(TAKEN)
-            .bind(carrier.as_str())
-            .bind(rows(&work.taken)?)
-            .bind(micros(now))
-            .execute(&mut **run.tx)
-            .await
-            .map_err(StoreError::during(transaction))?;
-    }
-    run.write(GUESSES, &changed.new_guesses).await?;
-    run.write(GUESSES, &changed.guesses).await?;
-    run.write(END_GUESSES, &changed.ended_guesses).await?;
-    let mut tally = Tally::default();
-    // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
-    run.withdraw(&work.withdrawn, now, &mut tally).await?;
-    run.deliver(&work.deliveries, now, &mut tally).await?;
-    tally::store(&tally, run.tx, transaction).await?;
-    run.write(ADDED, &added_rows(&work.added)).await?;
-    let moved = changed.moves.lines(keys)?;
-    let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
-    audit::write(run.tx, transaction, &lines, now).await
+/// The difference between what was loaded and what it became, ready to be stored: all that can be done before the database is held.
+pub(super) struct Ready {
+    /// In the order of their writing.
+    first: Vec<Many>,
+    withdrawn: Option<Many>,
+    deliveries: Option<Many>,
+    last: Vec<Many>,
 }
 
-/// The open transaction and its name.
-struct Run<'a, 'c> {
-    tx: &'a mut Transaction<'c, Sqlite>,
-    transaction: &'static str,
-}
-
-impl Run<'_, '_> {
-    async fn write(&mut self, sql: &'static str, values: &[impl Serialize]) -> Result<(), StoreError> {
-        if values.is_empty() {
-            return Ok(());
-        }
-        sqlx::query(sql)
-            .bind(rows(values)?)
-            .execute(&mut **self.tx)
-            .await
-            .map(drop)
-            .map_err(StoreError::during(self.transaction))
+impl Ready {
+    /// Of what a unit of work loaded and made of it.
+    pub(super) fn of(
+        (scope, keys): (&Scope, &Keys),
+        before: &Before,
+        work: &Work,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let changed = Changed::of(before, work, keys)?;
+        let taken = scope.events.as_ref().filter(|_| !work.taken.is_empty());
+        let taken = taken.map(|(carrier, _)| {
+            Many::of(TAKEN, &work.taken).map(|taken| taken.with(carrier.to_string()).with(micros(now)))
+        });
+        let first = [
+            many(FOLLOW, &changed.new_followers)?,
+            many(FOLLOWERS, &changed.followers)?,
+            many(MOVE_FOLLOWERS, &changed.tally.rows())?,
+            many(MOVE_DAYS, &changed.days.rows(now))?,
+            many(TAP, &tap_rows(&work.taps))?,
+            many(SUBSCRIPTIONS, &changed.new_subscriptions)?,
+            many(SUBSCRIPTIONS, &changed.subscriptions)?,
+            many(DIALOGUES, &changed.new_dialogues)?,
+            many(DIALOGUES, &changed.dialogues)?,
+            // A tie may go from one number to another in one unit, and a customer has one at a time.
+            many(END_TIES, &changed.ended_ties)?,
+            many(TIES, &changed.ties)?,
+            many(INQUIRIES, &changed.inquiries)?,
+            many(END_INQUIRIES, &changed.ended_inquiries)?,
+            many(review::SAVE, &changed.reviews)?,
+            many(CONSENTS, &consent_rows(&work.consents))?,
+            many(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due))))?,
+            taken.transpose()?,
+            many(GUESSES, &changed.new_guesses)?,
+            many(GUESSES, &changed.guesses)?,
+            many(END_GUESSES, &changed.ended_guesses)?,
+        ];
+        let moved = changed.moves.lines(keys)?;
+        let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
+        let at = |many: Many| many.with(micros(now));
+        Ok(Self {
+            first: first.into_iter().flatten().collect(),
+            withdrawn: many(WITHDRAWN, &key_rows(&work.withdrawn))?.map(at),
+            deliveries: many(DELIVERIES, &delivery_rows(&work.deliveries))?.map(at),
+            last: [many(ADDED, &added_rows(&work.added))?, audit::ready(&lines, now)?]
+                .into_iter()
+                .flatten()
+                .collect(),
+        })
     }
 
-    async fn returning(
-        &mut self,
-        sql: &'static str,
-        parameter: String,
-        now: Timestamp,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
-        sqlx::query(sql)
-            .bind(parameter)
-            .bind(micros(now))
-            .fetch_all(&mut **self.tx)
-            .await
-            .map_err(StoreError::during(self.transaction))
-    }
-
-    async fn deliver(
-        &mut self,
-        deliveries: &[NewDelivery],
-        now: Timestamp,
-        tally: &mut Tally,
+    /// Stores it.
+    pub(super) async fn store(
+        self,
+        tx: &mut Transaction<'_, Sqlite>,
+        transaction: &'static str,
     ) -> Result<(), StoreError> {
-        if deliveries.is_empty() {
-            return Ok(());
+        let failed = StoreError::during(transaction);
+        for many in self.first {
+            many.query().execute(&mut **tx).await.map_err(&failed)?;
         }
-        for row in self.returning(DELIVERIES, rows(&delivery_rows(deliveries))?, now).await? {
-            tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], row.int(2)?, 0), 1);
+        let mut tally = Tally::default();
+        // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
+        if let Some(withdrawn) = self.withdrawn {
+            for row in &withdrawn.query().fetch_all(&mut **tx).await.map_err(&failed)? {
+                tally.moved(row, DeliveryState::Queued, DeliveryState::Revoked)?;
+            }
+        }
+        if let Some(deliveries) = self.deliveries {
+            for row in &deliveries.query().fetch_all(&mut **tx).await.map_err(&failed)? {
+                tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], row.int(2)?, 0), 1);
+            }
+        }
+        tally::store(&tally, tx, transaction).await?;
+        for many in self.last {
+            many.query().execute(&mut **tx).await.map_err(&failed)?;
         }
         Ok(())
     }
+}
 
-    async fn withdraw(
-        &mut self,
-        followers: &[FollowerKey],
-        now: Timestamp,
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
-        if followers.is_empty() {
-            return Ok(());
-        }
-        for row in self.returning(WITHDRAWN, rows(&key_rows(followers))?, now).await? {
-            tally.moved(&row, DeliveryState::Queued, DeliveryState::Revoked)?;
-        }
-        Ok(())
-    }
+/// A statement with its rows; none when there are none.
+fn many(sql: &'static str, rows: &[impl Serialize]) -> Result<Option<Many>, StoreError> {
+    if rows.is_empty() { Ok(None) } else { Many::of(sql, rows).map(Some) }
 }
