@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod assertions;
 #[cfg(test)]
+mod audience;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod blind;

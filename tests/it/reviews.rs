@@ -1,14 +1,13 @@
 //! What people decide, as people do it: the `musubi` program at the companies' doors, phones that show what they are told,
 //! and an information-management server that dies in between.
 
-use musubi_terminal_simulator::story::{Expected, Story};
-use musubi_tests::processes::{CARRIERS, OPERATOR, SECOND_OPERATOR, System};
+use musubi_terminal_simulator::story::{Expected, Reply, Story};
+use musubi_tests::processes::{CARRIERS, Kind, OPERATOR, SECOND_OPERATOR, System};
 use serde_json::Value;
 
 use crate::{
-    people::{
-        BANK, CONFIRMED, GAS, distribute, does, import_masters, kill_and_start, musubi, play, shown, until,
-    },
+    audience::Prepared,
+    people::{BANK, CONFIRMED, GAS, audit, does, import_masters, kill_and_start, musubi, play, shown, until},
     sample_stories,
 };
 
@@ -42,7 +41,18 @@ async fn people_decide_and_phones_and_distributions_follow() {
     let [approved, rejected, ..] = of(BANK, Expected::Review)[..] else { panic!("two reviews of the bank") };
     let second = of(GAS, Expected::Review)[0];
     let first_number = of(BANK, Expected::Confirmed)[0];
-    play(&system, &[approved, rejected, second, first_number]).await;
+    let untied = of(BANK, Expected::Confirmed)[1];
+    // A customer of the other company follows the bank, too, and tells it nothing.
+    let neighbour = Story {
+        official_account: BANK.to_owned(),
+        reply: Reply::Decline,
+        account_text: String::new(),
+        identity: None,
+        expected: Expected::Declined,
+        expected_customer_id: None,
+        ..second.clone()
+    };
+    play(&system, &[approved, rejected, second, first_number, untied, &neighbour]).await;
     let customer = |story: &Story| story.expected_customer_id.clone().unwrap();
     let of_approved = waiting(&system, BANK, &customer(approved)).await;
     let of_rejected = waiting(&system, BANK, &customer(rejected)).await;
@@ -82,7 +92,14 @@ async fn people_decide_and_phones_and_distributions_follow() {
     shown(&system, &second.phone_number, CONFIRMED).await;
 
     // The same customer from another number.
-    shown(&system, &first_number.phone_number, CONFIRMED).await;
+    for person in [first_number, untied] {
+        shown(&system, &person.phone_number, CONFIRMED).await;
+    }
+    let (approved_id, first_id, untied_id) = (customer(approved), customer(first_number), customer(untied));
+    let (rejected_id, second_id) = (customer(rejected), customer(second));
+    let everybody = [&approved_id, &rejected_id, &second_id, &first_id, &untied_id].map(String::as_str);
+    let before = Prepared::new(&system, BANK, &[&everybody[..], &["A999999"]].concat()).await;
+    let elsewhere = Prepared::new(&system, GAS, &[approved_id.as_str(), first_id.as_str()]).await;
     let other_number = Story { phone_number: "+818012340000".to_owned(), ..first_number.clone() };
     play(&system, &[&other_number]).await;
     let of_other = waiting(&system, BANK, &customer(first_number)).await;
@@ -93,13 +110,20 @@ async fn people_decide_and_phones_and_distributions_follow() {
     assert!(said.contains("has ended"), "{said}");
     shown(&system, &other_number.phone_number, CONFIRMED).await;
 
-    distribute(&system, &[&customer(approved), &customer(rejected), &customer(first_number)]).await;
-    let own = |story: &Story| format!("{}様へ", customer(story));
-    shown(&system, &approved.phone_number, &own(approved)).await;
-    shown(&system, &other_number.phone_number, &own(first_number)).await;
-    shown(&system, &rejected.phone_number, "みなさまへ").await;
-    shown(&system, &first_number.phone_number, "みなさまへ").await;
+    // Values of before the ties moved reach whoever has the customer now, and of another company's customers nobody.
+    does(&system, BANK, &["followers", "untie", "--official-account", BANK, "--customer", &untied_id]);
+    let nobodys = [rejected, first_number, untied, &neighbour].map(|person| (person, None));
+    let own = [(approved, Some(approved_id.as_str())), (&other_number, Some(first_id.as_str()))];
+    before.send(&system, &[&own[..], &nobodys[..]].concat()).await;
+    elsewhere.send(&system, &[(second, None)]).await;
 
     let listed = does(&system, BANK, &["reviews", "list"]);
     assert!(listed.contains("0 reviews"), "nothing waits any more: {listed}");
+
+    let lines = audit(&mut system, Kind::Information).await;
+    before.is_told(&lines, "2 individual, 4 uniform");
+    elsewhere.is_told(&lines, "1 uniform");
+    let told =
+        |action: &str| lines.iter().any(|line| line["action"] == action && line["detail"] == "by sato");
+    assert!(told("untie asked"), "{lines:#?}");
 }

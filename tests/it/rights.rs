@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    assertions,
+    assertions::{self, Phones, Stolen},
     people::{
         BANK, CONFIRMED, GAS, audit, distribute, does, import_masters, musubi, musubi_reading, play, refused,
         shown, shown_to, until,
@@ -57,7 +57,8 @@ fn outcomes(system: &System, company: &str) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_restore() {
-    let mut system = System::start_as(|layout| layout.quiet().guessed_at(GUESSES)).await;
+    let mut system = System::start_as(|layout| layout.quiet().guessed_at(GUESSES).papers()).await;
+    let (mut phones, stolen) = (Phones::connect(&system).await, Stolen::from(&system).await);
     import_masters(&system).await;
     let stories = sample_stories();
     let there = |story: &&Story| {
@@ -87,7 +88,8 @@ async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_r
         outcomes.iter().any(|(_, outcome)| outcome == "locked").then_some(())
     })
     .await;
-    let forged = assertions::forge(&system).await;
+    let failed = assertions::fail(&system, &mut phones, &stolen, &customer(one)).await;
+    let forged = assertions::forge(&system, &mut phones, &stolen).await;
 
     // A backup of before.
     let process = system.of(Kind::Information).next().unwrap();
@@ -179,6 +181,7 @@ async fn who_is_erased_stays_erased_and_gets_nothing_of_their_own_even_after_a_r
     assert_eq!(told("company limit reached", GAS), 1, "{lines:#?}");
     assert!(told("locked", GAS) > 0 && told("tied", GAS) == 0, "{lines:#?}");
     assert_eq!(told("tied", BANK), 3, "{lines:#?}");
+    failed.are_told(&lines);
     for (carrier, count) in [("kumo", forged.kumo), ("nami", forged.nami)] {
         let told = refused(&lines, &format!("carrier/{carrier} PushAssertions: "));
         assert!(told >= count, "{told} of {count}: {lines:#?}");

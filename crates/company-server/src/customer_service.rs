@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::{Stream, StreamExt as _};
 use musubi_domain::{
     Error, ErrorKind,
     id::{CustomerId, OperatorName},
@@ -34,7 +35,7 @@ use tracing::info;
 use crate::{
     config::ImportConfig,
     custody::Custodian,
-    import::{Ending, ImportReport, import, receive},
+    import::{Ending, ImportReport, NEXT_PART, import, in_time, receive},
 };
 
 /// Customers of a page, unless the request says otherwise, and at most.
@@ -72,6 +73,7 @@ impl Customers {
         Ok(self.store.note(&[note], self.clock.now()).await?)
     }
 
+    /// Takes an upload. That a file was refused which would have become the master is written down, whatever is wrong with it.
     async fn import(
         &self,
         parts: Streaming<ImportCustomersRequest>,
@@ -84,7 +86,27 @@ impl Customers {
                 "repeat when it has ended",
             )
         })?;
-        let (file, dry_run, digest) = receive(parts, &self.limits).await?;
+        let mut parts = in_time(parts, NEXT_PART);
+        let first = parts.next().await.transpose()?;
+        let dry_run = first.as_ref().is_some_and(|part| part.dry_run);
+        let imported = self.import_file(first, parts, dry_run, operator).await;
+        if let Err(error) = &imported
+            && error.kind == ErrorKind::InvalidArgument
+            && !dry_run
+        {
+            self.note("import_refused", why(error), operator).await?;
+        }
+        imported
+    }
+
+    async fn import_file(
+        &self,
+        first: Option<ImportCustomersRequest>,
+        parts: impl Stream<Item = Result<ImportCustomersRequest, Error>> + Unpin + Send,
+        dry_run: bool,
+        operator: &OperatorName,
+    ) -> Result<ImportReport, Error> {
+        let (file, digest) = receive(first, parts, &self.limits).await?;
         let now = self.clock.now();
         let ending = if dry_run { Ending::Compare } else { Ending::Replace(operator, digest) };
         let report = import(file, ending, self.format, &self.limits, &self.store, now).await?;
@@ -99,6 +121,14 @@ impl Customers {
             self.custodian.master_changed();
         }
         Ok(report)
+    }
+}
+
+/// What was wrong with a file as a whole. What its header says instead of columns may be a person's.
+fn why(error: &Error) -> String {
+    match error.field.as_str() {
+        "header" => "header".to_owned(),
+        field => format!("{field}: {}", error.problem),
     }
 }
 

@@ -29,8 +29,24 @@ const PEM: &[&str] = &["", "/nowhere.pem", "/dev/null"];
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const ADDRESS: &[&str] = &["", "漏", "localhost", "127.0.0.1", "127.0.0.1:99999"];
 const ENDPOINT: &[&str] = &["", "漏", "127.0.0.1:7020", "http://127.0.0.1:7020"];
+/// Where no configured address may lead: in the clear to anything but this machine, under a user's name, by another scheme.
+const LEADS: &[&str] = &[
+    "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/",
+    "http://[::ffff:10.0.0.1]/",
+    "http://10.0.0.1:7020/",
+    "http://127.0.0.1.nip.io/",
+    "http://localhost.evil.test/",
+    "http://127.0.0.1@evil.test/",
+    "https://127.0.0.1@evil.test/",
+    "https://user:secret@127.0.0.1:7020/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:6379/_FLUSHALL",
+    "javascript://127.0.0.1/",
+    "//127.0.0.1/",
+];
 
-const CARRIER: [Wrong; 49] = [
+const CARRIER: [Wrong; 52] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -40,6 +56,7 @@ const CARRIER: [Wrong; 49] = [
     ("CARRIER", &["", "漏", "Kumo", "-kumo"]),
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
+    ("INFORMATION__ENDPOINT", LEADS),
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("MESSAGES__TIME_TO_LIVE", TIME),
     ("MESSAGES__EXPIRE_SWEEP", TIME),
@@ -57,6 +74,7 @@ const CARRIER: [Wrong; 49] = [
     ("FAULTS__THROTTLED_MESSAGES", SHARE),
     ("FAULTS__RETRY_AFTER", WAIT),
     ("RBM__LISTEN", ADDRESS),
+    ("RBM__ORIGIN", LEADS),
     ("RBM__ORIGIN", &["", "漏", "http://hoshi.example", "https://hoshi.example/path"]),
     ("RBM__CERTIFICATE", PEM),
     ("RBM__KEY", PEM),
@@ -64,6 +82,7 @@ const CARRIER: [Wrong; 49] = [
     ("RBM__STRICT", FLAG),
     ("RBM__PHONES", FLAG),
     ("RBM__SERVICE_ACCOUNT__0__PUBLIC_KEY", PEM),
+    ("RBM__PARTNER__URL", LEADS),
     ("RBM__PARTNER__URL", &["", "漏", "http://partner.example/", "ftp://127.0.0.1/"]),
     ("RBM__PARTNER__CLIENT_TOKEN", &[""]),
     ("RBM__AGENT__0__ID", &["", "漏", "a b"]),
@@ -82,7 +101,7 @@ const CARRIER: [Wrong; 49] = [
     ("RBM__FAULTS__FAILED_REVOCATIONS", SHARE),
 ];
 
-const COMPANY: [Wrong; 46] = [
+const COMPANY: [Wrong; 49] = [
     ("CONSOLE__LISTEN", ADDRESS),
     ("CONSOLE__LISTEN", &["0.0.0.0:0", "[::]:0"]),
     ("CONSOLE__CERTIFICATE", PEM),
@@ -97,6 +116,7 @@ const COMPANY: [Wrong; 46] = [
     ("MATCHING", &["", "漏", "Inquiry"]),
     ("LISTEN", ADDRESS),
     ("DRAIN", WAIT),
+    ("INFORMATION__ENDPOINT", LEADS),
     ("INFORMATION__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__SATO", WORD),
@@ -104,9 +124,11 @@ const COMPANY: [Wrong; 46] = [
     ("SIGN_IN__SESSION", &["", "漏", "0s", "4m", "25h"]),
     ("SIGN_IN__IDLE", &["", "漏", "0s", "1m", "9h"]),
     ("SIGN_IN__INVITATION", &["", "漏", "0s", "9m", "721h"]),
+    ("SIGN_IN__OPENID__ISSUER", LEADS),
     ("SIGN_IN__OPENID__ISSUER", &["", "漏", "http://login.test", "https://user@login.test"]),
     ("SIGN_IN__OPENID__CLIENT_ID", &[""]),
     ("SIGN_IN__OPENID__CLIENT_SECRET", &[""]),
+    ("SIGN_IN__OPENID__ORIGIN", LEADS),
     (
         "SIGN_IN__OPENID__ORIGIN",
         &["", "漏", "http://bank.test", "https://bank.test/", "https://bank.test/path"],
@@ -134,7 +156,7 @@ const COMPANY: [Wrong; 46] = [
     ("CUSTODY__LEASE", &["", "漏", "0s", "59s", "721h"]),
 ];
 
-const INFORMATION: [Wrong; 89] = [
+const INFORMATION: [Wrong; 92] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -169,6 +191,7 @@ const INFORMATION: [Wrong; 89] = [
     ("WEBHOOKS__KEY", PEM),
     ("COMPANY__0__ID", &["", "漏", "hinata-gas"]),
     ("COMPANY__0__MATCHING", WORD),
+    ("COMPANY__0__ENDPOINT", LEADS),
     ("COMPANY__0__ENDPOINT", ENDPOINT),
     ("COMPANY__0__ACCOUNT_DIGITS", &["", "漏", "0", "3", "21", "-1"]),
     ("COMPANY__0__BRANCH_DIGITS", &["", "漏", "6", "-1"]),
@@ -210,9 +233,11 @@ const INFORMATION: [Wrong; 89] = [
     ("OFFICIAL_ACCOUNT__0__TEXTS", WORD),
     ("OFFICIAL_ACCOUNT__0__TEXTS__QUESTION", &[""]),
     ("CARRIER__0__ID", &["", "漏", "nami"]),
+    ("CARRIER__0__ENDPOINT", LEADS),
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CARRIER__0__VERIFICATION_URL", &["", "漏", "https://kumo.test/verify", "http://{method}.kumo.test/"]),
     ("CARRIER__0__MESSAGES_PER_SECOND", COUNT),
+    ("CARRIER__0__RBM__API", LEADS),
     ("CARRIER__0__RBM__API", &["", "漏", "rbm.example", "http://rbm.example", "https://user@rbm.example"]),
     ("CARRIER__0__RBM__SERVICE_ACCOUNT", PEM),
     ("CARRIER__0__RBM__AUTHORITIES", PEM),
@@ -226,7 +251,7 @@ const INFORMATION: [Wrong; 89] = [
     ("CARRIER__0__RBM__AGENT__0__CLIENT_TOKENS", WORD),
 ];
 
-const TERMINAL: [Wrong; 20] = [
+const TERMINAL: [Wrong; 21] = [
     ("TLS__CERTIFICATE", PEM),
     ("TLS__KEY", PEM),
     ("TLS__AUTHORITIES", PEM),
@@ -240,6 +265,7 @@ const TERMINAL: [Wrong; 20] = [
     ("PAGES__CERTIFICATE", PEM),
     ("PAGES__KEY", PEM),
     ("CARRIER__0__ID", &["", "漏", "nami"]),
+    ("CARRIER__0__ENDPOINT", LEADS),
     ("CARRIER__0__ENDPOINT", ENDPOINT),
     ("CALLERS__OPERATORS", WORD),
     ("CALLERS__OPERATORS__0", WORD),
@@ -257,9 +283,10 @@ const CALLS: [Wrong; 3] = [
 ];
 
 /// What every node reads alike.
-const TELEMETRY: [Wrong; 10] = [
+const TELEMETRY: [Wrong; 11] = [
     ("TELEMETRY__FORMAT", WORD),
     ("TELEMETRY__FILTER", &["musubi=漏"]),
+    ("TELEMETRY__EXPORT__ENDPOINT", LEADS),
     (
         "TELEMETRY__EXPORT__ENDPOINT",
         &["", "漏", "127.0.0.1:4317", "http://collector.test:4317", "https://collector.test"],

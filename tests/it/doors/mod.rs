@@ -3,10 +3,11 @@
 //!
 //! The tables stand in a file for each node's contracts, and [`contract`] reads from the contracts themselves what the tables
 //! have to hold, so that a new field can't be forgotten. Ids need no table: [`ids`] replaces each by another company's, by none and by
-//! what is none. [`strangers`] knock where no certificate is asked for. Surprising: "nothing" is meant to the byte. Before and after each call
+//! what is none. [`strangers`] knock where no certificate is asked for, [`masters`] are files that are none, and [`addresses`] lead to where nobody should go. Surprising: "nothing" is meant to the byte. Before and after each call
 //! the files of all databases are compared; that works only while the nodes have nothing of their own to do. What was refused stands in the audits as counts, which
 //! nodes write when they stop.
 
+mod addresses;
 mod approvals;
 mod carrier;
 mod company;
@@ -14,6 +15,7 @@ mod configuration;
 pub(super) mod contract;
 mod ids;
 mod information;
+mod masters;
 mod people;
 mod probe;
 mod reviews;
@@ -56,15 +58,17 @@ async fn bad_input_is_refused_by_its_field_and_changes_nothing() {
         carrier::probe(&world, &mut probes).await;
         terminal::probe(&world, &mut probes).await;
         let forged = strangers::at_the_console(&world).await;
-        (world, probes, forged)
+        let refused = masters::probe(&world).await;
+        (world, probes, (forged, refused))
     };
     let other = async {
         let (world, mut probes) = (World::start().await, Probes::default());
         information::probe(&world, &mut probes).await;
         let forged = strangers::at_the_webhook(&world).await;
-        (world, probes, forged)
+        let led = addresses::probe(&world).await;
+        (world, probes, (forged, led))
     };
-    let ((mut world, mut probes, asked), (mut beside, more, posted)) =
+    let ((mut world, mut probes, (asked, masters)), (mut beside, more, (posted, led))) =
         tokio::join!(Box::pin(one), Box::pin(other));
     let (of_bank, lines) =
         tokio::join!(audit(&mut world.system, Kind::Company), audit(&mut beside.system, Kind::Information));
@@ -80,6 +84,22 @@ async fn bad_input_is_refused_by_its_field_and_changes_nothing() {
         refused(&of_bank, &format!("company/{BANK}/operator/sato GetCustomer: NOT_FOUND")) > 0,
         "{of_bank:#?}"
     );
+    let of_imports: Vec<_> = of_bank.iter().filter(|line| line["action"] == "import_refused").collect();
+    let details = || of_imports.iter().map(|line| line["detail"].as_str().unwrap());
+    assert_eq!(of_imports.len(), masters.len(), "{of_imports:#?}");
+    for why in masters {
+        assert!(
+            details().any(|told| told.contains(&why) && told.ends_with(" by sato")),
+            "{why}: {of_imports:#?}"
+        );
+    }
+    for (method, count) in [("CreateDistribution", led.drafts), ("UploadValues", led.values)] {
+        assert!(
+            refused(&lines, &format!("company/{BANK} {method}: INVALID_ARGUMENT")) >= count,
+            "{lines:#?}"
+        );
+    }
+    assert!(refused(&lines, &format!("carrier/{KUMO} PushEvents: INVALID_ARGUMENT")) >= led.postbacks);
     probes.add(more);
     assert!(probes.faults.is_empty(), "{}", probes.faults.join("\n"));
     let missed: BTreeSet<_> = contract::fields().difference(&probes.fields).cloned().collect();

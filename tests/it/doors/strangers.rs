@@ -19,7 +19,7 @@ const NUMBER: &str = "+818044440001";
 /// How often the audit has to tell of something, by its words.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
 
-fn signature(token: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn signature(token: &str, data: &[u8]) -> Vec<u8> {
     sign(&Key::new(HMAC_SHA512, token.as_bytes()), data).as_ref().to_vec()
 }
 
@@ -31,7 +31,7 @@ fn follow(at: Timestamp) -> Vec<u8> {
     serde_json::to_vec(&event).unwrap()
 }
 
-fn envelope(data: &[u8]) -> Vec<u8> {
+pub(super) fn envelope(data: &[u8]) -> Vec<u8> {
     let message = json!({ "data": BASE64_STANDARD.encode(data), "messageId": "1" });
     serde_json::to_vec(&json!({ "message": message })).unwrap()
 }

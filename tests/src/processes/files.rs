@@ -79,6 +79,8 @@ const ADDRESSES: usize = NAMES.len() + REPLICAS.len() + 3;
 const CONNECTIONS: u32 = 20;
 /// One person is enough for everything: most tests have one.
 const ALONE: &str = "second_person = []\nsecond_person_above = 1000000000\n";
+/// Every method, weak ones too.
+const PAPERS: &str = "methods = ['jpki', 'carrier', 'document']\n";
 /// Whoever operates a node.
 pub const OPERATOR: &str = "sato";
 /// Another person of a company.
@@ -122,6 +124,8 @@ pub struct Layout {
     calls: String,
     /// Wrong account numbers at the company in custody, after which nobody is matched there.
     company_limit: Option<u32>,
+    /// Whether the company that is asked lets its followers prove who they are by papers.
+    has_papers: bool,
     /// Whether a company's account numbers are as long as they may be.
     has_long_accounts: bool,
     /// What says where the companies' people sign in, beside the companies' own servers.
@@ -148,6 +152,7 @@ impl Layout {
             collector: None,
             calls: String::new(),
             company_limit: None,
+            has_papers: false,
             has_long_accounts: false,
             openid: String::new(),
         }
@@ -163,6 +168,12 @@ impl Layout {
     #[must_use]
     pub fn guessed_at(self, limit: u32) -> Self {
         Self { company_limit: Some(limit), ..self }
+    }
+
+    /// The same, with a company that takes weak identities, too: the one that is asked.
+    #[must_use]
+    pub fn papers(self) -> Self {
+        Self { has_papers: true, ..self }
     }
 
     /// The same, with account numbers at the company in custody that are as long as they may be.
@@ -444,7 +455,7 @@ impl Layout {
             "company = '{id}'\nmatching = '{matching}'\nlisten = '{}'\ndatabase = {}\n\
              {}{}callers.operators = {{ {} }}\n\
              keys.master = ['wraps the keys of this company in tests']\nkeys.audit = ['signs seals of the audit']\n\
-             [console]\nlisten = '127.0.0.1:0'\n\
+             [console]\nlisten = '127.0.0.1:0'\n[import]\nlargest_file_mib = 8\n\
              [custody]\nblind = {}\n\
              [information]\nendpoint = '{}'\n\
              [account]\naccount_digits = {account_digits}\nbranch_digits = {branch_digits}\n{}",
@@ -506,9 +517,10 @@ impl Layout {
             let account_digits = self.account_digits(&company);
             let limit = self.company_limit.filter(|_| matching == "custody");
             let limit = limit.map(|limit| format!("company_limit = {limit}\n")).unwrap_or_default();
+            let methods = if self.has_papers && matching == "inquiry" { PAPERS } else { "" };
             text.push_str(&format!(
                 "[[company]]\nid = '{id}'\nmatching = '{matching}'\nendpoint = '{}'\n\
-                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n{limit}{}\
+                 account_digits = {account_digits}\nbranch_digits = {branch_digits}\nlink_hosts = ['bank.test']\n{limit}{methods}{}\
                  [[official_account]]\nid = '{id}'\ncompany = '{id}'\ndisplay_name = '{id}'\ncarriers = {CARRIERS:?}\n\
                  review_second_person = {}\nmessages_per_second = {}\n",
                 self.endpoint(id),

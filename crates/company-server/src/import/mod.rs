@@ -11,9 +11,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fs::File,
     sync::Arc,
+    time::Duration,
 };
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use jiff::{Timestamp, tz::offset};
 use musubi_domain::{
     Error, ErrorKind,
@@ -25,7 +26,7 @@ use musubi_proto::company::v1::ImportCustomersRequest;
 use musubi_runtime::grpc::status::from_status;
 use musubi_storage::company::{CompanyStore, FileDigest, ImportEnding, ImportTally, RefusedFile};
 use sha2::{Digest as _, Sha256};
-use tokio::{io::AsyncWriteExt as _, sync::mpsc};
+use tokio::{io::AsyncWriteExt as _, sync::mpsc, time::timeout};
 use tonic::Status;
 
 use self::row::{COLUMNS, RowRules};
@@ -42,6 +43,8 @@ const LISTED_FAULTS: usize = 100;
 const BATCH: usize = 1000;
 /// Batches that wait for the store.
 const BATCHES_AHEAD: usize = 4;
+/// How long the next part of an upload may take. Nobody else imports meanwhile.
+pub(crate) const NEXT_PART: Duration = Duration::from_secs(30);
 
 /// What is wrong with one field of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +77,36 @@ pub(crate) struct ImportReport {
     pub(crate) tally: Option<ImportTally>,
 }
 
-/// Writes an upload to a nameless file in the temporary folder, which vanishes with the process. Gives also whether only a
-/// check is wanted, and the file's digest.
+/// The parts of an upload, of which the next one may take so long.
 ///
 /// # Errors
-/// `chunk` when a part or the whole is too large; a status's own error when the upload breaks off.
+/// `chunk` when it does not come; a status's own error when the upload breaks off.
+pub(crate) fn in_time(
+    parts: impl Stream<Item = Result<ImportCustomersRequest, Status>> + Unpin + Send,
+    within: Duration,
+) -> impl Stream<Item = Result<ImportCustomersRequest, Error>> + Unpin + Send {
+    Box::pin(stream::unfold(parts, move |mut parts| async move {
+        let part = match timeout(within, parts.next()).await {
+            Ok(part) => part?.map_err(|status| from_status(&status)),
+            Err(_elapsed) => {
+                let remedy = "send one part after the other, and end the upload";
+                Err(Error::invalid("chunk", format!("nothing came for {within:?}"), remedy))
+            }
+        };
+        Some((part, parts))
+    }))
+}
+
+/// Writes an upload, whose first part is here already, to a nameless file in the temporary folder, which vanishes with the process. Gives
+/// also the file's digest.
+///
+/// # Errors
+/// `chunk` when a part or the whole is too large, or the stream's own.
 pub(crate) async fn receive(
-    mut parts: impl Stream<Item = Result<ImportCustomersRequest, Status>> + Unpin,
+    first: Option<ImportCustomersRequest>,
+    mut parts: impl Stream<Item = Result<ImportCustomersRequest, Error>> + Unpin,
     config: &ImportConfig,
-) -> Result<(File, bool, FileDigest), Error> {
+) -> Result<(File, FileDigest), Error> {
     let largest = config.largest_file_mib * 1024 * 1024;
     let full = |error: std::io::Error| {
         Error::new(
@@ -92,10 +116,8 @@ pub(crate) async fn receive(
         )
     };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(full)?);
-    let (mut dry_run, mut size, mut digest) = (None, 0_u64, Sha256::new());
-    while let Some(part) = parts.next().await {
-        let part = part.map_err(|status| from_status(&status))?;
-        dry_run.get_or_insert(part.dry_run);
+    let (mut next, mut size, mut digest) = (first, 0_u64, Sha256::new());
+    while let Some(part) = next {
         size += part.chunk.len() as u64;
         if part.chunk.len() > LARGEST_PART {
             let problem = format!("{} bytes in one part", part.chunk.len());
@@ -111,9 +133,10 @@ pub(crate) async fn receive(
         }
         digest.update(&part.chunk);
         file.write_all(&part.chunk).await.map_err(full)?;
+        next = parts.next().await.transpose()?;
     }
     file.flush().await.map_err(full)?;
-    Ok((file.into_std().await, dry_run.unwrap_or_default(), digest.finalize().into()))
+    Ok((file.into_std().await, digest.finalize().into()))
 }
 
 /// What a file is for.
@@ -226,5 +249,20 @@ fn unique(customer: Customer, line: u64, seen: &mut HashMap<CustomerId, u64>) ->
             format!("the same as in line {}", first.get()),
             "give each customer one row and an id of its own",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_that_stands_still_is_refused() {
+        let part = || ImportCustomersRequest { dry_run: false, chunk: b"customer_id".to_vec() };
+        let silent = stream::iter([Ok(part()), Ok(part())]).chain(stream::pending());
+        let config = ImportConfig { largest_file_mib: 1, most_rows: 1 };
+        let parts = in_time(silent, Duration::from_millis(20));
+        let error = receive(Some(part()), parts, &config).await.unwrap_err();
+        assert_eq!((error.field.as_str(), error.problem.as_str()), ("chunk", "nothing came for 20ms"));
     }
 }

@@ -1,7 +1,7 @@
 //! Identity verification: a link for the person to open, and the check of the assertion that comes back.
 //!
 //! An assertion is a JWS (ES256) of the authority. It is good when the signature is the authority's, the authority is that of
-//! the carrier that passed it on, and audience, nonce, method, number and age are right; that it is used once is the dialogue's
+//! the carrier that passed it on, and audience, nonce, method, assurance, number and age are right; that it is used once is the dialogue's
 //! affair, whose step it moves. Surprising: nothing is stored when a link is made. The nonce is derived from dialogue and step,
 //! so that the link in a message that is sent again is the same.
 
@@ -126,6 +126,7 @@ struct Claims {
     nonce: String,
     phone_number: String,
     method: String,
+    assurance: String,
     name: String,
     #[serde(default)]
     name_kana: Option<String>,
@@ -219,6 +220,10 @@ impl IdentityVerifier for SignedLink {
         if claims.method != self.method.as_str() || key.method != self.method {
             return Err(refusal("method", "the method is not the key's"));
         }
+        // Whoever says of a card that it proves little is not heard as one who says that it proves much.
+        if !assurances(self.method).contains(&claims.assurance.as_str()) {
+            return Err(refusal("assurance", "it is less than this method has to give, or none"));
+        }
         check_age(&claims, now)?;
         let account = OfficialAccountId::from_str(&claims.aud)
             .map_err(|_| refusal("aud", "the audience is no official account"))?;
@@ -237,6 +242,14 @@ impl IdentityVerifier for SignedLink {
             address: claims.address,
         };
         Ok(Assertion { account, number, nonce, sent_nonce: claims.nonce, identity })
+    }
+}
+
+/// What an authority may say of how far its method convinces it. A weak method stays weak whatever is said of it.
+const fn assurances(method: IdentityMethod) -> &'static [&'static str] {
+    match method {
+        IdentityMethod::Jpki | IdentityMethod::Carrier => &["high"],
+        IdentityMethod::Document => &["high", "low"],
     }
 }
 

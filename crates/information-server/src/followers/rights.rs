@@ -468,7 +468,11 @@ fn show_export(
         subject,
         consents: consents.collect(),
         messages: messages.collect(),
-        reviews: reviews.into_iter().chain(waiting).map(|review| show_review(key, review)).collect(),
+        reviews: reviews
+            .into_iter()
+            .chain(waiting.map(|review| *review))
+            .map(|review| show_review(key, review))
+            .collect(),
         approval: None,
     }
 }

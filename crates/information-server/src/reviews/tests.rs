@@ -62,7 +62,7 @@ async fn matched(world: &World, account: &str, last: u8, outcome: MatchOutcome) 
             identity: identity.clone(),
             due_time: start(),
         };
-        record.inquiry = Some(inquiry.clone());
+        record.inquiry = Some(Box::new(inquiry.clone()));
         let scene = Scene { account: settings, company, now: start() };
         let keyring = FollowerKeyring::new(&[7; 32]).unwrap();
         scene.decide(work, &key, &inquiry, &decision, &keyring);

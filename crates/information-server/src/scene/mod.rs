@@ -279,13 +279,13 @@ impl Scene<'_> {
         if let Some(record) = work.followers.get_mut(key)
             && let Some(dialogue) = &record.dialogue
         {
-            record.inquiry = Some(Inquiry {
+            record.inquiry = Some(Box::new(Inquiry {
                 id: InquiryId::derive(dialogue.id, u32::from(dialogue.tries), self.now),
                 company: self.company.id.clone(),
                 account: given,
                 identity: identity.clone(),
                 due_time: self.now,
-            });
+            }));
         }
         true
     }

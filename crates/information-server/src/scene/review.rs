@@ -73,7 +73,7 @@ impl Scene<'_> {
         let Some(dialogue) = &record.dialogue else { return };
         let id = ReviewId::derive(inquiry.id);
         let subject = ReviewSubject { account: inquiry.account.clone(), identity: inquiry.identity.clone() };
-        record.review = Some(Review {
+        record.review = Some(Box::new(Review {
             id,
             company: self.company.id.clone(),
             dialogue: dialogue.id,
@@ -87,7 +87,7 @@ impl Scene<'_> {
             open_time: self.now,
             expire_time: dialogue.due_time.unwrap_or(self.now),
             close_time: None,
-        });
+        }));
     }
 
     /// An operator's word on the review that waits: ties the customer and says so, or says that it could not be confirmed, or
@@ -111,7 +111,7 @@ impl Scene<'_> {
         let second_person = self.account.rules.review_second_person;
         let becomes = match say(review.state, &review.decisions, verdict, operator, second_person)? {
             Said::Becomes(state) => state,
-            Said::Again => return Ok(Reviewed { review: review.clone(), ended: None }),
+            Said::Again => return Ok(Reviewed { review: (**review).clone(), ended: None }),
         };
         let (proposed, proof) = (review.proposed_customer.clone(), (review.method, review.inquiry));
         if verdict == Verdict::Approved && proposed.is_none() {
@@ -146,7 +146,7 @@ impl Scene<'_> {
             }
         }
         let review = work.followers.get(key).and_then(|record| record.review.clone());
-        Ok(Reviewed { review: review.ok_or_else(moved)?, ended })
+        Ok(Reviewed { review: *review.ok_or_else(moved)?, ended })
     }
 }
 

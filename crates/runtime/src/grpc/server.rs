@@ -53,6 +53,9 @@ pub enum ServerError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// There is no thread for handshakes.
+    #[error("a thread for handshakes can not be started: {0}; let this user have more")]
+    Thread(#[source] io::Error),
     /// The transport gave up.
     #[error("the server stopped: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -173,7 +176,8 @@ impl Bound {
         let welcome = if door.takes_bearers() { Welcome::Anybody } else { Welcome::Certified };
         info!("serving gRPC on {}", self.address);
 
-        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome, door.denials());
+        let acceptor = Acceptor::new(Arc::clone(&self.listener), identity.clone(), welcome, door.denials())
+            .map_err(ServerError::Thread)?;
         let serve =
             |until| transport().serve_with_incoming_shutdown(door.clone(), acceptor.connections(), until);
         let working = serve(soft.clone().cancelled_owned());

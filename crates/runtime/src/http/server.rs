@@ -29,7 +29,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use super::{HttpConfig, tls::Shown};
-use crate::{Shutdown, grpc::server::ServerError};
+use crate::{Shutdown, grpc::server::ServerError, tls::handshakes::Handshakes};
 
 /// How long a handshake may take, and then the headers of each request.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -117,7 +117,9 @@ impl BoundHttp {
     pub async fn serve(self, router: Router, shutdown: Shutdown) -> Result<(), ServerError> {
         let origin = self.origin();
         info!("serving HTTP on {origin}");
-        let acceptor = self.shown.as_ref().map(|shown| shown.config().map(Arc::new)).transpose()?;
+        let config = self.shown.as_ref().map(|shown| shown.config().map(Arc::new)).transpose()?;
+        let room = config.is_some().then(Handshakes::start).transpose().map_err(ServerError::Thread)?;
+        let acceptor = config.zip(room.map(Arc::new));
         let at_home = self.at_home;
         let router = router.layer(DefaultBodyLimit::max(BODY));
         let door = Door { router, at_home };
@@ -167,15 +169,15 @@ impl Door {
     async fn connection(
         self,
         stream: TcpStream,
-        acceptor: Option<Arc<rustls::ServerConfig>>,
+        acceptor: Option<(Arc<rustls::ServerConfig>, Arc<Handshakes>)>,
         watcher: Watcher,
     ) -> Result<(), BoxError> {
         stream.set_nodelay(true)?;
         match acceptor {
             None => self.serve(stream, watcher).await,
-            Some(config) => {
-                let handshake = TlsAcceptor::from(config).accept(stream);
-                self.serve(tokio::time::timeout(HANDSHAKE, handshake).await??, watcher).await
+            Some((config, room)) => {
+                let handshake = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream));
+                self.serve(room.make(handshake).await???, watcher).await
             }
         }
     }

@@ -24,19 +24,22 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::{Identity, certificate::Certificate};
+use super::{Identity, certificate::Certificate, handshakes::Handshakes};
 use crate::grpc::denials::Denials;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How many connections there are at once, those that still shake hands included.
 const MOST: usize = 16 * 1024;
+/// How much is read of a connection before others have their turn, in bytes: what a record of TLS holds.
+const TURN: usize = 16 * 1024;
 /// How long nothing is accepted after an error, as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes connections of a listener.
 pub(crate) struct Acceptor {
     listener: Arc<TcpListener>,
+    room: Arc<Handshakes>,
     identity: Identity,
     welcome: Welcome,
     denials: Denials,
@@ -54,19 +57,24 @@ pub(crate) enum Welcome {
 
 impl Acceptor {
     /// Handshakes that fail are counted among `denials`.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread for them.
     pub(crate) fn new(
         listener: Arc<TcpListener>,
         identity: Identity,
         welcome: Welcome,
         denials: Denials,
-    ) -> Self {
-        Self { listener, identity, welcome, denials, places: Arc::new(Semaphore::new(MOST)) }
+    ) -> io::Result<Self> {
+        let (room, places) = (Arc::new(Handshakes::start()?), Arc::new(Semaphore::new(MOST)));
+        Ok(Self { listener, room, identity, welcome, denials, places })
     }
 
     /// The connections that come and whose handshake ends well, for ever.
     pub(crate) fn connections(&self) -> impl Stream<Item = Result<Connection, io::Error>> + use<> {
         let taking = Taking {
             listener: Arc::clone(&self.listener),
+            room: Arc::clone(&self.room),
             places: Arc::clone(&self.places),
             hand: Hand {
                 identity: self.identity.clone(),
@@ -82,6 +90,7 @@ impl Acceptor {
 /// Connections as they come.
 struct Taking {
     listener: Arc<TcpListener>,
+    room: Arc<Handshakes>,
     places: Arc<Semaphore>,
     hand: Hand,
     handshakes: JoinSet<Option<Connection>>,
@@ -95,7 +104,8 @@ impl Taking {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, address)) => match Arc::clone(&self.places).try_acquire_owned() {
                         Ok(place) => {
-                            self.handshakes.spawn(self.hand.clone().shake(stream, address, place));
+                            let handshake = self.hand.clone().shake(stream, address, place);
+                            self.room.spawn(&mut self.handshakes, handshake);
                         }
                         Err(_full) => warn!(%address, "refused: there are {MOST} connections"),
                     },
@@ -139,7 +149,7 @@ impl Hand {
                 let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
                 let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
                 let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
-                return Some(Connection { stream, peer, _place: place });
+                return Some(Connection { stream, peer, read: 0, _place: place });
             }
             Ok(Err(error)) => (error.to_string(), reason(&error)),
             Err(_elapsed) => ("it took too long".to_owned(), Some("it took too long")),
@@ -200,6 +210,8 @@ impl Peer {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// Bytes that were read in this turn.
+    read: usize,
     _place: OwnedSemaphorePermit,
 }
 
@@ -212,12 +224,21 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
+    /// Whoever sends small frames without an end would else be read for as long as there are some, and calls of others wait behind that.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.read >= TURN {
+            self.read = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.read = if read.is_ready() { self.read + buffer.filled().len() - before } else { 0 };
+        read
     }
 }
 

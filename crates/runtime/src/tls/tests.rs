@@ -1,9 +1,9 @@
 //! Certificates that are good, and every way in which one isn't, over real handshakes.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, pin::Pin, task::Poll};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsConnector;
@@ -43,7 +43,7 @@ async fn call_where(
     use futures::StreamExt as _;
     let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     let address = listener.local_addr().unwrap();
-    let acceptor = Acceptor::new(listener, server.clone(), welcome, Denials::default());
+    let acceptor = Acceptor::new(listener, server.clone(), welcome, Denials::default()).unwrap();
     let accept = async {
         let mut connections = Box::pin(acceptor.connections());
         let mut connection = connections.next().await.unwrap().unwrap();
@@ -86,6 +86,49 @@ async fn both_sides_are_known_by_their_certificates() {
     }
     let elsewhere = call(&server, &client.client(), "information.example").await;
     assert!(elsewhere.unwrap_err().contains("not valid for name"));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_much_to_say_is_read_by_turns() {
+    use futures::StreamExt as _;
+    const SENT: usize = 64 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    let server = authority.identity(&party("information")).unwrap();
+    let client = authority.identity(&party("company/tf-bank")).unwrap();
+    let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+    let address = listener.local_addr().unwrap();
+    let acceptor = Acceptor::new(listener, server, Welcome::Certified, Denials::default()).unwrap();
+    let mut connections = Box::pin(acceptor.connections());
+    let dial = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connector = TlsConnector::from(client.client());
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        stream.write_all(&[7; SENT]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    };
+    let (accepted, _open) = tokio::join!(connections.next(), dial);
+    let mut connection = accepted.unwrap().unwrap();
+    // As much as is read until it lets others have their turn.
+    let mut turns: Vec<usize> = Vec::new();
+    while turns.iter().sum::<usize>() < SENT {
+        let turn = std::future::poll_fn(|context| {
+            let mut read = 0;
+            loop {
+                let mut bytes = [0; 4 * 1024];
+                let mut buffer = ReadBuf::new(&mut bytes);
+                match Pin::new(&mut connection).poll_read(context, &mut buffer) {
+                    Poll::Ready(done) => done.unwrap(),
+                    Poll::Pending => return Poll::Ready(read),
+                }
+                read += buffer.filled().len();
+            }
+        });
+        turns.push(turn.await);
+        tokio::task::yield_now().await;
+    }
+    assert!(turns.iter().all(|turn| *turn <= 20 * 1024), "{turns:?}");
 }
 
 #[tokio::test]

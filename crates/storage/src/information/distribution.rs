@@ -71,6 +71,9 @@ pub struct Templates {
     pub individual: Option<Template>,
 }
 
+/// How many deliveries say this and stand there.
+pub type Counted = (Purpose, DeliveryState, u64);
+
 /// A distribution as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
@@ -85,7 +88,7 @@ pub struct Distribution {
     /// Customers with values.
     pub values: u64,
     /// Deliveries by what they say and where they stand; none that counts nothing.
-    pub deliveries: Vec<(Purpose, DeliveryState, u64)>,
+    pub deliveries: Vec<Counted>,
     /// How often each button was tapped; none that never was.
     pub taps: Vec<(Button, u64)>,
     /// When the draft was made.
@@ -228,6 +231,18 @@ pub(crate) fn line_by(
     operator: &OperatorName,
 ) -> Audit {
     Audit { detail: format!("{id} by {operator}"), ..line(company, action, id) }
+}
+
+/// The line of one that has come to its end: how many messages said what, as it was decided when each left.
+pub(crate) fn completed_line(company: &CompanyId, id: DistributionId, deliveries: &[Counted]) -> Audit {
+    let told =
+        [Purpose::Individual, Purpose::Uniform, Purpose::Undecided].into_iter().filter_map(|purpose| {
+            let of_it = deliveries.iter().filter(|(what, ..)| *what == purpose);
+            let count: u64 = of_it.map(|(.., count)| count).sum();
+            (count > 0).then(|| format!("{count} {}", purpose.as_str()))
+        });
+    let detail = [id.to_string(), told.collect::<Vec<_>>().join(", ")].join(" ");
+    Audit { detail: detail.trim_end().to_owned(), ..line(company, "distribution_completed", id) }
 }
 
 /// The line of values that were given.

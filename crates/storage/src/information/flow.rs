@@ -51,10 +51,10 @@ pub struct FollowerRecord {
     pub tie: Option<TieRecord>,
     /// The customer of the tie before, once it has ended.
     pub former_customer: Option<CustomerId>,
-    /// The match to be decided.
-    pub inquiry: Option<Inquiry>,
+    /// The match to be decided. Few followers have one, and boxes keep the others small, of whom there are thousands in a unit.
+    pub inquiry: Option<Box<Inquiry>>,
     /// The review that waits; one that was closed is stored, and loaded no more.
-    pub review: Option<Review>,
+    pub review: Option<Box<Review>>,
 }
 
 /// What one carrier's list says of a follower.

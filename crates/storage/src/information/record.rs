@@ -97,8 +97,8 @@ pub(crate) fn record_of(row: &impl Columns, keys: &Keys) -> Result<FollowerRecor
         shown: row.maybe_bytes(49)?.map(digest_of).transpose()?,
         tie,
         former_customer: row.maybe_text(30)?.map(str::parse).transpose()?,
-        inquiry: row.maybe_id(26)?.map(|_| inquiry_of(row, 26, keys)).transpose()?,
-        review: row.maybe_id(31)?.map(|_| review_of(row, 31, keys)).transpose()?,
+        inquiry: row.maybe_id(26)?.map(|_| inquiry_of(row, 26, keys).map(Box::new)).transpose()?,
+        review: row.maybe_id(31)?.map(|_| review_of(row, 31, keys).map(Box::new)).transpose()?,
     })
 }
 

@@ -65,7 +65,7 @@ async fn asking(world: &World, followers: u8, matcher: Arc<dyn Matcher>) -> Matc
     let mut ask = |work: &mut Work| {
         for last in 1..=followers {
             let record = work.followers.get_mut(&key(last)).unwrap();
-            record.inquiry = Some(inquiry(last));
+            record.inquiry = Some(Box::new(inquiry(last)));
             record.dialogue.as_mut().unwrap().state = State::Matching;
         }
     };

@@ -83,6 +83,9 @@ async fn assertions_that_are_not_right_are_refused_by_field_and_change_nothing()
     for (changes, at) in [
         (json!({"iss": "https://jpki.nami.musubi.test"}), "iss"),
         (json!({"method": "carrier"}), "method"),
+        (json!({"assurance": "low"}), "assurance"),
+        (json!({"assurance": "High"}), "assurance"),
+        (json!({"assurance": null}), "assertion"),
         (json!({"aud": "gas"}), "phone_number"),
         (json!({"aud": "nobody"}), "aud"),
         (json!({"aud": "あ"}), "aud"),

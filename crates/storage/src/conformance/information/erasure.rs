@@ -106,18 +106,18 @@ async fn with_everything(store: &dyn Bench, last: u8, customer: &str) -> Followe
     for closed in [true, false] {
         let mut review = Review { company: named("bank"), ..dice.review(last) };
         change(store, &key, |record| {
-            record.review = Some(review.clone());
+            record.review = Some(Box::new(review.clone()));
             record.dialogue.as_mut().unwrap().state = State::Review;
         })
         .await;
         if closed {
             review.close(ReviewState::Rejected, at(2));
-            change(store, &key, |record| record.review = Some(review.clone())).await;
+            change(store, &key, |record| record.review = Some(Box::new(review.clone()))).await;
         }
     }
     let inquiry = Inquiry { company: named("bank"), ..dice.inquiry() };
     change(store, &key, |record| {
-        record.inquiry = Some(inquiry.clone());
+        record.inquiry = Some(Box::new(inquiry.clone()));
         record.shown = Some(TextDigest::of("text"));
     })
     .await;

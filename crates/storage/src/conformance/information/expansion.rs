@@ -192,6 +192,10 @@ pub(crate) async fn a_distribution_is_completed_when_nothing_of_it_is_live(store
     command(store, "power", nobody, Command::Start).await;
     assert_eq!(walk(store, nobody, 9, 0).await, (0, false));
     assert_eq!(store.complete_finished(at(9)).await.unwrap(), [nobody], "nobody follows");
+    let lines = store.audit_lines(0, 1_000).await.unwrap();
+    let ends = lines.into_iter().filter(|line| line.action == "distribution_completed");
+    let told: Vec<_> = ends.map(|line| line.detail).collect();
+    assert_eq!(told, [format!("{id} 2 uniform"), nobody.to_string()]);
 }
 
 pub(crate) async fn cancelling_withdraws_what_was_never_attempted(store: &dyn Bench) {

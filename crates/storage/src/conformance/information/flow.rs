@@ -367,7 +367,7 @@ fn inquiry(key: &FollowerKey, company: &str, due: i64) -> Inquiry {
 async fn inquire(store: &dyn Bench, account: &str, last: u8, company: &str, due: i64) -> Inquiry {
     let (key, mut record) = (key(account, last), follower(last));
     let inquiry = inquiry(&key, company, due);
-    record.inquiry = Some(inquiry.clone());
+    record.inquiry = Some(Box::new(inquiry.clone()));
     put(store, vec![(key, record)]).await;
     inquiry
 }
@@ -421,7 +421,7 @@ pub(crate) async fn a_claimed_inquiry_waits_for_its_lease_to_end(store: &dyn Ben
     assert!(claim_inquiries(store, "bank", 59, 10).await.is_empty());
     asked.due_time = at(120);
     assert!(claim_inquiries(store, "bank", 60, 10).await == [(key("bank", 1), asked.clone())]);
-    assert!(load(store, keys("bank", [1])).await[&key("bank", 1)].inquiry == Some(asked));
+    assert!(load(store, keys("bank", [1])).await[&key("bank", 1)].inquiry == Some(Box::new(asked)));
     change(store, &key("bank", 1), |record| record.inquiry = None).await;
     assert!(claim_inquiries(store, "bank", 1_000, 10).await.is_empty(), "a decided one is gone");
 }

@@ -158,9 +158,11 @@ impl Dice {
             dialogue,
             tie: self.maybe(|dice| dice.tie(last)),
             former_customer: self.maybe(|dice| dice.pick(&["C1", "0007"].map(named))),
-            inquiry: self.maybe(Self::inquiry),
+            inquiry: self.maybe(Self::inquiry).map(Box::new),
             // One that waits can't vanish, only be closed; what that does is told among the facts about reviews.
-            review: was.and_then(|was| was.review.clone()).or_else(|| self.maybe(|dice| dice.review(last))),
+            review: was
+                .and_then(|was| was.review.clone())
+                .or_else(|| self.maybe(|dice| dice.review(last)).map(Box::new)),
         }
     }
 }

@@ -23,8 +23,8 @@ fn asked() -> FollowerRecord {
     record.tie = Some(tie(&key, "C9"));
     record.matched.reasons = vec!["name_differs".to_owned()];
     record.former_customer = Some(named("C8"));
-    record.review = Some(review("bank", 9, 0));
-    record.inquiry = Some(Inquiry {
+    record.review = Some(Box::new(review("bank", 9, 0)));
+    record.inquiry = Some(Box::new(Inquiry {
         id: InquiryId::derive(dialogue_id(&key), 0, at(0)),
         company: named("bank"),
         account: GivenAccount { branch_number: Some("001".to_owned()), account_number: "0012345".to_owned() },
@@ -36,7 +36,7 @@ fn asked() -> FollowerRecord {
             address: "東京都".to_owned(),
         },
         due_time: at(0),
-    });
+    }));
     record
 }
 

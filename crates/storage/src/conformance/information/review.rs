@@ -54,7 +54,7 @@ async fn open(store: &dyn Bench, account: &str, last: u8, second: i64) -> Review
     let review = review(account, last, second);
     change(store, &key(account, last), |record| {
         record.dialogue.as_mut().unwrap().state = State::Review;
-        record.review = Some(review.clone());
+        record.review = Some(Box::new(review.clone()));
     })
     .await;
     review
@@ -125,7 +125,7 @@ pub(crate) async fn a_review_waits_with_its_follower_and_leaves_a_record(store: 
     let decision = Decision { operator: named("sato"), verdict: Verdict::Approved, decide_time: at(3) };
     change(store, &key("bank", 1), |record| {
         let review = record.review.as_mut().unwrap();
-        assert_eq!(*review, opened);
+        assert_eq!(**review, opened);
         review.state = S::ApprovedOnce;
         review.decisions.push(decision.clone());
     })

@@ -139,16 +139,16 @@ fn people() -> [FollowerRecord; 3] {
     }
     let dialogue = asked.dialogue.as_mut().unwrap();
     (dialogue.state, dialogue.given) = (State::Matching, Some(given()));
-    asked.inquiry = Some(Inquiry {
+    asked.inquiry = Some(Box::new(Inquiry {
         id: InquiryId::derive(dialogue_id(&key("bank", 1)), 0, at(0)),
         company: named("bank"),
         account: given(),
         identity: identity(),
         due_time: at(0),
-    });
+    }));
     in_review.dialogue.as_mut().unwrap().state = State::Review;
     let subject = musubi_domain::review::ReviewSubject { account: given(), identity: identity() };
-    in_review.review = Some(Review { subject: Some(subject), ..review("bank", 2, 0) });
+    in_review.review = Some(Box::new(Review { subject: Some(subject), ..review("bank", 2, 0) }));
     [asked, in_review, confirmed]
 }
 
@@ -190,7 +190,7 @@ pub(crate) async fn planted_are_read(store: &dyn Bench) {
     assert!(listed.iter().all(|follower| follower.phone_number.as_str() == NUMBER) && listed.len() == 3);
     let waiting = in_review.review.unwrap();
     let shown = store.get_review(&named("bank"), waiting.id).await.unwrap();
-    assert!(shown.review == waiting && shown.phone_number.as_str() == NUMBER);
+    assert!(shown.review == *waiting && shown.phone_number.as_str() == NUMBER);
     let id = DistributionId::from_bytes([1; 16]);
     let preview = store.preview_distribution(&named("bank"), id, &named("sato"), at(0)).await.unwrap();
     assert_eq!(preview.samples, [[VALUE]]);

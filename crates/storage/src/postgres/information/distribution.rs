@@ -16,8 +16,9 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, check_start,
-            is_start, line_by, names, not_found, obey, preparers, takes_no_values, used, values_line,
+            Counted, Distribution, DistributionStore, NewDistribution, Order, Preview, Templates,
+            check_start, is_start, line_by, names, not_found, obey, preparers, takes_no_values, used,
+            values_line,
         },
         record::distribution_of,
         tally::taps_of,
@@ -376,17 +377,27 @@ pub(super) async fn read_one(
     found.into_iter().next().ok_or_else(|| not_found().into())
 }
 
-async fn with_tallies(tx: &mut Tx, mut found: Vec<Distribution>) -> Result<Vec<Distribution>, StoreError> {
-    let ids: Vec<&[u8]> = found.iter().map(|distribution| &distribution.id.as_bytes()[..]).collect();
-    let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
+/// What these distributions have made, by what it says and where it stands.
+pub(super) async fn deliveries_of(
+    tx: &mut Tx,
+    ids: &[DistributionId],
+) -> Result<HashMap<DistributionId, Vec<Counted>>, StoreError> {
+    let ids: Vec<&[u8]> = ids.iter().map(|id| &id.as_bytes()[..]).collect();
+    let mut deliveries: HashMap<DistributionId, Vec<Counted>> = HashMap::new();
     for row in &tx.fetch(sqlx::query(TALLIES).bind(ids)).await? {
         let counted = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?, row.small(3)?);
-        counts.entry(DistributionId::from_bytes(row.id(0)?)).or_default().push(counted);
+        deliveries.entry(DistributionId::from_bytes(row.id(0)?)).or_default().push(counted);
     }
-    let ids: Vec<_> = found.iter().map(|distribution| Id::of(distribution.id.as_bytes())).collect();
+    Ok(deliveries)
+}
+
+async fn with_tallies(tx: &mut Tx, mut found: Vec<Distribution>) -> Result<Vec<Distribution>, StoreError> {
+    let ids: Vec<_> = found.iter().map(|distribution| distribution.id).collect();
+    let mut deliveries = deliveries_of(tx, &ids).await?;
+    let ids: Vec<_> = ids.iter().map(|id| Id::of(id.as_bytes())).collect();
     let mut taps = taps_of(&tx.fetch(sqlx::query(TAPS).bind(ids)).await?)?;
     for distribution in &mut found {
-        distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+        distribution.deliveries = deliveries.remove(&distribution.id).unwrap_or_default();
         distribution.taps = taps.remove(&distribution.id).unwrap_or_default();
     }
     Ok(found)

@@ -13,12 +13,12 @@ use musubi_domain::{
 };
 use sqlx::postgres::PgRow;
 
-use super::{PostgresInformation, audit::audit, tally};
+use super::{PostgresInformation, audit::audit, distribution::deliveries_of, tally};
 use crate::{
     StoreError,
     information::{
         claiming,
-        distribution::line,
+        distribution::completed_line,
         expansion::{ExpansionStore, Revocable, RevocableMessage},
         tally::{Tally, TallyKey},
     },
@@ -189,11 +189,17 @@ impl ExpansionStore for PostgresInformation {
 
     async fn complete_finished(&self, now: Timestamp) -> Result<Vec<DistributionId>, StoreError> {
         let mut tx = self.database.write("complete_distributions").await?;
-        let (mut ids, mut lines) = (Vec::new(), Vec::new());
-        for row in &tx.fetch(sqlx::query(COMPLETE).bind(micros(now))).await? {
-            let id = DistributionId::from_bytes(row.id(0)?);
-            ids.push(id);
-            lines.push(line(&row.text(1)?.parse()?, "distribution_completed", id));
+        let completed = tx.fetch(sqlx::query(COMPLETE).bind(micros(now))).await?;
+        let id_of = |row: &PgRow| Ok(DistributionId::from_bytes(row.id(0)?));
+        let ids = completed.iter().map(id_of).collect::<Result<Vec<_>, StoreError>>()?;
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        let mut deliveries = deliveries_of(&mut tx, &ids).await?;
+        let mut lines = Vec::with_capacity(ids.len());
+        for (row, id) in completed.iter().zip(&ids) {
+            let made = deliveries.remove(id).unwrap_or_default();
+            lines.push(completed_line(&row.text(1)?.parse()?, *id, &made));
         }
         audit(&mut tx, &lines, now).await?;
         tx.commit().await?;

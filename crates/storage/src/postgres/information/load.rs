@@ -91,6 +91,8 @@ pub(super) async fn load(
     sealing: &Keys,
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
+    // For those who come, too.
+    work.followers.reserve(scope.followers.len());
     let mut concerned = if are_new { Vec::new() } else { scope.followers.clone() };
     if !scope.customers.is_empty() {
         let keys = scope.customers.iter();
@@ -117,7 +119,6 @@ pub(super) async fn load(
             tx.fetch(KeyRow::bind(sqlx::query(FOLLOWERS), &key_rows(&known))).await?
         };
         let mut accounts = Interned::default();
-        work.followers.reserve(loaded.len());
         for row in &loaded {
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }

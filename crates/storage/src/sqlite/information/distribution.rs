@@ -16,8 +16,9 @@ use crate::{
     StoreError,
     information::{
         distribution::{
-            Distribution, DistributionStore, NewDistribution, Order, Preview, Templates, check_start,
-            is_start, line_by, names, not_found, obey, preparers, takes_no_values, used, values_line,
+            Counted, Distribution, DistributionStore, NewDistribution, Order, Preview, Templates,
+            check_start, is_start, line_by, names, not_found, obey, preparers, takes_no_values, used,
+            values_line,
         },
         record::distribution_of,
         tally::taps_of,
@@ -373,25 +374,35 @@ pub(super) async fn read_one(
     found.into_iter().next().ok_or_else(|| not_found().into())
 }
 
+/// What these distributions have made, by what it says and where it stands.
+pub(super) async fn deliveries_of(
+    tx: &mut Transaction<'_, Sqlite>,
+    transaction: &'static str,
+    ids: &[DistributionId],
+) -> Result<HashMap<DistributionId, Vec<Counted>>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| Id::of(id.as_bytes())).collect();
+    let found = sqlx::query(TALLIES).bind(rows(&ids)?).fetch_all(&mut **tx).await;
+    let mut deliveries: HashMap<DistributionId, Vec<Counted>> = HashMap::new();
+    for row in &found.map_err(StoreError::during(transaction))? {
+        let (purpose, state) = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?);
+        let id = DistributionId::from_bytes(row.id(0)?);
+        deliveries.entry(id).or_default().push((purpose, state, row.small(3)?));
+    }
+    Ok(deliveries)
+}
+
 async fn with_tallies(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     mut found: Vec<Distribution>,
 ) -> Result<Vec<Distribution>, StoreError> {
-    let ids: Vec<_> = found.iter().map(|distribution| Id::of(distribution.id.as_bytes())).collect();
-    let failed = StoreError::during(transaction);
-    let ids = rows(&ids)?;
-    let tallies = sqlx::query(TALLIES).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let tapped = sqlx::query(TAPS).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let mut taps = taps_of(&tapped)?;
-    let mut counts: HashMap<DistributionId, Vec<_>> = HashMap::new();
-    for row in &tallies {
-        let (purpose, state) = (row.one_of(&Purpose::ALL, 1)?, row.one_of(&DeliveryState::ALL, 2)?);
-        let id = DistributionId::from_bytes(row.id(0)?);
-        counts.entry(id).or_default().push((purpose, state, row.small(3)?));
-    }
+    let ids: Vec<_> = found.iter().map(|distribution| distribution.id).collect();
+    let mut deliveries = deliveries_of(tx, transaction, &ids).await?;
+    let ids: Vec<_> = ids.iter().map(|id| Id::of(id.as_bytes())).collect();
+    let tapped = sqlx::query(TAPS).bind(rows(&ids)?).fetch_all(&mut **tx).await;
+    let mut taps = taps_of(&tapped.map_err(StoreError::during(transaction))?)?;
     for distribution in &mut found {
-        distribution.deliveries = counts.remove(&distribution.id).unwrap_or_default();
+        distribution.deliveries = deliveries.remove(&distribution.id).unwrap_or_default();
         distribution.taps = taps.remove(&distribution.id).unwrap_or_default();
     }
     Ok(found)

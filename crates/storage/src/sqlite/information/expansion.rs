@@ -13,12 +13,12 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{SqliteInformation, audit::audit, tally};
+use super::{SqliteInformation, audit::audit, distribution::deliveries_of, tally};
 use crate::{
     StoreError,
     information::{
         claiming,
-        distribution::line,
+        distribution::completed_line,
         expansion::{ExpansionStore, Revocable, RevocableMessage},
         tally::{Tally, TallyKey},
     },
@@ -189,11 +189,16 @@ impl ExpansionStore for SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
         let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
-        let (mut ids, mut lines) = (Vec::new(), Vec::new());
-        for row in &completed {
-            let id = DistributionId::from_bytes(row.id(0)?);
-            ids.push(id);
-            lines.push(line(&row.text(1)?.parse()?, "distribution_completed", id));
+        let id_of = |row: &SqliteRow| Ok(DistributionId::from_bytes(row.id(0)?));
+        let ids = completed.iter().map(id_of).collect::<Result<Vec<_>, StoreError>>()?;
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        let mut deliveries = deliveries_of(&mut tx, TRANSACTION, &ids).await?;
+        let mut lines = Vec::with_capacity(ids.len());
+        for (row, id) in completed.iter().zip(&ids) {
+            let made = deliveries.remove(id).unwrap_or_default();
+            lines.push(completed_line(&row.text(1)?.parse()?, *id, &made));
         }
         audit(&mut tx, TRANSACTION, &lines, now).await?;
         tx.commit().await.map_err(&failed)?;

@@ -71,6 +71,8 @@ pub(super) async fn load(
     sealing: &Keys,
 ) -> Result<Work, StoreError> {
     let mut work = Work::default();
+    // For those who come, too.
+    work.followers.reserve(scope.followers.len());
     let failed = StoreError::during(transaction);
     let mut concerned = scope.followers.clone();
     if !scope.customers.is_empty() {
@@ -88,7 +90,6 @@ pub(super) async fn load(
         let many = Many::of(FOLLOWERS, &key_rows(&concerned))?.query();
         let loaded = many.fetch_all(&mut **tx).await.map_err(&failed)?;
         let mut accounts = Interned::default();
-        work.followers.reserve(loaded.len());
         for row in &loaded {
             work.followers.insert(key_of(row, &mut accounts)?, record_of(row, sealing)?);
         }

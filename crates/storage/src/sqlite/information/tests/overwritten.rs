@@ -109,7 +109,7 @@ async fn of_an_erased_follower_nothing_stands_in_the_file_or_its_log() {
     for batch in 0..20 {
         let people: Vec<_> = (0..100).map(|place| key((place * 20 + batch) * 1_327 % 2_000)).collect();
         facts::unit(&store, &facts::of(people), |work| {
-            work.followers.values_mut().for_each(|record| record.inquiry = Some(dice.inquiry()));
+            work.followers.values_mut().for_each(|record| record.inquiry = Some(Box::new(dice.inquiry())));
         })
         .await;
     }
