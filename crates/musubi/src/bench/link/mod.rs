@@ -1,6 +1,6 @@
 //! `musubi bench link`: whole dialogues, from the follow to the confirmed tie, matched by a copy in custody.
 //!
-//! First as fast as they go, then at half of that pace to see how long a reply takes. Surprising: the second pace is kept by a clock,
+//! First as fast as they go, then at half of that pace, or at one that is given, to see how long a reply takes. Surprising: the second pace is kept by a clock,
 //! not by the answers, because a server that is late must not thin out its own load.
 
 mod master;
@@ -53,7 +53,7 @@ invented as the demo's; the followers are customers who can be confirmed, howeve
 
 The figure is confirmed dialogues a second with --in-flight of them under way at any time. Then new ones begin at half of that pace, by
 the clock, and p50, p99 and p99.9 are the times of a reply: from a person's act, a follow, a tap or a text, until the next message is
-there. The time from the assertion to the result is told apart.
+there. The time from the assertion to the result is told apart. To compare programs that are not equally fast, give both one --pace.
 
 The limit: a fourth of the messages that the least durable sender writes a second (see `musubi bench distribute --help`), because a
 dialogue has four messages.")]
@@ -63,11 +63,14 @@ pub(super) struct Args {
     /// Dialogues under way at any time while the figure is taken.
     #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) in_flight: u64,
+    /// Dialogues that begin each second while replies are timed [default: half of the figure].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) pace: Option<u64>,
 }
 
 pub(super) async fn measure(
     args: &SiteArgs,
-    in_flight: u64,
+    (in_flight, timed_pace): (u64, Option<u64>),
     site: &mut Site,
     screen: &Screen,
 ) -> Result<Report, Error> {
@@ -95,9 +98,10 @@ pub(super) async fn measure(
     let confirmed = confirmed(&world, &company).await?;
     let pace = confirmed as f64 / fast.took.as_secs_f64().max(1e-9);
 
-    let more = ((pace / 2.0 * MEASURED_SECONDS) as u64).clamp(1, args.size / 2);
-    let half = Pace::Every(Duration::from_secs_f64(2.0 / pace.max(1e-3)));
-    let slow = people.play(args.size..args.size + more, half, &mut nodes, screen).await?;
+    let timed_pace = timed_pace.map_or((pace / 2.0).max(1e-3), |pace| pace as f64);
+    let more = ((timed_pace * MEASURED_SECONDS) as u64).clamp(1, args.size / 2);
+    let timed = Pace::Every(Duration::from_secs_f64(timed_pace.recip()));
+    let slow = people.play(args.size..args.size + more, timed, &mut nodes, screen).await?;
     let Played { replies, results, .. } = slow;
     let (replies, results) = (Latency::of(replies), Latency::of(results));
 
@@ -116,7 +120,8 @@ pub(super) async fn measure(
         ("seconds", fast.took.as_secs_f64()),
         ("not_confirmed", args.size.saturating_sub(confirmed) as f64),
         ("customers_in_custody", customers as f64),
-        ("dialogues_at_half_the_pace", more as f64),
+        ("timed_dialogues", more as f64),
+        ("timed_dialogues_per_second", timed_pace),
         ("result_p50_ms", results.p50_ms.unwrap_or_default()),
         ("result_p99_ms", results.p99_ms.unwrap_or_default()),
     ]))
