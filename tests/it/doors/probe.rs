@@ -98,7 +98,10 @@ impl Probes {
             let mut fault = fault(call(wrong).await, field, kind);
             let after = elsewhere(world.system.stored());
             if after != before {
-                fault = Some(format!("it changed something, besides: {}", fault.unwrap_or_default()));
+                let changed = after.iter().filter(|it| !before.contains(it)).map(|(node, ..)| *node);
+                let changed: Vec<_> = changed.collect();
+                fault =
+                    Some(format!("it changed what {changed:?} keep, besides: {}", fault.unwrap_or_default()));
                 before = after;
             }
             fault.map(|fault| format!("{method}, {what}, {field}: {fault}"))

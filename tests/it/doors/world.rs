@@ -1,7 +1,7 @@
 //! What the doors are tried on: every node as a process, two masters, a follower of each company who has been asked, two
 //! people whom the bank's operators have to look at, one for the gas company's, and then silence.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures::stream;
 use musubi_proto::{
@@ -65,7 +65,8 @@ impl World {
         until_reviewed(&system).await;
         let of_gas = of_gas(&system, &questions[1]).await;
         let world = Self { system, provider, questions, of_gas };
-        world.system.quiet().await;
+        // Who waits for a review is told so seconds after the proof.
+        world.system.quiet_for(Duration::from_secs(4)).await;
         world
     }
 
@@ -120,7 +121,7 @@ async fn until_reviewed(system: &System) {
     terminal.play_stories(PlayStoriesRequest { stories }).await.unwrap();
     for (company, count) in [(BANK, 2), (GAS, 1)] {
         while reviews(system, company).await.len() < count {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }
