@@ -87,7 +87,7 @@ pub(super) struct Batch {
 
 /// What the carrier's services share.
 struct Desk {
-    /// What is offered to the next who fetches, and when it was fetched.
+    /// What is offered to whoever fetches, and when it was fetched first.
     offered: Mutex<Option<Listed>>,
     fetched: Mutex<Option<Instant>>,
     taken: mpsc::UnboundedSender<Batch>,
@@ -148,13 +148,18 @@ impl Carrier {
         self.desk.messages.load(Ordering::Relaxed)
     }
 
-    /// Offers a list; until then, and once it was fetched, whoever fetches is put off.
+    /// Offers a list, as often as it is fetched: a long one is, once for each part of it.
     pub(super) fn offer(&self, list: Listed) {
         *locked(&self.desk.fetched) = None;
         *locked(&self.desk.offered) = Some(list);
     }
 
-    /// When what was offered was asked for.
+    /// Puts off whoever fetches, as before there was an offer.
+    pub(super) fn withdraw(&self) {
+        *locked(&self.desk.offered) = None;
+    }
+
+    /// When what was offered was asked for first.
     pub(super) fn fetched(&self) -> Option<Instant> {
         *locked(&self.desk.fetched)
     }
@@ -185,11 +190,11 @@ impl SubscriberListService for Desk {
         &self,
         _request: Request<FetchSubscriberListRequest>,
     ) -> Result<Response<Self::FetchSubscriberListStream>, Status> {
-        let Some(list) = locked(&self.offered).take() else {
+        let Some(list) = locked(&self.offered).clone() else {
             let closed = Error::new(ErrorKind::Unavailable, "no list is offered now", "fetch it later");
             return Err(to_status(closed));
         };
-        *locked(&self.fetched) = Some(Instant::now());
+        locked(&self.fetched).get_or_insert_with(Instant::now);
         Ok(Response::new(
             snapshot(&list).map(|part| Ok(FetchSubscriberListResponse { part: Some(part) })).boxed(),
         ))

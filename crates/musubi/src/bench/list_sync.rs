@@ -166,6 +166,7 @@ impl Acquisition<'_> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let took = begun.elapsed();
+        carrier.withdraw();
         stage.end("");
         let memories = nodes.iter().map(Node::memory).collect();
         let disk = disk_bytes(&nodes);
