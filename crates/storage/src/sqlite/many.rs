@@ -58,7 +58,8 @@ impl Many {
     pub(crate) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
         self.alike.into_iter().fold(self.query, |query, value| match value {
             Value::Bool(truth) => query.bind(truth),
-            Value::Number(number) => query.bind(number.as_i64()),
+            Value::Number(number) if number.is_i64() => query.bind(number.as_i64()),
+            Value::Number(number) => query.bind(number.as_f64()),
             Value::String(text) => query.bind(text),
             Value::Null | Value::Array(_) | Value::Object(_) => query.bind(None::<i64>),
         })
@@ -177,6 +178,15 @@ fn leading_number(text: &str) -> Option<(usize, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
     number.parse().ok().map(|number| (number, rest))
+}
+
+/// A statement as it runs when no column is alike, when each is, and when every second is.
+#[cfg(test)]
+pub(crate) fn variants(sql: &str) -> [String; 3] {
+    let columns = sql.split(COLUMN).skip(1).filter_map(leading_number).map(|(column, _)| column + 1);
+    let width = columns.max().unwrap_or(0);
+    let every_second: Vec<_> = (0..width).map(|column| column % 2 == 0).collect();
+    [sql.to_owned(), rewritten(sql, &vec![true; width]), rewritten(sql, &every_second)]
 }
 
 #[cfg(test)]

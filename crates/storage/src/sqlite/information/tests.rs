@@ -369,11 +369,13 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         holder::CLAIMED,
         holder::REFUSED,
     ] {
-        let steps = plan(&store, statement).await;
         let scans =
             |step: &String| step.starts_with("SCAN") && !SCANNED.iter().any(|known| step.starts_with(known));
         let sorts = |step: &String| step.contains("TEMP B-TREE");
-        assert!(!steps.iter().any(|step| scans(step) || sorts(step)), "{statement}\n{steps:#?}");
+        for statement in crate::sqlite::many::variants(statement) {
+            let steps = plan(&store, &statement).await;
+            assert!(!steps.iter().any(|step| scans(step) || sorts(step)), "{statement}\n{steps:#?}");
+        }
     }
 }
 
