@@ -170,17 +170,7 @@ pub(super) async fn probe(world: &World) -> Vec<String> {
 /// A master whose values are formulas keeps them as they are, and no CSV that is written of it has any.
 async fn formulas(world: &World, customers: &[Customer]) {
     let mut file = csv::Writer::from_writer(Vec::new());
-    let columns = [
-        "customer_id",
-        "name",
-        "name_kana",
-        "birth_date",
-        "address",
-        "branch_number",
-        "account_number",
-        "identity_verification",
-    ];
-    file.write_record(columns).unwrap();
+    file.write_record(csv::Reader::from_reader(&*World::master(BANK)).headers().unwrap()).unwrap();
     for (customer, formula) in customers.iter().zip(FORMULAS.iter().cycle()) {
         let Customer { customer_id, birth_date, branch_number, account_number, .. } = customer;
         file.write_record([

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use hmac::Mac as _;
 
-use super::cipher::{Cipher, NONCE_BYTES};
+use super::{Cipher, NONCE_BYTES};
 use crate::{
     Error, ErrorKind,
     id::{CompanyId, ReviewId, keyed},
@@ -29,9 +29,7 @@ impl ReviewSeals {
             let derived = |what: &[u8]| mac.clone().chain_update(what).finalize().into_bytes();
             let mut id = [0; ID_BYTES];
             id.copy_from_slice(&derived(b"id of the key that seals reviews")[..ID_BYTES]);
-            let cipher = Cipher::new(&derived(b"key that seals reviews").into())
-                .map_err(|_| Error::new(ErrorKind::Internal, "a key of reviews can not be scheduled", ""))?;
-            Ok((id, Arc::new(cipher)))
+            Ok((id, Arc::new(Cipher::new(&derived(b"key that seals reviews").into())?)))
         });
         keys.collect::<Result<_, Error>>().map(Self)
     }

@@ -1,5 +1,5 @@
 //! AES-256-GCM-SIV under one key, as aws-lc has it: the texts are short, and there one is sealed in a fifth of the time that
-//! the cipher of pure Rust takes to spread its round keys.
+//! the cipher of pure Rust takes.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -7,6 +7,7 @@ use aws_lc_rs::{
 };
 
 use super::KEY_BYTES;
+use crate::{Error, ErrorKind};
 
 pub(super) const NONCE_BYTES: usize = 12;
 
@@ -17,9 +18,11 @@ impl Cipher {
     /// Of a key's bytes.
     ///
     /// # Errors
-    /// When memory is lacking.
-    pub(super) fn new(key: &[u8; KEY_BYTES]) -> Result<Self, Unspecified> {
-        UnboundKey::new(&AES_256_GCM_SIV, key).map(|key| Self(LessSafeKey::new(key)))
+    /// `Internal` when memory is lacking.
+    pub(super) fn new(key: &[u8; KEY_BYTES]) -> Result<Self, Error> {
+        let key = UnboundKey::new(&AES_256_GCM_SIV, key);
+        key.map(|key| Self(LessSafeKey::new(key)))
+            .map_err(|_| Error::new(ErrorKind::Internal, "a key can not be scheduled", ""))
     }
 
     /// A head in the clear, the sealed text and its tag, bound to what is said with them.

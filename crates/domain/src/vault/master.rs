@@ -35,9 +35,7 @@ impl MasterKeys {
             let mut id = [0; ID_BYTES];
             id.copy_from_slice(&hash(secret, &[b"names a master key"])[..ID_BYTES]);
             let key = Zeroizing::new(hash(secret, &[b"wraps keys of companies"]));
-            let cipher = Cipher::new(&key)
-                .map_err(|_| Error::new(ErrorKind::Internal, "a master key can not be scheduled", ""))?;
-            Ok((id, Arc::new(cipher)))
+            Ok((id, Arc::new(Cipher::new(&key)?)))
         });
         keys.collect::<Result<_, _>>().map(Self)
     }

@@ -11,7 +11,6 @@ mod master;
 
 use std::fmt;
 
-use aws_lc_rs::error::Unspecified;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -110,9 +109,7 @@ impl CompanyKeys {
         let look_ups = LookUp::ALL.map(|field| look_ups.1.derive(field.purpose()));
         let sealers = keys.iter().filter(|(epoch, _)| *epoch != LOOK_UPS);
         let epochs = sealers.map(|(epoch, key)| Ok((*epoch, Cipher::new(&key.derive(b"seals"))?)));
-        let epochs: Vec<_> = epochs.collect::<Result<_, Unspecified>>().map_err(|_| {
-            Error::new(ErrorKind::Internal, format!("the keys of company {company} can not be scheduled"), "")
-        })?;
+        let epochs: Vec<_> = epochs.collect::<Result<_, Error>>()?;
         if !epochs.iter().any(|(epoch, _)| *epoch == sealing) {
             return Err(missing(sealing));
         }

@@ -126,13 +126,13 @@ impl Events {
         let only_receipts = to_remember.is_empty();
         scope.events = Some((carrier.clone(), to_remember));
         // People wait for what they said, and nobody for a receipt.
-        let mut others = Vec::new().into_iter();
-        if !only_receipts {
-            others = self.take_others(carrier, &scope, &read, now).await?.into_iter();
-        }
+        let others = match only_receipts {
+            true => Vec::new(),
+            false => self.take_others(carrier, &scope, &read, now).await?,
+        };
         let known = STORE.time(["record receipts"], self.store.record(&receipts, now)).await?;
         telling::outcomes(carrier, &receipts);
-        let mut known = known.into_iter();
+        let (mut known, mut others) = (known.into_iter(), others.into_iter());
         let each = read.iter().map(|inbound| match inbound {
             Err(error) => Taken::Refused(error.clone()),
             Ok(Inbound { what: Reported::Receipt(..), .. }) => match known.next().unwrap_or_default() {

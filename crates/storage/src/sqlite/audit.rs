@@ -18,10 +18,7 @@ const AUDITS: &str = "
 
 /// Lines, ready to be written; none when there are none.
 pub(crate) fn ready(lines: &[AuditRow<'_>], now: Timestamp) -> Result<Option<Many>, StoreError> {
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    Many::of(AUDITS, lines).map(|lines| Some(lines.with(micros(now))))
+    Ok(Many::of_any(AUDITS, lines)?.map(|lines| lines.with(micros(now))))
 }
 
 /// Writes lines.

@@ -49,6 +49,14 @@ impl Many {
         Ok(Self { query: sqlx::query(sql).bind(table.without(&alike)), alike: values })
     }
 
+    /// The same; none of no rows, about which there is nothing to be done.
+    ///
+    /// # Errors
+    /// As [`Many::of`].
+    pub(crate) fn of_any<T: Serialize>(sql: &'static str, many: &[T]) -> Result<Option<Self>, StoreError> {
+        if many.is_empty() { Ok(None) } else { Self::of(sql, many).map(Some) }
+    }
+
     /// The same with the statement's next parameter bound; the rows are the first.
     pub(crate) fn with<T: Encode<'static, Sqlite> + Type<Sqlite> + 'static>(self, value: T) -> Self {
         Self { query: self.query.bind(value), ..self }

@@ -1,7 +1,7 @@
 //! `musubi bench link`: whole dialogues, from the follow to the confirmed tie, matched by a copy in custody.
 //!
-//! First as fast as they go, then at half of that pace, or at one that is given, to see how long a reply takes. Surprising: the second pace is kept by a clock,
-//! not by the answers, because a server that is late must not thin out its own load.
+//! First as fast as they go, then at half of that pace, or at one that is given, to see how long a reply takes. Surprising: the
+//! second pace is kept by a clock, not by the answers, because a server that is late must not thin out its own load.
 
 mod master;
 mod people;

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use musubi_domain::delivery::DeliveryState;
-use serde::Serialize;
 use sqlx::{Sqlite, Transaction};
 
 use super::{
@@ -181,37 +180,37 @@ impl Ready {
             Many::of(TAKEN, &work.taken).map(|taken| taken.with(carrier.to_string()).with(micros(now)))
         });
         let first = [
-            many(FOLLOW, &changed.new_followers)?,
-            many(FOLLOWERS, &changed.followers)?,
-            many(MOVE_FOLLOWERS, &changed.tally.rows())?,
-            many(MOVE_DAYS, &changed.days.rows(now))?,
-            many(TAP, &tap_rows(&work.taps))?,
-            many(SUBSCRIPTIONS, &changed.new_subscriptions)?,
-            many(SUBSCRIPTIONS, &changed.subscriptions)?,
-            many(DIALOGUES, &changed.new_dialogues)?,
-            many(DIALOGUES, &changed.dialogues)?,
+            Many::of_any(FOLLOW, &changed.new_followers)?,
+            Many::of_any(FOLLOWERS, &changed.followers)?,
+            Many::of_any(MOVE_FOLLOWERS, &changed.tally.rows())?,
+            Many::of_any(MOVE_DAYS, &changed.days.rows(now))?,
+            Many::of_any(TAP, &tap_rows(&work.taps))?,
+            Many::of_any(SUBSCRIPTIONS, &changed.new_subscriptions)?,
+            Many::of_any(SUBSCRIPTIONS, &changed.subscriptions)?,
+            Many::of_any(DIALOGUES, &changed.new_dialogues)?,
+            Many::of_any(DIALOGUES, &changed.dialogues)?,
             // A tie may go from one number to another in one unit, and a customer has one at a time.
-            many(END_TIES, &changed.ended_ties)?,
-            many(TIES, &changed.ties)?,
-            many(INQUIRIES, &changed.inquiries)?,
-            many(END_INQUIRIES, &changed.ended_inquiries)?,
-            many(review::SAVE, &changed.reviews)?,
-            many(CONSENTS, &consent_rows(&work.consents))?,
-            many(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due))))?,
+            Many::of_any(END_TIES, &changed.ended_ties)?,
+            Many::of_any(TIES, &changed.ties)?,
+            Many::of_any(INQUIRIES, &changed.inquiries)?,
+            Many::of_any(END_INQUIRIES, &changed.ended_inquiries)?,
+            Many::of_any(review::SAVE, &changed.reviews)?,
+            Many::of_any(CONSENTS, &consent_rows(&work.consents))?,
+            Many::of_any(ERASURES, &erasure_rows(work.erasures.iter().map(|(it, due)| (it, *due))))?,
             taken.transpose()?,
-            many(GUESSES, &changed.new_guesses)?,
-            many(GUESSES, &changed.guesses)?,
-            many(GUESSES, &changed.shared_guesses)?,
-            many(END_GUESSES, &changed.ended_guesses)?,
+            Many::of_any(GUESSES, &changed.new_guesses)?,
+            Many::of_any(GUESSES, &changed.guesses)?,
+            Many::of_any(GUESSES, &changed.shared_guesses)?,
+            Many::of_any(END_GUESSES, &changed.ended_guesses)?,
         ];
         let moved = changed.moves.lines(keys)?;
         let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
         let at = |many: Many| many.with(micros(now));
         Ok(Self {
             first: first.into_iter().flatten().collect(),
-            withdrawn: many(WITHDRAWN, &key_rows(&work.withdrawn))?.map(at),
-            deliveries: many(DELIVERIES, &delivery_rows(&work.deliveries))?.map(at),
-            last: [many(ADDED, &added_rows(&work.added))?, audit::ready(&lines, now)?]
+            withdrawn: Many::of_any(WITHDRAWN, &key_rows(&work.withdrawn))?.map(at),
+            deliveries: Many::of_any(DELIVERIES, &delivery_rows(&work.deliveries))?.map(at),
+            last: [Many::of_any(ADDED, &added_rows(&work.added))?, audit::ready(&lines, now)?]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -246,9 +245,4 @@ impl Ready {
         }
         Ok(())
     }
-}
-
-/// A statement with its rows; none when there are none.
-fn many(sql: &'static str, rows: &[impl Serialize]) -> Result<Option<Many>, StoreError> {
-    if rows.is_empty() { Ok(None) } else { Many::of(sql, rows).map(Some) }
 }
