@@ -161,17 +161,17 @@ attack!(nested_message(it) async {
     send(it, &frame(DATA, END_STREAM, 1, &[&[0][..], &length, &groups].concat())).await
 });
 
-/// All of them.
-pub(super) const ATTACKS: [Attack; 11] = [
-    malformed_headers,
-    rapid_reset,
-    endless_headers,
-    large_headers,
-    pings,
-    settings,
-    empty_data,
-    open_streams,
-    message_without_end,
-    compressed_bomb,
-    nested_message,
+/// All of them, and what stands in the audit of each but the caller.
+pub(super) const ATTACKS: [(Attack, &str); 11] = [
+    (malformed_headers, "in its frames: PROTOCOL_ERROR"),
+    (rapid_reset, "in its frames: ENHANCE_YOUR_CALM"),
+    (endless_headers, "in its frames: ENHANCE_YOUR_CALM"),
+    (large_headers, "in its frames: PROTOCOL_ERROR"),
+    (pings, "in its frames: too many that ask for nothing"),
+    (settings, "in its frames: too many that ask for nothing"),
+    (empty_data, "in its frames: too many that ask for nothing"),
+    (open_streams, "in its frames: REFUSED_STREAM"),
+    (message_without_end, "PushEvents: OUT_OF_RANGE"),
+    (compressed_bomb, "PushEvents: UNIMPLEMENTED"),
+    (nested_message, "PushEvents: INTERNAL"),
 ];

@@ -1,7 +1,7 @@
 //! What was refused at a door, and handshakes that failed before it, counted until somebody writes it down.
 //!
 //! Who is denied a method, and who is nobody, is told at each look. Whatever else is refused to a caller, by a handler or because the caller calls
-//! too often, and what is posted at a door that is none of gRPC, is told now and then, and so are handshakes. Surprising: an attacker chooses how
+//! too often, what is wrong with a connection's frames, and what is posted at a door that is none of gRPC, is told now and then, and so are handshakes. Surprising: an attacker chooses how
 //! often and what is called, so that calls are counted by who, what and why in our own words, handshakes by why and from which network, and only so
 //! many of these are told apart.
 
@@ -53,6 +53,15 @@ pub enum Denial {
         /// Why, in our words.
         why: &'static str,
     },
+    /// A connection, or a part of it, was broken off for what the peer sent.
+    Frames {
+        /// Whom the peer's certificate names first; no certificate, no name.
+        caller: Option<Caller>,
+        /// From which network one without a name came, as of [`Self::Handshake`].
+        network: Option<IpAddr>,
+        /// What was wrong: an error of HTTP/2, or our words.
+        wrong: &'static str,
+    },
     /// A connection whose handshake came to nothing.
     Handshake {
         /// From which network: a /24 of IPv4, a /48 of IPv6; elsewhere, when there were too many.
@@ -78,13 +87,14 @@ impl Denial {
                 ("refused", format!("{caller} {}: {why}", named(*method)))
             }
             Self::Posted { door, why } => ("refused", format!("somebody at {door}: {why}")),
+            Self::Frames { caller: Some(caller), wrong, .. } => {
+                ("refused", format!("{caller} in its frames: {wrong}"))
+            }
+            Self::Frames { caller: None, network, wrong } => {
+                ("refused", format!("somebody from {} in their frames: {wrong}", place(*network)))
+            }
             Self::Handshake { network, reason } => {
-                let from = match network {
-                    Some(network @ IpAddr::V4(_)) => format!("{network}/{}", V4_BITS),
-                    Some(network @ IpAddr::V6(_)) => format!("{network}/{}", V6_BITS),
-                    None => "elsewhere".to_owned(),
-                };
-                ("handshakes_failed", format!("{reason}, from {from}"))
+                ("handshakes_failed", format!("{reason}, from {}", place(*network)))
             }
             Self::Others => ("refused", "others".to_owned()),
         };
@@ -96,6 +106,7 @@ impl Denial {
     pub fn caller(&self) -> Option<&Caller> {
         match self {
             Self::NotAllowed { caller, .. } | Self::Refused { caller, .. } => Some(caller),
+            Self::Frames { caller, .. } => caller.as_ref(),
             Self::NotKnown { .. } | Self::Posted { .. } | Self::Handshake { .. } | Self::Others => None,
         }
     }
@@ -103,6 +114,14 @@ impl Denial {
 
 fn named(method: Option<&'static str>) -> &'static str {
     method.unwrap_or("a method that there isn't")
+}
+
+fn place(network: Option<IpAddr>) -> String {
+    match network {
+        Some(network @ IpAddr::V4(_)) => format!("{network}/{V4_BITS}"),
+        Some(network @ IpAddr::V6(_)) => format!("{network}/{V6_BITS}"),
+        None => "elsewhere".to_owned(),
+    }
 }
 
 /// How much of an address names its network.
@@ -168,6 +187,12 @@ impl Denials {
         add(handshakes, MOST_HANDSHAKES, denial(Some(network(address))), denial(None));
     }
 
+    /// Counts frames of a peer that were broken off: of whom a certificate names, or else of a network.
+    pub(crate) fn count_frames(&self, caller: Option<&Caller>, address: IpAddr, wrong: &'static str) {
+        let network = caller.is_none().then(|| network(address));
+        self.count(Denial::Frames { caller: caller.cloned(), network, wrong });
+    }
+
     /// What was counted since the last look, of which there is one each second; what is told now and then only when its time has come.
     #[must_use]
     pub fn take(&self) -> BTreeMap<Denial, u64> {
@@ -212,7 +237,7 @@ impl Counts {
     fn of(&mut self, denial: &Denial) -> &mut Tally {
         match denial {
             Denial::NotAllowed { .. } | Denial::NotKnown { .. } | Denial::Others => &mut self.at_once,
-            Denial::Refused { .. } | Denial::Posted { .. } => &mut self.refusals,
+            Denial::Refused { .. } | Denial::Frames { .. } | Denial::Posted { .. } => &mut self.refusals,
             Denial::Handshake { .. } => &mut self.handshakes,
         }
     }
@@ -268,6 +293,12 @@ mod tests {
             why: "NOT_FOUND",
         };
         let posted = Denial::Posted { door: "the webhook of kumo".to_owned(), why: "no good signature" };
+        let bad = |caller: Option<&str>| {
+            let caller = caller.map(|caller| caller.parse().unwrap());
+            denials.count_frames(caller.as_ref(), "192.0.2.7".parse().unwrap(), "PROTOCOL_ERROR");
+        };
+        bad(Some("carrier/kumo"));
+        bad(None);
         for denial in [refused("company/bank", Some("GetReview")), refused("carrier/kumo", None), posted] {
             denials.count(denial.clone());
             denials.count(denial);
@@ -280,6 +311,8 @@ mod tests {
                 ("refused", "company/bank GetReview: NOT_FOUND, 2 times"),
                 ("refused", "carrier/kumo a method that there isn't: NOT_FOUND, 2 times"),
                 ("refused", "somebody at the webhook of kumo: no good signature, 2 times"),
+                ("refused", "somebody from 192.0.2.0/24 in their frames: PROTOCOL_ERROR, 1 times"),
+                ("refused", "carrier/kumo in its frames: PROTOCOL_ERROR, 1 times"),
             ]
         );
         for count in 0..1_000 {

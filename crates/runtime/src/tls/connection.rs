@@ -1,7 +1,8 @@
 //! Connections to a server: taken, shaken hands with in a limited time, and known by their certificate.
 //!
 //! A handshake that isn't done in time is dropped, and so is a connection when there are too many; neither holds up the
-//! next. Surprising: who calls is found once for a connection and not for each call.
+//! next. Surprising: who calls is found once for a connection and not for each call; and its frames are looked at as they pass, since the library that
+//! reads them tells nobody what it had to break off.
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::Stream;
@@ -24,15 +25,17 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::{Identity, certificate::Certificate, handshakes::Handshakes};
+use super::{Identity, certificate::Certificate, frames::Frames, handshakes::Handshakes};
 use crate::grpc::denials::Denials;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How many connections there are at once, those that still shake hands included.
 const MOST: usize = 16 * 1024;
-/// How much is read of a connection before others have their turn, in bytes: what a record of TLS holds.
-const TURN: usize = 16 * 1024;
+/// How much is read of a connection before others have their turn, in bytes.
+const TURN: usize = 4 * 1024;
+/// What is wrong with frames that ask for nothing when there is no end of them.
+const IDLE: &str = "too many that ask for nothing";
 /// How long nothing is accepted after an error, as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -149,7 +152,8 @@ impl Hand {
                 let parties = certificate.as_ref().map(|it| identity.parties(it)).unwrap_or_default();
                 let serial = certificate.map(|certificate| certificate.serial).unwrap_or_default();
                 let peer = Peer { address, parties: parties.into(), serial: serial.into(), identity };
-                return Some(Connection { stream, peer, read: 0, _place: place });
+                let frames = Frames::new(Instant::now());
+                return Some(Connection { stream, peer, frames, denials, read: 0, _place: place });
             }
             Ok(Err(error)) => (error.to_string(), reason(&error)),
             Err(_elapsed) => ("it took too long".to_owned(), Some("it took too long")),
@@ -210,9 +214,25 @@ impl Peer {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    frames: Frames,
+    denials: Denials,
     /// Bytes that were read in this turn.
     read: usize,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Counts what is wrong with the peer's frames.
+    fn count(&self, wrong: &'static str) {
+        self.denials.count_frames(self.peer.parties.first(), self.peer.address.ip(), wrong);
+    }
+
+    /// Looks at what was written.
+    fn written(&mut self, bytes: &[u8]) {
+        for wrong in self.frames.went(bytes) {
+            self.count(wrong);
+        }
+    }
 }
 
 impl Connected for Connection {
@@ -235,10 +255,21 @@ impl AsyncRead for Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.read = if read.is_ready() { self.read + buffer.filled().len() - before } else { 0 };
-        read
+        let rest = buffer.remaining().min(TURN - self.read);
+        let mut turn = ReadBuf::new(buffer.initialize_unfilled_to(rest));
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, &mut turn) else {
+            self.read = 0;
+            return Poll::Pending;
+        };
+        let came = turn.filled();
+        self.read += came.len();
+        if !self.frames.came(came, Instant::now) {
+            self.count(IDLE);
+            return Poll::Ready(Err(io::Error::other(IDLE)));
+        }
+        let came = came.len();
+        buffer.advance(came);
+        Poll::Ready(read)
     }
 }
 
@@ -248,7 +279,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = written {
+            self.written(&bytes[..count]);
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -256,7 +291,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        if let Poll::Ready(Ok(mut count)) = written {
+            for part in parts {
+                let whole = part.len().min(count);
+                self.written(&part[..whole]);
+                count -= whole;
+            }
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

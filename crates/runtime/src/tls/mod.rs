@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod certificate;
 pub(crate) mod connection;
+mod frames;
 pub(crate) mod handshakes;
 pub mod revocation;
 #[cfg(test)]

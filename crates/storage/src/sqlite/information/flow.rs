@@ -176,7 +176,7 @@ impl SqliteInformation {
         if !work.uncounted.is_empty() {
             return Ok(false);
         }
-        let ready = Ready::of((scope, &self.vault.keys()), &Before::default(), &work, now)?;
+        let ready = Ready::of_new((scope, &self.vault.keys()), &work, now)?;
         let mut tx = self.database.write(transaction).await?;
         if any_erased(&mut tx, transaction, &accounts_of(&scope.erased)).await? {
             return Ok(false);

@@ -33,6 +33,29 @@ pub(super) const FOLLOW: &str = "
     FROM jsonb_each(?1) AS k
     LEFT JOIN erasure AS e ON e.official_account = k.value ->> 0 AND e.follower = unhex(k.value ->> 1)";
 
+// The same of many of whom nobody was ever erased: they get the next numbers, in this order.
+pub(super) const FOLLOW_FIRST: &str = "
+    INSERT INTO follower (number, official_account, follower, phone_number, carrier, following, follow_time, former_customer,
+        suspended, outcome)
+    SELECT k.key + 1 + (SELECT max(coalesce((SELECT max(number) FROM follower), 0), coalesce((SELECT max(number) FROM erasure), 0))),
+        k.value ->> 0, unhex(k.value ->> 1), unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6,
+        k.value ->> 7, k.value ->> 8
+    FROM jsonb_each(?1) AS k";
+
+// What the lists say of those, in their order, and their dialogues: by number, for looking each up by key would take as long as storing it.
+pub(super) const SUBSCRIPTIONS_FIRST: &str = "
+    INSERT INTO subscription (number, carrier, following, change_time)
+    SELECT k.key + 1 - ?2 + (SELECT max(number) FROM follower), k.value ->> 2, k.value ->> 3, k.value ->> 4
+    FROM jsonb_each(?1) AS k";
+
+pub(super) const DIALOGUES_FIRST: &str = "
+    INSERT INTO dialogue (number, dialogue_id, turn, state, step, messages, reminders, unreadable,
+        tries, reached, due_time, state_time, given, proposed_customer, reasons, shown_text)
+    SELECT k.key + 1 - ?2 + (SELECT max(number) FROM follower), unhex(k.value ->> 2), k.value ->> 3, k.value ->> 4, k.value ->> 5,
+        k.value ->> 6, k.value ->> 7, k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11, k.value ->> 12,
+        unhex(k.value ->> 13), k.value ->> 14, k.value ->> 15, unhex(k.value ->> 16)
+    FROM jsonb_each(?1) AS k";
+
 pub(super) const FOLLOWERS: &str = "
     INSERT INTO follower (official_account, follower, phone_number, carrier, following, follow_time, former_customer,
         suspended, outcome)
@@ -167,27 +190,51 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// Of followers who are believed to be new, and of whom nobody was erased.
+    pub(super) fn of_new(scope: (&Scope, &Keys), work: &Work, now: Timestamp) -> Result<Self, StoreError> {
+        Self::made(scope, (&Before::default(), true), work, now)
+    }
+
     /// Of what a unit of work loaded and made of it.
     pub(super) fn of(
-        (scope, keys): (&Scope, &Keys),
+        scope: (&Scope, &Keys),
         before: &Before,
         work: &Work,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        Self::made(scope, (before, false), work, now)
+    }
+
+    fn made(
+        (scope, keys): (&Scope, &Keys),
+        (before, are_new): (&Before, bool),
+        work: &Work,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let changed = Changed::of(before, work, keys)?;
+        let each = || changed.new_followers.iter().map(|it| (it.account, it.follower));
+        let are_first = are_new
+            && changed.new_subscriptions.iter().map(|it| (it.account, it.follower)).eq(each())
+            && changed.new_dialogues.iter().map(|it| (it.account, it.follower)).eq(each());
+        let count = i64::try_from(changed.new_followers.len()).unwrap_or(i64::MAX);
+        let counted = |many: Option<Many>| if are_first { many.map(|many| many.with(count)) } else { many };
+        let [follow, subscribe, ask] = match are_first {
+            true => [FOLLOW_FIRST, SUBSCRIPTIONS_FIRST, DIALOGUES_FIRST],
+            false => [FOLLOW, SUBSCRIPTIONS, DIALOGUES],
+        };
         let taken = scope.events.as_ref().filter(|_| !work.taken.is_empty());
         let taken = taken.map(|(carrier, _)| {
             Many::of(TAKEN, &work.taken).map(|taken| taken.with(carrier.to_string()).with(micros(now)))
         });
         let first = [
-            Many::of_any(FOLLOW, &changed.new_followers)?,
+            Many::of_any(follow, &changed.new_followers)?,
             Many::of_any(FOLLOWERS, &changed.followers)?,
             Many::of_any(MOVE_FOLLOWERS, &changed.tally.rows())?,
             Many::of_any(MOVE_DAYS, &changed.days.rows(now))?,
             Many::of_any(TAP, &tap_rows(&work.taps))?,
-            Many::of_any(SUBSCRIPTIONS, &changed.new_subscriptions)?,
+            counted(Many::of_any(subscribe, &changed.new_subscriptions)?),
             Many::of_any(SUBSCRIPTIONS, &changed.subscriptions)?,
-            Many::of_any(DIALOGUES, &changed.new_dialogues)?,
+            counted(Many::of_any(ask, &changed.new_dialogues)?),
             Many::of_any(DIALOGUES, &changed.dialogues)?,
             // A tie may go from one number to another in one unit, and a customer has one at a time.
             Many::of_any(END_TIES, &changed.ended_ties)?,

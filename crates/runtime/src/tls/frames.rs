@@ -1,0 +1,233 @@
+//! The heads of HTTP/2's frames, looked at as they pass: what the library beneath would answer without an end, and what it breaks off
+//! without a word to anybody.
+//!
+//! Pings, settings and empty data ask for nothing, cost an answer each, and have no limit there; here they have one. Surprising: nothing is held up
+//! or changed. What is wrong with a frame is the library's to say, and is read from what it answers.
+
+use std::time::{Duration, Instant};
+
+/// How many frames that ask for nothing may come at once, and how long it takes until one more may.
+const AHEAD: u32 = 1_000;
+/// See [`AHEAD`].
+const EACH: Duration = Duration::from_millis(10);
+/// How many of them answer one frame of data: updates of two windows.
+const ANSWERS: u32 = 2;
+
+/// Bytes of a frame's head, and of what a client says before its first.
+const HEAD: usize = 9;
+const PREFACE: usize = 24;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+
+/// Both directions of a server's connection.
+pub(super) struct Frames {
+    came: Heads,
+    went: Heads,
+    /// When those that ask for nothing would be over, had each come in its time.
+    over: Instant,
+}
+
+impl Frames {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { came: Heads { skip: PREFACE, ..Heads::default() }, went: Heads::default(), over: now }
+    }
+
+    /// Looks at bytes of the peer. False when too many frames have come that ask for nothing.
+    pub(super) fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> bool {
+        let (over, mut is_fair) = (&mut self.over, true);
+        self.came.walk(bytes, |frame| {
+            if frame.asks_for_nothing() {
+                let now = now();
+                *over = (*over).max(now) + EACH;
+                is_fair &= over.duration_since(now) <= EACH * AHEAD;
+            }
+        });
+        is_fair
+    }
+
+    /// Looks at bytes that were written to the peer. What is wrong with the peer's frames, as often as it is said there.
+    pub(super) fn went(&mut self, bytes: &[u8]) -> Vec<&'static str> {
+        let (over, mut wrong) = (&mut self.over, Vec::new());
+        self.went.walk(bytes, |frame| match frame.kind {
+            DATA => *over = over.checked_sub(EACH * ANSWERS).unwrap_or(*over),
+            RESET | GO_AWAY => wrong.extend(frame.code.and_then(name)),
+            _ => {}
+        });
+        wrong
+    }
+}
+
+/// What an error code says of the other's frames; none of those that say something else.
+const fn name(code: u32) -> Option<&'static str> {
+    Some(match code {
+        1 => "PROTOCOL_ERROR",
+        3 => "FLOW_CONTROL_ERROR",
+        4 => "SETTINGS_TIMEOUT",
+        5 => "STREAM_CLOSED",
+        6 => "FRAME_SIZE_ERROR",
+        7 => "REFUSED_STREAM",
+        9 => "COMPRESSION_ERROR",
+        11 => "ENHANCE_YOUR_CALM",
+        _ => return None,
+    })
+}
+
+/// What is looked at of a frame.
+struct Frame {
+    kind: u8,
+    flags: u8,
+    length: usize,
+    /// Why a stream is reset, or the connection closed.
+    code: Option<u32>,
+}
+
+impl Frame {
+    const fn asks_for_nothing(&self) -> bool {
+        match self.kind {
+            DATA => self.length == 0 && self.flags & END_STREAM == 0,
+            // Of these the library has limits of its own.
+            HEADERS | RESET | CONTINUATION => false,
+            _ => true,
+        }
+    }
+}
+
+/// A walk from head to head, over bytes that come in any pieces.
+#[derive(Default)]
+struct Heads {
+    /// Bytes until the next head.
+    skip: usize,
+    /// As much of it as has come: the head, and what is read of the frame behind it.
+    seen: Vec<u8>,
+}
+
+impl Heads {
+    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            let taken = (self.wanted() - self.seen.len()).min(bytes.len() - skipped);
+            self.seen.extend(&bytes[skipped..skipped + taken]);
+            bytes = &bytes[skipped + taken..];
+            match *self.seen {
+                [_, _, _, kind, flags, _, _, _, _, ref payload @ ..] if self.seen.len() == self.wanted() => {
+                    let code = payload.last_chunk().copied().map(u32::from_be_bytes);
+                    let length = self.length();
+                    self.skip = length - payload.len();
+                    self.seen.clear();
+                    each(Frame { kind, flags, length, code });
+                }
+                _ if bytes.is_empty() => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// How much is looked at, as far as that is known.
+    fn wanted(&self) -> usize {
+        let code = match self.seen.get(3) {
+            Some(&RESET) => 4,
+            Some(&GO_AWAY) => 8,
+            _ => 0,
+        };
+        HEAD + if self.seen.len() < HEAD { 0 } else { code.min(self.length()) }
+    }
+
+    /// Bytes behind the head, as it says.
+    fn length(&self) -> usize {
+        self.seen.iter().take(3).fold(0, |length, byte| length << 8 | usize::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    /// A connection of a peer that has said hello, and whether it goes on after so many of these frames in one moment.
+    fn takes(frames: u32, frame: &[u8]) -> bool {
+        let (now, mut seen) = (Instant::now(), Frames::new(Instant::now()));
+        seen.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", || now)
+            && (0..frames).all(|_| seen.came(frame, || now))
+    }
+
+    #[test]
+    fn frames_that_ask_for_nothing_have_a_limit_and_all_others_have_none_here() {
+        for idle in [frame(PING, 0, &[0; 8]), frame(4, 0, &[]), frame(DATA, 0, &[]), frame(200, 0, b"what")] {
+            assert!(takes(AHEAD, &idle) && !takes(AHEAD + 1, &idle), "{idle:?}");
+        }
+        let ends = frame(DATA, END_STREAM, &[]);
+        for work in [frame(HEADERS, 5, b"block"), frame(DATA, 0, b"\0\0\0\0\0"), frame(RESET, 0, &[0; 4]), ends] {
+            // Only frames of data are as common as to be told from idle ones by more than their kind.
+            assert!(takes(2 * AHEAD, &work), "{work:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_been_quiet_may_go_on_and_whoever_is_sent_data_may_answer_it() {
+        let begin = Instant::now();
+        let mut seen = Frames::new(begin);
+        seen.came(&[0; PREFACE], || begin);
+        let pings = |count: usize| frame(PING, 0, &[0; 8]).repeat(count);
+        assert!(seen.came(&pings(1_000), || begin) && !seen.came(&pings(1), || begin));
+        assert!(seen.came(&pings(99), || begin + 100 * EACH) && !seen.came(&pings(1), || begin + 100 * EACH));
+        let later = begin + Duration::from_secs(3_600);
+        assert!(seen.came(&pings(1_000), || later));
+        for _ in 0..10_000 {
+            assert!(seen.went(&frame(DATA, 0, b"more")).is_empty());
+            assert!(seen.came(&frame(WINDOW_UPDATE, 0, &[0; 4]).repeat(2), || later));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_peers_frames_is_what_it_is_answered() {
+        let mut seen = Frames::new(Instant::now());
+        let code = |code: u8| [0, 0, 0, code];
+        for (answer, said) in [
+            (frame(RESET, 0, &code(1)), &["PROTOCOL_ERROR"][..]),
+            (frame(RESET, 0, &code(8)), &[]),
+            (frame(RESET, 0, &code(0)), &[]),
+            (frame(GO_AWAY, 0, &[code(9), code(0)].concat()), &[]),
+            (frame(GO_AWAY, 0, &[&code(9)[..], &code(11), b"too_many_resets"].concat()), &["ENHANCE_YOUR_CALM"]),
+            (frame(HEADERS, 4, b"\x01\x01\x01\x01\x01"), &[]),
+            ([frame(RESET, 0, &code(7)), frame(RESET, 0, &code(6))].concat(), &["REFUSED_STREAM", "FRAME_SIZE_ERROR"]),
+        ] {
+            assert_eq!(seen.went(&answer), said, "{answer:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_are_the_same_in_whatever_pieces_they_come(
+            frames in prop::collection::vec((0..12_u8, prop::collection::vec(any::<u8>(), 0..40)), 1..20),
+            cuts in prop::collection::vec(1..30_usize, 1..40),
+        ) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|(kind, payload)| frame(*kind, 0, payload)).collect();
+            let (mut heads, mut walked, mut rest) = (Heads::default(), Vec::new(), &bytes[..]);
+            for cut in cuts.iter().cycle() {
+                let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+                heads.walk(piece, |frame| walked.push((frame.kind, frame.length)));
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let sent: Vec<_> = frames.iter().map(|(kind, payload)| (*kind, payload.len())).collect();
+            prop_assert_eq!(walked, sent);
+        }
+    }
+}
