@@ -27,13 +27,13 @@ use musubi_storage::{
         list::{DueLists, ListKey, ListLease, ListOutcome},
     },
 };
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::{Instrument as _, info, warn};
 
 use super::snapshot::{Difference, Part, Snapshot};
 use crate::{
     config::signed,
-    directory::{Account, Company, Directory},
+    directory::Directory,
     gateway::{CarrierGateway, ListPart},
     scene::Scene,
     signal::Signals,
@@ -43,7 +43,7 @@ use crate::{
 pub const AT_ONCE: usize = 8_000_000;
 /// How many numbers one transaction promotes.
 const BATCH: usize = 4_000;
-/// How many such transactions run at once: while one waits for the database the next is made.
+/// How many such transactions run at once: while one is stored the next are made ready.
 const BATCHES_UNDER_WAY: usize = 3;
 /// How many followers of the present list are read at once.
 const PAGE: u32 = 20_000;
@@ -138,7 +138,7 @@ impl Lists {
     /// # Errors
     /// When the store is unavailable.
     pub async fn acquire_due(
-        &self,
+        self: &Arc<Self>,
         accounts: &[OfficialAccountId],
         gateway: &dyn CarrierGateway,
         stop: &CancellationToken,
@@ -153,12 +153,8 @@ impl Lists {
             lease_end: later(now, LEASE),
         };
         let Some(lease) = self.store.claim_list(due).await? else { return Ok(false) };
-        let Some((account, company)) = self.directory.account_and_company(&lease.list.account) else {
-            return Ok(false);
-        };
-        let renew_time = Mutex::new(now);
         let acquisition =
-            Acquisition { lists: self, account, company, gateway, lease: &lease, stop, renew_time };
+            Acquisition { lists: self, gateway, lease: &lease, stop, renew_time: Mutex::new(now) };
         let account = &lease.list.account;
         match acquisition.acquire().await {
             Ok(_) => {}
@@ -177,11 +173,38 @@ impl Lists {
     }
 }
 
+impl Lists {
+    /// Does something to a batch of a list's followers.
+    async fn apply<T: Copy + Send + Sync>(
+        self: Arc<Self>,
+        ListKey { account, carrier }: ListKey,
+        action: &'static str,
+        (batch, are_new): (Vec<(FollowerId, T)>, bool),
+        edit: Arc<impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync>,
+    ) -> Result<(), Error> {
+        let nobodys = || Error::new(ErrorKind::Internal, "the list is of an account that isn't known", "");
+        let (account, company) = self.directory.account_and_company(&account).ok_or_else(nobodys)?;
+        let key = |(follower, it)| (FollowerKey { account: account.id.clone(), follower }, it);
+        let batch: Vec<(FollowerKey, T)> = batch.into_iter().map(key).collect();
+        let now = self.clock.now();
+        let scene = Scene { account, company, now };
+        let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
+        let scope = Scope { erased: followers.clone(), followers, are_new, ..Scope::default() };
+        let detail = format!("{} at {carrier}, {} followers", account.id, batch.len());
+        let line = Audit { company: Some(company.id.clone()), key: None, action, detail };
+        let mut each = |work: &mut Work| {
+            batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
+            work.audits.push(line.clone());
+        };
+        self.store.work("promote_list", &scope, now, &mut each).await?;
+        self.signals.dialogues.raise();
+        Ok(())
+    }
+}
+
 /// One list that is being acquired.
 struct Acquisition<'a> {
-    lists: &'a Lists,
-    account: &'a Account,
-    company: &'a Company,
+    lists: &'a Arc<Lists>,
     gateway: &'a dyn CarrierGateway,
     lease: &'a ListLease,
     stop: &'a CancellationToken,
@@ -301,22 +324,23 @@ impl Acquisition<'_> {
 
     /// Makes a snapshot the list. Gives how many numbers it added.
     async fn promote(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
-        let (list, as_of) = (&self.lease.list, snapshot.as_of);
-        let arrive = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
-            scene.arrive(work, key, number, &list.carrier, as_of, Origin::List);
+        let (ListKey { account, carrier }, as_of) = (self.lease.list.clone(), snapshot.as_of);
+        let at = carrier.clone();
+        let arrive = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
+            scene.arrive(work, key, number, &at, as_of, Origin::List);
         };
         let new_ones = (difference.new_ones(snapshot), difference.is_first);
         let added = self.apply("list_added", new_ones, arrive).await?;
-        let leave = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
+        let leave = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
-                scene.leave(work, key, number, &list.carrier, as_of);
+                scene.leave(work, key, number, &carrier, as_of);
             }
         };
         let missing = difference.missing.iter().map(|follower| (*follower, ()));
         self.apply("list_removed", (missing, false), leave).await?;
         let mut after = None;
         loop {
-            let suspended = self.lists.store.suspended(&list.account, after, PAGE).await?;
+            let suspended = self.lists.store.suspended(&account, after, PAGE).await?;
             let Some(last) = suspended.last() else { return Ok(added) };
             after = Some(*last);
             let there = suspended.iter().filter(|follower| snapshot.has(**follower));
@@ -328,9 +352,9 @@ impl Acquisition<'_> {
 
     /// Suspends the ties of the followers that a snapshot lacks. Gives how many.
     async fn suspend(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
-        let (carrier, as_of) = (&self.lease.list.carrier, snapshot.as_of);
-        let suspend = |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
-            if scene.lists(work, key, carrier, as_of) {
+        let (carrier, as_of) = (self.lease.list.carrier.clone(), snapshot.as_of);
+        let suspend = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
+            if scene.lists(work, key, &carrier, as_of) {
                 scene.suspend(work, key, true);
             }
         };
@@ -340,35 +364,30 @@ impl Acquisition<'_> {
 
     /// Does something to followers, who may be believed to be new, in batches, each with a line of the audit that says what and to how many.
     /// Gives how many they were.
-    async fn apply<T: Copy + Send + Sync>(
+    async fn apply<T: Copy + Send + Sync + 'static>(
         &self,
         action: &'static str,
         (mut followers, are_new): (impl Iterator<Item = (FollowerId, T)> + Send, bool),
-        edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync,
+        edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync + 'static,
     ) -> Result<u64, Error> {
-        let (lists, account, company) = (self.lists, self.account, self.company);
-        let edit = &edit;
+        let edit = Arc::new(edit);
         let batches = std::iter::from_fn(|| {
-            let key = |(follower, it)| (FollowerKey { account: account.id.clone(), follower }, it);
-            let batch: Vec<(FollowerKey, T)> = followers.by_ref().take(BATCH).map(key).collect();
+            let batch: Vec<(FollowerId, T)> = followers.by_ref().take(BATCH).collect();
             (!batch.is_empty()).then_some(batch)
         });
-        let one = |batch: Vec<(FollowerKey, T)>| async move {
-            let now = lists.clock.now();
-            let scene = Scene { account, company, now };
-            let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
-            let scope = Scope { erased: followers.clone(), followers, are_new, ..Scope::default() };
-            let detail = format!("{} at {}, {} followers", account.id, self.lease.list.carrier, batch.len());
-            let line = Audit { company: Some(company.id.clone()), key: None, action, detail };
-            let mut each = |work: &mut Work| {
-                batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
-                work.audits.push(line.clone());
-            };
-            lists.store.work("promote_list", &scope, now, &mut each).await?;
-            lists.signals.dialogues.raise();
-            // Here, where all batches go on: one that nobody polls may hold the only connection that writes.
-            self.hold().await?;
-            Ok::<_, Error>(u64::try_from(batch.len()).unwrap_or_default())
+        let one = |batch: Vec<(FollowerId, T)>| {
+            let (lists, list, edit) = (Arc::clone(self.lists), self.lease.list.clone(), Arc::clone(&edit));
+            let count = u64::try_from(batch.len()).unwrap_or_default();
+            // Each on a task of its own: while one is made ready, which takes a processor for long, another goes on being stored.
+            let applied = lists.apply(list, action, (batch, are_new), edit).in_current_span();
+            let applied = AbortOnDropHandle::new(tokio::spawn(applied));
+            async move {
+                applied
+                    .await
+                    .map_err(|_ended| Error::new(ErrorKind::Internal, "a batch of a list failed", ""))??;
+                self.hold().await?;
+                Ok::<_, Error>(count)
+            }
         };
         let done = stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY);
         done.try_fold(0, |sum, count| async move { Ok(sum + count) }).await

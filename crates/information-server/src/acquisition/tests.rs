@@ -52,8 +52,8 @@ impl Stage {
     }
 
     /// A server with this much memory for a list.
-    fn server(&self, at_once: usize) -> Lists {
-        Lists {
+    fn server(&self, at_once: usize) -> Arc<Lists> {
+        Arc::new(Lists {
             store: self.world.store(),
             directory: Arc::clone(&self.world.directory),
             clock: self.world.clock(),
@@ -63,18 +63,18 @@ impl Stage {
             collapse: CollapseRules { at_least: 10, ..CollapseRules::default() },
             every: Duration::from_hours(1),
             at_once,
-        }
+        })
     }
 
     /// The carrier's list is this from now on; an hour passes.
-    async fn acquire(&self, server: &Lists, numbers: impl IntoIterator<Item = u32>) {
+    async fn acquire(&self, server: &Arc<Lists>, numbers: impl IntoIterator<Item = u32>) {
         self.world.clock.advance(SignedDuration::from_hours(1));
         *self.carrier.list.lock().unwrap() =
             (self.world.clock.now(), numbers.into_iter().map(number).collect());
         assert!(self.acquire_due(server).await);
     }
 
-    async fn acquire_due(&self, server: &Lists) -> bool {
+    async fn acquire_due(&self, server: &Arc<Lists>) -> bool {
         let accounts = ["bank".parse().unwrap()];
         server.acquire_due(&accounts, &self.carrier, &CancellationToken::new()).await.unwrap()
     }

@@ -171,7 +171,9 @@ mod tests {
             assert!(takes(AHEAD, &idle) && !takes(AHEAD + 1, &idle), "{idle:?}");
         }
         let ends = frame(DATA, END_STREAM, &[]);
-        for work in [frame(HEADERS, 5, b"block"), frame(DATA, 0, b"\0\0\0\0\0"), frame(RESET, 0, &[0; 4]), ends] {
+        for work in
+            [frame(HEADERS, 5, b"block"), frame(DATA, 0, b"\0\0\0\0\0"), frame(RESET, 0, &[0; 4]), ends]
+        {
             // Only frames of data are as common as to be told from idle ones by more than their kind.
             assert!(takes(2 * AHEAD, &work), "{work:?}");
         }
@@ -202,9 +204,15 @@ mod tests {
             (frame(RESET, 0, &code(8)), &[]),
             (frame(RESET, 0, &code(0)), &[]),
             (frame(GO_AWAY, 0, &[code(9), code(0)].concat()), &[]),
-            (frame(GO_AWAY, 0, &[&code(9)[..], &code(11), b"too_many_resets"].concat()), &["ENHANCE_YOUR_CALM"]),
+            (
+                frame(GO_AWAY, 0, &[&code(9)[..], &code(11), b"too_many_resets"].concat()),
+                &["ENHANCE_YOUR_CALM"],
+            ),
             (frame(HEADERS, 4, b"\x01\x01\x01\x01\x01"), &[]),
-            ([frame(RESET, 0, &code(7)), frame(RESET, 0, &code(6))].concat(), &["REFUSED_STREAM", "FRAME_SIZE_ERROR"]),
+            (
+                [frame(RESET, 0, &code(7)), frame(RESET, 0, &code(6))].concat(),
+                &["REFUSED_STREAM", "FRAME_SIZE_ERROR"],
+            ),
         ] {
             assert_eq!(seen.went(&answer), said, "{answer:?}");
         }

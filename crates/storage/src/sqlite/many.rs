@@ -38,7 +38,8 @@ impl Many {
     /// When a row can't be written as JSON, a fault of ours.
     pub(crate) fn of<T: Serialize>(sql: &'static str, many: &[T]) -> Result<Self, StoreError> {
         let rows = rows(many)?;
-        let columns = if many.len() < MANY { None } else { Table::of(&rows).and_then(|table| table.columns(sql)) };
+        let columns =
+            if many.len() < MANY { None } else { Table::of(&rows).and_then(|table| table.columns(sql)) };
         let Some(columns) = columns else {
             return Ok(Self { query: sqlx::query(sql).bind(rows), columns: Vec::new() });
         };
@@ -113,7 +114,8 @@ impl Form {
             let text = format!("substr(?{parameter}, {row}key * {NUMBER} + 1, {NUMBER})");
             format!("CAST(nullif({text}, zeroblob({NUMBER})) AS INTEGER)")
         };
-        let text = |are_bytes, piece: String| if are_bytes { piece } else { format!("CAST({piece} AS TEXT)") };
+        let text =
+            |are_bytes, piece: String| if are_bytes { piece } else { format!("CAST({piece} AS TEXT)") };
         match self {
             Self::Unread => String::new(),
             Self::Alike => format!("?{parameter}"),
@@ -379,15 +381,18 @@ mod tests {
     fn columns_become_parameters() {
         let sql = "INSERT INTO t SELECT value ->> 0, unhex(k.value ->> 1), k.value ->> 3, ?3 FROM jsonb_each(?1) AS k";
         let forms = [Form::Alike, Form::Even { are_bytes: true, width: 16 }, Form::Unread, Form::Alike];
-        let expected = "INSERT INTO t SELECT ?4, substr(?5, k.key * 16 + 2, 16), ?6, ?3 FROM jsonb_each(?1) AS k";
+        let expected =
+            "INSERT INTO t SELECT ?4, substr(?5, k.key * 16 + 2, 16), ?6, ?3 FROM jsonb_each(?1) AS k";
         assert_eq!(rewritten(sql, &forms), expected);
     }
 
     #[test]
     fn few_rows_and_what_can_not_be_read_by_columns_stay_json() {
-        const MIXED: &str = "SELECT k.value ->> 0, unhex(k.value ->> 0), k.value ->> 1 FROM jsonb_each(?1) AS k";
+        const MIXED: &str =
+            "SELECT k.value ->> 0, unhex(k.value ->> 0), k.value ->> 1 FROM jsonb_each(?1) AS k";
         let row = |place: usize| if place == 7 { r#"[1.5,"b"]"# } else { r#"[1,"a"]"# };
-        let odd = (0..MANY).map(|place| serde_json::from_str::<Value>(row(place)).unwrap()).collect::<Vec<_>>();
+        let odd =
+            (0..MANY).map(|place| serde_json::from_str::<Value>(row(place)).unwrap()).collect::<Vec<_>>();
         let kept = [
             Many::of(SQL, &[("a", 1); MANY - 1]),
             Many::of(SQL, &["a,b"; MANY]),
