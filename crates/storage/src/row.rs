@@ -235,8 +235,81 @@ impl Packed {
     }
 }
 
+/// What stands in a column of a row to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cell<'a> {
+    /// Nothing.
+    Null,
+    /// A number, or a truth as 1 or 0.
+    Number(i64),
+    /// A text.
+    Text(&'a str),
+    /// Bytes, or an id's.
+    Bytes(&'a [u8]),
+}
+
+/// What a row to write may have in a column.
+pub(crate) trait Field {
+    /// As it stands there.
+    fn cell(&self) -> Cell<'_>;
+}
+
+impl Field for i64 {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Number(*self)
+    }
+}
+
+impl Field for i32 {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Number((*self).into())
+    }
+}
+
+impl Field for bool {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Number((*self).into())
+    }
+}
+
+impl Field for &str {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Text(self)
+    }
+}
+
+impl Field for String {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Text(self)
+    }
+}
+
+impl Field for Id {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Bytes(self.0.as_bytes())
+    }
+}
+
+impl Field for Bytes {
+    fn cell(&self) -> Cell<'_> {
+        Cell::Bytes(&self.0)
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn cell(&self) -> Cell<'_> {
+        self.as_ref().map_or(Cell::Null, T::cell)
+    }
+}
+
 /// A row to write in bulk.
 pub(crate) trait BulkRow: Serialize + Sized {
+    /// How many fields it has.
+    const WIDTH: usize;
+
+    /// The field at this place.
+    fn cell(&self, place: usize) -> Cell<'_>;
+
     /// Binds one array for each field, in their order, behind what is bound already.
     fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[Self]) -> Query<'q, Postgres, PgArguments>;
 }
@@ -261,6 +334,19 @@ macro_rules! bulk_rows {
             }
 
             impl $(<$life>)? crate::row::BulkRow for $name $(<$life>)? {
+                const WIDTH: usize = [$(stringify!($field)),+].len();
+
+                fn cell(&self, place: usize) -> crate::row::Cell<'_> {
+                    let mut left = place;
+                    $(
+                        if left == 0 {
+                            return crate::row::Field::cell(&self.$field);
+                        }
+                        left -= 1;
+                    )+
+                    crate::row::Cell::Null
+                }
+
                 fn bind<'q>(
                     query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
                     rows: &[Self],

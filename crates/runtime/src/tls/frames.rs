@@ -219,6 +219,19 @@ mod tests {
     }
 
     proptest! {
+        /// A frame may say anything of its length and end anywhere; what is looked at is never more than a head and a code.
+        #[test]
+        fn bytes_that_are_no_frames_are_passed_over(
+            pieces in prop::collection::vec(prop::collection::vec(prop_oneof![3 => Just(0), 1 => any::<u8>()], 0..60), 1..20),
+        ) {
+            let mut seen = Frames::new(Instant::now());
+            for piece in &pieces {
+                seen.came(piece, Instant::now);
+                prop_assert!(seen.went(piece).len() <= piece.len() / HEAD + 1);
+                prop_assert!(seen.came.seen.len() < HEAD + 8 && seen.went.seen.len() < HEAD + 8);
+            }
+        }
+
         #[test]
         fn frames_are_the_same_in_whatever_pieces_they_come(
             frames in prop::collection::vec((0..12_u8, prop::collection::vec(any::<u8>(), 0..40)), 1..20),

@@ -164,6 +164,9 @@ bulk_rows! {
         step: i64,
     }
 
+    /// An event that was taken.
+    EventRow<'a> { event: &'a str, }
+
     /// Followers that came, for the record of acquisition.
     AddedRow<'a> { account: &'a str, carrier: &'a str, by_event: i64, by_list: i64, }
 
@@ -323,6 +326,11 @@ pub(crate) fn key_rows(keys: &[FollowerKey]) -> Vec<KeyRow<'_>> {
     keys.sort_unstable();
     keys.dedup();
     keys.into_iter().map(key_row).collect()
+}
+
+/// Events as rows.
+pub(crate) fn event_rows(events: &[String]) -> Vec<EventRow<'_>> {
+    events.iter().map(|event| EventRow { event }).collect()
 }
 
 /// A count as a row.

@@ -26,7 +26,7 @@ use super::{
     distribution::Distribution,
     flow::{Audit, DueInquiry, FollowerRecord, GuessKey, Inquiry, Matched, Subscription, TieRecord},
     follower::{Acquisition, FollowerView, Funnel, Quarantine},
-    list::{ListKey, ListLease, Listed},
+    list::{ListKey, ListLease},
     review::{Review, ReviewFile},
     tally::NO_DIALOGUE,
 };
@@ -143,15 +143,6 @@ pub(crate) fn lease_of(row: &impl Columns) -> Result<ListLease, StoreError> {
         epoch: row.int(2)?,
         quarantine_time: row.maybe_instant(3)?,
         released: row.maybe_int(4)?.map(|missing| u64::try_from(missing).unwrap_or_default()),
-    })
-}
-
-/// Reads where a follower stands on a list: follower, following, change time.
-pub(crate) fn listed_of(row: &impl Columns) -> Result<Listed, StoreError> {
-    Ok(Listed {
-        follower: FollowerId::from_bytes(row.id(0)?),
-        following: row.flag(1)?,
-        change_time: row.instant(2)?,
     })
 }
 

@@ -4,14 +4,15 @@
 //! is alike in all rows, `k.value ->> 3` becomes a parameter; any other is a piece of one long parameter, found by the row's place. What stays
 //! JSON is an array of as many zeros. Few rows stay as they are, because each rewritten statement is one more to prepare.
 
-use std::ops::Range;
+use std::io::Write as _;
 
-use serde::Serialize;
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, Encode, Sqlite, Type, query::Query, sqlite::SqliteArguments};
 
 use super::rows;
-use crate::StoreError;
+use crate::{
+    StoreError,
+    row::{BulkRow, Cell},
+};
 
 /// How many rows are worth another statement: the driver keeps each that it has prepared, and forgets the one that rested longest.
 const MANY: usize = 200;
@@ -31,17 +32,17 @@ pub(crate) struct Many {
 }
 
 impl Many {
-    /// Of a statement that reads the columns of `jsonb_each(?1)` as `value ->> 0` or `k.value ->> 0`, and of rows that are arrays, or
-    /// single values.
+    /// Of a statement that reads the columns of `jsonb_each(?1)` as `value ->> 0` or `k.value ->> 0`, bytes as `unhex(value ->> 0)`.
     ///
     /// # Errors
     /// When a row can't be written as JSON, a fault of ours.
-    pub(crate) fn of<T: Serialize>(sql: &'static str, many: &[T]) -> Result<Self, StoreError> {
-        let rows = rows(many)?;
+    pub(crate) fn of<T: BulkRow>(sql: &'static str, many: &[T]) -> Result<Self, StoreError> {
+        let column =
+            |place: usize| Column::of(many.iter().map(move |row| row.cell(place)), reading(sql, place));
         let columns =
-            if many.len() < MANY { None } else { Table::of(&rows).and_then(|table| table.columns(sql)) };
+            if many.len() < MANY { None } else { (0..T::WIDTH).map(column).collect::<Option<Vec<_>>>() };
         let Some(columns) = columns else {
-            return Ok(Self { query: sqlx::query(sql).bind(rows), columns: Vec::new() });
+            return Ok(Self { query: sqlx::query(sql).bind(rows(many)?), columns: Vec::new() });
         };
         let forms: Vec<Form> = columns.iter().map(|column| column.form).collect();
         // Made of a constant and of numbers.
@@ -56,7 +57,7 @@ impl Many {
     ///
     /// # Errors
     /// As [`Many::of`].
-    pub(crate) fn of_any<T: Serialize>(sql: &'static str, many: &[T]) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn of_any<T: BulkRow>(sql: &'static str, many: &[T]) -> Result<Option<Self>, StoreError> {
         if many.is_empty() { Ok(None) } else { Self::of(sql, many).map(Some) }
     }
 
@@ -138,53 +139,60 @@ struct Column {
 }
 
 impl Column {
-    /// Of what stands there in each row as JSON; none of what is neither numbers nor texts.
-    fn of<'a>(tokens: impl Iterator<Item = &'a str> + Clone, are_bytes: bool) -> Option<Self> {
-        let first = tokens.clone().next()?;
-        if tokens.clone().all(|token| token == first) {
-            let alike = match serde_json::from_str(first).ok()? {
-                Value::Null => Parameter::Null,
-                Value::Bool(truth) => Parameter::Number(truth.into()),
-                Value::Number(number) => Parameter::Number(number.as_i64()?),
-                Value::String(_) if are_bytes => {
-                    let mut bytes = Vec::new();
-                    extend(&mut bytes, first, are_bytes)?;
-                    Parameter::Bytes(bytes)
-                }
-                Value::String(text) => Parameter::Text(text),
-                Value::Array(_) | Value::Object(_) => return None,
+    /// Of what stands there in each row; none of what can't be read so.
+    fn of<'a>(cells: impl Iterator<Item = Cell<'a>> + Clone, reading: Reading) -> Option<Self> {
+        if reading == Reading::Never {
+            return Some(Self { form: Form::Unread, parameters: Vec::new() });
+        }
+        let are_bytes = reading == Reading::AsBytes;
+        let is_other = |cell| match cell {
+            Cell::Bytes(_) => reading != Reading::AsBytes,
+            Cell::Number(_) | Cell::Text(_) => reading != Reading::AsItIs,
+            Cell::Null => false,
+        };
+        let first = cells.clone().next()?;
+        if cells.clone().any(is_other) {
+            return None;
+        }
+        if cells.clone().all(|cell| cell == first) {
+            let alike = match first {
+                Cell::Null => Parameter::Null,
+                Cell::Number(number) => Parameter::Number(number),
+                Cell::Text(text) => Parameter::Text(text.to_owned()),
+                Cell::Bytes(bytes) => Parameter::Bytes(bytes.to_vec()),
             };
             return Some(Self { form: Form::Alike, parameters: vec![alike] });
         }
-        match tokens.clone().find(|token| *token != "null")?.starts_with('"') {
-            true => Self::texts(tokens, are_bytes),
-            false => Self::numbers(tokens),
+        match cells.clone().find(|cell| *cell != Cell::Null)? {
+            Cell::Number(_) => Self::numbers(cells),
+            Cell::Null | Cell::Text(_) | Cell::Bytes(_) => Self::texts(cells, are_bytes),
         }
     }
 
-    fn numbers<'a>(tokens: impl Iterator<Item = &'a str>) -> Option<Self> {
+    fn numbers<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Option<Self> {
         let mut all = Vec::new();
-        for token in tokens {
-            let number = match token {
-                "null" => None,
-                "true" => Some(1),
-                "false" => Some(0),
-                number => Some(number.parse().ok()?),
-            };
-            push(&mut all, number);
+        for cell in cells {
+            match cell {
+                Cell::Null => push(&mut all, None),
+                Cell::Number(number) => push(&mut all, Some(number)),
+                Cell::Text(_) | Cell::Bytes(_) => return None,
+            }
         }
         Some(Self { form: Form::Numbers, parameters: vec![Parameter::Bytes(all)] })
     }
 
-    fn texts<'a>(tokens: impl Iterator<Item = &'a str>, are_bytes: bool) -> Option<Self> {
+    fn texts<'a>(cells: impl Iterator<Item = Cell<'a>>, are_bytes: bool) -> Option<Self> {
         // A piece of no bytes at all would be null.
         let (mut all, mut pieces) = (vec![b' '], Vec::new());
-        for token in tokens {
-            let start = all.len();
-            if token != "null" {
-                extend(&mut all, token, are_bytes)?;
-            }
-            pieces.push((start, (token != "null").then(|| all.len() - start)));
+        for cell in cells {
+            let piece = match cell {
+                Cell::Null => None,
+                Cell::Text(text) => Some(text.as_bytes()),
+                Cell::Bytes(bytes) => Some(bytes),
+                Cell::Number(_) => return None,
+            };
+            pieces.push((all.len(), piece.map(<[u8]>::len)));
+            all.extend_from_slice(piece.unwrap_or_default());
         }
         let (_, first) = *pieces.first()?;
         if let Some(width) = first.filter(|width| *width > 0 && pieces.iter().all(|(_, it)| *it == first)) {
@@ -204,89 +212,11 @@ impl Column {
 /// Writes a number behind those that are there.
 fn push(all: &mut Vec<u8>, number: Option<i64>) {
     match number {
-        Some(number) => all.extend(format!("{number:NUMBER$}").bytes()),
+        Some(number) => {
+            let _never_fails = write!(all, "{number:NUMBER$}");
+        }
         None => all.extend([0; NUMBER]),
     }
-}
-
-/// Writes a text behind those that are there, as JSON has it, or the bytes that it is the hexadecimal form of. None when it is none.
-fn extend(all: &mut Vec<u8>, token: &str, are_bytes: bool) -> Option<()> {
-    let text = token.strip_prefix('"')?.strip_suffix('"')?;
-    if are_bytes {
-        let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-        let (bytes, odd) = text.as_bytes().as_chunks::<2>();
-        for [high, low] in bytes {
-            all.push(digit(high)? << 4 | digit(low)?);
-        }
-        return odd.is_empty().then_some(());
-    }
-    match text.contains('\\') {
-        true => all.extend(serde_json::from_str::<String>(token).ok()?.bytes()),
-        false => all.extend(text.bytes()),
-    }
-    Some(())
-}
-
-/// Where each column of each row stands in a text.
-struct Table<'a> {
-    text: &'a str,
-    columns: Vec<Range<usize>>,
-    width: usize,
-}
-
-impl<'a> Table<'a> {
-    /// Of an array of arrays of one length, written without spaces; none of anything else.
-    fn of(text: &'a str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let (mut columns, mut width, mut at) = (Vec::new(), None, 1);
-        while bytes.get(at) == Some(&b'[') {
-            let first = columns.len();
-            while bytes[at] != b']' {
-                let start = at + 1;
-                at = end_of_scalar(bytes, start)?;
-                columns.push(start..at);
-            }
-            if *width.get_or_insert(columns.len() - first) != columns.len() - first {
-                return None;
-            }
-            // Behind the row, and the comma or the bracket.
-            at += 2;
-        }
-        width.map(|width| Self { text, columns, width })
-    }
-
-    /// Its columns as this statement reads them; none when one can't be read so.
-    fn columns(&self, sql: &str) -> Option<Vec<Column>> {
-        let column = |place: usize| {
-            let tokens = self.columns.iter().skip(place).step_by(self.width);
-            match reading(sql, place) {
-                Reading::Never => Some(Column { form: Form::Unread, parameters: Vec::new() }),
-                Reading::AsItIs => Column::of(tokens.map(|range| &self.text[range.clone()]), false),
-                Reading::AsBytes => Column::of(tokens.map(|range| &self.text[range.clone()]), true),
-                Reading::BothWays => None,
-            }
-        };
-        (0..self.width).map(column).collect()
-    }
-}
-
-/// Where a number, a text, a truth or null ends that begins here: at a comma or a bracket. None where something else begins.
-fn end_of_scalar(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    match bytes.get(at)? {
-        b'[' | b'{' => return None,
-        b'"' => loop {
-            at += 1;
-            match bytes.get(at)? {
-                b'\\' => at += 1,
-                b'"' => break,
-                _ => {}
-            }
-        },
-        _ => {}
-    }
-    let rest = bytes.get(at..)?.iter().position(|byte| matches!(byte, b',' | b']'))?;
-    Some(at + rest)
 }
 
 /// How a statement reads a column.
@@ -370,12 +300,21 @@ mod tests {
     use sqlx::{Connection as _, SqliteConnection};
 
     use super::*;
-    use crate::row::Columns as _;
+    use crate::row::{Bytes, Columns as _, bulk_rows};
 
     const SQL: &str = "SELECT k.value ->> 0, k.value ->> 1, ?2 + (k.value ->> 2), unhex(k.value ->> 3), k.value ->> 4, \
                        k.value ->> 5 FROM jsonb_each(?1) AS k ORDER BY k.key";
 
-    type Sample = (String, Option<i64>, i64, String, bool, Option<String>);
+    bulk_rows! {
+        /// A row of all kinds.
+        Sample { text: String, number: Option<i64>, small: i64, bytes: Bytes, truth: bool, other: Option<String>, }
+
+        /// A row of bytes.
+        BytesRow { bytes: Bytes, number: i64, }
+
+        /// A row of a text.
+        TextRow<'a> { text: &'a str, number: i64, }
+    }
 
     #[test]
     fn columns_become_parameters() {
@@ -387,34 +326,31 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_and_what_can_not_be_read_by_columns_stay_json() {
+    fn few_rows_and_what_is_no_column_of_one_kind_stay_json() {
+        const BYTES: &str = "SELECT unhex(k.value ->> 0), k.value ->> 1 FROM jsonb_each(?1) AS k";
         const MIXED: &str =
             "SELECT k.value ->> 0, unhex(k.value ->> 0), k.value ->> 1 FROM jsonb_each(?1) AS k";
-        let row = |place: usize| if place == 7 { r#"[1.5,"b"]"# } else { r#"[1,"a"]"# };
-        let odd =
-            (0..MANY).map(|place| serde_json::from_str::<Value>(row(place)).unwrap()).collect::<Vec<_>>();
-        let kept = [
-            Many::of(SQL, &[("a", 1); MANY - 1]),
-            Many::of(SQL, &["a,b"; MANY]),
-            Many::of(SQL, &[("a", [1]); MANY]),
-            Many::of(SQL, &odd),
-            Many::of(MIXED, &[("00", 1); MANY]),
-        ];
-        for many in kept {
-            assert_eq!(many.unwrap().columns.len(), 0);
-        }
+        let bytes = || vec![BytesRow { bytes: Bytes(vec![0]), number: 1 }; MANY];
+        let texts = || vec![TextRow { text: "00", number: 1 }; MANY];
+        let is_json = |many: Result<Many, StoreError>| many.unwrap().columns.is_empty();
+        assert!(!is_json(Many::of(BYTES, &bytes())));
+        assert!(is_json(Many::of(BYTES, &bytes()[1..])) && is_json(Many::of(BYTES, &texts())));
+        assert!(is_json(Many::of(MIXED, &bytes())) && is_json(Many::of(MIXED, &texts())));
     }
 
     fn sample() -> impl Strategy<Value = Sample> {
         let texts = || prop_oneof![Just(r#"a\",[]"#.to_owned()), Just(String::new()), "\\PC{0,6}"];
-        (
-            texts(),
-            any::<Option<i64>>(),
-            -3i64..3,
-            prop_oneof!["0aff", "([0-9a-f]{2}){0,3}"],
-            any::<bool>(),
-            proptest::option::of(texts()),
-        )
+        let bytes = || prop_oneof![Just(vec![0, 255]), proptest::collection::vec(any::<u8>(), 0..3)];
+        let other = || proptest::option::of(texts());
+        let all = (texts(), any::<Option<i64>>(), -3i64..3, bytes(), any::<bool>(), other());
+        all.prop_map(|(text, number, small, bytes, truth, other)| Sample {
+            text,
+            number,
+            small,
+            bytes: Bytes(bytes),
+            truth,
+            other,
+        })
     }
 
     proptest! {
@@ -427,15 +363,17 @@ mod tests {
             all in proptest::collection::vec(sample(), MANY..MANY + 20),
             which in any::<[bool; 6]>(),
         ) {
-            let written: Vec<Sample> = all.into_iter().map(|mut row| {
+            let written: Vec<Sample> = all.into_iter().map(|row| {
                 let same = same.clone();
-                if which[0] { row.0 = same.0; }
-                if which[1] { row.1 = same.1; }
-                if which[2] { row.2 = same.2; }
-                if which[3] { row.3 = same.3; }
-                if which[4] { row.4 = same.4; }
-                if which[5] { row.5 = same.5; }
-                row
+                let [text, number, small, bytes, truth, other] = which;
+                Sample {
+                    text: if text { same.text } else { row.text },
+                    number: if number { same.number } else { row.number },
+                    small: if small { same.small } else { row.small },
+                    bytes: if bytes { same.bytes } else { row.bytes },
+                    truth: if truth { same.truth } else { row.truth },
+                    other: if other { same.other } else { row.other },
+                }
             }).collect();
             let many = Many::of(SQL, &written).unwrap();
             prop_assert!(!many.columns.is_empty());
@@ -443,15 +381,15 @@ mod tests {
                 let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
                 many.with(7).query().fetch_all(&mut connection).await.unwrap()
             });
-            let read: Vec<Sample> = read.iter().map(|row| (
-                row.text(0).unwrap().to_owned(),
-                row.maybe_int(1).unwrap(),
-                row.int(2).unwrap() - 7,
-                crate::row::hex(row.bytes(3).unwrap()),
-                row.flag(4).unwrap(),
-                row.maybe_text(5).unwrap().map(str::to_owned),
-            )).collect();
-            prop_assert_eq!(read, written);
+            let read: Vec<Sample> = read.iter().map(|row| Sample {
+                text: row.text(0).unwrap().to_owned(),
+                number: row.maybe_int(1).unwrap(),
+                small: row.int(2).unwrap() - 7,
+                bytes: Bytes(row.bytes(3).unwrap().to_vec()),
+                truth: row.flag(4).unwrap(),
+                other: row.maybe_text(5).unwrap().map(str::to_owned),
+            }).collect();
+            prop_assert!(read == written);
         }
     }
 }

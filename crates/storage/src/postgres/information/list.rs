@@ -3,14 +3,18 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::id::{FollowerId, OfficialAccountId};
-use sqlx::{Postgres, postgres::PgArguments, query::Query};
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use super::PostgresInformation;
 use crate::{
     StoreError,
     information::{
         list::{DueLists, ListKey, ListLease, ListOutcome, ListStore, Listed},
-        record::{lease_of, listed_of},
+        record::lease_of,
     },
     row::{Columns as _, Id, micros},
 };
@@ -88,7 +92,12 @@ impl ListStore for PostgresInformation {
             .fetch_all(self.database.read())
             .await
             .map_err(StoreError::during("listed"))?;
-        rows.iter().map(listed_of).collect()
+        let listed = |row: &PgRow| {
+            let (follower, following, change_time) =
+                (FollowerId::from_bytes(row.id(0)?), row.flag(1)?, row.instant(2)?);
+            Ok(Listed { follower, following, change_time })
+        };
+        rows.iter().map(listed).collect()
     }
 
     async fn suspended(

@@ -25,7 +25,7 @@ use crate::{
         record::due_source_of,
         tally::Tally,
     },
-    row::{Columns as _, Id, micros, place},
+    row::{Columns as _, Id, bulk_rows, micros, place},
     sqlite::Many,
     vault::Keys,
 };
@@ -118,6 +118,35 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
 /// The column of the number of a follower that is walked.
 const NUMBER: usize = CARRIER + 1;
 
+bulk_rows! {
+    /// A delivery that a claim moved.
+    MoveRow<'a> {
+        message: Id,
+        state: i64,
+        purpose: i64,
+        attempts: i64,
+        due_time: i64,
+        tie: Option<Id>,
+        customer: Option<&'a str>,
+    }
+
+    /// A delivery that a claim made.
+    MadeRow<'a> {
+        message: Id,
+        number: i64,
+        carrier: &'a str,
+        purpose: i64,
+        state: i64,
+        attempts: i64,
+        due_time: i64,
+        tie: Option<Id>,
+        customer: Option<&'a str>,
+    }
+
+    /// A delivery that results moved.
+    LearntRow { message: Id, state: i64, due_time: Option<i64>, throttled: i64, }
+}
+
 #[async_trait]
 impl DeliveryStore for SqliteInformation {
     async fn due(
@@ -195,9 +224,11 @@ impl DeliveryStore for SqliteInformation {
             for it in &moves {
                 tally.moved(&loaded[it.row], it.was.0, it.is)?;
             }
-            let row = |it: &Learnt| {
-                let state = place(&DeliveryState::ALL, &it.is);
-                (Id::of(it.message_id.as_bytes()), state, it.due_time, it.throttled)
+            let row = |it: &Learnt| LearntRow {
+                message: Id::of(it.message_id.as_bytes()),
+                state: place(&DeliveryState::ALL, &it.is),
+                due_time: it.due_time,
+                throttled: it.throttled,
             };
             let many = Many::of(RECORD, &moves.iter().map(row).collect::<Vec<_>>())?;
             many.with(micros(now)).query().execute(&mut *tx).await.map_err(&failed)?;
@@ -252,8 +283,15 @@ async fn start(
         .map(|it| {
             let (tie, customer) =
                 it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-            let message = Id::of(it.message_id.as_bytes());
-            (message, it.state, it.purpose, it.attempts, it.due_time, tie, customer)
+            MoveRow {
+                message: Id::of(it.message_id.as_bytes()),
+                state: it.state,
+                purpose: it.purpose,
+                attempts: it.attempts,
+                due_time: it.due_time,
+                tie,
+                customer,
+            }
         })
         .collect();
     let moving = Many::of(MOVE, &moves)?.with(micros(claim.now)).query();
@@ -300,9 +338,17 @@ async fn walk(
     for (row, it) in standing.iter().zip(&started.moves) {
         let (tie, customer) =
             it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-        let message = Id::of(it.message_id.as_bytes());
-        let (number, carrier) = (row.int(NUMBER)?, row.text(CARRIER)?);
-        made.push((message, number, carrier, it.purpose, it.state, it.attempts, it.due_time, tie, customer));
+        made.push(MadeRow {
+            message: Id::of(it.message_id.as_bytes()),
+            number: row.int(NUMBER)?,
+            carrier: row.text(CARRIER)?,
+            purpose: it.purpose,
+            state: it.state,
+            attempts: it.attempts,
+            due_time: it.due_time,
+            tie,
+            customer,
+        });
     }
     let making = Many::of(MAKE, &made)?.with(account.to_owned()).with(distribution.to_vec());
     let making = making.with(expire_time).with(micros(claim.now)).query();

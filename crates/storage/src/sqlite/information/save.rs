@@ -12,7 +12,7 @@ use crate::{
     StoreError,
     information::{
         before::Before,
-        changed::{Changed, added_rows, audit_rows, consent_rows, delivery_rows, key_rows},
+        changed::{Changed, added_rows, audit_rows, consent_rows, delivery_rows, event_rows, key_rows},
         erasure::erasure_rows,
         flow::{Scope, Work},
         tally::{Tally, TallyKey, tap_rows},
@@ -144,7 +144,7 @@ pub(super) const END_INQUIRIES: &str = "
          CROSS JOIN follower AS f ON f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1))";
 
 pub(super) const TAKEN: &str = "
-    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?2, value, ?3 FROM jsonb_each(?1) WHERE true
+    INSERT INTO inbox (carrier, event_id, take_time) SELECT ?2, value ->> 0, ?3 FROM jsonb_each(?1) WHERE true
     ON CONFLICT DO NOTHING";
 
 pub(super) const GUESSES: &str = "
@@ -224,7 +224,8 @@ impl Ready {
         };
         let taken = scope.events.as_ref().filter(|_| !work.taken.is_empty());
         let taken = taken.map(|(carrier, _)| {
-            Many::of(TAKEN, &work.taken).map(|taken| taken.with(carrier.to_string()).with(micros(now)))
+            Many::of(TAKEN, &event_rows(&work.taken))
+                .map(|taken| taken.with(carrier.to_string()).with(micros(now)))
         });
         let first = [
             Many::of_any(follow, &changed.new_followers)?,
