@@ -254,23 +254,16 @@ pub(crate) trait Field {
     fn cell(&self) -> Cell<'_>;
 }
 
-impl Field for i64 {
-    fn cell(&self) -> Cell<'_> {
-        Cell::Number(*self)
-    }
+macro_rules! numbers {
+    ($($type:ty)+) => {
+        $(impl Field for $type {
+            fn cell(&self) -> Cell<'_> {
+                Cell::Number((*self).into())
+            }
+        })+
+    };
 }
-
-impl Field for i32 {
-    fn cell(&self) -> Cell<'_> {
-        Cell::Number((*self).into())
-    }
-}
-
-impl Field for bool {
-    fn cell(&self) -> Cell<'_> {
-        Cell::Number((*self).into())
-    }
-}
+numbers!(i64 i32 i16 bool);
 
 impl Field for &str {
     fn cell(&self) -> Cell<'_> {
@@ -304,11 +297,8 @@ impl<T: Field> Field for Option<T> {
 
 /// A row to write in bulk.
 pub(crate) trait BulkRow: Serialize + Sized {
-    /// How many fields it has.
-    const WIDTH: usize;
-
-    /// The field at this place.
-    fn cell(&self, place: usize) -> Cell<'_>;
+    /// How each of its fields is read.
+    fn fields() -> Vec<for<'r> fn(&'r Self) -> Cell<'r>>;
 
     /// Binds one array for each field, in their order, behind what is bound already.
     fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[Self]) -> Query<'q, Postgres, PgArguments>;
@@ -334,17 +324,8 @@ macro_rules! bulk_rows {
             }
 
             impl $(<$life>)? crate::row::BulkRow for $name $(<$life>)? {
-                const WIDTH: usize = [$(stringify!($field)),+].len();
-
-                fn cell(&self, place: usize) -> crate::row::Cell<'_> {
-                    let mut left = place;
-                    $(
-                        if left == 0 {
-                            return crate::row::Field::cell(&self.$field);
-                        }
-                        left -= 1;
-                    )+
-                    crate::row::Cell::Null
+                fn fields() -> Vec<for<'r> fn(&'r Self) -> crate::row::Cell<'r>> {
+                    vec![$(|row| crate::row::Field::cell(&row.$field)),+]
                 }
 
                 fn bind<'q>(

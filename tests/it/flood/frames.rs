@@ -163,13 +163,13 @@ attack!(nested_message(it) async {
 
 /// All of them, and what stands in the audit of each but the caller.
 pub(super) const ATTACKS: [(Attack, &str); 11] = [
-    (malformed_headers, "in its frames: PROTOCOL_ERROR"),
+    (malformed_headers, "in its frames: ENHANCE_YOUR_CALM"),
     (rapid_reset, "in its frames: ENHANCE_YOUR_CALM"),
-    (endless_headers, "in its frames: ENHANCE_YOUR_CALM"),
-    (large_headers, "in its frames: PROTOCOL_ERROR"),
+    (endless_headers, "in its frames: headers that are too long"),
+    (large_headers, "in its frames: headers that are too long"),
     (pings, "in its frames: too many that ask for nothing"),
     (settings, "in its frames: too many that ask for nothing"),
-    (empty_data, "in its frames: too many that ask for nothing"),
+    (empty_data, "in its frames: ENHANCE_YOUR_CALM"),
     (open_streams, "in its frames: REFUSED_STREAM"),
     (message_without_end, "PushEvents: OUT_OF_RANGE"),
     (compressed_bomb, "PushEvents: UNIMPLEMENTED"),

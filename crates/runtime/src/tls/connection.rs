@@ -34,8 +34,6 @@ const HANDSHAKE: Duration = Duration::from_secs(3);
 const MOST: usize = 16 * 1024;
 /// How much is read of a connection before others have their turn, in bytes.
 const TURN: usize = 4 * 1024;
-/// What is wrong with frames that ask for nothing when there is no end of them.
-const IDLE: &str = "too many that ask for nothing";
 /// How long nothing is accepted after an error, as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -263,9 +261,9 @@ impl AsyncRead for Connection {
         };
         let came = turn.filled();
         self.read += came.len();
-        if !self.frames.came(came, Instant::now) {
-            self.count(IDLE);
-            return Poll::Ready(Err(io::Error::other(IDLE)));
+        if let Some(wrong) = self.frames.came(came, Instant::now) {
+            self.count(wrong);
+            return Poll::Ready(Err(io::Error::other(wrong)));
         }
         let came = came.len();
         buffer.advance(came);

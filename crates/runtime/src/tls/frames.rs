@@ -13,6 +13,9 @@ const EACH: Duration = Duration::from_millis(10);
 /// How many of them answer one frame of data: updates of two windows.
 const ANSWERS: u32 = 2;
 
+/// Bytes of a call's headers as they come, at most: what gRPC advises servers to allow.
+const HEADERS_BYTES: usize = 8 * 1024;
+
 /// Bytes of a frame's head, and of what a client says before its first.
 const HEAD: usize = 9;
 const PREFACE: usize = 24;
@@ -30,24 +33,41 @@ pub(super) struct Frames {
     went: Heads,
     /// When those that ask for nothing would be over, had each come in its time.
     over: Instant,
+    /// Bytes of the headers that come.
+    headers: usize,
 }
 
 impl Frames {
     pub(super) fn new(now: Instant) -> Self {
-        Self { came: Heads { skip: PREFACE, ..Heads::default() }, went: Heads::default(), over: now }
+        Self {
+            came: Heads { skip: PREFACE, ..Heads::default() },
+            went: Heads::default(),
+            over: now,
+            headers: 0,
+        }
     }
 
-    /// Looks at bytes of the peer. False when too many frames have come that ask for nothing.
-    pub(super) fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> bool {
-        let (over, mut is_fair) = (&mut self.over, true);
-        self.came.walk(bytes, |frame| {
-            if frame.asks_for_nothing() {
+    /// Looks at bytes of the peer. Why the peer is not listened to any more, if so.
+    pub(super) fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> Option<&'static str> {
+        let Self { came, over, headers, .. } = self;
+        let mut wrong = None;
+        came.walk(bytes, |frame| match frame.kind {
+            HEADERS | CONTINUATION => {
+                *headers = frame.length + if frame.kind == HEADERS { 0 } else { *headers };
+                if *headers > HEADERS_BYTES {
+                    wrong = Some("headers that are too long");
+                }
+            }
+            _ if frame.asks_for_nothing() => {
                 let now = now();
                 *over = (*over).max(now) + EACH;
-                is_fair &= over.duration_since(now) <= EACH * AHEAD;
+                if over.duration_since(now) > EACH * AHEAD {
+                    wrong = Some("too many that ask for nothing");
+                }
             }
+            _ => {}
         });
-        is_fair
+        wrong
     }
 
     /// Looks at bytes that were written to the peer. What is wrong with the peer's frames, as often as it is said there.
@@ -62,13 +82,12 @@ impl Frames {
     }
 }
 
-/// What an error code says of the other's frames; none of those that say something else.
+/// What an error code says of the other's frames; none of those that say something else, as that a call was over before all of it had come.
 const fn name(code: u32) -> Option<&'static str> {
     Some(match code {
         1 => "PROTOCOL_ERROR",
         3 => "FLOW_CONTROL_ERROR",
         4 => "SETTINGS_TIMEOUT",
-        5 => "STREAM_CLOSED",
         6 => "FRAME_SIZE_ERROR",
         7 => "REFUSED_STREAM",
         9 => "COMPRESSION_ERROR",
@@ -90,7 +109,7 @@ impl Frame {
     const fn asks_for_nothing(&self) -> bool {
         match self.kind {
             DATA => self.length == 0 && self.flags & END_STREAM == 0,
-            // Of these the library has limits of its own.
+            // Of resets the library has a limit of its own.
             HEADERS | RESET | CONTINUATION => false,
             _ => true,
         }
@@ -160,9 +179,10 @@ mod tests {
 
     /// A connection of a peer that has said hello, and whether it goes on after so many of these frames in one moment.
     fn takes(frames: u32, frame: &[u8]) -> bool {
-        let (now, mut seen) = (Instant::now(), Frames::new(Instant::now()));
-        seen.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", || now)
-            && (0..frames).all(|_| seen.came(frame, || now))
+        let now = Instant::now();
+        let mut seen = Frames::new(now);
+        seen.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", || now).is_none()
+            && (0..frames).all(|_| seen.came(frame, || now).is_none())
     }
 
     #[test]
@@ -185,13 +205,29 @@ mod tests {
         let mut seen = Frames::new(begin);
         seen.came(&[0; PREFACE], || begin);
         let pings = |count: usize| frame(PING, 0, &[0; 8]).repeat(count);
-        assert!(seen.came(&pings(1_000), || begin) && !seen.came(&pings(1), || begin));
-        assert!(seen.came(&pings(99), || begin + 100 * EACH) && !seen.came(&pings(1), || begin + 100 * EACH));
+        let mut goes_on = |count, at| seen.came(&pings(count), || at).is_none();
+        assert!(goes_on(1_000, begin) && !goes_on(1, begin));
+        assert!(goes_on(99, begin + 100 * EACH) && !goes_on(1, begin + 100 * EACH));
         let later = begin + Duration::from_secs(3_600);
-        assert!(seen.came(&pings(1_000), || later));
+        assert!(goes_on(1_000, later));
         for _ in 0..10_000 {
             assert!(seen.went(&frame(DATA, 0, b"more")).is_empty());
-            assert!(seen.came(&frame(WINDOW_UPDATE, 0, &[0; 4]).repeat(2), || later));
+            assert!(seen.came(&frame(WINDOW_UPDATE, 0, &[0; 4]).repeat(2), || later).is_none());
+        }
+    }
+
+    #[test]
+    fn headers_are_as_long_as_their_frames_together() {
+        let now = Instant::now();
+        let (long, short) = (vec![0; HEADERS_BYTES / 2], vec![0; 10]);
+        for (frames, goes_on) in [
+            (&[(HEADERS, &long), (CONTINUATION, &long), (HEADERS, &long)][..], true),
+            (&[(HEADERS, &long), (CONTINUATION, &long), (CONTINUATION, &short)], false),
+        ] {
+            let mut seen = Frames::new(now);
+            seen.came(&[0; PREFACE], || now);
+            let bytes: Vec<u8> = frames.iter().flat_map(|(kind, payload)| frame(*kind, 0, payload)).collect();
+            assert_eq!(seen.came(&bytes, || now).is_none(), goes_on);
         }
     }
 

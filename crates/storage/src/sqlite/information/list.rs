@@ -94,7 +94,10 @@ impl ListStore for SqliteInformation {
             .fetch_one(self.database.read())
             .await
             .map_err(StoreError::during("listed"))?;
-        let column = |place| Ok(page.maybe_text(place)?.unwrap_or_default().split_ascii_whitespace());
+        let column = |place| {
+            let text = page.maybe_text(place)?.unwrap_or_default();
+            Ok::<_, StoreError>(text.split_ascii_whitespace())
+        };
         let (followers, followings, times) = (column(0)?, column(1)?, column(2)?);
         let listed = |((follower, following), time): ((&str, &str), &str)| {
             let follower = u128::from_str_radix(follower, 16).ok()?;
