@@ -195,8 +195,9 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     let (_, most) = memory(process);
     let said = format!("{looks:?}; memory {} KiB more", most.saturating_sub(before) / 1024);
     println!("{said}");
-    for Look { connections, closed, .. } in &looks {
+    for Look { calls, connections, closed, .. } in &looks {
         assert!(*connections > IDLE && *closed > IDLE / 2, "the server did not defend itself: {said}");
+        assert!(*calls > 100 * HONEST, "honest calls stand still: {said}");
     }
     assert!(looks.iter().any(|look| look.beside < look.quiet * 2), "honest calls wait: {said}");
     assert!(most.saturating_sub(before) < MEMORY, "memory grows: {said}");
