@@ -165,7 +165,7 @@ attack!(nested_message(it) async {
 pub(super) const ATTACKS: [(Attack, &str); 11] = [
     (malformed_headers, "in its frames: ENHANCE_YOUR_CALM"),
     (rapid_reset, "in its frames: ENHANCE_YOUR_CALM"),
-    (endless_headers, "in its frames: headers that are too long"),
+    (endless_headers, "in its frames: ENHANCE_YOUR_CALM"),
     (large_headers, "in its frames: headers that are too long"),
     (pings, "in its frames: too many that ask for nothing"),
     (settings, "in its frames: too many that ask for nothing"),

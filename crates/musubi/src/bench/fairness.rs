@@ -19,7 +19,7 @@ use crate::demo::screen::Screen;
 /// To how many the other company writes; a tenth of N where that is less.
 const FEW: u64 = 1_000;
 /// How often each is measured; the middle one counts.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 21;
 /// How many times as long as alone it may take beside the other.
 const MOST: f64 = 2.0;
 /// The large distribution is under way when so many-th of it is delivered.
@@ -37,9 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 Under test: the information-management server with its database, as in `musubi bench distribute`, with two companies. The figure is the
 time from the start of the small company's distribution to its last receipt's record while the large one's is under way, the middle one
-of up to seven.
+of up to twenty-one.
 
-The limit: the same while nothing else is sent, the middle one of seven. The command fails above twice that.")]
+The limit: the same while nothing else is sent, the middle one of twenty-one. The command fails above twice that.")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) site: SiteArgs,
