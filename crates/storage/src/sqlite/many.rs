@@ -345,7 +345,8 @@ mod tests {
 
     fn sample() -> impl Strategy<Value = Sample> {
         let texts = || prop_oneof![Just(r#"a\",[]"#.to_owned()), Just(String::new()), "\\PC{0,6}"];
-        let bytes = prop_oneof![Just(vec![0, 255]), proptest::collection::vec(any::<u8>(), 0..3)];
+        let bytes =
+            prop_oneof![Just(vec![0, 255]), Just(Vec::new()), proptest::collection::vec(any::<u8>(), 0..3)];
         (texts(), any::<Option<i64>>(), -3i64..3, bytes, any::<bool>(), proptest::option::of(texts()))
     }
 
