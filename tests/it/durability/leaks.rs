@@ -12,7 +12,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use musubi::population::Population;
 use musubi_matching::{AddressForm, KanaForm, NameForm};
 use musubi_servers::redis;
-use musubi_tests::processes::{CARRIERS, COMPANIES, Collector, Kind, LONGEST_ACCOUNT, Layout, System};
+use musubi_tests::processes::{
+    CARRIERS, COMPANIES, Collector, Kind, LONGEST_ACCOUNT, Layout, Postgres, System,
+};
 use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,6 +28,8 @@ use super::{
 };
 
 const PEOPLE: usize = 1_000;
+/// To PostgreSQL, by all servers.
+const CONNECTIONS: u32 = 100;
 /// Shorter ones are words that anybody says.
 const SHORTEST: usize = 6;
 /// A second, of each account and over each carrier: enough to be no limit here, and so that it is shared.
@@ -150,22 +154,31 @@ async fn overhear(url: &str) -> JoinHandle<Vec<u8>> {
 
 #[tokio::test]
 async fn nothing_of_a_thousand_people_stands_in_what_nodes_say_and_keep() {
-    search(|layout| layout).await;
+    search(|layout| layout, None).await;
 }
 
 #[tokio::test]
 async fn nothing_of_a_thousand_people_stands_anywhere_when_custody_is_blind() {
-    search(Layout::blind).await;
+    search(Layout::blind, None).await;
 }
 
-/// Lets them play, and looks everywhere.
-async fn search(shape: impl Fn(Layout) -> Layout) {
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_thousand_people_stands_in_the_files_of_postgresql() {
+    search(|layout| layout, Some(Postgres::start(CONNECTIONS))).await;
+}
+
+/// Lets them play, and looks everywhere: the servers on files, or on this server of PostgreSQL.
+async fn search(shape: impl Fn(Layout) -> Layout, server: Option<Postgres>) {
     let mut shared = redis::start().unwrap();
     let heard = overhear(&shared.url()).await;
     let url = shared.url();
     let collector = Collector::start();
     let layout = |layout: Layout| layout.talkative().long_accounts().sharing_at(&url, LIMIT).rbm(CARRIERS[1]);
-    let mut system = System::start_as(|it| shape(layout(it)).seen(collector.address())).await;
+    let shape = |it: Layout| shape(layout(it)).seen(collector.address());
+    let mut system = match &server {
+        None => System::start_as(shape).await,
+        Some(server) => System::start_sealing_on(server, shape).await,
+    };
     let mut companies = COMPANIES;
     companies[1].account_digits = LONGEST_ACCOUNT;
     let play = Play::of(&system, population_with(companies, 61, PEOPLE)).hurried();
@@ -210,7 +223,9 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
     assert!(heard.windows(7).any(|part| part == b"EVALSHA"), "nothing was shared");
     faults.extend(canaries.found(&heard).into_keys().map(|what| format!("Redis: {what}")));
     for process in system.processes() {
-        let (_, file, log) = stored.iter().find(|(name, ..)| *name == process.name()).unwrap();
+        let in_files = stored.iter().find(|(name, ..)| *name == process.name());
+        assert_eq!(in_files.is_none(), server.is_some() && is_sealed(process.kind()), "{}", process.name());
+        let Some((_, file, log)) = in_files else { continue };
         let found: Vec<_> = [file, log].iter().flat_map(|bytes| canaries.found(bytes).into_keys()).collect();
         match process.kind() {
             Kind::Company | Kind::Information => {
@@ -220,7 +235,21 @@ async fn search(shape: impl Fn(Layout) -> Layout) {
             Kind::Carrier | Kind::Terminal => assert!(!found.is_empty(), "{} has nobody", process.name()),
         }
     }
+    if let Some(mut server) = server {
+        let files = server.stored();
+        let has =
+            |text: &[u8]| files.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|part| part == text));
+        assert!(has(COMPANIES[0].id.as_bytes()), "what is stored isn't in the files that are looked into");
+        for (path, bytes) in &files {
+            let found = canaries.found(bytes).into_keys();
+            faults.extend(found.map(|what| format!("PostgreSQL's {}: {what}", path.display())));
+        }
+    }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+const fn is_sealed(kind: Kind) -> bool {
+    matches!(kind, Kind::Company | Kind::Information)
 }
 
 /// The search finds what it looks for, in each of its forms.

@@ -58,7 +58,7 @@ pub const LONGEST_ACCOUNT: u8 = 20;
 pub const CARRIERS: [&str; 2] = ["kumo", "nami"];
 /// The information-management server.
 pub const INFORMATION: &str = "information";
-const TERMINAL: &str = "phones";
+pub(super) const TERMINAL: &str = "phones";
 /// More of the same, where there are replicas.
 const REPLICAS: [&str; 2] = ["information-2", "information-3"];
 /// What stands before them.

@@ -9,6 +9,7 @@ use std::{
     io::{Read as _, Write as _},
     iter,
     net::{Ipv4Addr, TcpStream},
+    path::PathBuf,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -66,6 +67,25 @@ impl Postgres {
     /// When it doesn't end.
     pub fn stop(&mut self) {
         block_in_place(|| self.server.stop()).unwrap();
+    }
+
+    /// Stops it, and gives every file that it has, its log included, byte for byte.
+    ///
+    /// # Panics
+    /// When it doesn't end, or a file can't be read.
+    pub fn stored(&mut self) -> Vec<(PathBuf, Vec<u8>)> {
+        self.stop();
+        let (mut folders, mut stored) = (vec![self.server.folder().join("data")], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => stored.push((path.clone(), fs::read(path).unwrap())),
+                }
+            }
+        }
+        stored
     }
 
     /// Kills all of it (SIGKILL).

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     balancer::Balancer,
-    files::{COMPANIES, Layout, OPERATOR},
+    files::{CARRIERS, COMPANIES, Layout, OPERATOR, TERMINAL},
     postgres::Postgres,
     process::{Kind, Process},
     program::program,
@@ -116,6 +116,16 @@ impl System {
         server.stop();
         server.start_again();
         Self::start_as(|layout| layout.on(&databases)).await
+    }
+
+    /// The same as [`Self::start_as`], the servers that seal what they keep on databases of this server's, simulators on files.
+    ///
+    /// # Panics
+    /// When a node doesn't start.
+    pub async fn start_sealing_on(server: &Postgres, shape: impl Fn(Layout) -> Layout) -> Self {
+        let mut databases = server.databases().await;
+        databases.retain(|name, _| !CARRIERS.contains(name) && *name != TERMINAL);
+        Self::start_as(|layout| shape(layout).on(&databases)).await
     }
 
     /// The same as [`Self::start`], with another layout.
@@ -215,8 +225,8 @@ impl System {
         self.processes.iter().find(|process| process.name() == name).unwrap().said()
     }
 
-    /// What every node has stored, byte for byte: its database and the log beside it. Reading a live node's files is safe from
-    /// another process only.
+    /// What every node has stored that keeps it in a file, byte for byte: its database and the log beside it. Reading a live node's files
+    /// is safe from another process only.
     ///
     /// # Panics
     /// When a file can't be read.
@@ -224,7 +234,8 @@ impl System {
     pub fn stored(&self) -> Stored {
         let read = |process: &Process, extension| std::fs::read(process.config().with_extension(extension));
         let stored = |process| (process, read(process, "db").unwrap(), read(process, "db-wal").unwrap());
-        self.processes.iter().map(stored).map(|(process, file, log)| (process.name(), file, log)).collect()
+        let in_files = self.processes.iter().filter(|process| process.config().with_extension("db").exists());
+        in_files.map(stored).map(|(process, file, log)| (process.name(), file, log)).collect()
     }
 
     /// What is stored once the nodes have done what there was to do, and no more comes of itself.
