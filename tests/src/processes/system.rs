@@ -152,7 +152,7 @@ impl System {
             let balancer = layout.balancer();
             let processes = layout.processes();
             let mut system = Self { processes, layout, _balancer: balancer, machine, folder: Some(folder) };
-            system.migrate();
+            migrate(&system.processes);
             system.processes.iter_mut().for_each(Process::start);
             if system.serving().await {
                 system.until_accounts_are_open().await;
@@ -161,15 +161,6 @@ impl System {
             machine = system.machine.take();
         }
         panic!("{TRIES} times somebody took a port between its choice and its use");
-    }
-
-    /// Brings databases up to date, where that is not the nodes' own matter.
-    fn migrate(&self) {
-        let files = self.processes.iter().flat_map(|process| {
-            [format!("--{}", process.kind().as_str()), process.config().display().to_string()]
-        });
-        let migrated = Command::new(program()).arg("migrate").args(files).env_clear().output().unwrap();
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     }
 
     /// Whether all serve; if not, a port was taken meanwhile.
@@ -369,7 +360,7 @@ impl System {
     }
 }
 
-/// Brings the databases of these nodes up to date.
+/// Brings the databases of these nodes up to date, where that is not the nodes' own matter.
 fn migrate(processes: &[Process]) {
     let files = processes.iter().flat_map(|process| {
         [format!("--{}", process.kind().as_str()), process.config().display().to_string()]
