@@ -69,13 +69,20 @@ impl Postgres {
         block_in_place(|| self.server.stop()).unwrap();
     }
 
-    /// Stops it, and gives every file that it has, its log included, byte for byte.
+    /// Dumps it, stops it, and gives the dump and every file that it has, its log included, byte for byte.
     ///
     /// # Panics
-    /// When it doesn't end, or a file can't be read.
+    /// When it can't be dumped or doesn't end, or a file can't be read.
     pub fn stored(&mut self) -> Vec<(PathBuf, Vec<u8>)> {
+        let url = self.server.url();
+        // It passes on to the program that it starts for each database what stands in the address, but for the password.
+        let password = url.split([':', '@']).nth(2).unwrap();
+        let mut dump = Command::new("pg_dumpall");
+        let dumped = dump.args(["--dbname", &url]).env("PGPASSWORD", password).output().unwrap();
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
         self.stop();
-        let (mut folders, mut stored) = (vec![self.server.folder().join("data")], Vec::new());
+        let mut folders = vec![self.server.folder().join("data")];
+        let mut stored = vec![(PathBuf::from("dump"), dumped.stdout)];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();

@@ -171,9 +171,7 @@ impl Lists {
         }
         Ok(true)
     }
-}
 
-impl Lists {
     /// Does something to a batch of a list's followers.
     async fn apply<T: Copy + Send + Sync>(
         self: Arc<Self>,

@@ -1,9 +1,9 @@
 //! What was refused at a door, and handshakes that failed before it, counted until somebody writes it down.
 //!
 //! Who is denied a method, and who is nobody, is told at each look. Whatever else is refused to a caller, by a handler or because the caller calls
-//! too often, what is wrong with a connection's frames, and what is posted at a door that is none of gRPC, is told now and then, and so are handshakes. Surprising: an attacker chooses how
-//! often and what is called, so that calls are counted by who, what and why in our own words, handshakes by why and from which network, and only so
-//! many of these are told apart.
+//! too often, what is wrong with a connection's frames, and what is posted at a door that is none of gRPC, is told now and then, and so are
+//! handshakes. Surprising: an attacker chooses how often and what is called, so that calls are counted by who, what and why in our own words,
+//! handshakes by why and from which network, and only so many of these are told apart.
 
 use std::{
     collections::BTreeMap,

@@ -25,7 +25,7 @@ const DOCUMENTS: [&str; 6] =
 pub(super) const SAYS_NOTHING: [&str; 8] =
     ["common", "core", "helper", "helpers", "type", "types", "util", "utils"];
 const STORES: [&str; 2] = ["crates/storage/src/sqlite", "crates/storage/src/postgres"];
-/// What stands beside a backend's stores and is no store: SQLite takes many rows out of JSON; a server's databases are migrated
+/// What stands beside a backend's stores and is no store: SQLite is given many rows by columns; a server's databases are migrated
 /// apart, and made for each test; answers of a server get lost on the way, and it says what it does.
 const NO_STORES: [&str; 6] = ["lost.rs", "many.rs", "migrate.rs", "plans", "proxy.rs", "testing.rs"];
 
