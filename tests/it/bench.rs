@@ -133,7 +133,7 @@ fn a_neighbours_distribution_is_measured_alone_and_beside_a_large_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
     let json = file.display().to_string();
-    let output = bench(&["fairness", "--store", "sqlite", "--size", "4000", "--json", &json], folder.path());
+    let output = bench(&["fairness", "--store", "sqlite", "--size", "40000", "--json", &json], folder.path());
     let [shown, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(shown.contains("the same while nothing else is sent"), "{shown}{said}");
     let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();

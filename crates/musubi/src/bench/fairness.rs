@@ -16,7 +16,7 @@ use super::{
 };
 use crate::demo::screen::Screen;
 
-/// To how many the other company writes; a tenth of N where that is less.
+/// To how many the other company writes; a hundredth of N where that is less.
 const FEW: u64 = 1_000;
 /// How often each is measured; the middle one counts.
 const ROUNDS: usize = 21;
@@ -48,7 +48,7 @@ pub(super) struct Args {
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let mut large = World::new(site.folder())?;
     let small = large.joined_by("hinata-gas")?;
-    let few = FEW.min(args.size / 10);
+    let few = FEW.min(args.size / 100);
     let place = site.information_database("information").await?;
     let seeding = seed(&large, &place, args.size, screen).await? + seed(&small, &place, few, screen).await?;
 
