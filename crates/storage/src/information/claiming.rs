@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Purpose, Signal, advance},
     eligibility::{Outgoing, Standing, Tie, choose, gate},
-    id::{CustomerId, DialogueId, FollowerId, MessageId, TieId},
+    id::{CustomerId, DialogueId, FollowerId, MessageId, OfficialAccountId, TieId},
     phone_number::PhoneNumber,
     silence::Doubt,
 };
@@ -37,7 +37,7 @@ fn source_bytes(source: &Source) -> &[u8] {
 }
 
 /// The column of the carrier of a follower that is walked.
-pub(crate) const CARRIER: usize = 25;
+pub(crate) const CARRIER: usize = 1;
 
 /// A delivery that a claim moved.
 pub(crate) struct Move {
@@ -68,31 +68,59 @@ struct Due {
     expire_time: Timestamp,
     dialogue: Option<(DialogueId, u16)>,
     pinned: Option<(TieId, CustomerId)>,
-    phone_number: Option<PhoneNumber>,
+    addressee: Addressee,
+}
+
+/// Whom a delivery is for, as they stand now.
+struct Addressee {
+    phone_number: PhoneNumber,
     standing: Standing,
     values: Option<Vec<String>>,
 }
 
-impl Due {
-    /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
-    /// the follower's number, following, present dialogue, tie, its customer, expire time and suspension (to 17), the values for
-    /// the customer, throttled, who holds the number (20 to 23), whether the company suspended them. The message stands apart, because one that is being made has no row
-    /// yet.
+impl Addressee {
+    /// Columns, from the first on: the follower's number, whether the company suspended them, tie, its customer, expire time and
+    /// suspension, who holds the number (four), the values for the customer. Who follows, and their present dialogue, stands elsewhere.
     fn read(
         row: &impl Columns,
-        accounts: &mut Interned,
-        message_id: MessageId,
+        first: usize,
+        key: &FollowerKey,
         (source, keys): (&Source, &Keys),
     ) -> Result<Self, StoreError> {
-        let key = key_of(row, accounts)?;
-        let (account, follower) = (key.account.as_str(), key.follower.as_bytes());
-        let number = row.maybe_bytes(11)?.map(|sealed| keys.number(account, follower, sealed));
-        let values = match (row.maybe_bytes(18)?, source) {
+        let account = key.account.as_str();
+        let tie = match row.maybe_id(first + 2)? {
+            Some(id) => Some(Tie {
+                id: TieId::from_bytes(id),
+                customer_id: row.text(first + 3)?.parse()?,
+                expire_time: row.instant(first + 4)?,
+                suspended: row.flag(first + 5)?,
+                holder: holder_of(row, first + 6)?,
+            }),
+            None => None,
+        };
+        let values = match (row.maybe_bytes(first + 10)?, source) {
             (Some(sealed), Source::Distribution(id)) => {
-                Some(keys.values(account, (id.as_bytes(), row.text(15)?), sealed)?)
+                Some(keys.values(account, (id.as_bytes(), row.text(first + 3)?), sealed)?)
             }
             (None, _) | (_, Source::Dialogues(_)) => None,
         };
+        Ok(Self {
+            phone_number: keys.number(account, key.follower.as_bytes(), row.bytes(first)?)?,
+            standing: Standing { following: true, suspended: row.flag(first + 1)?, tie, dialogue: None },
+            values,
+        })
+    }
+}
+
+impl Due {
+    /// Columns: account, follower, message, purpose, state, attempts, expire time, dialogue, step, pinned tie and customer (to 10);
+    /// throttled, following, present dialogue, and whom it is for.
+    fn read(
+        row: &impl Columns,
+        accounts: &mut Interned,
+        reading: (&Source, &Keys),
+    ) -> Result<Self, StoreError> {
+        let key = key_of(row, accounts)?;
         let dialogue = match row.maybe_id(7)? {
             Some(id) => Some((DialogueId::from_bytes(id), row.small(8)?)),
             None => None,
@@ -101,46 +129,52 @@ impl Due {
             Some(id) => Some((TieId::from_bytes(id), row.text(10)?.parse()?)),
             None => None,
         };
-        let tie = match row.maybe_id(14)? {
-            Some(id) => Some(Tie {
-                id: TieId::from_bytes(id),
-                customer_id: row.text(15)?.parse()?,
-                suspended: row.flag(17)?,
-                expire_time: row.instant(16)?,
-                holder: holder_of(row, 20)?,
-            }),
-            None => None,
-        };
+        let mut addressee = Addressee::read(row, 14, &key, reading)?;
+        addressee.standing.following = row.flag(12)?;
+        addressee.standing.dialogue = row.maybe_id(13)?.map(DialogueId::from_bytes);
         Ok(Self {
-            key,
-            message_id,
+            message_id: MessageId::from_bytes(row.id(2)?),
             purpose: row.one_of(&Purpose::ALL, 3)?,
             state: row.one_of(&DeliveryState::ALL, 4)?,
             attempts: row.small(5)?,
-            throttled: row.small(19)?,
+            throttled: row.small(11)?,
             expire_time: row.instant(6)?,
+            key,
             dialogue,
             pinned,
-            phone_number: number.transpose()?,
-            standing: Standing {
-                following: row.maybe_int(12)?.unwrap_or_default() != 0,
-                suspended: row.maybe_int(24)?.unwrap_or(1) != 0,
-                tie,
-                dialogue: row.maybe_id(13)?.map(DialogueId::from_bytes),
-            },
-            values,
+            addressee,
+        })
+    }
+
+    /// Of a message that is being made for a follower. Columns: follower, carrier, and whom it is for.
+    fn made<R: Columns>(row: &R, walk: &Walk<'_, R>, reading: (&Source, &Keys)) -> Result<Self, StoreError> {
+        let key = FollowerKey { account: walk.account.clone(), follower: FollowerId::from_bytes(row.id(0)?) };
+        Ok(Self {
+            message_id: (walk.message)(row)?,
+            purpose: Purpose::Undecided,
+            state: DeliveryState::Queued,
+            attempts: 0,
+            throttled: 0,
+            expire_time: walk.expire_time,
+            dialogue: None,
+            pinned: None,
+            addressee: Addressee::read(row, 2, &key, reading)?,
+            key,
         })
     }
 
     /// What is about to leave: for a distribution's first attempt chosen now, later as pinned.
     fn outgoing(&self, now: Timestamp) -> Option<Outgoing> {
         match self.purpose {
-            Purpose::Undecided => Some(choose(&self.standing, |_| self.values.is_some(), now)),
+            Purpose::Undecided => {
+                let Addressee { standing, values, .. } = &self.addressee;
+                Some(choose(standing, |_| values.is_some(), now))
+            }
             // Without values there is nothing to say to the customer.
             Purpose::Individual => self
                 .pinned
                 .clone()
-                .filter(|_| self.values.is_some())
+                .filter(|_| self.addressee.values.is_some())
                 .map(|(tie, customer)| Outgoing::Individual(tie, customer)),
             Purpose::Uniform => Some(Outgoing::Uniform),
             Purpose::Question
@@ -155,6 +189,19 @@ impl Due {
             | Purpose::Erasing => self.dialogue.map(|(dialogue, _)| Outgoing::Request(dialogue)),
         }
     }
+}
+
+/// Followers of a distribution for whom deliveries are being made.
+pub(crate) struct Walk<'a, R> {
+    /// Of which account.
+    pub(crate) account: OfficialAccountId,
+    /// Until when the messages go out.
+    pub(crate) expire_time: Timestamp,
+    /// The next of them, as they stand. Columns: follower, carrier, number, whether the company suspended them, tie, its customer,
+    /// expire time and suspension (to 7), who holds the number (to 11), the values for the customer.
+    pub(crate) followers: &'a [R],
+    /// Which message one of them gets.
+    pub(crate) message: &'a (dyn Fn(&R) -> Result<MessageId, StoreError> + Sync),
 }
 
 /// What a claim starts.
@@ -178,25 +225,21 @@ impl<'a> Started<'a> {
         let mut started = Self::none(claim, false);
         let mut accounts = Interned::default();
         for row in due {
-            let message = MessageId::from_bytes(row.id(2)?);
-            started.take(Due::read(row, &mut accounts, message, (&claim.source, keys))?);
+            started.take(Due::read(row, &mut accounts, (&claim.source, keys))?);
         }
         Ok(started)
     }
 
     /// Decides about the next followers of a distribution, for whom deliveries are being made: those of the claim's carrier are
-    /// attempted at once, those of others wait for theirs. A move for each row, in order. Columns as of a due delivery, and then
-    /// the follower's carrier.
+    /// attempted at once, those of others wait for theirs. A move for each row, in order.
     pub(crate) fn walked<R: Columns>(
         claim: &'a Claim,
-        followers: &[R],
-        message: impl Fn(&R) -> Result<MessageId, StoreError>,
+        walk: &Walk<'_, R>,
         keys: &Keys,
     ) -> Result<Self, StoreError> {
         let mut started = Self::none(claim, true);
-        let mut accounts = Interned::default();
-        for row in followers {
-            let due = Due::read(row, &mut accounts, message(row)?, (&claim.source, keys))?;
+        for row in walk.followers {
+            let due = Due::made(row, walk, (&claim.source, keys))?;
             match row.text(CARRIER)? {
                 own if own == claim.carrier.as_str() => started.take(due),
                 other => started.wait(due, other),
@@ -220,19 +263,18 @@ impl<'a> Started<'a> {
         if due.attempts.saturating_sub(due.throttled) >= self.claim.attempts_limit {
             return self.end(due, Signal::Exhausted);
         }
-        let open = due.outgoing(now).filter(|outgoing| gate(outgoing, &due.standing, now).is_ok());
-        match (open, due.phone_number) {
-            (Some(outgoing), Some(phone_number)) => self.start(due, outgoing, phone_number),
-            (Some(_) | None, _) => self.end(due, Signal::Revoked),
+        match due.outgoing(now).filter(|outgoing| gate(outgoing, &due.addressee.standing, now).is_ok()) {
+            Some(outgoing) => self.start(due, outgoing),
+            None => self.end(due, Signal::Revoked),
         }
     }
 
-    fn start(&mut self, due: Due, outgoing: Outgoing, phone_number: PhoneNumber) {
+    fn start(&mut self, due: Due, outgoing: Outgoing) {
         let attempt = due.attempts + 1;
         let (purpose, pinned, values) = match outgoing {
             Outgoing::Uniform => (Purpose::Uniform, None, Vec::new()),
             Outgoing::Individual(tie, customer) => {
-                (Purpose::Individual, Some((tie, customer)), due.values.clone().unwrap_or_default())
+                (Purpose::Individual, Some((tie, customer)), due.addressee.values.clone().unwrap_or_default())
             }
             Outgoing::Request(_) => (due.purpose, None, Vec::new()),
         };
@@ -251,7 +293,7 @@ impl<'a> Started<'a> {
             key: due.key,
             message_id: due.message_id,
             attempt,
-            phone_number,
+            phone_number: due.addressee.phone_number,
             purpose,
             dialogue: due.dialogue,
             tie,

@@ -22,7 +22,10 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -56,6 +59,7 @@ const STATEMENTS: usize = 400;
 pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
+    writers: Arc<AtomicU64>,
     lock: Arc<File>,
 }
 
@@ -73,9 +77,10 @@ impl Database {
             TryLockError::WouldBlock => StoreError::InUse(path.to_owned()),
             TryLockError::Error(source) => unopened(source),
         })?;
+        let writers = Arc::default();
         let (writer, reader) =
-            connect(path, migrations).await.map_err(|error| unopened(io::Error::other(error)))?;
-        Ok(Self { writer, reader, lock: Arc::new(lock) })
+            connect(path, migrations, &writers).await.map_err(|error| unopened(io::Error::other(error)))?;
+        Ok(Self { writer, reader, writers, lock: Arc::new(lock) })
     }
 
     /// Begins a transaction that may write. The name stands in errors.
@@ -84,6 +89,11 @@ impl Database {
         transaction: &'static str,
     ) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::during(transaction))
+    }
+
+    /// How many connections that write there were: each counts its changes anew.
+    pub(crate) fn writers(&self) -> u64 {
+        self.writers.load(Ordering::Relaxed)
     }
 
     /// Connections that read.
@@ -129,7 +139,12 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 }
 
 /// The connection that writes and those that read, over the present schema.
-async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+async fn connect(
+    path: &Path,
+    migrations: &Migrator,
+    writers: &Arc<AtomicU64>,
+) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+    let writers = Arc::clone(writers);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -146,6 +161,10 @@ async fn connect(path: &Path, migrations: &Migrator) -> Result<(SqlitePool, Sqli
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(60))
+        .after_connect(move |_, _| {
+            writers.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::ready(Ok(())))
+        })
         .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         // What is deleted or moved is overwritten in the pages that are written anyway.
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "FAST"))

@@ -1,7 +1,7 @@
 //! Facts about claims, leases and results.
 
 use musubi_domain::{
-    delivery::{DeliveryState as D, Signal},
+    delivery::{DeliveryState as D, Signal, advance},
     distribution::Command,
 };
 
@@ -254,6 +254,40 @@ pub(crate) async fn results_are_recorded_once_and_in_their_order(store: &dyn Ben
     }
     assert_eq!(next(store, 19).await, None);
     assert_eq!(next(store, 20).await.unwrap().key, started[3].key);
+}
+
+pub(crate) async fn signals_of_one_batch_move_deliveries_one_after_the_other(store: &dyn Bench) {
+    const SIGNALS: [Signal; 6] = [
+        Signal::Accepted,
+        Signal::Rejected,
+        Signal::Delivered,
+        Signal::Displayed,
+        Signal::Expired,
+        Signal::Revoked,
+    ];
+    delivered_to(store, 1..253).await;
+    let started = attempts(store, dialogues("bank"), 0).await;
+    // None: still on its way.
+    let firsts = SIGNALS.map(Some).into_iter().chain([None]);
+    let cases = firsts.flat_map(|first| SIGNALS.map(|second| SIGNALS.map(|third| (first, second, third))));
+    let cases: Vec<_> = cases.flatten().collect();
+    assert_eq!(cases.len(), started.len());
+    let told = |(attempt, signal)| result(attempt, AttemptOutcome::Known(signal));
+    let firsts = started.iter().zip(&cases).filter_map(|(attempt, (first, ..))| Some((attempt, (*first)?)));
+    learn(store, &firsts.map(told).collect::<Vec<_>>(), 1).await;
+    let both = |(attempt, (_, second, third))| [told((attempt, second)), told((attempt, third))];
+    let both: Vec<_> = started.iter().zip(cases.clone()).flat_map(both).collect();
+    assert_eq!(store.record(&both, at(2)).await.unwrap(), vec![true; both.len()]);
+    super::balanced(store).await;
+    let messages: Vec<_> = started.iter().map(|it| (it.key.clone(), it.message_id)).collect();
+    let expected: Vec<_> = cases
+        .into_iter()
+        .map(|(first, second, third)| {
+            let was = first.map_or(D::Sending, |first| advance(D::Sending, first));
+            advance(advance(was, second), third)
+        })
+        .collect();
+    assert_eq!(states(store, &messages).await, expected);
 }
 
 pub(crate) async fn results_for_another_follower_change_nothing(store: &dyn Bench) {

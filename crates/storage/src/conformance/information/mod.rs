@@ -128,6 +128,7 @@ macro_rules! information_store_suite {
             results_of_an_earlier_attempt_move_states_but_not_leases,
             a_receipt_may_come_before_the_acceptance,
             results_are_recorded_once_and_in_their_order,
+            signals_of_one_batch_move_deliveries_one_after_the_other,
             results_for_another_follower_change_nothing,
             accepted_deliveries_without_a_receipt_expire,
             what_was_asked_for_waits_for_another_person,

@@ -8,23 +8,23 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose},
-    id::{CarrierId, DistributionId, FollowerId, MessageId},
+    delivery::DeliveryState,
+    id::{CarrierId, MessageId},
 };
 use sqlx::postgres::PgRow;
 
 use super::{
     PostgresInformation,
     distribution::{self, Hold},
-    expansion::{ADVANCE_CURSOR, message},
     holder, tally,
+    walk::walk,
 };
 use crate::{
     StoreError,
     information::{
         FollowerKey,
         changed::{MessageKeyRow, message_row},
-        claiming::{CARRIER, Learnt, Next, Started, attempted, learn, unreached},
+        claiming::{Learnt, Started, attempted, learn, unreached},
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
@@ -75,9 +75,9 @@ pub(super) const LOCK: &str = "
 
 pub(super) const DUE: &str = "
     SELECT m.official_account, m.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
-           m.dialogue_id, m.step, m.tie_id, m.customer_id,
-           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended
+           m.dialogue_id, m.step, m.tie_id, m.customer_id, m.throttled, f.following, d.dialogue_id,
+           f.phone_number, f.suspended, t.tie_id, t.customer_id, t.expire_time, t.suspended,
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, v.variables
     FROM unnest($2::text[], $3::uuid[], $4::uuid[]) AS k (account, follower, message)
     CROSS JOIN LATERAL (SELECT * FROM delivery AS m
         WHERE m.official_account = k.account AND m.follower = k.follower AND m.message_id = k.message OFFSET 0) AS m
@@ -90,35 +90,6 @@ pub(super) const DUE: &str = "
     LEFT JOIN LATERAL (SELECT * FROM distribution_value AS v
         WHERE v.distribution = $1 AND v.customer_id = t.customer_id OFFSET 0) AS v ON true
     ORDER BY m.due_time";
-
-pub(super) const WALKING: &str = "
-    SELECT official_account, cursor, expire_time FROM distribution
-    WHERE distribution_id = $1 AND state = 1 AND coalesce(start_time, 0) <= $2 AND expire_time > $2 AND NOT expanded
-    FOR NO KEY UPDATE";
-
-pub(super) const NEXT_FOLLOWERS: &str = "
-    SELECT follower, carrier FROM follower
-    WHERE official_account = $1 AND follower > $2 AND following ORDER BY follower LIMIT $3 FOR SHARE";
-
-pub(super) const STANDING: &str = "
-    SELECT $1, k.follower, NULL, $3::bigint, 0::bigint, 0::bigint, $4::bigint, NULL::uuid, NULL::bigint, NULL::uuid, NULL::text,
-           f.phone_number, f.following, NULL::uuid, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0::bigint, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended, f.carrier
-    FROM unnest($5::uuid[]) AS k (follower)
-    CROSS JOIN LATERAL (SELECT * FROM follower AS f
-        WHERE f.official_account = $1 AND f.follower = k.follower OFFSET 0) AS f
-    LEFT JOIN LATERAL (SELECT * FROM customer_information AS t
-        WHERE t.official_account = $1 AND t.follower = k.follower OFFSET 0) AS t ON true
-    LEFT JOIN LATERAL (SELECT * FROM distribution_value AS v
-        WHERE v.distribution = $2 AND v.customer_id = t.customer_id OFFSET 0) AS v ON true";
-
-// No two walks make the same: the cursor moves in the same transaction, with the distribution locked.
-pub(super) const MAKE: &str = "
-    INSERT INTO delivery (official_account, follower, message_id, carrier, distribution, purpose, state, attempts, due_time,
-        expire_time, tie_id, customer_id, change_time)
-    SELECT $1, k.follower, k.message, k.carrier, $2, k.purpose, k.state, k.attempts, k.due_time, $3, k.tie, k.customer, $4
-    FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::uuid[],
-        $13::text[]) AS k (follower, message, carrier, purpose, state, attempts, due_time, tie, customer)";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery AS m SET state = k.state, purpose = k.purpose, attempts = k.attempts, due_time = k.due_time,
@@ -158,19 +129,6 @@ bulk_rows! {
         message: Id,
         state: i64,
         purpose: i64,
-        attempts: i64,
-        due_time: i64,
-        tie: Option<Id>,
-        customer: Option<&'a str>,
-    }
-
-    /// A delivery that a claim made.
-    MadeRow<'a> {
-        follower: Id,
-        message: Id,
-        carrier: &'a str,
-        purpose: i64,
-        state: i64,
         attempts: i64,
         due_time: i64,
         tie: Option<Id>,
@@ -387,58 +345,4 @@ async fn start(
         .collect();
     tx.execute(MoveRow::bind(sqlx::query(MOVE), &moves).bind(micros(claim.now))).await?;
     Ok(started.claimed(more, tally))
-}
-
-/// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
-async fn walk(
-    tx: &mut Tx,
-    (claim, keys): (&Claim, &Keys),
-    id: DistributionId,
-    tally: &mut Tally,
-) -> Result<Claimed, StoreError> {
-    let distribution = Id::of(id.as_bytes());
-    let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
-    let Some(walking) = tx.fetch_optional(walking).await? else { return Ok(Claimed::default()) };
-    let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
-    let (mut next, mut followers) = (Next::new(claim), Vec::new());
-    let mut after = Id::of(&walking.id(1)?);
-    while next.goes_on() {
-        let page = sqlx::query(NEXT_FOLLOWERS).bind(account).bind(after).bind(i64::from(claim.limit));
-        let page = tx.fetch(page).await?;
-        for row in next.take(&page, 1)? {
-            after = Id::of(&row.id(0)?);
-            followers.push(after);
-        }
-    }
-    let standing = sqlx::query(STANDING)
-        .bind(account)
-        .bind(distribution)
-        .bind(place(&Purpose::ALL, &Purpose::Undecided))
-        .bind(expire_time)
-        .bind(&followers);
-    let standing = tx.fetch(standing).await?;
-    let message_of = |row: &PgRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?)));
-    let started = Started::walked(claim, &standing, message_of, keys)?;
-    let mut made = Vec::with_capacity(standing.len());
-    for (row, it) in standing.iter().zip(&started.moves) {
-        let (tie, customer) =
-            it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-        made.push(MadeRow {
-            follower: Id::of(it.key.follower.as_bytes()),
-            message: Id::of(it.message_id.as_bytes()),
-            carrier: row.text(CARRIER)?,
-            purpose: it.purpose,
-            state: it.state,
-            attempts: i64::from(it.attempts),
-            due_time: it.due_time,
-            tie,
-            customer,
-        });
-    }
-    let make =
-        sqlx::query(MAKE).bind(account).bind(&id.as_bytes()[..]).bind(expire_time).bind(micros(claim.now));
-    tx.execute(MadeRow::bind(make, &made)).await?;
-    let advance = sqlx::query(ADVANCE_CURSOR).bind(distribution).bind(followers.last()).bind(next.done);
-    tx.execute(advance).await?;
-    Ok(started.claimed(!next.done, tally))
 }

@@ -26,6 +26,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod walk;
 
 use std::sync::Arc;
 

@@ -3,27 +3,26 @@
 //! Surprising: the claim reads a delivery together with its follower's standing, for the gate, inside the transaction that starts
 //! the attempts.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose},
-    id::{CarrierId, DistributionId, FollowerId},
+    delivery::{DeliveryState, advance},
+    id::{CarrierId, MessageId},
 };
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, Transaction};
 
-use super::{
-    SqliteInformation,
-    expansion::{ADVANCE_CURSOR, message},
-    holder, tally,
-};
+use super::{SqliteInformation, holder, tally, walk::changes};
 use crate::{
     StoreError,
     information::{
+        FollowerKey,
         changed::message_row,
-        claiming::{CARRIER, Learnings, Learnt, Next, Started, attempted, learn, unreached},
-        delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
+        claiming::{Learnings, Learnt, Started, attempted, learn, unreached},
+        delivery::{AttemptOutcome, AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
-        tally::Tally,
+        tally::{Tally, TallyKey},
     },
     row::{Columns as _, Id, bulk_rows, micros, place},
     sqlite::Many,
@@ -56,14 +55,11 @@ pub(super) const DUE_DISTRIBUTIONS: &str = "
     FROM distribution AS d INDEXED BY distribution_running
     WHERE d.state IN (1, 2) AND d.state = 1 AND coalesce(d.start_time, 0) <= ?2";
 
-pub(super) const MAY_RUN: &str = "
-    SELECT official_account FROM distribution WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2";
-
 pub(super) const DUE: &str = "
     SELECT m.official_account, f.follower, m.message_id, m.purpose, m.state, m.attempts, m.expire_time,
-           m.dialogue_id, m.step, m.tie_id, m.customer_id,
-           f.phone_number, f.following, d.dialogue_id, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           m.throttled, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended
+           m.dialogue_id, m.step, m.tie_id, m.customer_id, m.throttled, f.following, d.dialogue_id,
+           f.phone_number, f.suspended, t.tie_id, t.customer_id, t.expire_time, t.suspended,
+           t.proved_time, t.silent_time, t.ask_time, t.doubt, v.variables
     FROM delivery AS m INDEXED BY delivery_due
     CROSS JOIN follower AS f ON f.number = m.number
     LEFT JOIN dialogue AS d ON d.number = m.number
@@ -71,26 +67,6 @@ pub(super) const DUE: &str = "
     LEFT JOIN distribution_value AS v ON v.distribution = m.distribution AND v.customer_id = t.customer_id
     WHERE m.carrier = ?1 AND m.distribution = ?2 AND m.official_account = ?3 AND m.due_time <= ?4 AND m.state IN (0, 1)
     ORDER BY m.due_time LIMIT ?5";
-
-pub(super) const WALKING: &str = "
-    SELECT official_account, cursor, expire_time FROM distribution
-    WHERE distribution_id = ?1 AND state = 1 AND coalesce(start_time, 0) <= ?2 AND expire_time > ?2 AND expanded = 0";
-
-pub(super) const STANDING: &str = "
-    SELECT f.official_account, f.follower, NULL, ?5, 0, 0, ?6, NULL, NULL, NULL, NULL,
-           f.phone_number, f.following, NULL, t.tie_id, t.customer_id, t.expire_time, t.suspended, v.variables,
-           0, t.proved_time, t.silent_time, t.ask_time, t.doubt, f.suspended, f.carrier, f.number
-    FROM follower AS f
-    LEFT JOIN customer_information AS t ON t.number = f.number
-    LEFT JOIN distribution_value AS v ON v.distribution = ?1 AND v.customer_id = t.customer_id
-    WHERE f.official_account = ?2 AND f.number > ?3 AND f.following = 1
-    ORDER BY f.number LIMIT ?4";
-
-pub(super) const MAKE: &str = "
-    INSERT INTO delivery (message_id, number, official_account, carrier, distribution, purpose, state, attempts, due_time,
-        expire_time, tie_id, customer_id, change_time)
-    SELECT unhex(value ->> 0), value ->> 1, ?2, value ->> 2, ?3, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?4,
-        unhex(value ->> 7), value ->> 8, ?5 FROM jsonb_each(?1)";
 
 pub(super) const MOVE: &str = "
     UPDATE delivery SET state = k.value ->> 1, purpose = k.value ->> 2, attempts = k.value ->> 3, due_time = k.value ->> 4,
@@ -109,15 +85,28 @@ pub(super) const RECORD: &str = "
         throttled = throttled + (k.value ->> 3), change_time = ?2
     FROM jsonb_each(?1) AS k WHERE delivery.message_id = unhex(k.value ->> 0)";
 
+// What signals find, counted: reading each delivery to say where it moves would take longer than moving it.
+pub(super) const SIGNALLED: &str = "
+    SELECT m.official_account, m.carrier, m.distribution, m.purpose, m.state, k.value ->> 3, count(*)
+    FROM jsonb_each(?1) AS k
+    CROSS JOIN delivery AS m ON m.message_id = unhex(k.value ->> 2)
+    CROSS JOIN follower AS f ON f.number = m.number
+        AND f.official_account = k.value ->> 0 AND f.follower = unhex(k.value ->> 1)
+    GROUP BY m.official_account, m.carrier, m.distribution, m.purpose, m.state, k.value ->> 3";
+
+pub(super) const SIGNAL: &str = "
+    UPDATE delivery SET state = CAST(substr(k.value ->> 3, state + 1, 1) AS INTEGER), change_time = ?2
+    FROM jsonb_each(?1) AS k
+    WHERE delivery.message_id = unhex(k.value ->> 2) AND state <> CAST(substr(k.value ->> 3, state + 1, 1) AS INTEGER)";
+
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     UPDATE delivery SET state = 6, change_time = ?3 WHERE message_id IN
         (SELECT message_id FROM delivery INDEXED BY delivery_unconfirmed
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
 
-/// The column of the number of a follower that is walked.
-const NUMBER: usize = CARRIER + 1;
-
+/// How many states there are.
+const STATES: usize = DeliveryState::ALL.len();
 bulk_rows! {
     /// A delivery that a claim moved.
     MoveRow<'a> {
@@ -130,21 +119,11 @@ bulk_rows! {
         customer: Option<&'a str>,
     }
 
-    /// A delivery that a claim made.
-    MadeRow<'a> {
-        message: Id,
-        number: i64,
-        carrier: &'a str,
-        purpose: i64,
-        state: i64,
-        attempts: i64,
-        due_time: i64,
-        tie: Option<Id>,
-        customer: Option<&'a str>,
-    }
-
     /// A delivery that results moved.
     LearntRow { message: Id, state: i64, due_time: Option<i64>, throttled: i64, }
+
+    /// A signal about a delivery: where it moves each state, as digits, the state that comes at the place of the one that was.
+    SignalRow { account: String, follower: Id, message: Id, ways: String, }
 }
 
 #[async_trait]
@@ -174,37 +153,15 @@ impl DeliveryStore for SqliteInformation {
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         const TRANSACTION: &str = "claim_deliveries";
-        let failed = StoreError::during(TRANSACTION);
-        let mut tx = self.database.write(TRANSACTION).await?;
-        let (source, account): (&[u8], String) = match &claim.source {
-            Source::Dialogues(account) => (&[], account.to_string()),
-            Source::Distribution(id) => {
-                let may_run = sqlx::query(MAY_RUN).bind(&id.as_bytes()[..]).bind(micros(claim.now));
-                match may_run.fetch_optional(&mut *tx).await.map_err(&failed)? {
-                    Some(row) => (id.as_bytes(), row.text(0)?.to_owned()),
-                    None => return Ok(Claimed::default()),
-                }
-            }
+        let account = match &claim.source {
+            Source::Dialogues(account) => account,
+            Source::Distribution(id) => return self.claim_of_distribution(claim, *id).await,
         };
-        let due = sqlx::query(DUE)
-            .bind(claim.carrier.as_str())
-            .bind(source)
-            .bind(account)
-            .bind(micros(claim.now))
-            .bind(claim.limit)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&failed)?;
-        let mut tally = Tally::default();
-        let keys = self.vault.keys();
-        let mut claimed = start(&mut tx, TRANSACTION, (claim, &keys), &due, &mut tally).await?;
-        if let Source::Distribution(id) = &claim.source
-            && let Some(rest) = claim.after(claimed.seen)
-        {
-            claimed.append(walk(&mut tx, TRANSACTION, (&rest, &keys), *id, &mut tally).await?);
-        }
+        let (mut tx, mut tally) = (self.database.write(TRANSACTION).await?, Tally::default());
+        let from = (&[][..], account.as_str());
+        let claimed = start(&mut tx, TRANSACTION, (claim, &self.vault.keys()), from, &mut tally).await?;
         tally::store(&tally, &mut tx, TRANSACTION).await?;
-        tx.commit().await.map_err(&failed)?;
+        tx.commit().await.map_err(StoreError::during(TRANSACTION))?;
         Ok(claimed)
     }
 
@@ -214,7 +171,16 @@ impl DeliveryStore for SqliteInformation {
         if results.is_empty() {
             return Ok(Vec::new());
         }
+        let signals = Signals::of(results, now)?;
         let mut tx = self.database.write(TRANSACTION).await?;
+        let begun = changes(&mut tx, TRANSACTION).await?;
+        if let Some(signals) = signals
+            && signals.store(&mut tx, TRANSACTION).await?
+        {
+            self.walks.count(&mut tx, TRANSACTION, begun).await?;
+            tx.commit().await.map_err(&failed)?;
+            return Ok(vec![true; results.len()]);
+        }
         let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
         let many = Many::of(ATTEMPTED, &keys)?.query();
         let loaded = many.fetch_all(&mut *tx).await.map_err(&failed)?;
@@ -265,18 +231,85 @@ impl DeliveryStore for SqliteInformation {
     }
 }
 
-/// Starts attempts at due deliveries.
-async fn start(
+/// Results that are signals and nothing else, ready to be stored.
+struct Signals {
+    /// How many deliveries they are about.
+    count: usize,
+    found: Many,
+    moves: Many,
+}
+
+impl Signals {
+    /// None, when one of the results says more.
+    fn of(results: &[AttemptResult], now: Timestamp) -> Result<Option<Self>, StoreError> {
+        let mut told: BTreeMap<(MessageId, &FollowerKey), [DeliveryState; STATES]> = BTreeMap::new();
+        for AttemptResult { key, message_id, outcome, .. } in results {
+            let AttemptOutcome::Known(signal) = *outcome else { return Ok(None) };
+            let ways = told.entry((*message_id, key)).or_insert(DeliveryState::ALL);
+            *ways = ways.map(|state| advance(state, signal));
+        }
+        let digit = |state| place(&DeliveryState::ALL, &state).to_string();
+        let row =
+            |((message, key), ways): ((MessageId, &'_ FollowerKey), [DeliveryState; STATES])| SignalRow {
+                account: key.account.to_string(),
+                follower: Id::of(key.follower.as_bytes()),
+                message: Id::of(message.as_bytes()),
+                ways: ways.map(digit).concat(),
+            };
+        let rows: Vec<_> = told.into_iter().map(row).collect();
+        let moves = Many::of(SIGNAL, &rows)?.with(micros(now));
+        Ok(Some(Self { count: rows.len(), found: Many::of(SIGNALLED, &rows)?, moves }))
+    }
+
+    /// Moves their deliveries, unless one of them doesn't exist: then nothing is done. Gives whether it was.
+    async fn store(
+        self,
+        tx: &mut Transaction<'_, Sqlite>,
+        transaction: &'static str,
+    ) -> Result<bool, StoreError> {
+        let failed = StoreError::during(transaction);
+        let (mut tally, mut found) = (Tally::default(), 0);
+        for row in &self.found.query().fetch_all(&mut **tx).await.map_err(&failed)? {
+            let (was, count) = (row.small::<usize>(4)?, row.int(6)?);
+            found += row.small::<usize>(6)?;
+            let is = row.text(5)?.chars().nth(was).and_then(|digit| digit.to_digit(10));
+            let is = is.ok_or_else(|| StoreError::Corrupt(format!("{was} is no known state")))?;
+            for (state, count) in [(row.int(4)?, -count), (i64::from(is), count)] {
+                tally
+                    .add(TallyKey::new(row.text(0)?, row.text(1)?, row.bytes(2)?, row.int(3)?, state), count);
+            }
+        }
+        if found < self.count {
+            return Ok(false);
+        }
+        self.moves.query().execute(&mut **tx).await.map_err(&failed)?;
+        tally::store(&tally, tx, transaction).await?;
+        Ok(true)
+    }
+}
+
+/// Starts attempts at due deliveries of a distribution, or of an account's dialogues.
+pub(super) async fn start(
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
     (claim, keys): (&Claim, &Keys),
-    due: &[SqliteRow],
+    (distribution, account): (&[u8], &str),
     tally: &mut Tally,
 ) -> Result<Claimed, StoreError> {
+    let failed = StoreError::during(transaction);
+    let due = sqlx::query(DUE)
+        .bind(claim.carrier.as_str())
+        .bind(distribution)
+        .bind(account)
+        .bind(micros(claim.now))
+        .bind(claim.limit)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(&failed)?;
     if due.is_empty() {
         return Ok(Claimed::default());
     }
-    let started = Started::of(claim, due, keys)?;
+    let started = Started::of(claim, &due, keys)?;
     let moves: Vec<_> = started
         .moves
         .iter()
@@ -295,70 +328,7 @@ async fn start(
         })
         .collect();
     let moving = Many::of(MOVE, &moves)?.with(micros(claim.now)).query();
-    moving.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
+    moving.execute(&mut **tx).await.map_err(&failed)?;
     let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
     Ok(started.claimed(more, tally))
-}
-
-/// Makes deliveries for the next followers of a distribution, and starts attempts at those over the claim's carrier.
-async fn walk(
-    tx: &mut Transaction<'_, Sqlite>,
-    transaction: &'static str,
-    (claim, keys): (&Claim, &Keys),
-    id: DistributionId,
-    tally: &mut Tally,
-) -> Result<Claimed, StoreError> {
-    let failed = StoreError::during(transaction);
-    let distribution = &id.as_bytes()[..];
-    let walking = sqlx::query(WALKING).bind(distribution).bind(micros(claim.now));
-    let Some(walking) = walking.fetch_optional(&mut **tx).await.map_err(&failed)? else {
-        return Ok(Claimed::default());
-    };
-    let (account, expire_time) = (walking.text(0)?, walking.int(2)?);
-    let (mut next, mut standing) = (Next::new(claim), Vec::new());
-    let mut after = walking.int(1)?;
-    while next.goes_on() {
-        let page = sqlx::query(STANDING)
-            .bind(distribution)
-            .bind(account)
-            .bind(after)
-            .bind(claim.limit)
-            .bind(place(&Purpose::ALL, &Purpose::Undecided))
-            .bind(expire_time)
-            .fetch_all(&mut **tx)
-            .await
-            .map_err(&failed)?;
-        let taken = next.take(&page, CARRIER)?.len();
-        standing.extend(page.into_iter().take(taken));
-        after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(NUMBER))?;
-    }
-    let message_of = |row: &SqliteRow| Ok(message(id, FollowerId::from_bytes(row.id(1)?), row.int(NUMBER)?));
-    let started = Started::walked(claim, &standing, message_of, keys)?;
-    let mut made = Vec::with_capacity(standing.len());
-    for (row, it) in standing.iter().zip(&started.moves) {
-        let (tie, customer) =
-            it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
-        made.push(MadeRow {
-            message: Id::of(it.message_id.as_bytes()),
-            number: row.int(NUMBER)?,
-            carrier: row.text(CARRIER)?,
-            purpose: it.purpose,
-            state: it.state,
-            attempts: it.attempts.into(),
-            due_time: it.due_time,
-            tie,
-            customer,
-        });
-    }
-    let making = Many::of(MAKE, &made)?.with(account.to_owned()).with(distribution.to_vec());
-    let making = making.with(expire_time).with(micros(claim.now)).query();
-    making.execute(&mut **tx).await.map_err(&failed)?;
-    sqlx::query(ADVANCE_CURSOR)
-        .bind(distribution)
-        .bind(after)
-        .bind(next.done)
-        .execute(&mut **tx)
-        .await
-        .map_err(&failed)?;
-    Ok(started.claimed(!next.done, tally))
 }

