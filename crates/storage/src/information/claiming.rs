@@ -1,7 +1,7 @@
 //! What a claim makes of due deliveries, and what results make of attempted ones: pure, the same on every database.
 //!
-//! The claim asks the domain's gate about each delivery, in the transaction that starts the attempts. There is no other way to an
-//! attempt.
+//! The claim asks the domain's gate about each delivery, as things stand in the transaction that starts the attempts. There is no
+//! other way to an attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 

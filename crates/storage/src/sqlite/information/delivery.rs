@@ -1,7 +1,8 @@
 //! Deliveries on their way, on SQLite.
 //!
-//! Surprising: the claim reads a delivery together with its follower's standing, for the gate, inside the transaction that starts
-//! the attempts.
+//! Surprising: what is due is read together with its follower's standing, for the gate, inside the transaction that starts the
+//! attempts; only new deliveries of a distribution may have been decided about before (`walk`). Results that are signals and nothing
+//! else are moved by the database, without a delivery being read.
 
 use std::collections::BTreeMap;
 
