@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    row::{Columns, micros, place},
+    row::{Columns, Id, micros, place},
     vault::Keys,
 };
 
@@ -36,7 +36,7 @@ fn source_bytes(source: &Source) -> &[u8] {
     }
 }
 
-/// The column of the carrier of a follower that is walked.
+/// The column of the carrier, behind the follower, of one that is walked.
 pub(crate) const CARRIER: usize = 1;
 
 /// A delivery that a claim moved.
@@ -55,6 +55,13 @@ pub(crate) struct Move {
     pub(crate) due_time: i64,
     /// The tie and the customer that it is pinned to.
     pub(crate) pinned: Option<(TieId, CustomerId)>,
+}
+
+impl Move {
+    /// The tie and the customer that it is pinned to, as two columns.
+    pub(crate) fn pinned_to(&self) -> (Option<Id>, Option<&str>) {
+        self.pinned.as_ref().map(|(tie, customer)| (Id::of(tie.as_bytes()), customer.as_str())).unzip()
+    }
 }
 
 /// A due delivery and all that the gate looks at.
@@ -364,13 +371,8 @@ impl<'a> Next<'a> {
         !self.done && !self.none_in_page && self.own < self.claim.limit
     }
 
-    /// Takes of a page, which is as long as the claim's limit unless there are no more, what the claim may take. The carrier stands
-    /// in this column.
-    pub(crate) fn take<'p, R: Columns>(
-        &mut self,
-        page: &'p [R],
-        carrier: usize,
-    ) -> Result<&'p [R], StoreError> {
+    /// Takes of a page, which is as long as the claim's limit unless there are no more, what the claim may take.
+    pub(crate) fn take<'p, R: Columns>(&mut self, page: &'p [R]) -> Result<&'p [R], StoreError> {
         self.done = u32::try_from(page.len()).is_ok_and(|length| length < self.claim.limit);
         let before = self.own;
         for (place, row) in page.iter().enumerate() {
@@ -378,7 +380,7 @@ impl<'a> Next<'a> {
                 self.done = false;
                 return Ok(&page[..place]);
             }
-            self.own += u32::from(row.text(carrier)? == self.claim.carrier.as_str());
+            self.own += u32::from(row.text(CARRIER)? == self.claim.carrier.as_str());
         }
         self.none_in_page = self.own == before;
         Ok(page)

@@ -15,6 +15,15 @@ use crate::information::{
     flow::NewDelivery,
 };
 
+/// What a carrier says of a message.
+pub(super) const SIGNALS: [Signal; 6] = [
+    Signal::Accepted,
+    Signal::Rejected,
+    Signal::Delivered,
+    Signal::Displayed,
+    Signal::Expired,
+    Signal::Revoked,
+];
 const ACCEPTED: AttemptOutcome = AttemptOutcome::Known(Signal::Accepted);
 
 /// One delivery to each of these followers of the bank.
@@ -257,14 +266,6 @@ pub(crate) async fn results_are_recorded_once_and_in_their_order(store: &dyn Ben
 }
 
 pub(crate) async fn signals_of_one_batch_move_deliveries_one_after_the_other(store: &dyn Bench) {
-    const SIGNALS: [Signal; 6] = [
-        Signal::Accepted,
-        Signal::Rejected,
-        Signal::Delivered,
-        Signal::Displayed,
-        Signal::Expired,
-        Signal::Revoked,
-    ];
     delivered_to(store, 1..253).await;
     let started = attempts(store, dialogues("bank"), 0).await;
     // None: still on its way.

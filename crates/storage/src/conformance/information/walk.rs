@@ -8,8 +8,8 @@ use musubi_domain::{
 };
 
 use super::{
-    Bench, Dice, at, balanced, claim, claimed, deliver, dialogues, distribute, follow, keys, learn, load,
-    named, of, request, result, tie, unit,
+    Bench, Dice, at, balanced, claim, claimed, deliver, delivery::SIGNALS, dialogues, distribute, follow,
+    keys, learn, load, named, of, request, result, tie, unit,
 };
 use crate::information::{
     FollowerKey,
@@ -17,14 +17,6 @@ use crate::information::{
     flow::{FollowerRecord, NewDelivery, Scope},
 };
 
-const SIGNALS: [Signal; 6] = [
-    Signal::Accepted,
-    Signal::Rejected,
-    Signal::Delivered,
-    Signal::Displayed,
-    Signal::Expired,
-    Signal::Revoked,
-];
 const STEPS: u32 = 500;
 
 struct Walk<'a> {

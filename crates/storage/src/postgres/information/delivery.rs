@@ -328,8 +328,7 @@ async fn start(
         .iter()
         .map(|it| {
             let MessageKeyRow { account, follower, message } = message_row(&it.key, it.message_id);
-            let (tie, customer) =
-                it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+            let (tie, customer) = it.pinned_to();
             MoveRow {
                 account,
                 follower,

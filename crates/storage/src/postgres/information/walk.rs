@@ -75,7 +75,7 @@ pub(super) async fn walk(
     while next.goes_on() {
         let page = sqlx::query(NEXT_FOLLOWERS).bind(account).bind(after).bind(i64::from(claim.limit));
         let page = tx.fetch(page).await?;
-        for row in next.take(&page, 1)? {
+        for row in next.take(&page)? {
             after = Id::of(&row.id(0)?);
             followers.push(after);
         }
@@ -92,8 +92,7 @@ pub(super) async fn walk(
     let started = Started::walked(claim, &walk, keys)?;
     let mut made = Vec::with_capacity(standing.len());
     for (row, it) in standing.iter().zip(&started.moves) {
-        let (tie, customer) =
-            it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+        let (tie, customer) = it.pinned_to();
         made.push(MadeRow {
             follower: Id::of(it.key.follower.as_bytes()),
             message: Id::of(it.message_id.as_bytes()),

@@ -315,8 +315,7 @@ pub(super) async fn start(
         .moves
         .iter()
         .map(|it| {
-            let (tie, customer) =
-                it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+            let (tie, customer) = it.pinned_to();
             MoveRow {
                 message: Id::of(it.message_id.as_bytes()),
                 state: it.state,

@@ -279,7 +279,7 @@ impl Page {
                 .fetch_all(&mut **tx)
                 .await
                 .map_err(&failed)?;
-            let taken = next.take(&page, CARRIER)?.len();
+            let taken = next.take(&page)?.len();
             standing.extend(page.into_iter().take(taken));
             after = standing.last().map_or(Ok(after), |row: &SqliteRow| row.int(NUMBER))?;
         }
@@ -307,8 +307,7 @@ impl<'a> Walked<'a> {
         let started = Started::walked(claim, &walk, keys)?;
         let mut made = Vec::with_capacity(standing.len());
         for (row, it) in standing.iter().zip(&started.moves) {
-            let (tie, customer) =
-                it.pinned.as_ref().map(|(tie, id)| (Id::of(tie.as_bytes()), id.as_str())).unzip();
+            let (tie, customer) = it.pinned_to();
             made.push(MadeRow {
                 message: Id::of(it.message_id.as_bytes()),
                 number: row.int(NUMBER)?,
@@ -353,6 +352,8 @@ mod tests {
         sqlite::information::tests::open,
     };
 
+    const NOTHING: &str = "UPDATE follower SET suspended = 1 WHERE number = 99";
+
     /// After two claims of five followers each nobody changes anything but them, so the third is read ahead; it is held up before it
     /// stores that, and this happens meanwhile. Gives who is attempted by the next claim that comes to its end, and whether by what was
     /// read ahead.
@@ -392,7 +393,6 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_ahead_counts_unless_somebody_changed_something() {
-        const NOTHING: &str = "UPDATE follower SET suspended = 1 WHERE number = 99";
         const LEFT: &str = "
             UPDATE follower SET following = 0 WHERE number = 12;
             UPDATE follower_tally SET count = count - 1;
@@ -406,7 +406,6 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_passed_over_by_a_claim_that_is_given_up() {
-        const NOTHING: &str = "UPDATE follower SET suspended = 1 WHERE number = 99";
         assert_eq!(third_claim(NOTHING, true).await, (vec![11, 12, 13, 14, 15], false));
     }
 
