@@ -59,7 +59,7 @@ struct Try {
 }
 
 /// A customer of a company's master.
-fn customer(company: &str, id: &str) -> Value {
+pub(super) fn customer(company: &str, id: &str) -> Value {
     let master = std::fs::read_to_string(format!("{SAMPLES}/customers-{company}.csv")).unwrap();
     let row: Vec<_> = master.lines().find(|line| line.starts_with(id)).unwrap().split(',').collect();
     json!({ "name": row[1], "name_kana": row[2], "birth_date": row[3], "address": row[4], "account": row[6] })

@@ -1,8 +1,10 @@
 //! What can be done by a carrier whose authorities' keys are in wrong hands: its phones follow and type, and it attests whatever it likes to a running
-//! information-management server. [`forged`] pushes what nobody may believe; [`failed`] what is believed, and shows no customer.
+//! information-management server. [`forged`] pushes what nobody may believe; [`failed`] what is believed, and shows no customer; [`bots`] that by the
+//! thousand.
 //!
 //! Surprising: the keys are the carrier's own, taken out of a copy of its database, because whoever has none is stopped by the signature alone.
 
+mod bots;
 mod failed;
 mod forged;
 

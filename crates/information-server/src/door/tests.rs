@@ -2,7 +2,6 @@
 
 mod assertions;
 mod events;
-mod guessing;
 mod webhooks;
 
 use std::collections::HashMap;
