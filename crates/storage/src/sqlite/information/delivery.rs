@@ -2,17 +2,21 @@
 //!
 //! Surprising: what is due is read together with its follower's standing, for the gate, inside the transaction that starts the
 //! attempts; only new deliveries of a distribution may have been decided about before (`walk`). Results that are signals and nothing
-//! else are moved by the database, without a delivery being read.
+//! else are moved by the database, without a delivery being read, and all that wait for their turn are stored at once.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, advance},
+    delivery::{DeliveryState, Signal, advance},
     id::{CarrierId, MessageId},
 };
 use sqlx::{Sqlite, Transaction};
+use tokio::sync::oneshot;
 
 use super::{SqliteInformation, holder, tally, walk::changes};
 use crate::{
@@ -106,6 +110,10 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
          WHERE state = 2 AND expire_time < ?1 ORDER BY expire_time LIMIT ?2)
     RETURNING official_account, carrier, distribution, purpose";
 
+const RECORDING: &str = "record_attempts";
+/// How many signals a transaction takes on, and then it ends with those that came with the last of them: others wait for that
+/// connection, too.
+const AT_ONCE: usize = 4_000;
 /// How many states there are.
 const STATES: usize = DeliveryState::ALL.len();
 bulk_rows! {
@@ -167,21 +175,16 @@ impl DeliveryStore for SqliteInformation {
     }
 
     async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
-        const TRANSACTION: &str = "record_attempts";
-        let failed = StoreError::during(TRANSACTION);
+        let failed = StoreError::during(RECORDING);
         if results.is_empty() {
             return Ok(Vec::new());
         }
-        let signals = Signals::of(results, now)?;
-        let mut tx = self.database.write(TRANSACTION).await?;
-        let begun = changes(&mut tx, TRANSACTION).await?;
-        if let Some(signals) = signals
-            && signals.store(&mut tx, TRANSACTION).await?
+        if let Some(signals) = Signals::of(results, now)
+            && self.store_with_others(signals).await?
         {
-            self.walks.count(&mut tx, TRANSACTION, begun).await?;
-            tx.commit().await.map_err(&failed)?;
             return Ok(vec![true; results.len()]);
         }
+        let mut tx = self.database.write(RECORDING).await?;
         let keys: Vec<_> = attempted(results).into_iter().map(|(key, id)| message_row(key, id)).collect();
         let many = Many::of(ATTEMPTED, &keys)?.query();
         let loaded = many.fetch_all(&mut *tx).await.map_err(&failed)?;
@@ -199,9 +202,9 @@ impl DeliveryStore for SqliteInformation {
             };
             let many = Many::of(RECORD, &moves.iter().map(row).collect::<Vec<_>>())?;
             many.with(micros(now)).query().execute(&mut *tx).await.map_err(&failed)?;
-            tally::store(&tally, &mut tx, TRANSACTION).await?;
+            tally::store(&tally, &mut tx, RECORDING).await?;
         }
-        holder::refuse(&mut tx, TRANSACTION, (&unreached(results), &self.vault.keys()), now).await?;
+        holder::refuse(&mut tx, RECORDING, (&unreached(results), &self.vault.keys()), now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(known)
     }
@@ -232,45 +235,100 @@ impl DeliveryStore for SqliteInformation {
     }
 }
 
-/// Results that are signals and nothing else, ready to be stored.
+/// Results that are signals and nothing else.
+#[derive(Debug)]
 struct Signals {
-    /// How many deliveries they are about.
-    count: usize,
-    found: Many,
-    moves: Many,
+    told: Vec<(MessageId, FollowerKey, Signal)>,
+    now: Timestamp,
+}
+
+/// Signals that wait for the connection that writes. Whoever's turn it is stores those of others with their own: a transaction less for
+/// each, and a delivery about which several are told moves once.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Whose turn it is has this.
+    turn: tokio::sync::Mutex<()>,
+    /// Each with whom to tell that they are stored; who hears no more stores their own alone.
+    signals: Mutex<VecDeque<(Signals, oneshot::Sender<()>)>>,
+}
+
+impl Waiting {
+    fn add(&self, signals: Signals) -> oneshot::Receiver<()> {
+        let (done, stored) = oneshot::channel();
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner).push_back((signals, done));
+        stored
+    }
+
+    /// Takes as many as one transaction stores, in their order.
+    fn take(&self) -> Vec<(Signals, oneshot::Sender<()>)> {
+        let mut waiting = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut taken, mut sum) = (Vec::new(), 0);
+        while sum < AT_ONCE
+            && let Some((signals, done)) = waiting.pop_front()
+        {
+            sum += signals.told.len();
+            taken.push((signals, done));
+        }
+        taken
+    }
+}
+
+impl SqliteInformation {
+    /// Stores signals with all others that wait by then. Gives whether they are stored: not, where one of them all is about a delivery
+    /// that doesn't exist.
+    async fn store_with_others(&self, signals: Signals) -> Result<bool, StoreError> {
+        let mut stored = self.waiting.add(signals);
+        loop {
+            let _turn = tokio::select! {
+                biased;
+                done = &mut stored => return Ok(done.is_ok()),
+                turn = self.waiting.turn.lock() => turn,
+            };
+            let mut tx = self.database.write(RECORDING).await?;
+            let (signals, done): (Vec<_>, Vec<_>) = self.waiting.take().into_iter().unzip();
+            let begun = changes(&mut tx, RECORDING).await?;
+            if !Signals::store(signals, &mut tx).await? {
+                continue;
+            }
+            self.walks.count(&mut tx, RECORDING, begun).await?;
+            tx.commit().await.map_err(StoreError::during(RECORDING))?;
+            for done in done {
+                // Who listens no more was told nothing, and will say it again.
+                let _heard = done.send(());
+            }
+        }
+    }
 }
 
 impl Signals {
     /// None, when one of the results says more.
-    fn of(results: &[AttemptResult], now: Timestamp) -> Result<Option<Self>, StoreError> {
-        let mut told: BTreeMap<(MessageId, &FollowerKey), [DeliveryState; STATES]> = BTreeMap::new();
-        for AttemptResult { key, message_id, outcome, .. } in results {
-            let AttemptOutcome::Known(signal) = *outcome else { return Ok(None) };
-            let ways = told.entry((*message_id, key)).or_insert(DeliveryState::ALL);
-            *ways = ways.map(|state| advance(state, signal));
-        }
-        let digit = |state| place(&DeliveryState::ALL, &state).to_string();
-        let row =
-            |((message, key), ways): ((MessageId, &'_ FollowerKey), [DeliveryState; STATES])| SignalRow {
-                account: key.account.to_string(),
-                follower: Id::of(key.follower.as_bytes()),
-                message: Id::of(message.as_bytes()),
-                ways: ways.map(digit).concat(),
-            };
-        let rows: Vec<_> = told.into_iter().map(row).collect();
-        let moves = Many::of(SIGNAL, &rows)?.with(micros(now));
-        Ok(Some(Self { count: rows.len(), found: Many::of(SIGNALLED, &rows)?, moves }))
+    fn of(results: &[AttemptResult], now: Timestamp) -> Option<Self> {
+        let told = |result: &AttemptResult| match result.outcome {
+            AttemptOutcome::Known(signal) => Some((result.message_id, result.key.clone(), signal)),
+            _ => None,
+        };
+        Some(Self { told: results.iter().map(told).collect::<Option<_>>()?, now })
     }
 
     /// Moves their deliveries, unless one of them doesn't exist: then nothing is done. Gives whether it was.
-    async fn store(
-        self,
-        tx: &mut Transaction<'_, Sqlite>,
-        transaction: &'static str,
-    ) -> Result<bool, StoreError> {
-        let failed = StoreError::during(transaction);
+    async fn store(all: Vec<Self>, tx: &mut Transaction<'_, Sqlite>) -> Result<bool, StoreError> {
+        let failed = StoreError::during(RECORDING);
+        let Some(now) = all.iter().map(|signals| signals.now).max() else { return Ok(true) };
+        let mut told: BTreeMap<(MessageId, FollowerKey), [DeliveryState; STATES]> = BTreeMap::new();
+        for (message, key, signal) in all.into_iter().flat_map(|signals| signals.told) {
+            let ways = told.entry((message, key)).or_insert(DeliveryState::ALL);
+            *ways = ways.map(|state| advance(state, signal));
+        }
+        let digit = |state| place(&DeliveryState::ALL, &state).to_string();
+        let row = |((message, key), ways): ((MessageId, FollowerKey), [DeliveryState; STATES])| SignalRow {
+            account: key.account.to_string(),
+            follower: Id::of(key.follower.as_bytes()),
+            message: Id::of(message.as_bytes()),
+            ways: ways.map(digit).concat(),
+        };
+        let rows: Vec<_> = told.into_iter().map(row).collect();
         let (mut tally, mut found) = (Tally::default(), 0);
-        for row in &self.found.query().fetch_all(&mut **tx).await.map_err(&failed)? {
+        for row in &Many::of(SIGNALLED, &rows)?.query().fetch_all(&mut **tx).await.map_err(&failed)? {
             let (was, count) = (row.small::<usize>(4)?, row.int(6)?);
             found += row.small::<usize>(6)?;
             let is = row.text(5)?.chars().nth(was).and_then(|digit| digit.to_digit(10));
@@ -280,11 +338,11 @@ impl Signals {
                     .add(TallyKey::new(row.text(0)?, row.text(1)?, row.bytes(2)?, row.int(3)?, state), count);
             }
         }
-        if found < self.count {
+        if found < rows.len() {
             return Ok(false);
         }
-        self.moves.query().execute(&mut **tx).await.map_err(&failed)?;
-        tally::store(&tally, tx, transaction).await?;
+        Many::of(SIGNAL, &rows)?.with(micros(now)).query().execute(&mut **tx).await.map_err(&failed)?;
+        tally::store(&tally, tx, RECORDING).await?;
         Ok(true)
     }
 }
@@ -331,4 +389,101 @@ pub(super) async fn start(
     moving.execute(&mut **tx).await.map_err(&failed)?;
     let more = u32::try_from(due.len()).is_ok_and(|length| length >= claim.limit);
     Ok(started.claimed(more, tally))
+}
+
+#[cfg(test)]
+mod tests {
+    use musubi_domain::delivery::DeliveryState as D;
+
+    use super::*;
+    use crate::{
+        conformance::information as facts, information::delivery::Attempt, sqlite::information::tests::open,
+    };
+
+    fn told(attempts: &[Attempt], signal: Signal) -> Vec<AttemptResult> {
+        attempts.iter().map(|attempt| facts::result(attempt, AttemptOutcome::Known(signal))).collect()
+    }
+
+    /// Tells each of these by a call of its own, one behind the other, while somebody writes. Gives what the calls gave that were not
+    /// given up.
+    async fn told_at_once(
+        store: &SqliteInformation,
+        tells: Vec<(Vec<AttemptResult>, bool)>,
+    ) -> Vec<Vec<bool>> {
+        let held = store.database.write("fact").await.unwrap();
+        let mut calls = Vec::new();
+        for (place, (results, given_up)) in tells.into_iter().enumerate() {
+            let store = store.clone();
+            let call = tokio::spawn({
+                let store = store.clone();
+                async move { store.record(&results, facts::at(2)).await.unwrap() }
+            });
+            while store.waiting.signals.lock().unwrap().len() == place {
+                tokio::task::yield_now().await;
+            }
+            if given_up { call.abort() } else { calls.push(call) }
+        }
+        held.rollback().await.unwrap();
+        let mut given = Vec::new();
+        for call in calls {
+            given.push(call.await.unwrap());
+        }
+        facts::balanced(store).await;
+        given
+    }
+
+    async fn states(store: &SqliteInformation, attempts: &[Attempt]) -> Vec<D> {
+        let messages: Vec<_> = attempts.iter().map(|it| (it.key.clone(), it.message_id)).collect();
+        facts::states(store, &messages).await
+    }
+
+    async fn started(store: &SqliteInformation) -> Vec<Attempt> {
+        facts::follow(store, "bank", 1..6).await;
+        let deliveries: Vec<_> = facts::keys("bank", 1..6).iter().map(|key| facts::request(key, 0)).collect();
+        facts::deliver(store, &deliveries).await;
+        facts::attempts(store, facts::dialogues("bank"), 0).await
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_turn_is_stored_at_once_and_each_delivery_moves_once() {
+        let (store, _folder) = open().await;
+        let started = started(&store).await;
+        let tells =
+            [Signal::Accepted, Signal::Delivered, Signal::Accepted].map(|signal| told(&started, signal));
+        let given = told_at_once(&store, tells.map(|tell| (tell, false)).to_vec()).await;
+        assert_eq!(given, vec![vec![true; 5]; 3]);
+        assert_eq!(states(&store, &started).await, [D::Delivered; 5]);
+        // Five deliveries, and the counts of the states before and after.
+        assert_eq!(store.walks.ours(), 5 + 2);
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_does_not_exist_spoils_nobody_elses_signals() {
+        let (store, _folder) = open().await;
+        let started = started(&store).await;
+        let mut strange = told(&started[3..], Signal::Delivered);
+        strange[0].key = facts::key("bank", 9);
+        let tells = vec![
+            (told(&started[..2], Signal::Accepted), false),
+            (strange, false),
+            (told(&started[..3], Signal::Delivered), false),
+        ];
+        assert_eq!(told_at_once(&store, tells).await, [vec![true; 2], vec![false, true], vec![true; 3]]);
+        assert_eq!(
+            states(&store, &started).await,
+            [D::Delivered, D::Delivered, D::Delivered, D::Sending, D::Delivered]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_their_turn_to_the_next() {
+        let (store, _folder) = open().await;
+        let started = started(&store).await;
+        let tells = vec![
+            (told(&started[..2], Signal::Accepted), true),
+            (told(&started[2..], Signal::Accepted), false),
+        ];
+        assert_eq!(told_at_once(&store, tells).await, [vec![true; 3]]);
+        assert_eq!(states(&store, &started[2..]).await, [D::Accepted; 3]);
+    }
 }

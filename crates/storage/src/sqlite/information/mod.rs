@@ -38,6 +38,7 @@ pub struct SqliteInformation {
     database: Database,
     vault: Arc<Vault>,
     walks: Arc<walk::Walks>,
+    waiting: Arc<delivery::Waiting>,
 }
 
 impl SqliteInformation {
@@ -54,7 +55,7 @@ impl SqliteInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault, walks: Arc::default() })
+        Ok(Self { database, vault, walks: Arc::default(), waiting: Arc::default() })
     }
 }
 

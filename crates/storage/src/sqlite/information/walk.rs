@@ -105,6 +105,11 @@ struct Ahead {
 }
 
 impl Walks {
+    #[cfg(test)]
+    pub(super) fn ours(&self) -> i64 {
+        self.ours.load(Ordering::Relaxed)
+    }
+
     fn look(&self) -> Look {
         *held(&self.look)
     }
