@@ -303,9 +303,9 @@ impl SqliteInformation {
 impl Signals {
     /// None, when one of the results says more.
     fn of(results: &[AttemptResult], now: Timestamp) -> Option<Self> {
-        let told = |result: &AttemptResult| match result.outcome {
-            AttemptOutcome::Known(signal) => Some((result.message_id, result.key.clone(), signal)),
-            _ => None,
+        let told = |result: &AttemptResult| {
+            let AttemptOutcome::Known(signal) = result.outcome else { return None };
+            Some((result.message_id, result.key.clone(), signal))
         };
         Some(Self { told: results.iter().map(told).collect::<Option<_>>()?, now })
     }
