@@ -93,30 +93,12 @@ fn id<T: std::str::FromStr<Err = Error>>(text: &str) -> T {
 
 impl Fixture {
     async fn new() -> Self {
-        Self::of(tempfile::tempdir().unwrap()).await
-    }
-
-    /// Closes the store and opens it again, as a process does that is started anew: what was in memory is gone.
-    async fn restart(self) -> Self {
-        let Self { folder, store, clock, jpki, document, foreign, count, events, assertions, .. } = self;
-        drop((events, assertions));
-        store.close().await;
-        drop(store);
-        let fresh = Self::with(folder, (jpki, document, foreign)).await;
-        fresh.clock.advance(clock.now().duration_since(fresh.clock.now()));
-        Self { count, ..fresh }
-    }
-
-    async fn of(folder: tempfile::TempDir) -> Self {
-        let keys = (
+        let [jpki, document, foreign] = [
             pair(IdentityMethod::Jpki, "kumo"),
             pair(IdentityMethod::Document, "kumo"),
             pair(IdentityMethod::Jpki, "nami"),
-        );
-        Self::with(folder, keys).await
-    }
-
-    async fn with(folder: tempfile::TempDir, (jpki, document, foreign): (Pair, Pair, Pair)) -> Self {
+        ];
+        let folder = tempfile::tempdir().unwrap();
         let open = SqliteInformation::open(&folder.path().join("information.db"), vault()).await.unwrap();
         let store: Arc<dyn InformationStore> = Arc::new(open);
         let company = |name: &str| Company {
