@@ -25,7 +25,7 @@ use musubi_tests::processes::{Kind, Layout};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    Action, Follow, HandsetServiceClient, IncomingMessage, KUMO, Links, Person, Phones,
+    Action, Follow, HandsetServiceClient, IncomingMessage, KUMO, Links, PeerChannel, Person, Phones,
     ReceiveMessagesRequest, Stolen, SubmitActionsRequest, SuggestionTapped, System, TextTyped, Uuid, Value,
     What, entropy, failed::customer, json, push, right, with,
 };
@@ -60,7 +60,7 @@ struct Bot {
 
 struct Bots {
     bots: Vec<Bot>,
-    phones: HandsetServiceClient<super::PeerChannel>,
+    phones: HandsetServiceClient<PeerChannel>,
     got: Arc<Mutex<Vec<IncomingMessage>>>,
     listening: JoinHandle<()>,
     /// Assertions that were taken.
