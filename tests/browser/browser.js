@@ -128,7 +128,6 @@ export async function quick(address, options = {}) {
  * machine does only takes longer; or else the median, beside that of a bare page visited in turn with it.
  */
 export async function quickAtFirst(address, options = {}) {
-  const bare = await Bare.serve();
   const firsts = [];
   const bares = [];
   let bytes = 0;
@@ -143,9 +142,8 @@ export async function quickAtFirst(address, options = {}) {
       }),
     );
     assert(bytes > 0 && bytes < PAGE_BYTES, `${address} weighs ${bytes} bytes`);
-    if (firsts.at(-1) >= FIRST_CONTENT) bares.push(await bare.visit());
+    if (firsts.at(-1) >= FIRST_CONTENT) bares.push(await open({}, async (page) => seen(page, await bare())));
   }
-  bare.close();
   const first = Math.min(...firsts);
   const times = median(firsts) / median(bares);
   assert(first < FIRST_CONTENT || times < FIRST_CONTENT / BARE, `${address} is seen for the first time after ${first} ms at best, and takes ${times} times as long as a bare page`);
@@ -157,32 +155,25 @@ function median(times) {
   return times.toSorted((a, b) => a - b)[times.length >> 1];
 }
 
-/** The page that a machine's speed is told by: nothing but text and a stylesheet, in the fonts of every page, by a server that does nothing. */
-class Bare {
-  static #STYLE = 'body{font:1rem/1.6 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif}code{font-family:ui-monospace,"Noto Sans Mono CJK JP",monospace}button{font:inherit}';
-  static #LINE = '<h2>お知らせ Notice</h2><p>お客さまへのお知らせです。 <b>重要 Important</b> <code>b7f</code> <button>送る Send</button></p>';
-  static #PAGE = `<!doctype html><html lang="ja"><meta charset="utf-8"><title>a</title><link rel="stylesheet" href="/a.css"><body>${Bare.#LINE.repeat(12)}`;
+const BARE_STYLE = 'body{font:1rem/1.6 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif}code{font-family:ui-monospace,"Noto Sans Mono CJK JP",monospace}button{font:inherit}';
+const BARE_LINE = '<h2>お知らせ Notice</h2><p>お客さまへのお知らせです。 <b>重要 Important</b> <code>b7f</code> <button>送る Send</button></p>';
+const BARE_PAGE = `<!doctype html><html lang="ja"><meta charset="utf-8"><title>a</title><link rel="stylesheet" href="/a.css"><body>${BARE_LINE.repeat(12)}`;
 
-  #server;
+let served;
 
-  static async serve() {
-    const bare = new Bare();
-    bare.#server = createServer(({ url }, answer) => {
-      const [kind, body] = url === '/a.css' ? ['text/css', Bare.#STYLE] : ['text/html', Bare.#PAGE];
+/** Where the page is that a machine's speed is told by: nothing but text and a stylesheet, in the fonts of every page, by a server that does nothing. */
+function bare() {
+  served ??= (async () => {
+    const server = createServer(({ url }, answer) => {
+      const [kind, body] = url === '/a.css' ? ['text/css', BARE_STYLE] : ['text/html', BARE_PAGE];
       answer.setHeader('content-type', kind).end(body);
     });
-    await once(bare.#server.listen(0, '127.0.0.1'), 'listening');
-    return bare;
-  }
-
-  /** When something of it is seen, in milliseconds. */
-  visit() {
-    return open({}, (page) => seen(page, `http://127.0.0.1:${this.#server.address().port}/`));
-  }
-
-  close() {
-    this.#server.close();
-  }
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    // Nobody waits for its end.
+    server.unref();
+    return `http://127.0.0.1:${server.address().port}/`;
+  })();
+  return served;
 }
 
 /** Visits a page; gives when something of it is seen. */

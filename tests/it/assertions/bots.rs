@@ -25,9 +25,9 @@ use musubi_tests::processes::{Kind, Layout};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    Action, Follow, HandsetServiceClient, IncomingMessage, KUMO, Links, PeerChannel, Person, Phones,
-    ReceiveMessagesRequest, Stolen, SubmitActionsRequest, SuggestionTapped, System, TextTyped, Uuid, Value,
-    What, entropy, failed::customer, json, push, right, with,
+    Follow, HandsetServiceClient, IncomingMessage, KUMO, Links, PeerChannel, Person, Phones,
+    ReceiveMessagesRequest, Stolen, System, TextTyped, Value, What, failed::customer, json, push, right,
+    submit, tap, with,
 };
 use crate::people::{BANK, CONFIRMED, GAS, audit_of, does, import_masters};
 
@@ -48,9 +48,9 @@ const ANEW: usize = 20;
 const DEATH: usize = 5;
 /// Between two guesses of a bot: what failed is told seconds later, and then it tries again.
 const PACE: Duration = Duration::from_millis(300);
-
 /// What the bots' numbers begin with.
 const PREFIX: &str = "+818055550";
+const FLEET: &str = "phones-of-bots";
 
 struct Bot {
     person: Person,
@@ -71,10 +71,6 @@ fn number(bot: usize) -> String {
     format!("{PREFIX}{bot:04}")
 }
 
-fn is_hunter(bot: usize) -> bool {
-    bot < HUNTERS
-}
-
 impl Bots {
     async fn connect(system: &System) -> Self {
         let account = |bot| if bot < BOTS / 2 { BANK } else { GAS };
@@ -84,7 +80,7 @@ impl Bots {
         };
         let channel = system.channel_of("phones", KUMO);
         let mut phones = HandsetServiceClient::new(channel.open_ended());
-        let request = ReceiveMessagesRequest { fleet: "phones-of-bots".to_owned() };
+        let request = ReceiveMessagesRequest { fleet: FLEET.to_owned() };
         let mut messages = phones.receive_messages(request).await.unwrap().into_inner();
         let got = Arc::<Mutex<Vec<_>>>::default();
         let sink = Arc::clone(&got);
@@ -102,24 +98,9 @@ impl Bots {
         }
     }
 
-    async fn act(&mut self, deeds: Vec<(usize, What)>) {
-        if deeds.is_empty() {
-            return;
-        }
-        let action = |(bot, what): (usize, What)| {
-            let Person { number, account, .. } = &self.bots[bot].person;
-            Action { msisdn: number.clone(), official_account: (*account).to_owned(), what: Some(what) }
-        };
-        let request = SubmitActionsRequest {
-            batch_id: Uuid::from_bytes(entropy::bytes()).to_string(),
-            fleet: "phones-of-bots".to_owned(),
-            actions: deeds.into_iter().map(action).collect(),
-        };
-        self.phones.submit_actions(request).await.unwrap();
-    }
-
     async fn everybody(&mut self, does: impl Fn(usize) -> What) {
-        self.act((0..BOTS).map(|bot| (bot, does(bot))).collect()).await;
+        let deeds = self.bots.iter().enumerate().map(|(bot, it)| (&it.person, does(bot)));
+        submit(&mut self.phones, FLEET, deeds).await;
     }
 
     /// Answers whatever has come: a button is tapped, and where a proof is asked for, one is shown.
@@ -135,11 +116,7 @@ impl Bots {
                 continue;
             };
             if button.action.is_none() {
-                let (postback, text) = (button.postback, button.text);
-                taps.push((
-                    bot,
-                    What::Tapped(SuggestionTapped { message_id: message.message_id, postback, text }),
-                ));
+                taps.push((bot, tap(message.message_id, button)));
                 continue;
             }
             let links = Links::of(message);
@@ -147,7 +124,10 @@ impl Bots {
                 proofs.push(self.prove(bot, &links, stolen));
             }
         }
-        self.act(taps).await;
+        if !taps.is_empty() {
+            let taps = taps.into_iter().map(|(bot, tap)| (&self.bots[bot].person, tap));
+            submit(&mut self.phones, FLEET, taps).await;
+        }
         for proofs in proofs.chunks(500) {
             // What was proved already, or of a dialogue that is over, is refused.
             self.proofs += push(system, KUMO, proofs.to_vec()).await.iter().filter(|it| it.is_none()).count();
@@ -159,7 +139,7 @@ impl Bots {
         of.tries += 1;
         let cards = CARDS as usize;
         let card = if bot < FORGERS { cards + bot * GUESSES + of.tries } else { (bot + of.tries) % cards };
-        let method: IdentityMethod = if is_hunter(bot) { Carrier } else { Jpki };
+        let method: IdentityMethod = if bot < HUNTERS { Carrier } else { Jpki };
         let shown = json!({
             "name": format!("見知 {card}"), "name_kana": format!("ミシ {card}"), "birth_date": "1990-01-02",
             "address": "東京都港区芝公園四丁目2-8",
@@ -170,7 +150,7 @@ impl Bots {
 
 /// What a bot types in this round: a number of the bank's form that there is, or might be.
 fn guess(bot: usize, round: usize, hunted: &Value) -> What {
-    let text = if is_hunter(bot) {
+    let text = if bot < HUNTERS {
         hunted["account"].as_str().unwrap().to_owned()
     } else if bot < BOTS / 2 {
         format!("{:07}", 1_000_000 + bot * 7 + round)

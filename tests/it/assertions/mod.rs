@@ -22,7 +22,7 @@ use musubi_proto::{
         handset_service_client::HandsetServiceClient,
     },
     information::v1::{PushAssertionsRequest, carrier_event_service_client::CarrierEventServiceClient},
-    r#type::v1::suggestion,
+    r#type::v1::{Suggestion, suggestion},
 };
 use musubi_runtime::{Clock as _, SystemClock, entropy, grpc::client::PeerChannel};
 use musubi_storage::{
@@ -73,17 +73,7 @@ impl Phones {
 
     /// Everybody does something, at once.
     async fn act(&mut self, deeds: impl IntoIterator<Item = (&Person, What)>) {
-        let action = |(person, what): (&Person, What)| Action {
-            msisdn: person.number.clone(),
-            official_account: person.account.to_owned(),
-            what: Some(what),
-        };
-        let request = SubmitActionsRequest {
-            batch_id: Uuid::from_bytes(entropy::bytes()).to_string(),
-            fleet: FLEET.to_owned(),
-            actions: deeds.into_iter().map(action).collect(),
-        };
-        self.client.submit_actions(request).await.unwrap();
+        submit(&mut self.client, FLEET, deeds).await;
     }
 
     async fn types(&mut self, person: &Person, text: &str) {
@@ -114,9 +104,7 @@ impl Phones {
         for person in people {
             let (_, question) = self.message(person, 0).await;
             let button = question.content.unwrap().suggestions.remove(0);
-            let (postback, text) = (button.postback, button.text);
-            let tap = SuggestionTapped { message_id: question.message_id, postback, text };
-            taps.push((*person, What::Tapped(tap)));
+            taps.push((*person, tap(question.message_id, button)));
         }
         self.act(taps).await;
         for person in people {
@@ -135,6 +123,29 @@ impl Phones {
         }
         links
     }
+}
+
+/// Phones of a fleet do something, at once.
+async fn submit(
+    client: &mut HandsetServiceClient<PeerChannel>,
+    fleet: &str,
+    deeds: impl IntoIterator<Item = (&Person, What)>,
+) {
+    let action = |(person, what): (&Person, What)| Action {
+        msisdn: person.number.clone(),
+        official_account: person.account.to_owned(),
+        what: Some(what),
+    };
+    let request = SubmitActionsRequest {
+        batch_id: Uuid::from_bytes(entropy::bytes()).to_string(),
+        fleet: fleet.to_owned(),
+        actions: deeds.into_iter().map(action).collect(),
+    };
+    client.submit_actions(request).await.unwrap();
+}
+
+fn tap(message_id: String, Suggestion { postback, text, .. }: Suggestion) -> What {
+    What::Tapped(SuggestionTapped { message_id, postback, text })
 }
 
 impl Links {

@@ -413,7 +413,6 @@ mod tests {
         let held = store.database.write("fact").await.unwrap();
         let mut calls = Vec::new();
         for (place, (results, given_up)) in tells.into_iter().enumerate() {
-            let store = store.clone();
             let call = tokio::spawn({
                 let store = store.clone();
                 async move { store.record(&results, facts::at(2)).await.unwrap() }
