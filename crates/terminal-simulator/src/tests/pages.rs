@@ -84,6 +84,7 @@ async fn whoever_holds_a_phone_does_by_hand_what_people_of_stories_do() {
     let page = browser.until(ROOM, "question の本文").await;
     assert!(page.contains("見本銀行") && page.contains("080-1234567"), "{page}");
     // Nobody answers by themselves, and nothing is seen before somebody looks.
+    eventually(|| peer.told(NUMBER).len() > 1).await;
     assert_eq!(peer.told(NUMBER), ["follow", "delivered question-1"]);
     browser.does(&format!("{ROOM}/see?count=1"), &[]).await;
     browser.does(&format!("{ROOM}/tap"), &[("message", "question-1"), ("suggestion", "0")]).await;

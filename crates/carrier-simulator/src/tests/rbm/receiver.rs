@@ -80,10 +80,14 @@ impl Receiver {
         .await
     }
 
-    /// Nothing comes for a while.
-    pub(super) async fn is_silent(&self) -> bool {
+    /// What comes in a while.
+    pub(super) async fn heard_in_a_while(&self) -> Vec<Value> {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        self.state.taken.lock().unwrap().is_empty()
+        self.state.taken.lock().unwrap().drain(..).collect()
+    }
+
+    pub(super) async fn is_silent(&self) -> bool {
+        self.heard_in_a_while().await.is_empty()
     }
 }
 

@@ -110,8 +110,10 @@ async fn a_launch_that_moved_is_told() {
     assert_eq!(launched["oldLaunchState"], "PENDING");
     assert_eq!(launched["newLaunchState"], "LAUNCHED");
     assert_eq!(launched["botDisplayName"], "みなと銀行");
+    // A crash may come before it is noted that the webhook took it; then the same is told again, and nothing new.
     let rbm = rbm.restart_with(|_| {}).await;
-    assert!(rbm.hook.is_silent().await, "and once");
+    let again = rbm.hook.heard_in_a_while().await;
+    assert!(again.iter().all(|event| *event == launched), "{again:?}");
 }
 
 #[tokio::test]
