@@ -14,6 +14,7 @@ mod conformance;
 pub mod ephemeral;
 pub mod error;
 pub mod information;
+mod migrations;
 pub mod openid;
 pub mod people;
 pub mod postgres;

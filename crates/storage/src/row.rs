@@ -7,8 +7,10 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use sqlx::{
-    Postgres, Row as _, ValueRef as _,
-    postgres::{PgArguments, PgRow},
+    Encode, Postgres, Row as _, ValueRef as _,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgRow, PgTypeInfo},
     query::Query,
     sqlite::SqliteRow,
     types::Uuid,
@@ -183,8 +185,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// An id in a row to write: hexadecimal digits in JSON, a `uuid` in PostgreSQL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
-#[sqlx(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) Uuid);
 
 impl Id {
@@ -201,8 +202,7 @@ impl Serialize for Id {
 }
 
 /// Bytes in a row to write: hexadecimal digits in JSON, a `bytea` in PostgreSQL.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
-#[sqlx(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
 impl Serialize for Bytes {
@@ -210,6 +210,31 @@ impl Serialize for Bytes {
         serializer.serialize_str(&hex(&self.0))
     }
 }
+
+/// A column's type in PostgreSQL, and its arrays', as those of what it holds.
+macro_rules! transparent {
+    ($($type:ident of $held:ty,)+) => {
+        $(impl sqlx::Type<Postgres> for $type {
+            fn type_info() -> PgTypeInfo {
+                <$held as sqlx::Type<Postgres>>::type_info()
+            }
+        }
+
+        impl PgHasArrayType for $type {
+            fn array_type_info() -> PgTypeInfo {
+                <$held as PgHasArrayType>::array_type_info()
+            }
+        }
+
+        impl Encode<'_, Postgres> for $type {
+            fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+                <$held as Encode<'_, Postgres>>::encode_by_ref(&self.0, buffer)
+            }
+        })+
+    };
+}
+
+transparent! { Id of Uuid, Bytes of Vec<u8>, }
 
 /// Bytes of many rows as one parameter, out of which `substr` cuts each row's again. In JSON they would be twice as many to write and
 /// to read, as hexadecimal digits, and as an array they would be copied into one more list.

@@ -31,12 +31,13 @@ use crate::{
         custody_of, customer_rows, decision_of, decision_rows, import_of, integer, keyed_of, note_rows,
         record_rows, rows_of, stored_of,
     },
+    migrations,
     row::{BulkRow as _, Bytes, Columns as _, Id, micros},
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
 };
 
 /// The schema of the company store.
-pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres/migrations/company"));
+pub static MIGRATIONS: Migrations = Migrations::new(migrations::POSTGRES_COMPANY);
 
 const STAGE: &str = "
     INSERT INTO staged_customers (customer_id, account_key, fingerprint, record, rules_version)

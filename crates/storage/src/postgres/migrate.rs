@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, migrate::Migrator,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     postgres::PgConnectOptions,
 };
 
-use crate::StoreError;
+use crate::{StoreError, migrations::Steps};
 
 /// The schema of one node's database, as this program knows it.
-pub struct Migrations(pub(super) Migrator);
+pub struct Migrations(pub(super) Steps);
 
 impl Migrations {
-    pub(crate) const fn new(migrator: Migrator) -> Self {
-        Self(migrator)
+    pub(crate) const fn new(steps: Steps) -> Self {
+        Self(steps)
     }
 
     /// Brings a database up to date, and gives how many steps that took. Of several that try at once one does it.
@@ -28,7 +28,7 @@ impl Migrations {
         let mut connection = PgConnection::connect(url).await.map_err(StoreError::unreached)?;
         let before = applied(&mut connection).await?.len();
         self.refuse_newer(&mut connection).await?;
-        let mut known = Migrator::with_migrations(self.0.iter().cloned().collect());
+        let mut known = self.0.migrator();
         // What a newer program has applied, and doesn't mind, is not missing.
         known.set_ignore_missing(true);
         known.run(&mut connection).await.map_err(|error| StoreError::Schema(error.to_string()))?;
@@ -38,7 +38,7 @@ impl Migrations {
     /// Whether a node can work with the database.
     pub(crate) async fn check(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let applied = applied(connection).await?;
-        for known in self.0.iter() {
+        for known in self.0.migrator().iter() {
             match applied.get(&known.version) {
                 None => {
                     let missing = format!("it lacks migration {}; run musubi migrate first", known.version);
@@ -66,7 +66,7 @@ impl Migrations {
             .fetch_one(connection)
             .await
             .map_err(StoreError::unreached)?;
-        let known = self.0.iter().map(|migration| migration.version).max().unwrap_or_default();
+        let known = self.0.migrator().iter().map(|migration| migration.version).max().unwrap_or_default();
         if known < floor {
             let newer = format!(
                 "it needs a program that knows migration {floor}, and this one knows {known}; use a newer one"
@@ -130,6 +130,7 @@ mod tests {
     use sqlx::Executor as _;
 
     use super::*;
+    use crate::migrations;
     use crate::postgres::{
         Database, PostgresOptions,
         terminal::MIGRATIONS,
@@ -183,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn the_database_of_another_node_is_refused() {
         let (options, _fresh) = fresh("terminal", &MIGRATIONS).await;
-        let other = Migrations::new(sqlx::migrate!("src/sqlite/migrations/terminal"));
+        let other = Migrations::new(migrations::SQLITE_TERMINAL);
         let refused = refused(&options, &other).await;
         assert!(
             refused.ends_with("its migration 1 is not this program's; it is another's database"),

@@ -9,7 +9,7 @@ use musubi_domain::{id::CarrierId, phone_number::PhoneNumber};
 
 use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
-    Opened, StoreError,
+    Opened, StoreError, migrations,
     row::{BulkRow as _, Columns as _, instant, micros},
     terminal::{
         Advance, BatchRow, LineRow, NewBatch, NewLine, Outbox, Reception, RoomRow, Sender, ShownRow,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The schema of the terminal store.
-pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres/migrations/terminal"));
+pub static MIGRATIONS: Migrations = Migrations::new(migrations::POSTGRES_TERMINAL);
 
 const ROOMS: &str = "
     SELECT talk_room, phone_number, official_account, carrier, step, story FROM talk_rooms

@@ -141,7 +141,8 @@ async fn template(node: &'static str, migrations: &'static Migrations) -> String
 }
 
 async fn make_template(node: &'static str, migrations: &'static Migrations) -> String {
-    let schema: Vec<u8> = migrations.0.iter().flat_map(|migration| migration.checksum.to_vec()).collect();
+    let schema: Vec<u8> =
+        migrations.0.migrator().iter().flat_map(|migration| migration.checksum.to_vec()).collect();
     let name = format!("musubi_{node}_{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, &schema).simple());
     let mut server = maintenance().await;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATES).execute(&mut server).await.unwrap();

@@ -313,12 +313,13 @@ fn sealed_row(row: &impl Columns) -> Result<SealedRow, StoreError> {
 mod tests {
     use std::sync::{Arc, atomic::AtomicI64};
 
-    use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
+    use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
     use super::*;
     use crate::{
         Opened as _,
         conformance::vault::{self as facts, vault, vault_at},
+        migrations::{self, Steps},
         postgres::{
             Migrations, PostgresOptions,
             company::{self, PostgresCompanyStore},
@@ -446,14 +447,8 @@ mod tests {
     }
 
     /// A database of an earlier version, with these rows, brought up to date.
-    async fn earlier(
-        migrations: &Migrations,
-        mut first: Migrator,
-        version: usize,
-        rows: Vec<String>,
-    ) -> (PostgresOptions, Fresh) {
+    async fn earlier(migrations: &Migrations, first: Steps, rows: Vec<String>) -> (PostgresOptions, Fresh) {
         let (options, fresh) = testing::empty().await;
-        first.migrations.to_mut().truncate(version);
         Migrations::new(first).run(&options.url).await.unwrap();
         let mut old = PgConnection::connect(&options.url).await.unwrap();
         for row in rows {
@@ -468,8 +463,7 @@ mod tests {
     async fn an_information_store_of_before_is_sealed_by_whoever_opens_it() {
         let (options, _fresh) = earlier(
             PostgresInformation::MIGRATIONS,
-            sqlx::migrate!("src/postgres/migrations/information"),
-            2,
+            migrations::POSTGRES_INFORMATION.until(2),
             facts::information_of_before(facts::Dialect::Postgres),
         )
         .await;
@@ -489,8 +483,7 @@ mod tests {
     async fn a_company_store_of_before_is_sealed_when_it_is_opened() {
         let (options, _fresh) = earlier(
             &company::MIGRATIONS,
-            sqlx::migrate!("src/postgres/migrations/company"),
-            1,
+            migrations::POSTGRES_COMPANY.until(1),
             facts::company_of_before(facts::Dialect::Postgres),
         )
         .await;

@@ -26,6 +26,7 @@ use crate::{
         ImportTally, MasterStatus, Note, RefusedFile, StoredCustomer, custody_of, customer_rows, decision_of,
         decision_rows, import_of, integer, keyed_of, note_rows, record_rows, rows_of, stored_of,
     },
+    migrations,
     row::Bytes,
     vault::{Relation, Sealing, Vault, VaultOptions, customer::account_key},
 };
@@ -45,7 +46,7 @@ impl SqliteCompanyStore {
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path, vault: VaultOptions) -> Result<Self, StoreError> {
         let company = vault.only_company()?;
-        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/company")).await?;
+        let database = Database::open(path, migrations::SQLITE_COMPANY).await?;
         let vault = match Vault::open(&database, &Relation::COMPANY, vault).await {
             Ok(vault) => vault,
             Err(error) => {

@@ -32,12 +32,11 @@ use std::{
 use serde::Serialize;
 use sqlx::{
     Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 pub(crate) use self::many::Many;
-use crate::StoreError;
+use crate::{StoreError, migrations::Steps};
 // What stores of both databases read and write with; those of this one find it here, too.
 pub(crate) use crate::row::{Packed, instant, micros};
 
@@ -69,7 +68,7 @@ impl Database {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another has it, and then nothing was touched; [`StoreError::Unopened`].
-    pub(crate) async fn open(path: &Path, migrations: &Migrator) -> Result<Self, StoreError> {
+    pub(crate) async fn open(path: &Path, migrations: Steps) -> Result<Self, StoreError> {
         let unopened = |source| StoreError::Unopened { path: path.to_owned(), source };
         // SQLite takes an empty name and `:memory:` for a database that is gone with the process.
         let path = &std::path::absolute(path).map_err(unopened)?;
@@ -141,7 +140,7 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 /// The connection that writes and those that read, over the present schema.
 async fn connect(
     path: &Path,
-    migrations: &Migrator,
+    migrations: Steps,
     writers: &Arc<AtomicU64>,
 ) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
     let writers = Arc::clone(writers);
@@ -169,7 +168,7 @@ async fn connect(
         // What is deleted or moved is overwritten in the pages that are written anyway.
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "FAST"))
         .await?;
-    migrations.run(&writer).await?;
+    migrations.migrator().run(&writer).await?;
     let reader = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
@@ -205,6 +204,7 @@ pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migrations;
 
     #[tokio::test]
     async fn a_disk_that_was_full_is_no_obstacle_once_it_has_room() {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     async fn open(path: &Path) -> Result<Database, StoreError> {
-        Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await
+        Database::open(path, migrations::SQLITE_TERMINAL).await
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 
 use super::{Database, instant, micros, rows};
 use crate::{
-    Opened, StoreError,
+    Opened, StoreError, migrations,
     row::Columns as _,
     terminal::{
         Advance, NewBatch, NewLine, Outbox, Reception, Sender, TalkRoom, Tally, TerminalStore, advance_rows,
@@ -60,7 +60,7 @@ impl SqliteTerminalStore {
     /// # Errors
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/terminal")).await?;
+        let database = Database::open(path, migrations::SQLITE_TERMINAL).await?;
         Ok(Self { database })
     }
 }

@@ -300,15 +300,14 @@ mod tests {
         sync::{Arc, atomic::AtomicI64},
     };
 
-    use sqlx::{
-        AssertSqlSafe, Connection as _, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions,
-    };
+    use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
     use super::*;
     use crate::{
         Opened as _,
         company::CompanyStore as _,
         conformance::vault::{self as facts, vault, vault_at},
+        migrations::{self, Steps},
         sqlite::{company::SqliteCompanyStore, information::SqliteInformation},
     };
 
@@ -410,11 +409,10 @@ mod tests {
     }
 
     /// A database of an earlier version, with these rows.
-    async fn earlier(path: &Path, mut migrations: Migrator, version: usize, rows: &'static [String]) {
+    async fn earlier(path: &Path, steps: Steps, rows: &'static [String]) {
         let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let mut old = SqliteConnection::connect_with(&options).await.unwrap();
-        migrations.migrations.to_mut().truncate(version);
-        migrations.run(&mut old).await.unwrap();
+        steps.migrator().run(&mut old).await.unwrap();
         for row in rows {
             sqlx::raw_sql(AssertSqlSafe(row.clone())).execute(&mut old).await.unwrap();
         }
@@ -426,7 +424,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let rows = facts::information_of_before(facts::Dialect::Sqlite);
-        earlier(&path, sqlx::migrate!("src/sqlite/migrations/information"), 7, rows.leak()).await;
+        earlier(&path, migrations::SQLITE_INFORMATION.until(7), rows.leak()).await;
         let store = SqliteInformation::open(&path, vault("")).await.unwrap();
         facts::planted_are_read(&store).await;
         facts::planted_are_sent_to(&store).await;
@@ -441,7 +439,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let rows = facts::company_of_before(facts::Dialect::Sqlite);
-        earlier(&path, sqlx::migrate!("src/sqlite/migrations/company"), 2, rows.leak()).await;
+        earlier(&path, migrations::SQLITE_COMPANY.until(2), rows.leak()).await;
         let store = SqliteCompanyStore::open(&path, vault("bank")).await.unwrap();
         facts::planted_customer_is_read(&store).await;
         facts::an_import_of_another_epoch_changes_nothing(&store, &AtomicI64::new(0)).await;

@@ -22,11 +22,12 @@ use super::{Database, Migrations, PostgresOptions, Tx};
 use crate::{
     Opened, StoreError,
     carrier::{EncodeEvents, agents::Agents, ledger::AccountKey, record::unknown_account},
+    migrations,
     row::Columns as _,
 };
 
 /// The schema of the carrier store.
-pub static MIGRATIONS: Migrations = Migrations::new(sqlx::migrate!("src/postgres/migrations/carrier"));
+pub static MIGRATIONS: Migrations = Migrations::new(migrations::POSTGRES_CARRIER);
 
 /// The carrier store in a PostgreSQL database.
 #[derive(Clone)]

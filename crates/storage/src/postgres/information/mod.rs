@@ -34,7 +34,7 @@ use async_trait::async_trait;
 
 use super::{Database, Migrations, PostgresOptions};
 use crate::{
-    Opened, StoreError,
+    Opened, StoreError, migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
@@ -47,8 +47,7 @@ pub struct PostgresInformation {
 
 impl PostgresInformation {
     /// The schema, for `musubi migrate`.
-    pub const MIGRATIONS: &Migrations =
-        &Migrations::new(sqlx::migrate!("src/postgres/migrations/information"));
+    pub const MIGRATIONS: &Migrations = &Migrations::new(migrations::POSTGRES_INFORMATION);
 
     /// Connects, and refuses a database that it may not work with.
     ///

@@ -24,6 +24,7 @@ use super::Database;
 use crate::{
     Opened, StoreError,
     carrier::{EncodeEvents, agents::Agents, ledger::AccountKey, record::unknown_account},
+    migrations,
 };
 
 /// The carrier store in one SQLite file.
@@ -40,7 +41,7 @@ impl SqliteCarrierStore {
     /// # Errors
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path, encode: EncodeEvents) -> Result<Self, StoreError> {
-        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/carrier")).await?;
+        let database = Database::open(path, migrations::SQLITE_CARRIER).await?;
         Ok(Self { database, encode, agents: Agents::default() })
     }
 }

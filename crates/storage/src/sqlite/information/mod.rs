@@ -28,7 +28,7 @@ use std::{path::Path, sync::Arc};
 
 use super::Database;
 use crate::{
-    Opened, StoreError,
+    Opened, StoreError, migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
@@ -47,7 +47,7 @@ impl SqliteInformation {
     /// # Errors
     /// [`StoreError::InUse`] and [`StoreError::Unopened`].
     pub async fn open(path: &Path, vault: VaultOptions) -> Result<Self, StoreError> {
-        let database = Database::open(path, &sqlx::migrate!("src/sqlite/migrations/information")).await?;
+        let database = Database::open(path, migrations::SQLITE_INFORMATION).await?;
         let vault = match Vault::open(&database, &Relation::INFORMATION, vault).await {
             Ok(vault) => vault,
             Err(error) => {

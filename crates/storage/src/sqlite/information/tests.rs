@@ -23,6 +23,7 @@ use crate::{
         delivery::Source,
         flow::{Audit, FlowStore as _, Work},
     },
+    migrations,
     row::Columns as _,
 };
 
@@ -144,9 +145,7 @@ async fn a_database_of_the_first_schema_keeps_its_rows_and_gets_its_counts() {
     let path = folder.path().join("information.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut old = SqliteConnection::connect_with(&options).await.unwrap();
-    let mut first = sqlx::migrate!("src/sqlite/migrations/information");
-    first.migrations.to_mut().truncate(1);
-    first.run(&mut old).await.unwrap();
+    migrations::SQLITE_INFORMATION.until(1).migrator().run(&mut old).await.unwrap();
     const ROWS: &str = "
         INSERT INTO follower VALUES ('bank', x'01', '+819000000001', 'alpha', 1, 5), ('bank', x'02', '+819000000002', 'alpha', 0, 5);
         INSERT INTO dialogue VALUES ('bank', x'01', x'0a', 0, 1, 1, 1, 0, 0, 0, 1, 9, 5, NULL, NULL, NULL, '[]');
@@ -196,9 +195,7 @@ async fn of_a_customers_ties_the_newest_stays_when_the_schema_allows_one() {
     let path = folder.path().join("information.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut old = SqliteConnection::connect_with(&options).await.unwrap();
-    let mut before = sqlx::migrate!("src/sqlite/migrations/information");
-    before.migrations.to_mut().truncate(2);
-    before.run(&mut old).await.unwrap();
+    migrations::SQLITE_INFORMATION.until(2).migrator().run(&mut old).await.unwrap();
     const ROWS: &str = "
         INSERT INTO follower VALUES ('bank', x'01', '+819000000001', 'alpha', 1, 5), ('bank', x'02', '+819000000002', 'alpha', 1, 5),
             ('bank', x'03', '+819000000003', 'alpha', 1, 5);
