@@ -22,8 +22,9 @@ const FEW: u64 = 1_000;
 const ROUNDS: usize = 21;
 /// How many times as long as alone it may take beside the other.
 const MOST: f64 = 2.0;
-/// The large distribution is under way when so many-th of it is delivered.
-const BEGUN: u64 = 50;
+/// The large distribution is under way when so many-th of it is delivered: by then its company has had more of late than the small one,
+/// which sends again and again.
+const BEGUN: u64 = 10;
 /// How often it is asked how far a distribution is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long nothing may move.
