@@ -21,7 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stem = name_of_step(&file)?;
                 let (version, what) = stem.split_once('_').ok_or_else(|| format!("{stem} has no number"))?;
                 let (version, what) = (version.parse::<i64>()?, what.replace('_', " "));
-                writeln!(code, "    ({version}, {what:?}, include_str!({:?})),", fs::canonicalize(&file)?)?;
+                let path = format!("/{}", file.display());
+                let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?})");
+                writeln!(code, "    ({version}, {what:?}, include_str!({path})),")?;
             }
             code.push_str("]);\n");
         }

@@ -17,6 +17,11 @@ impl Steps {
         Self(&self.0[..known])
     }
 
+    /// The number of the last.
+    pub(crate) fn newest(self) -> i64 {
+        self.0.last().map(|(version, ..)| *version).unwrap_or_default()
+    }
+
     /// As sqlx applies them.
     pub(crate) fn migrator(self) -> Migrator {
         let step = |(version, what, sql): &(i64, &'static str, &'static str)| {

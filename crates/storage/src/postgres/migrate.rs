@@ -66,7 +66,7 @@ impl Migrations {
             .fetch_one(connection)
             .await
             .map_err(StoreError::unreached)?;
-        let known = self.0.migrator().iter().map(|migration| migration.version).max().unwrap_or_default();
+        let known = self.0.newest();
         if known < floor {
             let newer = format!(
                 "it needs a program that knows migration {floor}, and this one knows {known}; use a newer one"
@@ -130,11 +130,13 @@ mod tests {
     use sqlx::Executor as _;
 
     use super::*;
-    use crate::migrations;
-    use crate::postgres::{
-        Database, PostgresOptions,
-        terminal::MIGRATIONS,
-        testing::{empty, fresh},
+    use crate::{
+        migrations,
+        postgres::{
+            Database, PostgresOptions,
+            terminal::MIGRATIONS,
+            testing::{empty, fresh},
+        },
     };
 
     async fn refused(options: &PostgresOptions, migrations: &Migrations) -> String {

@@ -86,6 +86,7 @@ impl Receiver {
         self.state.taken.lock().unwrap().drain(..).collect()
     }
 
+    /// Nothing comes in a while.
     pub(super) async fn is_silent(&self) -> bool {
         self.heard_in_a_while().await.is_empty()
     }
