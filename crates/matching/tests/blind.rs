@@ -1,9 +1,8 @@
 //! What digests decide beside what the plain master decides: never confirmed by digests alone, and as often as can be by both.
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
+mod processor;
+
+use std::{cell::Cell, time::Duration};
 
 use musubi_domain::{
     blind::{BlindCustomer, DigestKey},
@@ -351,7 +350,7 @@ fn no_row_is_too_long_to_be_taken_and_no_text_takes_long() {
         "A ".repeat(2_000),
         "あ".repeat(2_000),
     ];
-    let begin = Instant::now();
+    let begin = processor::time().unwrap();
     for text in &texts {
         let row = Customer {
             name: text.clone(),
@@ -368,5 +367,6 @@ fn no_row_is_too_long_to_be_taken_and_no_text_takes_long() {
         let (_, blind, _) = both(&[row], "", &identity, &Policy::default());
         assert_ne!(blind.outcome, Outcome::Confirmed);
     }
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    let took = processor::time().unwrap() - begin;
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }

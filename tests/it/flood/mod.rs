@@ -31,6 +31,8 @@ use crate::people::{audit, refused};
 
 /// How long honest calls are looked at, quiet and under attack.
 const LOOK: Duration = Duration::from_secs(4);
+/// How long attackers, who have what others leave, may take to be many enough.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two honest calls of one caller, and how many callers there are.
 const PACE: Duration = Duration::from_millis(5);
 const HONEST: usize = 4;
@@ -52,14 +54,16 @@ const PACED: u32 = 50;
 /// Between two attacks by that caller: a few calls' time.
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// How long each honest call took, in order of time taken. Every one has to succeed.
-async fn honest(system: &System) -> Vec<Duration> {
+/// How long each honest call took, in order of time taken, until they were looked at for long and `enough` came of it. Every one has to
+/// succeed.
+async fn honest(system: &System, enough: impl Fn() -> bool + Clone + Send + 'static) -> Vec<Duration> {
     let mut callers = JoinSet::new();
     for _ in 0..HONEST {
         let mut client = FollowerServiceClient::new(system.channel_of("aoba-bank", INFORMATION));
+        let enough = enough.clone();
         callers.spawn(async move {
             let (begin, mut took) = (Instant::now(), vec![]);
-            while begin.elapsed() < LOOK {
+            while begin.elapsed() < LOOK || !enough() && begin.elapsed() < PATIENCE {
                 let since = Instant::now();
                 client.get_funnel(GetFunnelRequest::default()).await.unwrap();
                 took.push(since.elapsed());
@@ -99,10 +103,20 @@ struct Done {
     stop: AtomicBool,
     connections: AtomicUsize,
     closed: AtomicUsize,
+    /// Kinds of attack by insiders that were made to their end.
+    ended: AtomicUsize,
+}
+
+impl Done {
+    fn is_enough(&self) -> bool {
+        let has = |count: &AtomicUsize, more_than: usize| count.load(Ordering::Relaxed) > more_than;
+        has(&self.connections, IDLE) && has(&self.closed, IDLE / 2) && has(&self.ended, ATTACKS.len() - 1)
+    }
 }
 
 /// Attacks over connections with a good certificate, one after the other, until it is told to stop.
 async fn insider(wire: Wire, attack: Attack, done: Arc<Done>) {
+    let mut has_ended = false;
     while !done.stop.load(Ordering::Relaxed) {
         if let Ok(mut connection) = wire.connect().await {
             done.connections.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +124,11 @@ async fn insider(wire: Wire, attack: Attack, done: Arc<Done>) {
                 frames::begin(&mut connection).await?;
                 attack(&mut connection).await
             });
-            if !matches!(attacked.await, Ok(Ok(()))) {
+            let attacked = attacked.await;
+            if attacked.is_ok() && !std::mem::replace(&mut has_ended, true) {
+                done.ended.fetch_add(1, Ordering::Relaxed);
+            }
+            if !matches!(attacked, Ok(Ok(()))) {
                 done.closed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -155,7 +173,7 @@ struct Look {
 
 /// Honest calls, quiet and then beside all attacks.
 async fn look(system: &System) -> Look {
-    let quiet = p99(&honest(system).await);
+    let quiet = p99(&honest(system, || true).await);
     let done = Arc::new(Done::default());
     let wire = Wire::new(system.identity(&Layout::party("nami")), &system.endpoint(INFORMATION));
     let elsewhere = elsewhere();
@@ -174,7 +192,8 @@ async fn look(system: &System) -> Look {
         attackers.spawn_on(outsider(address.clone(), place, Arc::clone(&done)), elsewhere.handle());
     }
     sleep(Duration::from_secs(1)).await;
-    let beside = honest(system).await;
+    let attacked = Arc::clone(&done);
+    let beside = honest(system, move || attacked.is_enough()).await;
     done.stop.store(true, Ordering::Relaxed);
     let [connections, closed] = [&done.connections, &done.closed].map(|count| count.load(Ordering::Relaxed));
     attackers.shutdown().await;
