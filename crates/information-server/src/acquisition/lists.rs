@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
@@ -305,16 +305,21 @@ impl Acquisition<'_> {
         Err(broken("the end marker is missing"))
     }
 
-    /// Holds a snapshot against the present list.
+    /// Holds a snapshot against the present list, which is read in two halves beside one another.
     async fn compare(&self, snapshot: &Snapshot) -> Result<Difference, Error> {
-        let mut difference = Difference::from(snapshot);
-        let mut after = snapshot.part().begins_behind();
+        let halves = snapshot.part().halves().map(|half| self.walk(snapshot, half));
+        Ok(Difference::of(future::try_join_all(halves).await?))
+    }
+
+    async fn walk(&self, snapshot: &Snapshot, part: Part) -> Result<Difference, Error> {
+        let mut walk = snapshot.walk(part);
+        let mut after = part.begins_behind();
         loop {
             let page = self.lists.store.listed(&self.lease.list, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(difference) };
+            let Some(last) = page.last() else { return Ok(walk.ended()) };
             after = Some(last.follower);
-            if !difference.go_on(snapshot, &page) {
-                return Ok(difference);
+            if !walk.go_on(&page) {
+                return Ok(walk.ended());
             }
             self.hold().await?;
         }

@@ -1,7 +1,7 @@
 //! A snapshot of a subscriber list in memory, held against the present list.
 //!
-//! Pure. Followers are sorted by their hashes, as the present list comes, so one walk over both finds what differs. Surprising: a
-//! list that is too long for memory is taken in parts, a range of hashes at a time.
+//! Pure. Followers are sorted by their hashes, as the present list comes, so one walk over both finds what differs; ranges of hashes
+//! are walked beside one another. Surprising: a list that is too long for memory is taken in parts, a range of hashes at a time.
 
 use jiff::Timestamp;
 use musubi_domain::{id::FollowerId, phone_number::PhoneNumber};
@@ -31,11 +31,17 @@ impl Part {
         self.of == 1
     }
 
+    /// Its two halves, or itself when it has none.
+    pub(super) fn halves(self) -> impl Iterator<Item = Self> {
+        let count = if self.of < MOST_PARTS { 2 } else { 1 };
+        (0..count).map(move |half| Self { index: self.index * count + half, of: self.of * count })
+    }
+
     fn width(self) -> u16 {
         MOST_PARTS / self.of
     }
 
-    pub(super) fn contains(self, follower: FollowerId) -> bool {
+    fn contains(self, follower: FollowerId) -> bool {
         u16::from(follower.as_bytes()[0]) / self.width() == self.index
     }
 
@@ -69,7 +75,7 @@ impl Snapshot {
         let part = self.part;
         self.followers.extend(arrived.into_iter().filter(|(follower, _)| part.contains(*follower)));
         while self.followers.len() > most && self.part.of < MOST_PARTS {
-            let half = Part { index: self.part.index * 2, of: self.part.of * 2 };
+            let Some(half) = self.part.halves().next() else { return };
             self.followers.retain(|(follower, _)| half.contains(*follower));
             self.part = half;
         }
@@ -85,6 +91,20 @@ impl Snapshot {
         self.part
     }
 
+    /// Begins a walk over a part of it and of the present list.
+    pub(super) fn walk(&self, part: Part) -> Walk<'_> {
+        let before = |byte| self.followers.partition_point(|(id, _)| u16::from(id.as_bytes()[0]) < byte);
+        let range = before(part.index * part.width())..before((part.index + 1) * part.width());
+        let followers = self.followers.get(range).unwrap_or_default();
+        let difference = Difference {
+            known: vec![false; followers.len()],
+            missing: Vec::new(),
+            followers: 0,
+            is_first: true,
+        };
+        Walk { part, followers, as_of: self.as_of, place: 0, difference }
+    }
+
     /// How many numbers it has.
     pub(super) fn len(&self) -> u64 {
         u64::try_from(self.followers.len()).unwrap_or(u64::MAX)
@@ -93,6 +113,45 @@ impl Snapshot {
     /// Whether the snapshot has the follower.
     pub(super) fn has(&self, follower: FollowerId) -> bool {
         self.followers.binary_search_by_key(&follower, |(id, _)| *id).is_ok()
+    }
+}
+
+/// A walk over a part of a snapshot and of the present list, side by side.
+pub(super) struct Walk<'a> {
+    part: Part,
+    followers: &'a [(FollowerId, PhoneNumber)],
+    as_of: Timestamp,
+    place: usize,
+    difference: Difference,
+}
+
+impl Walk<'_> {
+    /// Goes on by a page of the present list, in order of follower. Gives whether the part goes on behind it. What changed after
+    /// the snapshot's moment is let alone.
+    pub(super) fn go_on(&mut self, page: &[Listed]) -> bool {
+        let difference = &mut self.difference;
+        for listed in page {
+            difference.is_first = false;
+            if !self.part.contains(listed.follower) {
+                return false;
+            }
+            let rest = self.followers.get(self.place..).unwrap_or_default();
+            self.place += rest.iter().take_while(|(follower, _)| *follower < listed.follower).count();
+            let there = self.followers.get(self.place).is_some_and(|(id, _)| *id == listed.follower);
+            let settled = listed.change_time <= self.as_of;
+            difference.followers += u64::from(listed.following);
+            if there && let Some(known) = difference.known.get_mut(self.place) {
+                *known = listed.following || !settled;
+            } else if listed.following && settled {
+                difference.missing.push(listed.follower);
+            }
+        }
+        true
+    }
+
+    /// What it has found.
+    pub(super) fn ended(self) -> Difference {
+        self.difference
     }
 }
 
@@ -106,36 +165,17 @@ pub(super) struct Difference {
     pub(super) followers: u64,
     /// Whether nobody ever was on the list, as far as it was looked at.
     pub(super) is_first: bool,
-    place: usize,
 }
 
 impl Difference {
-    /// Before the first of the present list.
-    pub(super) fn from(snapshot: &Snapshot) -> Self {
-        let known = vec![false; snapshot.followers.len()];
-        Self { known, missing: Vec::new(), followers: 0, is_first: true, place: 0 }
-    }
-
-    /// Goes on by a page of the present list, in order of follower. Gives whether the snapshot's part goes on behind it. What
-    /// changed after the snapshot's moment is let alone.
-    pub(super) fn go_on(&mut self, snapshot: &Snapshot, page: &[Listed]) -> bool {
-        for listed in page {
-            self.is_first = false;
-            if !snapshot.part.contains(listed.follower) {
-                return false;
-            }
-            let rest = snapshot.followers.get(self.place..).unwrap_or_default();
-            self.place += rest.iter().take_while(|(follower, _)| *follower < listed.follower).count();
-            let there = snapshot.followers.get(self.place).is_some_and(|(id, _)| *id == listed.follower);
-            let settled = listed.change_time <= snapshot.as_of;
-            self.followers += u64::from(listed.following);
-            if there && let Some(known) = self.known.get_mut(self.place) {
-                *known = listed.following || !settled;
-            } else if listed.following && settled {
-                self.missing.push(listed.follower);
-            }
+    /// Of a part of which these are the parts, in their order.
+    pub(super) fn of(parts: Vec<Self>) -> Self {
+        Self {
+            missing: parts.iter().flat_map(|part| &part.missing).copied().collect(),
+            followers: parts.iter().map(|part| part.followers).sum(),
+            is_first: parts.iter().all(|part| part.is_first),
+            known: parts.into_iter().flat_map(|part| part.known).collect(),
         }
-        true
     }
 
     /// The snapshot's numbers that the present list lacks.
@@ -206,7 +246,7 @@ mod tests {
     fn a_snapshot_in_parts_changes_what_it_changes_as_a_whole() {
         let Cases { list, snapshot: all, changes: expected } = cases();
         let following = list.values().filter(|listed| listed.following).count();
-        for (most, parts) in [(usize::MAX, 1), (499, 2), (100, 8)] {
+        for (most, parts) in [(usize::MAX, 1), (499, 2), (100, 8), (1, 256)] {
             let mut first = Snapshot::arriving(7, at(50), Part::WHOLE);
             all.chunks(13).for_each(|page| first.take(page.iter().copied(), most));
             assert_eq!(first.part().all().count(), parts);
@@ -215,14 +255,15 @@ mod tests {
                 let mut snapshot = Snapshot::arriving(7, at(50), part);
                 snapshot.take(all.iter().copied(), usize::MAX);
                 snapshot.arrived();
-                let mut difference = Difference::from(&snapshot);
-                let begin = part.begins_behind();
-                let listed: Vec<_> = list.values().filter(|it| Some(it.follower) > begin).copied().collect();
-                for page in listed.chunks(7) {
-                    if !difference.go_on(&snapshot, page) {
-                        break;
-                    }
-                }
+                let walked = |half: Part| {
+                    let mut walk = snapshot.walk(half);
+                    let begin = half.begins_behind();
+                    let listed: Vec<_> =
+                        list.values().filter(|it| Some(it.follower) > begin).copied().collect();
+                    let _all = listed.chunks(7).all(|page| walk.go_on(page));
+                    walk.ended()
+                };
+                let difference = Difference::of(part.halves().map(walked).collect());
                 found[0].extend(difference.new_ones(&snapshot).map(|(id, _)| id));
                 found[1].extend(&difference.missing);
                 followers += difference.followers;
