@@ -109,9 +109,15 @@ struct Done {
 
 impl Done {
     fn is_enough(&self) -> bool {
-        let has = |count: &AtomicUsize, more_than: usize| count.load(Ordering::Relaxed) > more_than;
-        has(&self.connections, IDLE) && has(&self.closed, IDLE / 2) && has(&self.ended, ATTACKS.len() - 1)
+        let [connections, closed, ended] =
+            [&self.connections, &self.closed, &self.ended].map(|count| count.load(Ordering::Relaxed));
+        is_defended(connections, closed) && ended == ATTACKS.len()
     }
+}
+
+/// Whether attackers have come often, and a server that they came to has closed enough of their connections.
+const fn is_defended(connections: usize, closed: usize) -> bool {
+    connections > IDLE && closed > IDLE / 2
 }
 
 /// Attacks over connections with a good certificate, one after the other, until it is told to stop.
@@ -215,7 +221,7 @@ async fn floods_stop_no_honest_call_and_take_no_memory() {
     let said = format!("{looks:?}; memory {} KiB more", most.saturating_sub(before) / 1024);
     println!("{said}");
     for Look { calls, connections, closed, .. } in &looks {
-        assert!(*connections > IDLE && *closed > IDLE / 2, "the server did not defend itself: {said}");
+        assert!(is_defended(*connections, *closed), "the server did not defend itself: {said}");
         assert!(*calls > 100 * HONEST, "honest calls stand still: {said}");
     }
     assert!(looks.iter().any(|look| look.beside < look.quiet * 2), "honest calls wait: {said}");
