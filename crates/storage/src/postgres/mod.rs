@@ -115,15 +115,23 @@ impl Database {
 
     async fn begin(&self, name: &'static str, begin: &'static str) -> Result<Tx, StoreError> {
         let failed = StoreError::during(name);
-        let mut tx = self.pool.begin_with(begin).await.map_err(&failed)?;
+        let mut tx = self.begun(begin).await.map_err(&failed)?;
         let (id, since) = sqlx::query_as(BEGUN).fetch_one(&mut *tx).await.map_err(&failed)?;
         Ok(Tx { tx, name, commit: Some(Begun { id, since, pool: self.pool.clone() }) })
+    }
+
+    /// Surprising: on a task of its own, which is done whoever gives up. The driver rolls back only what it knows to have begun, and would
+    /// else give the next one a connection that is in a transaction, and shows what was there when that began.
+    async fn begun(&self, begin: &'static str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let pool = self.pool.clone();
+        let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
+        beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Begins a transaction that reads, all of it as it was at one moment.
     pub(crate) async fn snapshot(&self, name: &'static str) -> Result<Tx, StoreError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let tx = self.pool.begin_with(BEGIN).await.map_err(StoreError::during(name))?;
+        let tx = self.begun(BEGIN).await.map_err(StoreError::during(name))?;
         Ok(Tx { tx, name, commit: None })
     }
 
@@ -334,9 +342,12 @@ async fn check_durability(connection: &mut PgConnection, may_lose_data: bool) ->
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use sqlx::Executor as _;
 
     use super::{testing::fresh, *};
+    use crate::conformance::given_up_after;
 
     #[tokio::test]
     async fn a_database_that_may_forget_is_refused_unless_that_is_wanted() {
@@ -355,6 +366,24 @@ mod tests {
         assert!(off.ends_with("synchronous_commit"), "{off}");
         assert!(refused.to_string().contains("database.may_lose_data = true"), "{refused}");
         Database::open(&options, &terminal::MIGRATIONS).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_a_beginning_leaves_no_transaction_to_the_next() {
+        let (options, _fresh) = fresh("terminal", &terminal::MIGRATIONS).await;
+        let options = PostgresOptions { connections: 1, ..options };
+        let database = Database::open(&options, &terminal::MIGRATIONS).await.unwrap();
+        let mut given_up = 0;
+        for times in (1..6).cycle().take(50) {
+            let begun = given_up_after(times, pin!(database.snapshot("fact"))).await;
+            given_up += u32::from(begun.is_none());
+            drop(begun.map(Result::unwrap));
+            let isolation = sqlx::query_scalar("SHOW transaction_isolation").fetch_one(database.read());
+            let isolation: String = isolation.await.unwrap();
+            assert_eq!(isolation, "read committed", "given up after {times}");
+        }
+        assert!(given_up > 0);
+        database.close().await;
     }
 
     #[tokio::test]

@@ -18,10 +18,13 @@ use musubi_domain::{
 };
 
 use super::{Bench, Dice, at, follow, follower, key, keys, load, named, of, put, request, states, tie, unit};
-use crate::information::{
-    FollowerKey,
-    flow::{FollowerRecord, Inquiry, Matched, Origin, Scope, Subscription, TieRecord, Work},
-    review::Review,
+use crate::{
+    conformance::given_up_after,
+    information::{
+        FollowerKey,
+        flow::{FollowerRecord, Inquiry, Matched, Origin, Scope, Subscription, TieRecord, Work},
+        review::Review,
+    },
 };
 
 const TEXTS: [&str; 5] = ["山田　太郎", "O'Neil \"x\"\\", "", "0012", "🍣\n{}[]"];
@@ -348,13 +351,9 @@ pub(crate) async fn a_unit_given_up_half_way_leaves_nothing_or_everything(store:
             given_up += 1;
             let mut edit = |work: &mut Work| everything.change(work);
             let mut working = store.work("fact", &scope, at(0), &mut edit);
-            let mut left = given_up;
-            std::future::poll_fn(|context| {
-                left -= 1;
-                let done = working.as_mut().poll(context).map(Result::unwrap);
-                if left == 0 { Poll::Ready(()) } else { done }
-            })
-            .await;
+            if let Some(done) = given_up_after(given_up, working.as_mut()).await {
+                done.unwrap();
+            }
         }
         if left_nothing > 3 {
             return;

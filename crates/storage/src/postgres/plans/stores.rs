@@ -103,7 +103,7 @@ async fn no_statement_of_the_information_store_grows_with_its_followers() {
             million.look();
             million.run(EMPTY_INFORMATION).await;
             // The crowd has keys, too; see below. And how many pages a page of the audit touches depends on what facts before it left in its
-            // index, dead, and whether it was vacuumed since.
+            // index, dead.
             ![
                 "a_company_reads_its_own_lines_alone",
                 "entrusted_keys_of_other_rules_are_made_anew_until_none_is_left",
