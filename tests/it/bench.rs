@@ -100,6 +100,15 @@ fn dialogues_are_measured_on_both_databases() {
 }
 
 #[test]
+fn dialogues_are_measured_beside_followers_who_are_tied_already() {
+    let report = measured("link", 200, &["--store", "sqlite", "--beside", "400"]);
+    let more = &report["more"];
+    assert_eq!((more["followers_beside"].as_f64(), more["not_confirmed"].as_f64()), (Some(400.0), Some(0.0)));
+    let confirmed = report["figure"].as_f64().unwrap() * more["seconds"].as_f64().unwrap();
+    assert!((confirmed - 200.0).abs() < 1e-6, "whoever was tied before isn't counted: {report}");
+}
+
+#[test]
 fn decisions_are_measured_on_both_databases() {
     on_both("online-match", 1_000, |report| {
         has_latency(report);

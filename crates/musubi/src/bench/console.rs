@@ -108,7 +108,7 @@ const PAGES: [Page; 8] = [
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
-    let seeding = seed(&world, &place, args.size, screen).await?;
+    let seeding = seed(&world, &place, 0..args.size, screen).await?;
     lock_few(&world, &place, args.size).await?;
     let company = site.database("company", musubi_company_server::MIGRATIONS).await?;
 

@@ -5,6 +5,7 @@
 //! but when its receipt is in the tally.
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -86,7 +87,7 @@ pub(super) struct Args {
 pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
     let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
-    let seeding = seed(&world, &place, args.size, screen).await?;
+    let seeding = seed(&world, &place, 0..args.size, screen).await?;
     let limit = plain_limit(site, args.size).await?;
 
     let (carrier, messages) = Carrier::start(&world, false, |routes| routes).await?;
@@ -187,19 +188,19 @@ fn values(place: u64) -> CustomerValues {
     }
 }
 
-/// Puts the followers into the store, in the order of their keys, as a first list does; gives how long it took.
+/// Puts the followers of these places into the store, in the order of their keys, as a first list does; gives how long it took.
 pub(super) async fn seed(
     world: &World,
     place: &Place,
-    size: u64,
+    places: Range<u64>,
     screen: &Screen,
 ) -> Result<Duration, Error> {
     let begun = Instant::now();
+    let stage = screen.begin("followers", places.end - places.start);
     let store = open_information(place, world.vault()?).await?;
-    let mut followers = (0..size).map(|place| Ok((world.follower(place)?.0.follower, place)));
+    let mut followers = places.map(|place| Ok((world.follower(place)?.0.follower, place)));
     let mut followers = followers.by_ref().collect::<Result<Vec<_>, Error>>()?;
     followers.sort_unstable();
-    let stage = screen.begin("followers", size);
     let now = SystemClock.now();
     stream::iter(followers.chunks(BATCH))
         .map(|batch| {

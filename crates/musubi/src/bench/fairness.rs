@@ -51,7 +51,8 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     let small = large.joined_by("hinata-gas")?;
     let few = FEW.min(args.size / 100);
     let place = site.information_database("information").await?;
-    let seeding = seed(&large, &place, args.size, screen).await? + seed(&small, &place, few, screen).await?;
+    let seeding =
+        seed(&large, &place, 0..args.size, screen).await? + seed(&small, &place, 0..few, screen).await?;
 
     let (carrier, messages) = Carrier::start(&large, false, |routes| routes).await?;
     let configuration = large.information(&place, carrier.endpoint(), "24h")?;

@@ -69,11 +69,8 @@ impl Args {
             Command::Console(console::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| console::measure(&args, site, screen).await).await
             }
-            Command::Link(link::Args { site: args, in_flight, pace }) => {
-                on_site(&args, screen, out, async |site| {
-                    link::measure(&args, (in_flight, pace), site, screen).await
-                })
-                .await
+            Command::Link(args) => {
+                on_site(&args.site, screen, out, async |site| link::measure(&args, site, screen).await).await
             }
             Command::OnlineMatch(online_match::Args { site: args }) => {
                 on_site(&args, screen, out, async |site| online_match::measure(&args, site, screen).await)

@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status};
 use self::people::{Pace, People, Played};
 use super::{
     carrier::{Carrier, Reports},
-    distribute::plain_limit,
+    distribute::{plain_limit, seed},
     report::{Beside, Latency, Report, Spent, disk_bytes},
     site::{Node, ProcessMemory, Site, SiteArgs, broken, stop_all},
     world::World,
@@ -43,6 +43,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[command(after_help = "Examples:
   musubi bench link --store postgres --size 100000 --json link.json
   musubi bench link --store sqlite --size 100000 --data-dir /var/tmp
+  musubi bench link --store postgres --size 20000 --beside 10000000
 
 Under test: the information-management server, a process for each replica, with its database, as durable as in production. It takes
 the follow, asks, understands the tap and the account number, offers links, checks the signed assertion, has the match decided by the
@@ -66,16 +67,20 @@ pub(super) struct Args {
     /// Dialogues that begin each second while replies are timed [default: half of the figure].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) pace: Option<u64>,
+    /// Other followers who are there before, half of them tied, to see whether a dialogue takes longer beside many.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=50_000_000))]
+    pub(super) beside: u64,
 }
 
-pub(super) async fn measure(
-    args: &SiteArgs,
-    (in_flight, timed_pace): (u64, Option<u64>),
-    site: &mut Site,
-    screen: &Screen,
-) -> Result<Report, Error> {
+pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Result<Report, Error> {
+    let Args { site: args, in_flight, pace: timed_pace, beside: others } = args;
     let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
+    // Half as many again, for the second pace.
+    let wanted = args.size + args.size / 2;
+    if *others > 0 {
+        seed(&world, &place, wanted..wanted + others, screen).await?;
+    }
     let limit = plain_limit(site, args.size).await? / MESSAGES;
     let authorities = Authorities::generate(&world.carrier);
     let authorities = authorities.map_err(|error| broken("the authorities", error))?;
@@ -83,8 +88,6 @@ pub(super) async fn measure(
     let (carrier, messages) = Carrier::start(&world, true, |routes| routes.add_service(keys)).await?;
     let configuration = world.information(&place, carrier.endpoint(), "24h")?;
     let before = Node::replicas(args, site, "information", &configuration).await?;
-    // Half as many again, for the second pace.
-    let wanted = args.size + args.size / 2;
     let (customers, answers) = master::entrust(&world, &before[0], wanted, screen).await?;
     // What these nodes wrote and held is no part of it.
     stop_all(before).await?;
@@ -94,8 +97,9 @@ pub(super) async fn measure(
     let company = followers(&world, &nodes[0])?;
     let reports = Reports::to(&world, &nodes)?;
     let mut people = People::new(answers, authorities, reports, messages);
-    let fast = people.play(0..args.size, Pace::UnderWay(in_flight), &mut nodes, screen).await?;
-    let confirmed = confirmed(&world, &company).await?;
+    let tied_before = confirmed(&world, &company).await?;
+    let fast = people.play(0..args.size, Pace::UnderWay(*in_flight), &mut nodes, screen).await?;
+    let confirmed = confirmed(&world, &company).await?.saturating_sub(tied_before);
     let pace = confirmed as f64 / fast.took.as_secs_f64().max(1e-9);
 
     let timed_pace = timed_pace.map_or((pace / 2.0).max(1e-3), |pace| pace as f64);
@@ -117,6 +121,7 @@ pub(super) async fn measure(
     );
     let report = Report::new(("link", "dialogue"), args, site, memories, beside, (replies, cost));
     Ok(report.with([
+        ("followers_beside", *others as f64),
         ("seconds", fast.took.as_secs_f64()),
         ("not_confirmed", args.size.saturating_sub(confirmed) as f64),
         ("customers_in_custody", customers as f64),
