@@ -22,6 +22,30 @@ impl PhoneNumber {
     }
 }
 
+/// A phone number in 8 bytes, for many of them in memory: its digits as an integer, of which none begins with 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PackedNumber(u64);
+
+impl From<PhoneNumber> for PackedNumber {
+    fn from(number: PhoneNumber) -> Self {
+        let digits = &number.text[1..usize::from(number.length)];
+        Self(digits.iter().fold(0, |packed, digit| packed * 10 + u64::from(digit - b'0')))
+    }
+}
+
+impl From<PackedNumber> for PhoneNumber {
+    fn from(PackedNumber(mut rest): PackedNumber) -> Self {
+        let digits = rest.checked_ilog10().unwrap_or_default() as usize + 1;
+        let mut text = [0; 16];
+        text[0] = b'+';
+        for digit in text[1..=digits].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        Self { length: digits as u8 + 1, text }
+    }
+}
+
 /// A number of which only the last two digits can be read, and that it is one.
 #[must_use]
 pub fn masked(number: &str) -> String {
@@ -72,7 +96,9 @@ mod tests {
     #[test]
     fn takes_e164_and_nothing_else() {
         for good in ["+818012345678", "+12025550100", "+12345678", "+123456789012345"] {
-            assert_eq!(good.parse::<PhoneNumber>().unwrap().as_str(), good);
+            let number = good.parse::<PhoneNumber>().unwrap();
+            assert_eq!(number.as_str(), good);
+            assert!(PhoneNumber::from(PackedNumber::from(number)) == number);
         }
         for bad in [
             "",
@@ -97,6 +123,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn packed_is_what_it_was(text in r"\+[1-9][0-9]{7,14}") {
+            let number: PhoneNumber = text.parse().unwrap();
+            let packed = PackedNumber::from(number);
+            prop_assert_eq!(PhoneNumber::from(packed), number);
+            prop_assert_eq!(size_of_val(&packed), 8);
+        }
+
         #[test]
         fn never_panics(text in ".{0,40}") {
             let _ = text.parse::<PhoneNumber>();

@@ -6,7 +6,7 @@
 //! finishes it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,7 +30,7 @@ use musubi_storage::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{Instrument as _, info, warn};
 
-use super::snapshot::{Difference, Part, Snapshot};
+use super::snapshot::{Change, Difference, Found, Part, Snapshot};
 use crate::{
     config::signed,
     directory::Directory,
@@ -39,8 +39,8 @@ use crate::{
     signal::Signals,
 };
 
-/// How many numbers of a snapshot are in memory at once, at 33 bytes each, unless [`Lists`] says otherwise.
-pub const AT_ONCE: usize = 8_000_000;
+/// How many numbers of a snapshot are in memory at once, at 24 bytes each, unless [`Lists`] says otherwise.
+pub const AT_ONCE: usize = 11_000_000;
 /// How many numbers one transaction promotes.
 const BATCH: usize = 4_000;
 /// How many such transactions run at once: while one is stored the next are made ready.
@@ -74,7 +74,8 @@ pub struct Lists {
     pub collapse: CollapseRules,
     /// How often each list is fetched.
     pub every: Duration,
-    /// How many numbers of a snapshot are in memory at once: longer lists are fetched once for each part and pass.
+    /// How many numbers of a snapshot are in memory at once: longer lists are fetched once for each part, and once more for each whose changes
+    /// are more than fit beside those of the parts before.
     pub at_once: usize,
 }
 
@@ -176,7 +177,7 @@ impl Lists {
     async fn apply<T: Copy + Send + Sync>(
         self: Arc<Self>,
         ListKey { account, carrier }: ListKey,
-        action: &'static str,
+        action: fn(&T) -> &'static str,
         (batch, are_new): (Vec<(FollowerId, T)>, bool),
         edit: Arc<impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync>,
     ) -> Result<(), Error> {
@@ -188,11 +189,16 @@ impl Lists {
         let scene = Scene { account, company, now };
         let followers: Vec<_> = batch.iter().map(|(key, _)| key.clone()).collect();
         let scope = Scope { erased: followers.clone(), followers, are_new, ..Scope::default() };
-        let detail = format!("{} at {carrier}, {} followers", account.id, batch.len());
-        let line = Audit { company: Some(company.id.clone()), key: None, action, detail };
+        let mut counts = BTreeMap::<&'static str, usize>::new();
+        batch.iter().for_each(|(_, it)| *counts.entry(action(it)).or_default() += 1);
+        let line = |(action, count)| {
+            let detail = format!("{} at {carrier}, {count} followers", account.id);
+            Audit { company: Some(company.id.clone()), key: None, action, detail }
+        };
+        let lines: Vec<_> = counts.into_iter().map(line).collect();
         let mut each = |work: &mut Work| {
             batch.iter().for_each(|(key, it)| edit(scene, work, key, *it));
-            work.audits.push(line.clone());
+            work.audits.extend(lines.iter().cloned());
         };
         self.store.work("promote_list", &scope, now, &mut each).await?;
         self.signals.dialogues.raise();
@@ -213,52 +219,59 @@ struct Acquisition<'a> {
 impl Acquisition<'_> {
     /// Fetches the list and makes it the list, unless it is incomplete or collapses.
     async fn acquire(&self) -> Result<Fetched, Error> {
-        let snapshot = self.fetch(Part::WHOLE, self.lists.at_once).await?;
-        let parts = snapshot.part();
-        let difference = self.compare(&snapshot).await?;
-        let (generation, as_of) = (snapshot.generation, snapshot.as_of);
-        let (mut followers, mut missing) = (difference.followers, difference.missing());
-        let mut whole = parts.is_whole().then_some((snapshot, difference));
-        for part in parts.all().skip(1) {
-            let (_, difference) = self.fetch_part(part).await?;
+        let Lists { store, at_once, clock, .. } = &**self.lists;
+        let ListKey { account, carrier } = &self.lease.list;
+        // Of a list that nobody ever was on nobody can be missing: its parts don't wait for one another.
+        let is_first = store.listed(&self.lease.list, None, 1).await?.is_empty();
+        let snapshot = self.fetch(Part::WHOLE, *at_once).await?;
+        let (parts, generation, as_of) = (snapshot.part(), snapshot.generation, snapshot.as_of);
+        let mut first = Some(snapshot);
+        let (mut followers, mut missing, mut numbers, mut added) = (0, 0, 0, 0);
+        let (mut differences, mut held) = (Vec::new(), 0);
+        for part in parts.all() {
+            let difference = self.difference(part, first.take()).await?;
             followers += difference.followers;
             missing += difference.missing();
+            numbers += difference.numbers;
+            if is_first && self.judge(followers, missing) == Verdict::Promote {
+                added += self.promote(&difference).await?;
+                continue;
+            }
+            let is_held = held + difference.len() <= *at_once;
+            held += if is_held { difference.len() } else { 0 };
+            differences.push((part, is_held.then_some(difference)));
         }
         let verdict = self.judge(followers, missing);
-        let (mut numbers, mut added, mut gone, mut suspended) = (0, 0, 0, 0);
-        for part in parts.all() {
-            let (snapshot, difference) = match whole.take() {
+        let (mut gone, mut suspended) = (0, 0);
+        for (part, difference) in differences {
+            let difference = match difference {
                 Some(it) => it,
-                None => self.fetch_part(part).await?,
+                None => self.difference(part, None).await?,
             };
             gone += difference.missing();
             match verdict {
-                Verdict::Quarantine => suspended += self.suspend(&snapshot, &difference).await?,
+                Verdict::Quarantine => suspended += self.suspend(&difference).await?,
                 // A list that is fetched in parts may collapse between two of them.
                 Verdict::Promote if self.judge(followers, gone) == Verdict::Quarantine => {
                     return Err(broken("the list collapsed while it was fetched"));
                 }
-                Verdict::Promote => {
-                    numbers += snapshot.len();
-                    added += self.promote(&snapshot, &difference).await?;
-                }
+                Verdict::Promote => added += self.promote(&difference).await?,
             }
         }
-        let ListKey { account, carrier } = &self.lease.list;
         let (outcome, fetched) = match verdict {
             Verdict::Quarantine => {
                 warn!(%account, %carrier, missing, suspended, "the list collapsed and is quarantined");
                 (ListOutcome::Quarantined { followers, missing }, Fetched::Quarantined)
             }
             Verdict::Promote => {
-                if added + gone > 0 {
-                    info!(%account, %carrier, numbers, added, gone, %as_of, "promoted a list");
+                if added + missing > 0 {
+                    info!(%account, %carrier, numbers, added, missing, %as_of, "promoted a list");
                 }
                 let skipped = numbers.saturating_sub(added);
                 (ListOutcome::Promoted { generation, skipped }, Fetched::Promoted)
             }
         };
-        self.lists.store.end_list(self.lease, outcome, self.lists.clock.now()).await?;
+        store.end_list(self.lease, outcome, clock.now()).await?;
         Ok(fetched)
     }
 
@@ -266,12 +279,6 @@ impl Acquisition<'_> {
         let now = self.lists.clock.now();
         let quarantined_before = self.lease.quarantine_time.map(|since| now.duration_since(since));
         judge(followers, missing, quarantined_before, self.lease.released, &self.lists.collapse)
-    }
-
-    async fn fetch_part(&self, part: Part) -> Result<(Snapshot, Difference), Error> {
-        let snapshot = self.fetch(part, usize::MAX).await?;
-        let difference = self.compare(&snapshot).await?;
-        Ok((snapshot, difference))
     }
 
     /// Fetches a snapshot, and keeps the numbers of a part, or of half of it or less when they are more than `most`.
@@ -305,13 +312,32 @@ impl Acquisition<'_> {
         Err(broken("the end marker is missing"))
     }
 
-    /// Holds a snapshot against the present list, which is read in two halves beside one another.
-    async fn compare(&self, snapshot: &Snapshot) -> Result<Difference, Error> {
-        let halves = snapshot.part().halves().map(|half| self.walk(snapshot, half));
-        Ok(Difference::of(future::try_join_all(halves).await?))
+    /// What a part of the list changes, of which this is the snapshot, or else of one that is fetched now. The present list is read in two
+    /// halves beside one another.
+    async fn difference(&self, part: Part, snapshot: Option<Snapshot>) -> Result<Difference, Error> {
+        let snapshot = match snapshot {
+            Some(it) => it,
+            None => self.fetch(part, usize::MAX).await?,
+        };
+        let halves = part.halves().map(|half| self.walk(&snapshot, half));
+        let walked = future::try_join_all(halves).await?;
+        let back = self.suspended(&snapshot).await?;
+        Ok(snapshot.changes(walked, back))
     }
 
-    async fn walk(&self, snapshot: &Snapshot, part: Part) -> Result<Difference, Error> {
+    /// Whose ties are suspended, of those that a snapshot has.
+    async fn suspended(&self, snapshot: &Snapshot) -> Result<Vec<FollowerId>, Error> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let suspended = self.lists.store.suspended(&self.lease.list.account, after, PAGE).await?;
+            let Some(last) = suspended.last() else { return Ok(found) };
+            after = Some(*last);
+            found.extend(suspended.iter().filter(|follower| snapshot.has(**follower)));
+            self.hold().await?;
+        }
+    }
+
+    async fn walk(&self, snapshot: &Snapshot, part: Part) -> Result<Found, Error> {
         let mut walk = snapshot.walk(part);
         let mut after = part.begins_behind();
         loop {
@@ -325,54 +351,48 @@ impl Acquisition<'_> {
         }
     }
 
-    /// Makes a snapshot the list. Gives how many numbers it added.
-    async fn promote(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
-        let (ListKey { account, carrier }, as_of) = (self.lease.list.clone(), snapshot.as_of);
-        let at = carrier.clone();
-        let arrive = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, number| {
-            scene.arrive(work, key, number, &at, as_of, Origin::List);
-        };
-        let new_ones = (difference.new_ones(snapshot), difference.is_first);
-        let added = self.apply("list_added", new_ones, arrive).await?;
-        let leave = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
-            if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
-                scene.leave(work, key, number, &carrier, as_of);
+    /// Makes a part of the list what its snapshot says. Gives how many numbers it added.
+    async fn promote(&self, difference: &Difference) -> Result<u64, Error> {
+        let (carrier, as_of) = (self.lease.list.carrier.clone(), difference.as_of);
+        let change = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, change| match change {
+            Change::Added(number) => scene.arrive(work, key, number, &carrier, as_of, Origin::List),
+            Change::Removed => {
+                if let Some(number) = work.followers.get(key).map(|record| record.phone_number) {
+                    scene.leave(work, key, number, &carrier, as_of);
+                }
             }
         };
-        let missing = difference.missing.iter().map(|follower| (*follower, ()));
-        self.apply("list_removed", (missing, false), leave).await?;
-        let mut after = None;
-        loop {
-            let suspended = self.lists.store.suspended(&account, after, PAGE).await?;
-            let Some(last) = suspended.last() else { return Ok(added) };
-            after = Some(*last);
-            let there = suspended.iter().filter(|follower| snapshot.has(**follower));
-            let resume =
-                |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
-            self.apply("list_resumed", (there.map(|follower| (*follower, ())), false), resume).await?;
-        }
+        let action = |change: &Change| match change {
+            Change::Added(_) => "list_added",
+            Change::Removed => "list_removed",
+        };
+        self.apply(action, (difference.changes(), difference.is_first), change).await?;
+        let resume =
+            |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
+        self.apply(|()| "list_resumed", (each(&difference.back), false), resume).await?;
+        Ok(difference.added())
     }
 
     /// Suspends the ties of the followers that a snapshot lacks. Gives how many.
-    async fn suspend(&self, snapshot: &Snapshot, difference: &Difference) -> Result<u64, Error> {
-        let (carrier, as_of) = (self.lease.list.carrier.clone(), snapshot.as_of);
+    async fn suspend(&self, difference: &Difference) -> Result<u64, Error> {
+        let (carrier, as_of) = (self.lease.list.carrier.clone(), difference.as_of);
         let suspend = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if scene.lists(work, key, &carrier, as_of) {
                 scene.suspend(work, key, true);
             }
         };
-        let missing = difference.missing.iter().map(|follower| (*follower, ()));
-        self.apply("list_suspended", (missing, false), suspend).await
+        self.apply(|()| "list_suspended", (each(&difference.missing), false), suspend).await?;
+        Ok(difference.missing())
     }
 
-    /// Does something to followers, who may be believed to be new, in batches, each with a line of the audit that says what and to how many.
-    /// Gives how many they were.
+    /// Does something to followers, who may be believed to be new, in batches, each with a line of the audit for each action that says to how
+    /// many.
     async fn apply<T: Copy + Send + Sync + 'static>(
         &self,
-        action: &'static str,
+        action: fn(&T) -> &'static str,
         (mut followers, are_new): (impl Iterator<Item = (FollowerId, T)> + Send, bool),
         edit: impl Fn(Scene<'_>, &mut Work, &FollowerKey, T) + Send + Sync + 'static,
-    ) -> Result<u64, Error> {
+    ) -> Result<(), Error> {
         let edit = Arc::new(edit);
         let batches = std::iter::from_fn(|| {
             let batch: Vec<(FollowerId, T)> = followers.by_ref().take(BATCH).collect();
@@ -380,7 +400,6 @@ impl Acquisition<'_> {
         });
         let one = |batch: Vec<(FollowerId, T)>| {
             let (lists, list, edit) = (Arc::clone(self.lists), self.lease.list.clone(), Arc::clone(&edit));
-            let count = u64::try_from(batch.len()).unwrap_or_default();
             // Each on a task of its own: while one is made ready, which takes a processor for long, another goes on being stored.
             let applied = lists.apply(list, action, (batch, are_new), edit).in_current_span();
             let applied = AbortOnDropHandle::new(tokio::spawn(applied));
@@ -388,12 +407,10 @@ impl Acquisition<'_> {
                 applied
                     .await
                     .map_err(|_ended| Error::new(ErrorKind::Internal, "a batch of a list failed", ""))??;
-                self.hold().await?;
-                Ok::<_, Error>(count)
+                self.hold().await
             }
         };
-        let done = stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY);
-        done.try_fold(0, |sum, count| async move { Ok(sum + count) }).await
+        stream::iter(batches).map(one).buffer_unordered(BATCHES_UNDER_WAY).try_collect().await
     }
 
     /// Goes on with the lease, unless it was lost or the server stops.
@@ -416,6 +433,10 @@ impl Acquisition<'_> {
             Err(Error::new(ErrorKind::Unavailable, "another server acquires it now", ""))
         }
     }
+}
+
+fn each(followers: &[FollowerId]) -> impl Iterator<Item = (FollowerId, ())> + '_ {
+    followers.iter().map(|follower| (*follower, ()))
 }
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {

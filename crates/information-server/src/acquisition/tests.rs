@@ -132,8 +132,8 @@ impl Stage {
 #[tokio::test]
 async fn a_list_in_parts_becomes_the_same_list() {
     let stage = Stage::new().await;
-    // Every part is fetched to be judged, and all but a single one once more.
-    for (at_once, fetches) in [(usize::MAX, 1..=1), (300, 8..=8), (70, 30..=64)] {
+    // Every part is fetched to be judged, and once more where its changes don't fit beside those of others.
+    for (at_once, fetches) in [(usize::MAX, 1..=1), (300, 4..=4), (70, 16..=32), (10, 64..=512)] {
         let server = stage.server(at_once);
         for numbers in [0..1_000, 20..980, 0..1_000] {
             stage.carrier.fetches.store(0, Ordering::SeqCst);
@@ -143,8 +143,8 @@ async fn a_list_in_parts_becomes_the_same_list() {
         }
     }
     let counted = stage.counted().await;
-    assert_eq!((counted.promoted, counted.generation, counted.added_by_list), (9, 7, 1_000 + 3 * 40));
-    assert_eq!(counted.skipped, 2 * 1_000 + 6 * 960);
+    assert_eq!((counted.promoted, counted.generation, counted.added_by_list), (12, 7, 1_000 + 4 * 40));
+    assert_eq!(counted.skipped, 3 * 1_000 + 8 * 960);
 }
 
 #[tokio::test]
