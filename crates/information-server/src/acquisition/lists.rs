@@ -234,7 +234,8 @@ impl Acquisition<'_> {
             missing += difference.missing();
             numbers += difference.numbers;
             if is_first && self.judge(followers, missing) == Verdict::Promote {
-                added += self.promote(&difference).await?;
+                self.promote(&difference).await?;
+                added += difference.added();
                 continue;
             }
             let is_held = held + difference.len() <= *at_once;
@@ -242,7 +243,7 @@ impl Acquisition<'_> {
             differences.push((part, is_held.then_some(difference)));
         }
         let verdict = self.judge(followers, missing);
-        let (mut gone, mut suspended) = (0, 0);
+        let mut gone = 0;
         for (part, difference) in differences {
             let difference = match difference {
                 Some(it) => it,
@@ -250,17 +251,20 @@ impl Acquisition<'_> {
             };
             gone += difference.missing();
             match verdict {
-                Verdict::Quarantine => suspended += self.suspend(&difference).await?,
+                Verdict::Quarantine => self.suspend(&difference).await?,
                 // A list that is fetched in parts may collapse between two of them.
                 Verdict::Promote if self.judge(followers, gone) == Verdict::Quarantine => {
                     return Err(broken("the list collapsed while it was fetched"));
                 }
-                Verdict::Promote => added += self.promote(&difference).await?,
+                Verdict::Promote => {
+                    self.promote(&difference).await?;
+                    added += difference.added();
+                }
             }
         }
         let (outcome, fetched) = match verdict {
             Verdict::Quarantine => {
-                warn!(%account, %carrier, missing, suspended, "the list collapsed and is quarantined");
+                warn!(%account, %carrier, missing, "the list collapsed and is quarantined");
                 (ListOutcome::Quarantined { followers, missing }, Fetched::Quarantined)
             }
             Verdict::Promote => {
@@ -351,8 +355,8 @@ impl Acquisition<'_> {
         }
     }
 
-    /// Makes a part of the list what its snapshot says. Gives how many numbers it added.
-    async fn promote(&self, difference: &Difference) -> Result<u64, Error> {
+    /// Makes a part of the list what its snapshot says.
+    async fn promote(&self, difference: &Difference) -> Result<(), Error> {
         let (carrier, as_of) = (self.lease.list.carrier.clone(), difference.as_of);
         let change = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, change| match change {
             Change::Added(number) => scene.arrive(work, key, number, &carrier, as_of, Origin::List),
@@ -369,20 +373,18 @@ impl Acquisition<'_> {
         self.apply(action, (difference.changes(), difference.is_first), change).await?;
         let resume =
             |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| scene.suspend(work, key, false);
-        self.apply(|()| "list_resumed", (each(&difference.back), false), resume).await?;
-        Ok(difference.added())
+        self.apply(|()| "list_resumed", (each(&difference.back), false), resume).await
     }
 
-    /// Suspends the ties of the followers that a snapshot lacks. Gives how many.
-    async fn suspend(&self, difference: &Difference) -> Result<u64, Error> {
+    /// Suspends the ties of the followers that a snapshot lacks.
+    async fn suspend(&self, difference: &Difference) -> Result<(), Error> {
         let (carrier, as_of) = (self.lease.list.carrier.clone(), difference.as_of);
         let suspend = move |scene: Scene<'_>, work: &mut Work, key: &FollowerKey, ()| {
             if scene.lists(work, key, &carrier, as_of) {
                 scene.suspend(work, key, true);
             }
         };
-        self.apply(|()| "list_suspended", (each(&difference.missing), false), suspend).await?;
-        Ok(difference.missing())
+        self.apply(|()| "list_suspended", (each(&difference.missing), false), suspend).await
     }
 
     /// Does something to followers, who may be believed to be new, in batches, each with a line of the audit for each action that says to how
