@@ -115,6 +115,9 @@ fn decisions_are_measured_on_both_databases() {
         let [confirmed, review, rejected] =
             ["confirmed", "for_review", "rejected"].map(|outcome| report["more"][outcome].as_f64().unwrap());
         assert!(confirmed > 100.0 && review > 0.0 && rejected > 0.0, "{report}");
+        let [p50, p99] = ["commit_of_one_row_p50_ms", "commit_of_one_row_p99_ms"]
+            .map(|part| report["more"][part].as_f64().unwrap());
+        assert!(0.0 < p50 && p50 <= p99, "{report}");
     });
 }
 

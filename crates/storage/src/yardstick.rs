@@ -55,6 +55,13 @@ pub trait Yardstick: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError>;
 
+    /// How long each of so many transactions takes that inserts one row into that table, one after the other, as durable as a node's.
+    /// Whoever is told of one thing when it is kept waits for as long.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn commit_one_by_one(&self, messages: u64) -> Result<Vec<Duration>, StoreError>;
+
     /// Writes all rows beside `place`, in the order of their keys.
     ///
     /// # Errors
@@ -87,6 +94,8 @@ pub(crate) mod tests {
         assert_eq!(again.tables, dump.tables);
         let plain = empty.send_plainly(2_500).await.unwrap();
         assert!(plain > Duration::ZERO);
+        let alone = filled.commit_one_by_one(20).await.unwrap();
+        assert!(alone.len() == 20 && alone.iter().all(|took| *took > Duration::ZERO), "{alone:?}");
         filled.close().await;
         empty.close().await;
     }

@@ -64,7 +64,8 @@ thirds are confirmed. The customers are imported before.
 The figure is decisions a second, in calls of 1,000 by four callers; those in calls of 100 are told beside it. Then one caller asks one
 by one: p50, p99 and p99.9 are the times of such a call.
 
-The limit: the same rows, read from the store by their account numbers, in the same batches, by as many readers.")]
+The limit: the same rows, read from the store by their account numbers, in the same batches, by as many readers. A call for one decision waits
+for one commit; commit_of_one_row tells how long the same database takes for the least of that.")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) site: SiteArgs,
@@ -106,10 +107,13 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
         "the rows that are decided on, read by index in the same batches",
         limit,
     );
+    let commits = commits(&place, single, screen).await?;
     let latency = Latency::of(times);
     let report = Report::new(("online-match", "decision"), args, site, memories, beside, (latency, cost));
     Ok(report.with([
         ("decisions_per_second_in_calls_of_100", small),
+        ("commit_of_one_row_p50_ms", commits.p50_ms.unwrap_or_default()),
+        ("commit_of_one_row_p99_ms", commits.p99_ms.unwrap_or_default()),
         ("confirmed", outcomes.confirmed as f64),
         ("for_review", outcomes.review as f64),
         ("rejected", outcomes.rejected as f64),
@@ -153,6 +157,17 @@ async fn read(store: &dyn CompanyStore, answers: &[Answer], screen: &Screen) -> 
     let took = begun.elapsed();
     stage.end("");
     Ok(rate(answers.len(), took))
+}
+
+/// What the same database takes to commit one row, as often as was asked for one decision.
+async fn commits(place: &Place, times: u64, screen: &Screen) -> Result<Latency, Error> {
+    let stage = screen.begin("commits", times);
+    let yardstick = place.yardstick().await?;
+    let times = yardstick.commit_one_by_one(times).await?;
+    yardstick.close().await;
+    stage.advance(times.len() as u64);
+    stage.end("");
+    Ok(Latency::of(times.iter().map(Duration::as_secs_f32).collect()))
 }
 
 /// What was decided.

@@ -3,6 +3,7 @@
 //! Surprising: a session of its own, without the settings of a node's, because whole tables are read and sorted here.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{TryStreamExt as _, future::try_join_all};
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgPool, Row as _,
+    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
     postgres::{PgPoolCopyExt as _, PgPoolOptions},
 };
 use tokio::{fs::File, io::AsyncWriteExt as _};
@@ -57,10 +58,36 @@ impl PostgresYardstick {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
+    /// Has the plain table there, empty.
+    async fn plain(&self) -> Result<(), sqlx::Error> {
+        // Room on each page for the second version of a row, which then needs no new entry in the index.
+        const TABLE: &str = "
+            DROP TABLE IF EXISTS plain_message;
+            CREATE TABLE plain_message (message BIGINT PRIMARY KEY, recipient UUID NOT NULL, state SMALLINT NOT NULL,
+                change_time BIGINT NOT NULL) WITH (fillfactor = 50)";
+        self.pool.execute(TABLE).await.map(drop)
+    }
+
+    async fn without_plain(&self) -> Result<(), sqlx::Error> {
+        self.pool.execute("DROP TABLE plain_message").await.map(drop)
+    }
+
+    async fn send(&self, messages: u64) -> Result<Duration, sqlx::Error> {
+        self.plain().await?;
+        let share = messages.div_ceil(SESSIONS);
+        let begun = Instant::now();
+        let shares = (0..SESSIONS).map(|it| {
+            let first = (it * share).min(messages);
+            self.send_share(first..(first + share).min(messages))
+        });
+        try_join_all(shares).await?;
+        let took = begun.elapsed();
+        self.without_plain().await?;
+        Ok(took)
+    }
+
     /// One session's share.
-    async fn send_share(&self, messages: std::ops::Range<u64>) -> Result<(), sqlx::Error> {
-        const INSERT: &str = "
-            INSERT INTO plain_message SELECT m, r, 0, m FROM unnest($1::bigint[], $2::uuid[]) AS new (m, r)";
+    async fn send_share(&self, messages: Range<u64>) -> Result<(), sqlx::Error> {
         const MOVE: &str = "
             UPDATE plain_message SET state = 3, change_time = new.m
             FROM unnest($1::bigint[]) AS new (m) WHERE plain_message.message = new.m";
@@ -70,12 +97,7 @@ impl PostgresYardstick {
             messages.clone().step_by(step).map(|first| first..(first + MESSAGES).min(messages.end))
         };
         for batch in batches() {
-            let recipients: Vec<Uuid> = batch
-                .clone()
-                .map(|it| Uuid::from_u64_pair(it.wrapping_mul(0x9E37_79B9_7F4A_7C15), it))
-                .collect();
-            let keys: Vec<i64> = batch.map(u64::cast_signed).collect();
-            sqlx::query(INSERT).bind(&keys).bind(&recipients).execute(&mut *session).await?;
+            insert(&mut session, batch).await?;
         }
         for batch in batches() {
             let keys: Vec<i64> = batch.map(u64::cast_signed).collect();
@@ -83,6 +105,30 @@ impl PostgresYardstick {
         }
         Ok(())
     }
+
+    async fn commit(&self, messages: u64) -> Result<Vec<Duration>, sqlx::Error> {
+        self.plain().await?;
+        let mut session = self.pool.acquire().await?;
+        let mut times = Vec::new();
+        for message in 0..messages {
+            let begun = Instant::now();
+            insert(&mut session, message..message + 1).await?;
+            times.push(begun.elapsed());
+        }
+        drop(session);
+        self.without_plain().await?;
+        Ok(times)
+    }
+}
+
+/// Messages into the plain table, in one transaction.
+async fn insert(session: &mut PgConnection, messages: Range<u64>) -> Result<(), sqlx::Error> {
+    const INSERT: &str = "
+        INSERT INTO plain_message SELECT m, r, 0, m FROM unnest($1::bigint[], $2::uuid[]) AS new (m, r)";
+    let recipients: Vec<Uuid> =
+        messages.clone().map(|it| Uuid::from_u64_pair(it.wrapping_mul(0x9E37_79B9_7F4A_7C15), it)).collect();
+    let keys: Vec<i64> = messages.map(u64::cast_signed).collect();
+    sqlx::query(INSERT).bind(&keys).bind(&recipients).execute(session).await.map(drop)
 }
 
 fn file(place: &Path, table: &str) -> PathBuf {
@@ -112,23 +158,11 @@ impl Yardstick for PostgresYardstick {
     }
 
     async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
-        // Room on each page for the second version of a row, which then needs no new entry in the index.
-        const TABLE: &str = "
-            DROP TABLE IF EXISTS plain_message;
-            CREATE TABLE plain_message (message BIGINT PRIMARY KEY, recipient UUID NOT NULL, state SMALLINT NOT NULL,
-                change_time BIGINT NOT NULL) WITH (fillfactor = 50)";
-        let failed = StoreError::during("yardstick_send");
-        self.pool.execute(TABLE).await.map_err(&failed)?;
-        let share = messages.div_ceil(SESSIONS);
-        let begun = Instant::now();
-        let shares = (0..SESSIONS).map(|it| {
-            let first = (it * share).min(messages);
-            self.send_share(first..(first + share).min(messages))
-        });
-        try_join_all(shares).await.map_err(&failed)?;
-        let took = begun.elapsed();
-        self.pool.execute("DROP TABLE plain_message").await.map_err(&failed)?;
-        Ok(took)
+        self.send(messages).await.map_err(StoreError::during("yardstick_send"))
+    }
+
+    async fn commit_one_by_one(&self, messages: u64) -> Result<Vec<Duration>, StoreError> {
+        self.commit(messages).await.map_err(StoreError::during("yardstick_commit"))
     }
 
     async fn dump(&self, place: PathBuf) -> Result<Dump, StoreError> {

@@ -42,11 +42,14 @@ pub(crate) use crate::row::{Packed, instant, micros};
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
-/// Of a new database, in bytes: trees of millions of rows stay three pages deep.
-const PAGE: u32 = 16_384;
-/// What the connection that writes keeps of the file in memory, in KiB: what its last batches touched, and no more. The system's cache
-/// has the rest, and a commit that moved pages in a tree looks through all that is kept here.
-const WRITER_CACHE: &str = "-4096";
+/// Of a new database, in bytes. Followers' ids are hashes, so most of what a dialogue reads and writes lies on a page of its own,
+/// which is copied whole.
+const PAGE: u32 = 4_096;
+/// Pages of the log that are written back into the file in one go: 16 MB.
+const CHECKPOINT: &str = "4000";
+/// What the connection that writes keeps of the file in memory, in KiB: the upper pages of each tree beside millions of followers,
+/// and what its last batches touched. The system's cache has the rest.
+const WRITER_CACHE: &str = "-32768";
 /// The same for each that reads, which forgets everything whenever something was written.
 const READER_CACHE: &str = "-2048";
 
@@ -156,7 +159,7 @@ async fn connect(
         .row_buffer_size(1_000)
         .statement_cache_capacity(STATEMENTS)
         .pragma("temp_store", "MEMORY")
-        .pragma("wal_autocheckpoint", "1000");
+        .pragma("wal_autocheckpoint", CHECKPOINT);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(60))

@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{PAGE, WRITER_CACHE};
+use super::{CHECKPOINT, PAGE, WRITER_CACHE};
 use crate::{
     StoreError,
     yardstick::{Dump, MESSAGES, Written, Yardstick},
@@ -21,6 +21,11 @@ use crate::{
 
 /// Rows of one transaction that loads.
 const ROWS: u64 = 10_000;
+
+/// Messages from one to before another into the plain table.
+const INSERT: &str = "
+    WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
+    INSERT INTO plain_message SELECT m, randomblob(16), 0, m FROM new";
 
 /// A database in a file that no node has open.
 pub struct SqliteYardstick {
@@ -43,7 +48,7 @@ impl SqliteYardstick {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(false)
             .pragma("cache_size", WRITER_CACHE)
-            .pragma("wal_autocheckpoint", "1000");
+            .pragma("wal_autocheckpoint", CHECKPOINT);
         SqliteConnection::connect_with(&options).await
     }
 
@@ -74,12 +79,8 @@ impl SqliteYardstick {
         Ok(count.cast_unsigned())
     }
 
-    async fn send(&self, messages: u64) -> Result<Duration, sqlx::Error> {
-        const INSERT: &str = "
-            WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
-            INSERT INTO plain_message SELECT m, randomblob(16), 0, m FROM new";
-        const MOVE: &str = "
-            UPDATE plain_message SET state = 3, change_time = ?1 WHERE message >= ?1 AND message < ?2";
+    /// A connection to the file with the plain table, empty.
+    async fn plain(&self) -> Result<SqliteConnection, sqlx::Error> {
         let mut connection = Self::connect(&self.path).await?;
         connection
             .execute(
@@ -88,6 +89,19 @@ impl SqliteYardstick {
                      change_time INTEGER NOT NULL)",
             )
             .await?;
+        Ok(connection)
+    }
+
+    /// Leaves the file without it.
+    async fn without_plain(mut connection: SqliteConnection) -> Result<(), sqlx::Error> {
+        connection.execute("DROP TABLE plain_message").await?;
+        connection.close().await
+    }
+
+    async fn send(&self, messages: u64) -> Result<Duration, sqlx::Error> {
+        const MOVE: &str = "
+            UPDATE plain_message SET state = 3, change_time = ?1 WHERE message >= ?1 AND message < ?2";
+        let mut connection = self.plain().await?;
         let begun = Instant::now();
         for statement in [INSERT, MOVE] {
             for first in (0..messages).step_by(usize::try_from(MESSAGES).unwrap_or(usize::MAX)) {
@@ -97,9 +111,20 @@ impl SqliteYardstick {
             }
         }
         let took = begun.elapsed();
-        connection.execute("DROP TABLE plain_message").await?;
-        connection.close().await?;
+        Self::without_plain(connection).await?;
         Ok(took)
+    }
+
+    async fn commit(&self, messages: u64) -> Result<Vec<Duration>, sqlx::Error> {
+        let mut connection = self.plain().await?;
+        let mut times = Vec::new();
+        for message in 0..messages.cast_signed() {
+            let begun = Instant::now();
+            sqlx::query(INSERT).bind(message).bind(message + 1).execute(&mut connection).await?;
+            times.push(begun.elapsed());
+        }
+        Self::without_plain(connection).await?;
+        Ok(times)
     }
 
     async fn dump_to(&self, place: PathBuf) -> Result<Dump, sqlx::Error> {
@@ -157,6 +182,10 @@ impl Yardstick for SqliteYardstick {
 
     async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
         self.send(messages).await.map_err(StoreError::during("yardstick_send"))
+    }
+
+    async fn commit_one_by_one(&self, messages: u64) -> Result<Vec<Duration>, StoreError> {
+        self.commit(messages).await.map_err(StoreError::during("yardstick_commit"))
     }
 
     async fn dump(&self, place: PathBuf) -> Result<Dump, StoreError> {
