@@ -392,10 +392,9 @@ impl CompanyStore for PostgresCompanyStore {
         decisions: &[DecidedInquiry],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut write = self.database.write("record_decisions").await?;
-        let new = DecisionRow::bind(sqlx::query(RECORD), &decision_rows(decisions));
-        write.execute(new.bind(integer(revision)).bind(micros(now))).await?;
-        write.commit().await
+        let rows = decision_rows(decisions);
+        let new = DecisionRow::bind(sqlx::query(RECORD), &rows).bind(integer(revision)).bind(micros(now));
+        self.database.once("record_decisions", new).await.map(drop)
     }
 
     async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError> {

@@ -62,6 +62,22 @@ async fn a_commit_that_nobody_can_be_asked_about_is_unknown_and_unavailable_to_c
     assert_eq!((error.remedy.as_str(), done), ("repeat the call", 1));
 }
 
+#[tokio::test]
+async fn a_statement_whose_answer_is_lost_is_unknown_and_is_repeated_without_harm() {
+    const ONCE: &str = "INSERT INTO senders VALUES ('kumo', 'bank', 'done once') ON CONFLICT DO NOTHING";
+    let (options, _fresh) = fresh("terminal", &MIGRATIONS).await;
+    let (proxy, through) = Proxy::before(&options).await;
+    let database = Database::open(&through, &MIGRATIONS).await.unwrap();
+    let once = async || database.once("fact", sqlx::query(ONCE)).await;
+    proxy.lose(Lose::Statement);
+    let lost = once().await;
+    assert!(proxy.has_lost());
+    assert!(matches!(lost, Err(StoreError::Unknown { .. })), "{lost:?}");
+    assert_eq!((done(&options).await, once().await.unwrap(), done(&options).await), (1, 0, 1));
+    let refused = database.once("fact", sqlx::query(DO)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+}
+
 /// A server of the fact's own, a database on it, and a transaction that is under way there.
 async fn alone() -> (Server, PostgresOptions, Tx) {
     let settings = Settings { shared_buffers_mib: 16, max_connections: 20, ..Settings::default() };

@@ -31,7 +31,7 @@ use std::{io, time::Duration};
 use musubi_domain::id::CompanyId;
 use sqlx::{
     Connection as _, PgConnection, PgPool, Postgres, Transaction,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
 };
 
@@ -41,6 +41,8 @@ use crate::{StoreError, information::before::Overtaken, row::BulkRow};
 
 /// How long connecting may take.
 const CONNECT_IN: Duration = Duration::from_secs(5);
+/// How long a connection may have been idle without being asked whether it is still there before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Ways to work that read whole tables.
 const WHOLE_TABLES: [&str; 3] = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
 /// How often a transaction is done again that met another.
@@ -93,6 +95,16 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(CONNECT_IN)
+            // Whoever gave it back a moment ago has asked; each question is a call to the server that everybody waits for.
+            .test_before_acquire(false)
+            .before_acquire(|connection, since| {
+                Box::pin(async move {
+                    if since.idle_for >= TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(parsed);
         Ok(Self { pool })
     }
@@ -126,6 +138,25 @@ impl Database {
         let pool = self.pool.clone();
         let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
         beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    /// Carries out one statement, which is a transaction of its own. Gives how many rows it concerned.
+    ///
+    /// For what changes nothing when it is done a second time: no transaction says what became of it when the answer is lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was stored. [`StoreError::Unknown`]: the answer was lost; the caller repeats it.
+    pub(crate) async fn once(
+        &self,
+        name: &'static str,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(StoreError::during(name))?;
+        match query.execute(&mut *connection).await {
+            Ok(done) => Ok(done.rows_affected()),
+            Err(source) if is_answer(&source) => Err(StoreError::Unavailable { transaction: name, source }),
+            Err(source) => Err(StoreError::Unknown { transaction: name, source }),
+        }
     }
 
     /// Begins a transaction that reads, all of it as it was at one moment.
@@ -202,7 +233,7 @@ impl Tx {
     /// Runs a statement; gives how many rows it concerned.
     pub(crate) async fn execute(
         &mut self,
-        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+        query: Query<'_, Postgres, PgArguments>,
     ) -> Result<u64, StoreError> {
         let done = query.execute(&mut *self.tx).await.map_err(self.failed())?;
         Ok(done.rows_affected())
@@ -211,7 +242,7 @@ impl Tx {
     /// Runs a statement that gives rows.
     pub(crate) async fn fetch(
         &mut self,
-        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+        query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
         query.fetch_all(&mut *self.tx).await.map_err(self.failed())
     }
@@ -225,7 +256,7 @@ impl Tx {
     /// Runs a statement that gives one row.
     pub(crate) async fn fetch_one(
         &mut self,
-        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+        query: Query<'_, Postgres, PgArguments>,
     ) -> Result<PgRow, StoreError> {
         query.fetch_one(&mut *self.tx).await.map_err(self.failed())
     }
@@ -233,7 +264,7 @@ impl Tx {
     /// Runs a statement that gives a row or none.
     pub(crate) async fn fetch_optional(
         &mut self,
-        query: Query<'_, Postgres, sqlx::postgres::PgArguments>,
+        query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
         query.fetch_optional(&mut *self.tx).await.map_err(self.failed())
     }
@@ -257,9 +288,7 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let Self { tx, name, commit } = self;
         let Err(error) = tx.commit().await else { return Ok(()) };
-        // What the server answered is an answer; only what was lost on the way has to be asked for.
-        let answered = error.as_database_error().is_some_and(|it| !is_going_away(it.code().as_deref()));
-        let Some(begun) = commit.filter(|_| !answered) else {
+        let Some(begun) = commit.filter(|_| !is_answer(&error)) else {
             return Err(StoreError::during(name)(error));
         };
         match begun.became().await {
@@ -268,6 +297,11 @@ impl Tx {
             None => Err(StoreError::Unknown { transaction: name, source: error }),
         }
     }
+}
+
+/// The server refused. What was lost on the way is no answer.
+fn is_answer(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| !is_going_away(error.code().as_deref()))
 }
 
 /// The server ends the session without saying what became of its transaction: shutdown, crash, termination.

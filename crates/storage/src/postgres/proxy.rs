@@ -26,6 +26,8 @@ pub(crate) enum Lose {
     Answer,
     /// The same, and then the server for good.
     Server,
+    /// The connection, once a statement was carried out that is a transaction of its own, and the answer.
+    Statement,
 }
 
 #[derive(Default)]
@@ -56,7 +58,7 @@ impl Proxy {
         (Self { state, _serving: serving }, PostgresOptions { url, ..options.clone() })
     }
 
-    /// Loses this at the next commit.
+    /// Loses this when it comes next.
     pub(crate) fn lose(&self, what: Lose) {
         self.state.lock().unwrap().lose = Some(what);
     }
@@ -114,12 +116,14 @@ async fn up(
     to.write_all(&message(&mut from, 4).await?).await?;
     loop {
         let message = message(&mut from, 5).await?;
-        if message.starts_with(b"Q") && message[5..].starts_with(b"COMMIT") {
-            let lose = state.lock().unwrap().lose.take();
-            if lose == Some(Lose::Commit) {
+        let is_commit = message.starts_with(b"Q") && message[5..].starts_with(b"COMMIT");
+        let is_execute = message.starts_with(b"E");
+        let now = |lose: &mut Lose| if *lose == Lose::Statement { is_execute } else { is_commit };
+        if let Some(lose) = state.lock().unwrap().lose.take_if(now) {
+            if lose == Lose::Commit {
                 return Ok(());
             }
-            *losing.lock().unwrap() = lose;
+            *losing.lock().unwrap() = Some(lose);
         }
         to.write_all(&message).await?;
     }

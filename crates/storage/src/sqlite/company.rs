@@ -330,21 +330,16 @@ impl CompanyStore for SqliteCompanyStore {
         decisions: &[DecidedInquiry],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let failed = StoreError::during("record_decisions");
         let new = rows(&decision_rows(decisions))?;
-        let mut transaction = self.database.write("record_decisions").await?;
-        sqlx::query(
+        let record = sqlx::query(
             "INSERT INTO inquiries (inquiry_id, revision, outcome, customer_id, reasons, decide_time) \
              SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2, value ->> 3, ?3 FROM jsonb_each(?1) \
              WHERE TRUE ON CONFLICT (inquiry_id, revision) DO NOTHING",
         )
         .bind(new)
         .bind(integer(revision))
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await
-        .map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)
+        .bind(micros(now));
+        self.database.once("record_decisions", record).await.map(drop)
     }
 
     async fn find_decision(&self, inquiry_id: InquiryId) -> Result<Option<(u64, MatchDecision)>, StoreError> {

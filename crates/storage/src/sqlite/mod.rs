@@ -32,7 +32,10 @@ use std::{
 use serde::Serialize;
 use sqlx::{
     Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 pub(crate) use self::many::Many;
@@ -91,6 +94,16 @@ impl Database {
         transaction: &'static str,
     ) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::during(transaction))
+    }
+
+    /// Carries out one statement, which is a transaction of its own. Gives how many rows it concerned.
+    pub(crate) async fn once(
+        &self,
+        name: &'static str,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StoreError> {
+        let done = query.execute(&self.writer).await.map_err(StoreError::during(name))?;
+        Ok(done.rows_affected())
     }
 
     /// How many connections that write there were: each counts its changes anew.
@@ -167,24 +180,26 @@ async fn connect(
             writers.fetch_add(1, Ordering::Relaxed);
             Box::pin(std::future::ready(Ok(())))
         })
-        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+        // Nobody else ends a connection to a file, so it needn't be asked whether it is still there: all who write wait for each question.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(is_at_rest(connection)))))
         // What is deleted or moved is overwritten in the pages that are written anyway.
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "FAST"))
         .await?;
     migrations.migrator().run(&writer).await?;
     let reader = SqlitePoolOptions::new()
         .max_connections(READERS)
+        .test_before_acquire(false)
         .connect_with(options.pragma("cache_size", READER_CACHE).read_only(true).create_if_missing(false))
         .await?;
     Ok((writer, reader))
 }
 
 /// Whether no transaction is under way, as the driver sees it. Where a disk is full SQLite ends a transaction by itself, and the
-/// driver, which can't roll it back then, would take it for open for ever; such a connection is replaced.
-async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // A rollback that was asked for is done after this.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
+/// driver, which can't roll it back then, would take it for open for ever; such a connection is replaced. A rollback that was asked
+/// for was done before the connection came back to the pool.
+fn is_at_rest(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 /// Whether what is deleted is also overwritten in pages that are given up with it.
