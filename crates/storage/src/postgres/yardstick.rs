@@ -14,7 +14,10 @@ use sqlx::{
     AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
     postgres::{PgPoolCopyExt as _, PgPoolOptions},
 };
-use tokio::{fs::File, io::AsyncWriteExt as _};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +28,8 @@ use crate::{
 /// Sessions that send plainly at the same time.
 const SESSIONS: u64 = 4;
 
+/// How many bytes of a file are read or written at once: each time is a task of its own.
+const PART: usize = 1 << 20;
 /// How often, and how long each time, it is waited for sessions of others to end, and tell what they wrote.
 const ENDINGS: u32 = 100;
 const ENDING: Duration = Duration::from_millis(20);
@@ -172,7 +177,7 @@ impl Yardstick for PostgresYardstick {
             let path = file(&place, &table);
             let unopened = |source| StoreError::Unopened { path: path.clone(), source };
             let copy = format!("COPY (SELECT * FROM \"{table}\" ORDER BY {key}) TO STDOUT (FORMAT binary)");
-            let mut to = File::create(&path).await.map_err(unopened)?;
+            let mut to = BufWriter::with_capacity(PART, File::create(&path).await.map_err(unopened)?);
             let mut rows = self.pool.copy_out_raw(&copy).await.map_err(&failed)?;
             while let Some(part) = rows.try_next().await.map_err(&failed)? {
                 to.write_all(&part).await.map_err(unopened)?;
@@ -191,14 +196,21 @@ impl Yardstick for PostgresYardstick {
 
     async fn load(&self, dump: &Dump) -> Result<Duration, StoreError> {
         let failed = StoreError::during("yardstick_load");
+        let mut part = vec![0; PART];
         let begun = Instant::now();
         for (table, _) in &dump.tables {
             let path = file(&dump.place, table);
-            let rows = File::open(&path).await;
-            let rows = rows.map_err(|source| StoreError::Unopened { path: path.clone(), source })?;
+            let unread = |source| StoreError::Unopened { path: path.clone(), source };
+            let mut rows = File::open(&path).await.map_err(unread)?;
             let copy = format!("COPY \"{table}\" FROM STDIN (FORMAT binary)");
             let mut into = self.pool.copy_in_raw(&copy).await.map_err(&failed)?;
-            into.read_from(rows).await.map_err(&failed)?;
+            loop {
+                let read = rows.read(&mut part).await.map_err(unread)?;
+                if read == 0 {
+                    break;
+                }
+                into.send(&part[..read]).await.map_err(&failed)?;
+            }
             into.finish().await.map_err(&failed)?;
         }
         Ok(begun.elapsed())
