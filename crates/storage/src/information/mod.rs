@@ -24,6 +24,7 @@ pub(crate) mod record;
 pub mod review;
 pub(crate) mod tally;
 pub(crate) mod template;
+pub(crate) mod together;
 pub mod trial;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};

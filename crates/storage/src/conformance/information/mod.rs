@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
-    delivery::{DeliveryState, Purpose},
+    delivery::{DeliveryState, Purpose, Signal},
     dialogue::{Dialogue, Rules},
     distribution::Command,
     eligibility::Tie,
@@ -519,6 +519,19 @@ pub(crate) async fn attempts(store: &dyn Bench, source: Source, second: i64) -> 
 pub(crate) fn result(attempt: &Attempt, outcome: AttemptOutcome) -> AttemptResult {
     let Attempt { key, message_id, attempt, .. } = attempt.clone();
     AttemptResult { key, message_id, attempt, outcome }
+}
+
+/// Five attempts that have started.
+pub(crate) async fn started(store: &dyn Bench) -> Vec<Attempt> {
+    follow(store, "bank", 1..6).await;
+    let deliveries: Vec<_> = keys("bank", 1..6).iter().map(|key| request(key, 0)).collect();
+    deliver(store, &deliveries).await;
+    attempts(store, dialogues("bank"), 0).await
+}
+
+/// The same signal about each of these.
+pub(crate) fn told(attempts: &[Attempt], signal: Signal) -> Vec<AttemptResult> {
+    attempts.iter().map(|attempt| result(attempt, AttemptOutcome::Known(signal))).collect()
 }
 
 /// Records outcomes.

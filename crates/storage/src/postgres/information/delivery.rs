@@ -28,8 +28,9 @@ use crate::{
         delivery::{AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::Tally,
+        together::Next,
     },
-    postgres::{Tx, again},
+    postgres::{Tx, again, met_another},
     row::{BulkRow as _, Columns as _, Id, bulk_rows, micros, place},
     vault::Keys,
 };
@@ -121,6 +122,8 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
     WHERE m.official_account = late.official_account AND m.follower = late.follower AND m.message_id = late.message_id
     RETURNING m.official_account, m.carrier, m.distribution, m.purpose";
 
+const RECORDING: &str = "record_attempts";
+
 bulk_rows! {
     /// A delivery that a claim moved.
     MoveRow<'a> {
@@ -150,6 +153,9 @@ bulk_rows! {
     /// A delivery's key as it was read.
     LockedRow { account: String, follower: Id, message: Id, }
 }
+
+/// What one call tells, and when.
+pub(super) type Results = (Vec<AttemptResult>, Timestamp);
 
 #[async_trait]
 impl DeliveryStore for PostgresInformation {
@@ -184,7 +190,13 @@ impl DeliveryStore for PostgresInformation {
         if results.is_empty() {
             return Ok(Vec::new());
         }
-        again!(self.record_once(results, now))
+        if let Some(known) = self.record_with_others(results, now).await? {
+            return Ok(known);
+        }
+        again!(async {
+            let tx = self.database.write(RECORDING).await?;
+            self.record_in(tx, results, now).await
+        })
     }
 
     async fn expire_unconfirmed(
@@ -243,10 +255,42 @@ impl PostgresInformation {
         Ok(claimed)
     }
 
+    /// Records results with all others that wait by then; none, where another transaction was quicker.
+    async fn record_with_others(
+        &self,
+        results: &[AttemptResult],
+        now: Timestamp,
+    ) -> Result<Option<Vec<bool>>, StoreError> {
+        let mut known = self.recording.add((results.to_vec(), now));
+        loop {
+            let _turn = match self.recording.next(&mut known).await {
+                Next::Done(known) => return Ok(known),
+                Next::Turn(turn) => turn,
+            };
+            let tx = self.database.write(RECORDING).await?;
+            let (all, tell) = self.recording.take(|(results, _)| results.len());
+            let Some(now) = all.iter().map(|(_, now)| *now).max() else { continue };
+            let (counts, results): (Vec<_>, Vec<_>) =
+                all.into_iter().map(|(results, _)| (results.len(), results)).unzip();
+            let mut known = match self.record_in(tx, &results.concat(), now).await {
+                Err(error) if met_another(&error) => continue,
+                known => known?.into_iter(),
+            };
+            for (tell, count) in tell.into_iter().zip(counts) {
+                // Who listens no more was told nothing, and will say it again.
+                let _heard = tell.send(known.by_ref().take(count).collect());
+            }
+        }
+    }
+
     /// Moves attempted deliveries forward, in the order of the results. Nothing is locked beforehand but followers who are not
     /// reached: whatever another transaction moves meanwhile is looked at again.
-    async fn record_once(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
-        let mut tx = self.database.write("record_attempts").await?;
+    async fn record_in(
+        &self,
+        mut tx: Tx,
+        results: &[AttemptResult],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
         let unreached = unreached(results);
         holder::lock(&mut tx, &unreached).await?;
         let mut tally = Tally::default();

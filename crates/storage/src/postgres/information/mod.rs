@@ -34,15 +34,21 @@ use async_trait::async_trait;
 
 use super::{Database, Migrations, PostgresOptions};
 use crate::{
-    Opened, StoreError, migrations,
+    Opened, StoreError,
+    information::together::Together,
+    migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
+
+/// How many transactions record what became of attempts beside one another.
+const RECORDINGS: usize = 4;
 
 /// The information-management server's store in one PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresInformation {
     database: Database,
     vault: Arc<Vault>,
+    recording: Arc<Together<delivery::Results, Vec<bool>>>,
 }
 
 impl PostgresInformation {
@@ -62,7 +68,7 @@ impl PostgresInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault })
+        Ok(Self { database, vault, recording: Arc::new(Together::new(RECORDINGS)) })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The conformance suite on PostgreSQL, and two that want the same follower. What its plans are is asked in `postgres/plans`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use musubi_domain::{
-    delivery::DeliveryState,
+    delivery::{DeliveryState, Signal},
     distribution::{Command, State},
     id::{DistributionId, MessageId},
     silence::Doubt,
@@ -248,4 +248,35 @@ async fn no_attempt_starts_after_a_pause_was_acknowledged() {
     assert_eq!(claiming.await.unwrap().attempts.len(), 2);
     assert_eq!(pausing.await.unwrap().state, State::Paused);
     assert_eq!(store.claim(&claim).await.unwrap().attempts.len(), 0);
+}
+
+#[tokio::test]
+async fn results_that_wait_for_a_turn_are_recorded_at_once_and_each_delivery_moves_once() {
+    const COUNT: &str = "
+        CREATE TABLE moves (message uuid);
+        CREATE FUNCTION count_move() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO moves VALUES (NEW.message_id); RETURN NULL; END $$;
+        CREATE TRIGGER count_move AFTER UPDATE ON delivery FOR EACH ROW EXECUTE FUNCTION count_move()";
+    let (store, _fresh) = open().await;
+    let started = facts::started(&store).await;
+    sqlx::raw_sql(COUNT).execute(store.database.read()).await.unwrap();
+    let held = store.recording.leave(0);
+    let mut calls = Vec::new();
+    for signal in [Signal::Accepted, Signal::Delivered, Signal::Accepted] {
+        let (store, results) = (store.clone(), facts::told(&started, signal));
+        let recording = Arc::clone(&store.recording);
+        calls.push(tokio::spawn(async move { store.record(&results, facts::at(2)).await.unwrap() }));
+        while recording.len() < calls.len() {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(held);
+    for call in calls {
+        assert_eq!(call.await.unwrap(), [true; 5]);
+    }
+    let moves = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM moves").fetch_one(store.database.read());
+    assert_eq!(moves.await.unwrap(), 5);
+    let messages: Vec<_> = started.iter().map(|it| (it.key.clone(), it.message_id)).collect();
+    assert_eq!(facts::states(&store, &messages).await, [DeliveryState::Delivered; 5]);
+    facts::balanced(&store).await;
 }

@@ -4,10 +4,7 @@
 //! attempts; only new deliveries of a distribution may have been decided about before (`walk`). Results that are signals and nothing
 //! else are moved by the database, without a delivery being read, and all that wait for their turn are stored at once.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,7 +13,6 @@ use musubi_domain::{
     id::{CarrierId, MessageId},
 };
 use sqlx::{Sqlite, Transaction};
-use tokio::sync::oneshot;
 
 use super::{SqliteInformation, holder, tally, walk::changes};
 use crate::{
@@ -28,6 +24,7 @@ use crate::{
         delivery::{AttemptOutcome, AttemptResult, Claim, Claimed, DeliveryStore, DueSource, Source},
         record::due_source_of,
         tally::{Tally, TallyKey},
+        together::Next,
     },
     row::{Columns as _, Id, bulk_rows, micros, place},
     sqlite::Many,
@@ -111,9 +108,6 @@ pub(super) const EXPIRE_UNCONFIRMED: &str = "
     RETURNING official_account, carrier, distribution, purpose";
 
 const RECORDING: &str = "record_attempts";
-/// How many signals a transaction takes on, and then it ends with those that came with the last of them: others wait for that
-/// connection, too.
-const AT_ONCE: usize = 4_000;
 /// How many states there are.
 const STATES: usize = DeliveryState::ALL.len();
 bulk_rows! {
@@ -237,40 +231,9 @@ impl DeliveryStore for SqliteInformation {
 
 /// Results that are signals and nothing else.
 #[derive(Debug)]
-struct Signals {
+pub(super) struct Signals {
     told: Vec<(MessageId, FollowerKey, Signal)>,
     now: Timestamp,
-}
-
-/// Signals that wait for the connection that writes. Whoever's turn it is stores those of others with their own: a transaction less for
-/// each, and a delivery about which several are told moves once.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    /// Whose turn it is has this.
-    turn: tokio::sync::Mutex<()>,
-    /// Each with whom to tell that they are stored; who hears no more stores their own alone.
-    signals: Mutex<VecDeque<(Signals, oneshot::Sender<()>)>>,
-}
-
-impl Waiting {
-    fn add(&self, signals: Signals) -> oneshot::Receiver<()> {
-        let (done, stored) = oneshot::channel();
-        self.signals.lock().unwrap_or_else(PoisonError::into_inner).push_back((signals, done));
-        stored
-    }
-
-    /// Takes as many as one transaction stores, in their order.
-    fn take(&self) -> Vec<(Signals, oneshot::Sender<()>)> {
-        let mut waiting = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut taken, mut sum) = (Vec::new(), 0);
-        while sum < AT_ONCE
-            && let Some((signals, done)) = waiting.pop_front()
-        {
-            sum += signals.told.len();
-            taken.push((signals, done));
-        }
-        taken
-    }
 }
 
 impl SqliteInformation {
@@ -279,22 +242,21 @@ impl SqliteInformation {
     async fn store_with_others(&self, signals: Signals) -> Result<bool, StoreError> {
         let mut stored = self.waiting.add(signals);
         loop {
-            let _turn = tokio::select! {
-                biased;
-                done = &mut stored => return Ok(done.is_ok()),
-                turn = self.waiting.turn.lock() => turn,
+            let _turn = match self.waiting.next(&mut stored).await {
+                Next::Done(done) => return Ok(done.is_some()),
+                Next::Turn(turn) => turn,
             };
             let mut tx = self.database.write(RECORDING).await?;
-            let (signals, done): (Vec<_>, Vec<_>) = self.waiting.take().into_iter().unzip();
+            let (signals, tell) = self.waiting.take(|signals| signals.told.len());
             let begun = changes(&mut tx, RECORDING).await?;
             if !Signals::store(signals, &mut tx).await? {
                 continue;
             }
             self.walks.count(&mut tx, RECORDING, begun).await?;
             tx.commit().await.map_err(StoreError::during(RECORDING))?;
-            for done in done {
+            for tell in tell {
                 // Who listens no more was told nothing, and will say it again.
-                let _heard = done.send(());
+                let _heard = tell.send(());
             }
         }
     }
@@ -400,10 +362,6 @@ mod tests {
         conformance::information as facts, information::delivery::Attempt, sqlite::information::tests::open,
     };
 
-    fn told(attempts: &[Attempt], signal: Signal) -> Vec<AttemptResult> {
-        attempts.iter().map(|attempt| facts::result(attempt, AttemptOutcome::Known(signal))).collect()
-    }
-
     /// Tells each of these by a call of its own, one behind the other, while somebody writes. Gives what the calls gave that were not
     /// given up.
     async fn told_at_once(
@@ -417,7 +375,7 @@ mod tests {
                 let store = store.clone();
                 async move { store.record(&results, facts::at(2)).await.unwrap() }
             });
-            while store.waiting.signals.lock().unwrap().len() == place {
+            while store.waiting.len() == place {
                 tokio::task::yield_now().await;
             }
             if given_up { call.abort() } else { calls.push(call) }
@@ -436,19 +394,12 @@ mod tests {
         facts::states(store, &messages).await
     }
 
-    async fn started(store: &SqliteInformation) -> Vec<Attempt> {
-        facts::follow(store, "bank", 1..6).await;
-        let deliveries: Vec<_> = facts::keys("bank", 1..6).iter().map(|key| facts::request(key, 0)).collect();
-        facts::deliver(store, &deliveries).await;
-        facts::attempts(store, facts::dialogues("bank"), 0).await
-    }
-
     #[tokio::test]
     async fn what_waits_for_its_turn_is_stored_at_once_and_each_delivery_moves_once() {
         let (store, _folder) = open().await;
-        let started = started(&store).await;
-        let tells =
-            [Signal::Accepted, Signal::Delivered, Signal::Accepted].map(|signal| told(&started, signal));
+        let started = facts::started(&store).await;
+        let tells = [Signal::Accepted, Signal::Delivered, Signal::Accepted]
+            .map(|signal| facts::told(&started, signal));
         let given = told_at_once(&store, tells.map(|tell| (tell, false)).to_vec()).await;
         assert_eq!(given, vec![vec![true; 5]; 3]);
         assert_eq!(states(&store, &started).await, [D::Delivered; 5]);
@@ -459,13 +410,13 @@ mod tests {
     #[tokio::test]
     async fn a_delivery_that_does_not_exist_spoils_nobody_elses_signals() {
         let (store, _folder) = open().await;
-        let started = started(&store).await;
-        let mut strange = told(&started[3..], Signal::Delivered);
+        let started = facts::started(&store).await;
+        let mut strange = facts::told(&started[3..], Signal::Delivered);
         strange[0].key = facts::key("bank", 9);
         let tells = vec![
-            (told(&started[..2], Signal::Accepted), false),
+            (facts::told(&started[..2], Signal::Accepted), false),
             (strange, false),
-            (told(&started[..3], Signal::Delivered), false),
+            (facts::told(&started[..3], Signal::Delivered), false),
         ];
         assert_eq!(told_at_once(&store, tells).await, [vec![true; 2], vec![false, true], vec![true; 3]]);
         assert_eq!(
@@ -477,10 +428,10 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_leaves_their_turn_to_the_next() {
         let (store, _folder) = open().await;
-        let started = started(&store).await;
+        let started = facts::started(&store).await;
         let tells = vec![
-            (told(&started[..2], Signal::Accepted), true),
-            (told(&started[2..], Signal::Accepted), false),
+            (facts::told(&started[..2], Signal::Accepted), true),
+            (facts::told(&started[2..], Signal::Accepted), false),
         ];
         assert_eq!(told_at_once(&store, tells).await, [vec![true; 3]]);
         assert_eq!(states(&store, &started[2..]).await, [D::Accepted; 3]);

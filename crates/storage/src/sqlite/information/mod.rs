@@ -28,7 +28,9 @@ use std::{path::Path, sync::Arc};
 
 use super::Database;
 use crate::{
-    Opened, StoreError, migrations,
+    Opened, StoreError,
+    information::together::Together,
+    migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
@@ -38,7 +40,7 @@ pub struct SqliteInformation {
     database: Database,
     vault: Arc<Vault>,
     walks: Arc<walk::Walks>,
-    waiting: Arc<delivery::Waiting>,
+    waiting: Arc<Together<delivery::Signals, ()>>,
 }
 
 impl SqliteInformation {
@@ -55,7 +57,8 @@ impl SqliteInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault, walks: Arc::default(), waiting: Arc::default() })
+        // One connection writes.
+        Ok(Self { database, vault, walks: Arc::default(), waiting: Arc::new(Together::new(1)) })
     }
 }
 

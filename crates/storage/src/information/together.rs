@@ -1,0 +1,137 @@
+//! Calls that wait for their turn and are then carried out at once.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+
+/// How many results a transaction takes on, and then it ends with those that came with the last of them.
+const AT_ONCE: usize = 4_000;
+
+/// Work of callers who wait. Whoever has a turn does that of others with their own: a transaction less for each, and a row that
+/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone.
+#[derive(Debug)]
+pub(crate) struct Together<T, R> {
+    turns: Semaphore,
+    /// Each with whom to tell what became of it; who hears no more does their own alone.
+    waiting: Mutex<VecDeque<(T, oneshot::Sender<R>)>>,
+}
+
+/// What comes first for one who waits.
+pub(crate) enum Next<'a, R> {
+    /// Another has done it; none: they could not, and it is to be done alone.
+    Done(Option<R>),
+    /// A turn, until this is dropped.
+    Turn(SemaphorePermit<'a>),
+}
+
+impl<T, R> Together<T, R> {
+    /// With so many turns beside one another.
+    pub(crate) fn new(turns: usize) -> Self {
+        Self { turns: Semaphore::new(turns), waiting: Mutex::default() }
+    }
+
+    /// Leaves work to whoever has the next turn.
+    pub(crate) fn add(&self, work: T) -> oneshot::Receiver<R> {
+        let (tell, told) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back((work, tell));
+        told
+    }
+
+    /// Waits until work that was added is done, or for a turn.
+    pub(crate) async fn next(&self, told: &mut oneshot::Receiver<R>) -> Next<'_, R> {
+        tokio::select! {
+            biased;
+            done = &mut *told => return Next::Done(done.ok()),
+            turn = self.turns.acquire() => if let Ok(turn) = turn && self.len() > 0 {
+                return Next::Turn(turn);
+            },
+        }
+        // Another turn has taken it.
+        Next::Done(told.await.ok())
+    }
+
+    /// Takes as much as one transaction does, in the order in which it came.
+    pub(crate) fn take(&self, size: impl Fn(&T) -> usize) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut taken, mut sum) = ((Vec::new(), Vec::new()), 0);
+        while sum < AT_ONCE
+            && let Some(next) = waiting.pop_front()
+        {
+            sum += size(&next.0);
+            taken.extend([next]);
+        }
+        taken
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// All turns but so many, until this is dropped.
+    #[cfg(test)]
+    pub(crate) fn leave(&self, turns: usize) -> SemaphorePermit<'_> {
+        let held = self.turns.available_permits() - turns;
+        self.turns.try_acquire_many(u32::try_from(held).unwrap()).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+
+    use super::*;
+
+    /// Takes a turn and everything that waits.
+    async fn turn<'a>(
+        together: &'a Together<u8, u8>,
+        told: &mut oneshot::Receiver<u8>,
+    ) -> (SemaphorePermit<'a>, Vec<u8>, Vec<oneshot::Sender<u8>>) {
+        let Next::Turn(turn) = together.next(told).await else { panic!("it is done") };
+        let (work, tell) = together.take(|_| 1);
+        (turn, work, tell)
+    }
+
+    #[tokio::test]
+    async fn whoever_has_a_turn_does_what_others_wait_for_and_tells_each_theirs() {
+        let together = Together::new(1);
+        let mut told = [1, 2, 3].map(|work| together.add(work));
+        let (turn, work, tell) = turn(&together, &mut told[1]).await;
+        assert_eq!(work, [1, 2, 3]);
+        for (tell, work) in tell.into_iter().zip(work) {
+            tell.send(work * 10).unwrap();
+        }
+        drop(turn);
+        for (told, done) in told.iter_mut().zip([10, 20, 30]) {
+            assert!(matches!(together.next(told).await, Next::Done(Some(it)) if it == done));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_has_a_turn_for_what_another_does_and_each_goes_alone_where_that_fails() {
+        let together = Together::new(2);
+        let mut told = [1, 2].map(|work| together.add(work));
+        let (_turn, _work, tell) = turn(&together, &mut told[0]).await;
+        {
+            let mut next = pin!(together.next(&mut told[1]));
+            assert!(poll!(&mut next).is_pending());
+            drop(tell);
+            assert!(matches!(next.await, Next::Done(None)));
+        }
+        assert!(matches!(together.next(&mut told[0]).await, Next::Done(None)));
+    }
+
+    #[tokio::test]
+    async fn a_turn_takes_no_more_than_a_transaction_does_and_what_came_with_the_last() {
+        let together = Together::<u8, u8>::new(1);
+        let _told = [1, 2, 3].map(|work| together.add(work));
+        assert_eq!(together.take(|_| AT_ONCE - 1).0, [1, 2]);
+        assert_eq!(together.take(|_| AT_ONCE).0, [3]);
+        assert_eq!(together.len(), 0);
+    }
+}
