@@ -7,14 +7,12 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-/// How many results a transaction takes on, and then it ends with those that came with the last of them.
-const AT_ONCE: usize = 4_000;
-
 /// Work of callers who wait. Whoever has a turn does that of others with their own: a transaction less for each, and a row that
 /// several change moves once. Nobody waits for company: who comes when a turn is free goes alone.
 #[derive(Debug)]
 pub(crate) struct Together<T, R> {
     turns: Semaphore,
+    at_once: usize,
     /// Each with whom to tell what became of it; who hears no more does their own alone.
     waiting: Mutex<VecDeque<(T, oneshot::Sender<R>)>>,
 }
@@ -28,9 +26,9 @@ pub(crate) enum Next<'a, R> {
 }
 
 impl<T, R> Together<T, R> {
-    /// With so many turns beside one another.
-    pub(crate) fn new(turns: usize) -> Self {
-        Self { turns: Semaphore::new(turns), waiting: Mutex::default() }
+    /// With so many turns beside one another, each of which takes on so much, and then the rest of what came with the last of it.
+    pub(crate) fn new(turns: usize, at_once: usize) -> Self {
+        Self { turns: Semaphore::new(turns), at_once, waiting: Mutex::default() }
     }
 
     /// Leaves work to whoever has the next turn.
@@ -53,11 +51,11 @@ impl<T, R> Together<T, R> {
         Next::Done(told.await.ok())
     }
 
-    /// Takes as much as one transaction does, in the order in which it came.
+    /// Takes as much as one turn does, in the order in which it came.
     pub(crate) fn take(&self, size: impl Fn(&T) -> usize) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut taken, mut sum) = ((Vec::new(), Vec::new()), 0);
-        while sum < AT_ONCE
+        while sum < self.at_once
             && let Some(next) = waiting.pop_front()
         {
             sum += size(&next.0);
@@ -99,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_a_turn_does_what_others_wait_for_and_tells_each_theirs() {
-        let together = Together::new(1);
+        let together = Together::new(1, 10);
         let mut told = [1, 2, 3].map(|work| together.add(work));
         let (turn, work, tell) = turn(&together, &mut told[1]).await;
         assert_eq!(work, [1, 2, 3]);
@@ -114,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_a_turn_for_what_another_does_and_each_goes_alone_where_that_fails() {
-        let together = Together::new(2);
+        let together = Together::new(2, 10);
         let mut told = [1, 2].map(|work| together.add(work));
         let (_turn, _work, tell) = turn(&together, &mut told[0]).await;
         {
@@ -127,11 +125,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_takes_no_more_than_a_transaction_does_and_what_came_with_the_last() {
-        let together = Together::<u8, u8>::new(1);
+    async fn a_turn_takes_no_more_than_it_may_and_what_came_with_the_last() {
+        let together = Together::<u8, u8>::new(1, 10);
         let _told = [1, 2, 3].map(|work| together.add(work));
-        assert_eq!(together.take(|_| AT_ONCE - 1).0, [1, 2]);
-        assert_eq!(together.take(|_| AT_ONCE).0, [3]);
+        assert_eq!(together.take(|_| 9).0, [1, 2]);
+        assert_eq!(together.take(|_| 10).0, [3]);
         assert_eq!(together.len(), 0);
     }
 }

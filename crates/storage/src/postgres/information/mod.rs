@@ -42,6 +42,8 @@ use crate::{
 
 /// How many transactions record what became of attempts beside one another.
 const RECORDINGS: usize = 4;
+/// How many results each of them takes on.
+const RESULTS_AT_ONCE: usize = 4_000;
 
 /// The information-management server's store in one PostgreSQL database.
 #[derive(Clone)]
@@ -68,7 +70,7 @@ impl PostgresInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault, recording: Arc::new(Together::new(RECORDINGS)) })
+        Ok(Self { database, vault, recording: Arc::new(Together::new(RECORDINGS, RESULTS_AT_ONCE)) })
     }
 }
 

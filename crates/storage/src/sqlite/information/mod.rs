@@ -34,6 +34,9 @@ use crate::{
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
+/// How many signals the connection that writes stores in one turn: everybody else waits for it meanwhile.
+const SIGNALS_AT_ONCE: usize = 500;
+
 /// The information-management server's store in one SQLite file.
 #[derive(Clone)]
 pub struct SqliteInformation {
@@ -57,8 +60,12 @@ impl SqliteInformation {
                 return Err(error);
             }
         };
-        // One connection writes.
-        Ok(Self { database, vault, walks: Arc::default(), waiting: Arc::new(Together::new(1)) })
+        Ok(Self {
+            database,
+            vault,
+            walks: Arc::default(),
+            waiting: Arc::new(Together::new(1, SIGNALS_AT_ONCE)),
+        })
     }
 }
 
