@@ -69,11 +69,11 @@ impl<T, R> Together<T, R> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// All turns but so many, until this is dropped.
+    /// Every turn that is free, until this is dropped.
     #[cfg(test)]
-    pub(crate) fn leave(&self, turns: usize) -> SemaphorePermit<'_> {
-        let held = self.turns.available_permits() - turns;
-        self.turns.try_acquire_many(u32::try_from(held).unwrap()).unwrap()
+    pub(crate) fn every_turn(&self) -> SemaphorePermit<'_> {
+        let free = u32::try_from(self.turns.available_permits()).unwrap();
+        self.turns.try_acquire_many(free).unwrap()
     }
 }
 

@@ -260,7 +260,7 @@ async fn results_that_wait_for_a_turn_are_recorded_at_once_and_each_delivery_mov
     let (store, _fresh) = open().await;
     let started = facts::started(&store).await;
     sqlx::raw_sql(COUNT).execute(store.database.read()).await.unwrap();
-    let held = store.recording.leave(0);
+    let held = store.recording.every_turn();
     let mut calls = Vec::new();
     for signal in [Signal::Accepted, Signal::Delivered, Signal::Accepted] {
         let (store, results) = (store.clone(), facts::told(&started, signal));
