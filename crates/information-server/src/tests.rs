@@ -39,6 +39,7 @@ use musubi_storage::{
     sqlite::information::SqliteInformation,
     vault::{Schedule, VaultOptions},
 };
+use tokio::sync::Semaphore;
 use tonic::{Request, Status};
 
 use crate::{
@@ -145,6 +146,8 @@ pub(crate) struct Carrier {
     pub(crate) breaks_off: AtomicBool,
     pub(crate) fetches: AtomicUsize,
     pub(crate) answer: Mutex<Result<Verdict, ErrorKind>>,
+    /// An account whose batches it keeps until it may go on.
+    pub(crate) keeps: Mutex<Option<(&'static str, Arc<Semaphore>)>>,
     /// The account and the size of each batch that was sent.
     pub(crate) batches: Mutex<Vec<(String, usize)>>,
     /// Whether it keeps a list at all, and whom no message reaches where it doesn't.
@@ -163,6 +166,7 @@ impl Carrier {
             breaks_off: AtomicBool::default(),
             fetches: AtomicUsize::default(),
             answer: Mutex::new(Ok(Verdict::Accepted)),
+            keeps: Mutex::default(),
             batches: Mutex::default(),
             has_list: true,
             unreached: BTreeSet::new(),
@@ -216,6 +220,10 @@ impl CarrierGateway for Carrier {
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<Verdict>, Error> {
         self.batches.lock().unwrap().push((account.to_string(), messages.len()));
+        let keeps = self.keeps.lock().unwrap().clone();
+        if let Some((_, may_go_on)) = keeps.filter(|(kept, _)| *kept == account.as_str()) {
+            drop(may_go_on.acquire().await);
+        }
         let answer = *self.answer.lock().unwrap();
         answer
             .map(|verdict| vec![verdict; messages.len()])

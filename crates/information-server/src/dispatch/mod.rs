@@ -10,9 +10,9 @@ mod health;
 mod taken;
 mod turns;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, stream, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
     Error, ErrorKind,
@@ -33,6 +33,7 @@ use musubi_storage::{
         delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, DueSource, Source},
     },
 };
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, Span, error, info_span, warn};
 
 pub use self::{allowance::Allowance, health::Health, taken::Taken, turns::Turns};
@@ -43,7 +44,7 @@ use crate::{
     gateway::{CarrierGateway, OutgoingMessage, Traffic, Verdict},
     metrics::{FAILURES, WAITS},
     request::messages::{RequestMessages, Step},
-    signal::Signals,
+    signal::{Listener, Signals},
     telling,
 };
 
@@ -51,13 +52,15 @@ use crate::{
 const BATCH: u32 = 1_000;
 /// How many deliveries go to a carrier of which nobody knows whether it answers: each may lose an attempt.
 const PROBE: u32 = 1;
-/// How many batches are on their way to one carrier at once.
+/// How many batches of a round are on their way to one carrier at once, and how many of who comes meanwhile.
 const BATCHES_UNDER_WAY: usize = 3;
 /// How often to look without a signal.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often to look at most while a limit holds something back, whatever is signalled, so that it isn't spent message by
 /// message.
 const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often to look at most for who comes during a round, whatever is signalled.
+const LOOK_BESIDE_EVERY: Duration = Duration::from_millis(10);
 /// How many attempts a delivery gets.
 const ATTEMPTS: u32 = 20;
 /// The waits between attempts.
@@ -147,8 +150,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// One round: a batch of each account's dialogues, then some of running distributions, so few that dialogues which come
-    /// meanwhile don't wait for long. Companies are served in turn. Gives how long to wait for the next round.
+    /// One round: a batch of each account's dialogues, then some of running distributions, and one of each who comes meanwhile.
+    /// Companies are served in turn. Gives how long to wait for the next round.
     pub(crate) async fn send_due(&self, round: usize) -> Result<Duration, Error> {
         let now = self.clock.now();
         let permit = self.health.permit(now);
@@ -164,13 +167,8 @@ impl Dispatcher {
     }
 
     async fn send_in_turn(&self, permit: Permit, round: usize, now: Timestamp) -> Result<Duration, Error> {
-        let due = self.store.due(self.gateway.carrier(), BATCH, now).await?;
-        let (dialogues, distributions): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .filter(|due| self.is_open(due))
-            .partition(|due| matches!(due.source, Source::Dialogues(_)));
-        let [dialogues, distributions] = [dialogues, distributions]
-            .map(|sources| self.turns.order(sources, |due| self.company_of(due), round, now));
+        let mut come = self.signals.deliveries.listen();
+        let [dialogues, distributions] = self.due(round, now).await?;
         if permit == Permit::Probe {
             let probe = dialogues.into_iter().chain(distributions).take(1).collect();
             return Ok(self.send_batches(probe, PROBE).await?.wait);
@@ -182,7 +180,7 @@ impl Dispatcher {
             let next: Vec<_> = distributions.by_ref().take(BATCHES_UNDER_WAY).collect();
             // A few of one: while a batch waits for the database another is on its way.
             let next = next.iter().cycle().take(BATCHES_UNDER_WAY).cloned().collect();
-            let sent = self.send_batches(next, BATCH).await?;
+            let sent = self.send_round(next, round, &mut come).await?;
             wait = wait.min(sent.wait);
             if sent.claimed > 0 {
                 if distributions.len() > 0 {
@@ -195,6 +193,17 @@ impl Dispatcher {
             }
         }
         Ok(wait)
+    }
+
+    /// Dialogues and distributions with something due, each with the companies in turn.
+    async fn due(&self, round: usize, now: Timestamp) -> Result<[Vec<DueSource>; 2], Error> {
+        let due = self.store.due(self.gateway.carrier(), BATCH, now).await?;
+        let (dialogues, distributions): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .filter(|due| self.is_open(due))
+            .partition(|due| matches!(due.source, Source::Dialogues(_)));
+        Ok([dialogues, distributions]
+            .map(|sources| self.turns.order(sources, |due| self.company_of(due), round, now)))
     }
 
     fn company_of(&self, due: &DueSource) -> Option<&CompanyId> {
@@ -214,15 +223,67 @@ impl Dispatcher {
 
     /// Sends at most so many of each source, some at once.
     async fn send_batches(&self, sources: Vec<DueSource>, most: u32) -> Result<Sent, Error> {
-        let sent: Vec<Result<Sent, Error>> = stream::iter(sources)
+        let sent: Vec<_> = stream::iter(sources)
             .map(|due| self.send_batch(due, most))
             .buffer_unordered(BATCHES_UNDER_WAY)
             .collect()
             .await;
-        sent.into_iter().try_fold(Sent { claimed: 0, wait: LOOK_EVERY }, |sum, sent| {
-            let Sent { claimed, wait } = sent?;
-            Ok(Sent { claimed: sum.claimed + claimed, wait: sum.wait.min(wait) })
-        })
+        sum(sent)
+    }
+
+    /// Sends a batch of each of these at once, and meanwhile one of each whose turn comes while nothing of theirs is under way: they
+    /// wait for nobody's round to end.
+    async fn send_round(
+        &self,
+        sources: Vec<DueSource>,
+        round: usize,
+        come: &mut Listener,
+    ) -> Result<Sent, Error> {
+        let mut begun = sources.clone();
+        let mut batches: FuturesUnordered<_> =
+            sources.into_iter().map(|due| self.send_batch(due, BATCH)).collect();
+        let mut beside = FuturesUnordered::new();
+        let looks = stream::unfold((come, Instant::now()), async |(come, from)| {
+            sleep_until(from).await;
+            come.wait(LOOK_EVERY).await;
+            let found = self.due(round, self.clock.now()).await;
+            Some((found, (come, Instant::now() + LOOK_BESIDE_EVERY)))
+        });
+        let mut looks = pin!(looks);
+        let mut sent = Vec::new();
+        loop {
+            tokio::select! {
+                Some(done) = batches.next() => sent.push(done),
+                Some(done) = beside.next() => sent.push(done),
+                Some(found) = looks.next(), if !batches.is_empty() && beside.len() < BATCHES_UNDER_WAY => {
+                    match found {
+                        Err(error) => sent.push(Err(error)),
+                        Ok(due) => {
+                            for due in due.into_iter().flatten() {
+                                let goes_already = begun.iter().any(|one| self.are_one(one, &due));
+                                if beside.len() < BATCHES_UNDER_WAY && !goes_already {
+                                    begun.push(due.clone());
+                                    beside.push(self.send_batch(due, BATCH));
+                                }
+                            }
+                        }
+                    }
+                }
+                else => return sum(sent),
+            }
+        }
+    }
+
+    /// Whether two sources share what goes at once: an account's dialogues, a company's distributions.
+    fn are_one(&self, one: &DueSource, other: &DueSource) -> bool {
+        match (&one.source, &other.source) {
+            (Source::Dialogues(one), Source::Dialogues(other)) => one == other,
+            (Source::Distribution(_), Source::Distribution(_)) => {
+                self.company_of(one) == self.company_of(other)
+            }
+            (Source::Dialogues(_), Source::Distribution(_))
+            | (Source::Distribution(_), Source::Dialogues(_)) => false,
+        }
     }
 
     async fn send_batch(&self, due: DueSource, most: u32) -> Result<Sent, Error> {
@@ -409,6 +470,13 @@ impl Dispatcher {
             }
         }
     }
+}
+
+fn sum(sent: Vec<Result<Sent, Error>>) -> Result<Sent, Error> {
+    sent.into_iter().try_fold(Sent { claimed: 0, wait: LOOK_EVERY }, |sum, sent| {
+        let Sent { claimed, wait } = sent?;
+        Ok(Sent { claimed: sum.claimed + claimed, wait: sum.wait.min(wait) })
+    })
 }
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {

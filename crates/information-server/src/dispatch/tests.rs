@@ -16,6 +16,7 @@ use musubi_storage::{
         flow::{NewDelivery, Scope, Work},
     },
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::*;
@@ -250,6 +251,33 @@ async fn dialogues_wait_for_no_more_than_the_batches_under_way() {
     assert_eq!(stage.round_after(0).await.len(), BATCHES_UNDER_WAY);
     stage.ask("bank").await;
     assert_eq!(stage.round_after(0).await, [batch("bank", 40), batch("bank", 40)]);
+}
+
+#[tokio::test]
+async fn who_comes_meanwhile_waits_for_nobody_elses_round() {
+    let stage = Stage::new().await;
+    let may_go_on = Arc::new(Semaphore::new(0));
+    *stage.carrier.keeps.lock().unwrap() = Some(("bank", Arc::clone(&may_go_on)));
+    let large = stage.distribute("bank", 0).await;
+    let meanwhile = async {
+        while stage.carrier.batches.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // What the company has under way already waits for its turn.
+        stage.distribute("bank", 0).await;
+        let small = stage.start("power", 0).await;
+        stage.ask("power").await;
+        stage.dispatcher.signals.deliveries.raise();
+        while stage.count(small, "power", DeliveryState::Accepted).await < 40 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.count(large, "bank", DeliveryState::Accepted).await, 0);
+        may_go_on.add_permits(1);
+    };
+    let round = async { futures::join!(stage.round_after(0), meanwhile).0 };
+    let sent = tokio::time::timeout(Duration::from_secs(30), round).await.unwrap();
+    assert_eq!(sent, [batch("bank", 40), batch("power", 40), batch("power", 40)]);
+    assert_eq!(stage.count(large, "bank", DeliveryState::Accepted).await, 40);
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ const MOST: f64 = 2.0;
 /// The large distribution is under way when so many-th of it is delivered: by then its company has had more of late than the small one,
 /// which sends again and again.
 const BEGUN: u64 = 10;
+/// Between two of the small one passes as much as this, times 0 to 9 in a fixed order: people start theirs at any moment of what others
+/// have under way, and not where an end of their own has just left it.
+const APART: Duration = Duration::from_millis(11);
 /// How often it is asked how far a distribution is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long nothing may move.
@@ -72,7 +75,8 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     let stage = screen.begin("alone", few * ROUNDS as u64);
     let (alone, meanwhile) = drafts.split_at(ROUNDS);
     let mut quiet = Vec::new();
-    for draft in alone {
+    for (index, draft) in alone.iter().enumerate() {
+        pause(index).await;
         quiet.push(sent(&neighbour, draft, few, &mut nodes).await?);
         stage.advance(few);
     }
@@ -83,7 +87,8 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     company.start(&first).await?;
     delivered(&company, &first, args.size.div_ceil(BEGUN), &mut nodes).await?;
     let mut beside = Vec::new();
-    for draft in meanwhile {
+    for (index, draft) in meanwhile.iter().enumerate() {
+        pause(index).await;
         let took = sent(&neighbour, draft, few, &mut nodes).await?;
         if company.count(&first, &["delivered"]).await? >= args.size {
             break;
@@ -128,6 +133,11 @@ async fn draft(world: &World, node: &Node, size: u64, screen: &Screen) -> Result
     let id = company.draft(world).await?;
     company.upload(&id, size, screen).await?;
     Ok(id)
+}
+
+/// Lets pass what lies before one of the small company's.
+async fn pause(index: usize) {
+    tokio::time::sleep(APART * u32::try_from(index * 7 % 10).unwrap_or_default()).await;
 }
 
 /// Starts a distribution, and gives how long it took until so many of its messages, which are all, were delivered.
