@@ -1,20 +1,33 @@
 //! Calls that wait for their turn and are then carried out at once.
 
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
+use musubi_domain::id::OfficialAccountId;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+/// How long a call lets others go first who have less.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Work of callers who wait. Whoever has a turn does that of others with their own: a transaction less for each, and a row that
-/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone.
+/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone. Surprising: the accounts with least
+/// go first, so that who sends a thousand doesn't wait for whoever sends a million.
 #[derive(Debug)]
 pub(crate) struct Together<T, R> {
     turns: Semaphore,
     at_once: usize,
-    /// Each with whom to tell what became of it; who hears no more does their own alone.
-    waiting: Mutex<VecDeque<(T, oneshot::Sender<R>)>>,
+    waiting: Mutex<Vec<Waiting<T, R>>>,
+}
+
+#[derive(Debug)]
+struct Waiting<T, R> {
+    work: T,
+    since: Instant,
+    /// Told what became of it; who hears no more does their own alone.
+    tell: oneshot::Sender<R>,
 }
 
 /// What comes first for one who waits.
@@ -34,7 +47,7 @@ impl<T, R> Together<T, R> {
     /// Leaves work to whoever has the next turn.
     pub(crate) fn add(&self, work: T) -> oneshot::Receiver<R> {
         let (tell, told) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back((work, tell));
+        self.waiting().push(Waiting { work, since: Instant::now(), tell });
         told
     }
 
@@ -51,22 +64,42 @@ impl<T, R> Together<T, R> {
         Next::Done(told.await.ok())
     }
 
-    /// Takes as much as one turn does, in the order in which it came.
-    pub(crate) fn take(&self, size: impl Fn(&T) -> usize) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut taken, mut sum) = ((Vec::new(), Vec::new()), 0);
-        while sum < self.at_once
-            && let Some(next) = waiting.pop_front()
-        {
-            sum += size(&next.0);
-            taken.extend([next]);
+    /// Takes as much as one turn does: of whoever waits for long, and then of the accounts with least, in the order in which it came.
+    /// `of`: how much it is, and of which account.
+    pub(crate) fn take(
+        &self,
+        of: impl Fn(&T) -> (usize, Option<&OfficialAccountId>),
+    ) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+        let mut waiting = self.waiting();
+        let mut sums: BTreeMap<_, usize> = BTreeMap::new();
+        for (size, account) in waiting.iter().map(|it| of(&it.work)) {
+            *sums.entry(account).or_default() += size;
         }
-        taken
+        let of_whom = |it: &Waiting<T, R>| match it.since.elapsed() < PATIENCE {
+            true => sums[&of(&it.work).1],
+            false => 0,
+        };
+        let mut order: Vec<_> = waiting.iter().enumerate().map(|(index, it)| (of_whom(it), index)).collect();
+        order.sort_unstable();
+        let (mut turn, mut sum) = (BTreeSet::new(), 0);
+        for (_, index) in order {
+            if sum < self.at_once {
+                sum += of(&waiting[index].work).0;
+                turn.insert(index);
+            }
+        }
+        let mut indices = 0..waiting.len();
+        let taken = waiting.extract_if(.., |_| indices.next().is_some_and(|index| turn.contains(&index)));
+        taken.map(|it| (it.work, it.tell)).unzip()
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.waiting().len()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<T, R>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every turn that is free, until this is dropped.
@@ -91,7 +124,7 @@ mod tests {
         told: &mut oneshot::Receiver<u8>,
     ) -> (SemaphorePermit<'a>, Vec<u8>, Vec<oneshot::Sender<u8>>) {
         let Next::Turn(turn) = together.next(told).await else { panic!("it is done") };
-        let (work, tell) = together.take(|_| 1);
+        let (work, tell) = together.take(|_| (1, None));
         (turn, work, tell)
     }
 
@@ -128,8 +161,23 @@ mod tests {
     async fn a_turn_takes_no_more_than_it_may_and_what_came_with_the_last() {
         let together = Together::<u8, u8>::new(1, 10);
         let _told = [1, 2, 3].map(|work| together.add(work));
-        assert_eq!(together.take(|_| 9).0, [1, 2]);
-        assert_eq!(together.take(|_| 10).0, [3]);
+        assert_eq!(together.take(|_| (9, None)).0, [1, 2]);
+        assert_eq!(together.take(|_| (10, None)).0, [3]);
         assert_eq!(together.len(), 0);
+    }
+
+    #[test]
+    fn whose_account_has_least_goes_first_until_others_wait_for_long() {
+        let together = Together::<(OfficialAccountId, usize), u8>::new(1, 10);
+        let call = |account: &str, size| (account.parse().unwrap(), size);
+        let taken = || together.take(|(account, size)| (*size, Some(account))).0;
+        let _told = [("large", 10), ("large", 11), ("small", 10), ("small", 5), ("tiny", 1)]
+            .map(|(account, size)| together.add(call(account, size)));
+        assert_eq!(taken(), [call("small", 10), call("tiny", 1)]);
+        assert_eq!(taken(), [call("large", 10), call("small", 5)]);
+        std::thread::sleep(PATIENCE);
+        let _told = together.add(call("tiny", 1));
+        assert_eq!(taken(), [call("large", 11)]);
+        assert_eq!(taken(), [call("tiny", 1)]);
     }
 }

@@ -268,7 +268,9 @@ impl PostgresInformation {
                 Next::Turn(turn) => turn,
             };
             let tx = self.database.write(RECORDING).await?;
-            let (all, tell) = self.recording.take(|(results, _)| results.len());
+            let (all, tell) = self
+                .recording
+                .take(|(results, _)| (results.len(), results.first().map(|it| &it.key.account)));
             let Some(now) = all.iter().map(|(_, now)| *now).max() else { continue };
             let (counts, results): (Vec<_>, Vec<_>) =
                 all.into_iter().map(|(results, _)| (results.len(), results)).unzip();

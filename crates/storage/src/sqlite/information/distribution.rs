@@ -11,7 +11,7 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, SqliteExecutor, Transaction};
 
-use super::{SqliteInformation, audit::audit};
+use super::{SqliteInformation, audit::audit, walk::changes};
 use crate::{
     StoreError,
     information::{
@@ -221,6 +221,7 @@ impl DistributionStore for SqliteInformation {
         const TRANSACTION: &str = "command_distribution";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
+        let begun = changes(&mut tx, TRANSACTION).await?;
         let mut found = read_one(&mut tx, TRANSACTION, company, id).await?;
         if is_start(&found, order) {
             let following = count_following(&mut *tx, TRANSACTION, &found.account).await?;
@@ -252,6 +253,7 @@ impl DistributionStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         audit(&mut tx, TRANSACTION, &[line_by(company, action, id, &order.operator)], now).await?;
+        self.walks.count(&mut tx, TRANSACTION, begun).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(found)
     }

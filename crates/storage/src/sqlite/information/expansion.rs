@@ -13,7 +13,7 @@ use musubi_domain::{
 };
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{SqliteInformation, audit::audit, distribution::deliveries_of, tally};
+use super::{SqliteInformation, audit::audit, distribution::deliveries_of, tally, walk::changes};
 use crate::{
     StoreError,
     information::{
@@ -188,6 +188,7 @@ impl ExpansionStore for SqliteInformation {
         const TRANSACTION: &str = "complete_distributions";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
+        let begun = changes(&mut tx, TRANSACTION).await?;
         let completed = sqlx::query(COMPLETE).bind(micros(now)).fetch_all(&mut *tx).await.map_err(&failed)?;
         let id_of = |row: &SqliteRow| Ok(DistributionId::from_bytes(row.id(0)?));
         let ids = completed.iter().map(id_of).collect::<Result<Vec<_>, StoreError>>()?;
@@ -201,6 +202,7 @@ impl ExpansionStore for SqliteInformation {
             lines.push(completed_line(&row.text(1)?.parse()?, *id, &made));
         }
         audit(&mut tx, TRANSACTION, &lines, now).await?;
+        self.walks.count(&mut tx, TRANSACTION, begun).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(ids)
     }

@@ -79,10 +79,11 @@ bulk_rows! {
 /// What claims of distributions know of each other and of everybody else's changes.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
-    /// How many rows claims and signals changed, which no gate looks at, of those that the connection that writes counts.
+    /// How many rows claims, signals, commands and ends of distributions changed, of those that the connection that writes counts:
+    /// nothing that a gate looks at; whether its distribution runs, and how far it came, a claim asks once it has that connection.
     ours: AtomicI64,
     look: Mutex<Look>,
-    /// How far each walk was read that goes on. Whoever holds it reads.
+    /// How far each walk was read that has begun and goes on. Whoever holds it reads.
     ahead: Mutex<HashMap<DistributionId, Arc<tokio::sync::Mutex<Ahead>>>>,
 }
 
@@ -96,12 +97,23 @@ struct Look {
 }
 
 /// How far a walk was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ahead {
-    /// Behind which number the next page begins; none behind the last.
-    after: Option<i64>,
+    next: NextPage,
     /// Ends when the page before is stored, or won't be; none when it is.
     stored: Option<oneshot::Receiver<()>>,
+}
+
+/// Where the next page of a walk begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum NextPage {
+    /// Where the distribution stands; no page was read yet.
+    #[default]
+    Stored,
+    /// Behind this number.
+    Behind(i64),
+    /// Nowhere: the page before is the last.
+    Nowhere,
 }
 
 impl Walks {
@@ -120,16 +132,19 @@ impl Walks {
         *look = Look { others, rests: look.others == others };
     }
 
-    /// How far the walk was read, if its first page was stored and it goes on.
-    fn ahead(&self, id: DistributionId) -> Option<Arc<tokio::sync::Mutex<Ahead>>> {
-        held(&self.ahead).get(&id).map(Arc::clone)
+    /// How far the walk was read.
+    fn ahead(&self, id: DistributionId) -> Arc<tokio::sync::Mutex<Ahead>> {
+        Arc::clone(held(&self.ahead).entry(id).or_default())
     }
 
     /// The walk came so far, and nobody has read on from there; none: to its end.
     fn came(&self, id: DistributionId, after: Option<i64>) {
         let mut ahead = held(&self.ahead);
         match after {
-            Some(_) => ahead.insert(id, Arc::new(tokio::sync::Mutex::new(Ahead { after, stored: None }))),
+            Some(after) => {
+                let ahead_of_it = Ahead { next: NextPage::Behind(after), stored: None };
+                ahead.insert(id, Arc::new(tokio::sync::Mutex::new(ahead_of_it)))
+            }
             None => ahead.remove(&id),
         };
     }
@@ -217,14 +232,27 @@ impl SqliteInformation {
         claim: &Claim,
         id: DistributionId,
     ) -> Result<Option<(Page, Turn)>, StoreError> {
-        let Some(ahead) = self.walks.ahead(id) else { return Ok(None) };
+        let ahead = self.walks.ahead(id);
         let mut ahead = ahead.lock().await;
-        let Some(after) = ahead.after else { return Ok(None) };
+        let after = match ahead.next {
+            NextPage::Stored => None,
+            NextPage::Behind(number) => Some(number),
+            NextPage::Nowhere => {
+                // Whoever comes first would read that page again.
+                if let Some(before) = ahead.stored.take() {
+                    let _stored = before.await;
+                }
+                return Ok(None);
+            }
+        };
         let mut tx = self.database.read().begin().await.map_err(StoreError::during(TRANSACTION))?;
-        let Some(page) = Page::read(&mut tx, claim, id, Some(after)).await? else { return Ok(None) };
+        let Some(page) = Page::read(&mut tx, claim, id, after).await? else {
+            self.walks.came(id, None);
+            return Ok(None);
+        };
         let (end, stored) = oneshot::channel();
         let before = ahead.stored.replace(stored);
-        ahead.after = (!page.done).then_some(page.after);
+        ahead.next = if page.done { NextPage::Nowhere } else { NextPage::Behind(page.after) };
         Ok(Some((page, Turn { before, end })))
     }
 }
@@ -348,6 +376,9 @@ impl<'a> Walked<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
     use musubi_domain::distribution::Command;
 
     use super::*;
@@ -371,13 +402,13 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(store.claim(&claim).await.unwrap().attempts.len(), 5);
         }
-        let ahead = store.walks.ahead(id).unwrap();
+        let ahead = store.walks.ahead(id);
         let mut held = store.database.write("fact").await.unwrap();
         let third = tokio::spawn({
             let (store, claim) = (store.clone(), claim.clone());
             async move { store.claim(&claim).await.unwrap() }
         });
-        while ahead.lock().await.after != Some(15) {
+        while ahead.lock().await.next != NextPage::Behind(15) {
             assert!(!third.is_finished());
             tokio::task::yield_now().await;
         }
@@ -391,7 +422,7 @@ mod tests {
             Err(_given_up) => store.claim(&claim).await.unwrap(),
         };
         let attempted = claimed.attempts.iter().map(|attempt| attempt.key.follower.as_bytes()[0]).collect();
-        let used = store.walks.ahead(id).is_some_and(|now| Arc::ptr_eq(&ahead, &now));
+        let used = Arc::ptr_eq(&ahead, &store.walks.ahead(id));
         facts::balanced(&store).await;
         (attempted, used)
     }
@@ -407,6 +438,40 @@ mod tests {
         assert_eq!(third_claim(NOTHING, false).await, (vec![11, 12, 13, 14, 15], true));
         assert_eq!(third_claim(LEFT, false).await, (vec![11, 13, 14, 15, 16], false));
         assert_eq!(third_claim(PAUSED, false).await.0, Vec::<u8>::new());
+    }
+
+    #[tokio::test]
+    async fn a_first_claim_reads_ahead_too_and_commands_to_other_distributions_change_nothing() {
+        let (store, _folder) = open().await;
+        facts::follow(&store, "bank", 1..41).await;
+        let mut ids = Vec::new();
+        for request in 1..=2 {
+            ids.push(facts::draft(&store, "bank", request, &[], 0).await);
+        }
+        facts::command(&store, "bank", ids[0], Command::Start).await;
+        let claim = |id| Claim { limit: 5, ..facts::claim(Source::Distribution(id), 0) };
+        for _ in 0..2 {
+            assert_eq!(store.claim(&claim(ids[0])).await.unwrap().attempts.len(), 5);
+        }
+        facts::command(&store, "bank", ids[1], Command::Start).await;
+        let held = store.database.write("fact").await.unwrap();
+        // Comes first once the writer is free.
+        let mut command = pin!(facts::command(&store, "bank", ids[0], Command::Pause));
+        assert!(poll!(&mut command).is_pending());
+        let ahead = store.walks.ahead(ids[1]);
+        let first = tokio::spawn({
+            let (store, claim) = (store.clone(), claim(ids[1]));
+            async move { store.claim(&claim).await.unwrap() }
+        });
+        while ahead.lock().await.next != NextPage::Behind(5) {
+            assert!(!first.is_finished());
+            tokio::task::yield_now().await;
+        }
+        held.commit().await.unwrap();
+        command.await;
+        assert_eq!(first.await.unwrap().attempts.len(), 5);
+        assert!(Arc::ptr_eq(&ahead, &store.walks.ahead(ids[1])), "what was read ahead was stored");
+        facts::balanced(&store).await;
     }
 
     #[tokio::test]
@@ -440,7 +505,7 @@ mod tests {
         }
         attempted.sort_unstable();
         assert_eq!(attempted, (1..201).collect::<Vec<_>>());
-        assert!(store.walks.ahead(id).is_none(), "nothing is kept of a walk that has ended");
+        assert!(held(&store.walks.ahead).is_empty(), "nothing is kept of a walk that has ended");
         facts::balanced(&store).await;
     }
 }
