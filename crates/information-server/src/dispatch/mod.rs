@@ -231,8 +231,8 @@ impl Dispatcher {
         sum(sent)
     }
 
-    /// Sends a batch of each of these at once, and meanwhile one of each whose turn comes while nothing of theirs is under way: they
-    /// wait for nobody's round to end.
+    /// Sends a batch of each of these at once, and meanwhile one of each who comes and has none in this round: they wait for nobody
+    /// else's to end. Not while the carrier is being probed.
     async fn send_round(
         &self,
         sources: Vec<DueSource>,
@@ -259,9 +259,10 @@ impl Dispatcher {
                     match found {
                         Err(error) => sent.push(Err(error)),
                         Ok(due) => {
+                            let answers = self.health.permit(self.clock.now()) == Permit::Everything;
                             for due in due.into_iter().flatten() {
                                 let goes_already = begun.iter().any(|one| self.are_one(one, &due));
-                                if beside.len() < BATCHES_UNDER_WAY && !goes_already {
+                                if answers && beside.len() < BATCHES_UNDER_WAY && !goes_already {
                                     begun.push(due.clone());
                                     beside.push(self.send_batch(due, BATCH));
                                 }

@@ -281,6 +281,31 @@ async fn who_comes_meanwhile_waits_for_nobody_elses_round() {
 }
 
 #[tokio::test]
+async fn nobody_joins_a_round_while_a_carrier_is_to_be_probed() {
+    let stage = Stage::new().await;
+    let may_go_on = Arc::new(Semaphore::new(0));
+    *stage.carrier.keeps.lock().unwrap() = Some(("bank", Arc::clone(&may_go_on)));
+    stage.distribute("bank", 0).await;
+    let meanwhile = async {
+        while stage.carrier.batches.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..5 {
+            let (health, now) = (&stage.dispatcher.health, stage.world.clock.now());
+            health.failed(&stage.carrier.id, ErrorKind::Unavailable, now);
+        }
+        stage.world.clock.advance(SignedDuration::from_mins(2));
+        stage.start("power", 0).await;
+        stage.dispatcher.signals.deliveries.raise();
+        tokio::time::sleep(10 * LOOK_BESIDE_EVERY).await;
+        may_go_on.add_permits(1);
+    };
+    let (sent, ()) = futures::join!(stage.round_after(0), meanwhile);
+    assert_eq!(sent, [batch("bank", 40)]);
+    assert_eq!(stage.round_after(0).await.len(), 1, "the carrier answered, so the other's turn comes");
+}
+
+#[tokio::test]
 async fn what_a_carrier_throttles_pauses_the_account_and_is_no_failure() {
     let stage = Stage::new().await;
     stage.answer(Ok(Verdict::Throttled(SignedDuration::from_secs(20))));

@@ -255,6 +255,9 @@ impl DistributionStore for SqliteInformation {
         audit(&mut tx, TRANSACTION, &[line_by(company, action, id, &order.operator)], now).await?;
         self.walks.count(&mut tx, TRANSACTION, begun).await?;
         tx.commit().await.map_err(&failed)?;
+        if found.state == State::Cancelled {
+            self.walks.forget(id);
+        }
         Ok(found)
     }
 

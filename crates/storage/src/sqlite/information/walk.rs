@@ -137,16 +137,15 @@ impl Walks {
         Arc::clone(held(&self.ahead).entry(id).or_default())
     }
 
-    /// The walk came so far, and nobody has read on from there; none: to its end.
-    fn came(&self, id: DistributionId, after: Option<i64>) {
-        let mut ahead = held(&self.ahead);
-        match after {
-            Some(after) => {
-                let ahead_of_it = Ahead { next: NextPage::Behind(after), stored: None };
-                ahead.insert(id, Arc::new(tokio::sync::Mutex::new(ahead_of_it)))
-            }
-            None => ahead.remove(&id),
-        };
+    /// The walk came so far, and nobody has read on from there.
+    fn came(&self, id: DistributionId, after: i64) {
+        let ahead = Ahead { next: NextPage::Behind(after), stored: None };
+        held(&self.ahead).insert(id, Arc::new(tokio::sync::Mutex::new(ahead)));
+    }
+
+    /// The walk has ended.
+    pub(super) fn forget(&self, id: DistributionId) {
+        held(&self.ahead).remove(&id);
     }
 
     /// Counts what a transaction of ours has changed since it began.
@@ -220,8 +219,10 @@ impl SqliteInformation {
         self.walks.count(&mut tx, TRANSACTION, begun).await?;
         tx.commit().await.map_err(&failed)?;
         drop(turn);
-        if !was_ready || after.is_none() {
-            self.walks.came(id, after);
+        match after {
+            None => self.walks.forget(id),
+            Some(after) if !was_ready => self.walks.came(id, after),
+            Some(_) => {}
         }
         Ok(claimed)
     }
@@ -247,7 +248,7 @@ impl SqliteInformation {
         };
         let mut tx = self.database.read().begin().await.map_err(StoreError::during(TRANSACTION))?;
         let Some(page) = Page::read(&mut tx, claim, id, after).await? else {
-            self.walks.came(id, None);
+            self.walks.forget(id);
             return Ok(None);
         };
         let (end, stored) = oneshot::channel();
@@ -454,7 +455,7 @@ mod tests {
             assert_eq!(store.claim(&claim(ids[0])).await.unwrap().attempts.len(), 5);
         }
         facts::command(&store, "bank", ids[1], Command::Start).await;
-        let held = store.database.write("fact").await.unwrap();
+        let writing = store.database.write("fact").await.unwrap();
         // Comes first once the writer is free.
         let mut command = pin!(facts::command(&store, "bank", ids[0], Command::Pause));
         assert!(poll!(&mut command).is_pending());
@@ -467,10 +468,14 @@ mod tests {
             assert!(!first.is_finished());
             tokio::task::yield_now().await;
         }
-        held.commit().await.unwrap();
+        writing.commit().await.unwrap();
         command.await;
         assert_eq!(first.await.unwrap().attempts.len(), 5);
         assert!(Arc::ptr_eq(&ahead, &store.walks.ahead(ids[1])), "what was read ahead was stored");
+        for id in ids {
+            facts::command(&store, "bank", id, Command::Cancel).await;
+        }
+        assert!(held(&store.walks.ahead).is_empty(), "nothing is kept of a walk that was cancelled");
         facts::balanced(&store).await;
     }
 
