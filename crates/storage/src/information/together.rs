@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) struct Together<T, R> {
     turns: Semaphore,
     at_once: usize,
+    patience: Duration,
     waiting: Mutex<Vec<Waiting<T, R>>>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) enum Next<'a, R> {
 impl<T, R> Together<T, R> {
     /// With so many turns beside one another, each of which takes on so much, and then the rest of what came with the last of it.
     pub(crate) fn new(turns: usize, at_once: usize) -> Self {
-        Self { turns: Semaphore::new(turns), at_once, waiting: Mutex::default() }
+        Self { turns: Semaphore::new(turns), at_once, patience: PATIENCE, waiting: Mutex::default() }
     }
 
     /// Leaves work to whoever has the next turn.
@@ -75,7 +76,7 @@ impl<T, R> Together<T, R> {
         for (size, account) in waiting.iter().map(|it| of(&it.work)) {
             *sums.entry(account).or_default() += size;
         }
-        let of_whom = |it: &Waiting<T, R>| match it.since.elapsed() < PATIENCE {
+        let of_whom = |it: &Waiting<T, R>| match it.since.elapsed() < self.patience {
             true => sums[&of(&it.work).1],
             false => 0,
         };
@@ -168,16 +169,17 @@ mod tests {
 
     #[test]
     fn whose_account_has_least_goes_first_until_others_wait_for_long() {
-        let together = Together::<(OfficialAccountId, usize), u8>::new(1, 10);
+        type Calls = Together<(OfficialAccountId, usize), u8>;
+        let mut together = Calls { patience: Duration::MAX, ..Together::new(1, 10) };
         let call = |account: &str, size| (account.parse().unwrap(), size);
-        let taken = || together.take(|(account, size)| (*size, Some(account))).0;
+        let taken = |together: &Calls| together.take(|(account, size)| (*size, Some(account))).0;
         let _told = [("large", 10), ("large", 11), ("small", 10), ("small", 5), ("tiny", 1)]
             .map(|(account, size)| together.add(call(account, size)));
-        assert_eq!(taken(), [call("small", 10), call("tiny", 1)]);
-        assert_eq!(taken(), [call("large", 10), call("small", 5)]);
-        std::thread::sleep(PATIENCE);
+        assert_eq!(taken(&together), [call("small", 10), call("tiny", 1)]);
+        assert_eq!(taken(&together), [call("large", 10), call("small", 5)]);
+        together.patience = Duration::ZERO;
         let _told = together.add(call("tiny", 1));
-        assert_eq!(taken(), [call("large", 11)]);
-        assert_eq!(taken(), [call("tiny", 1)]);
+        assert_eq!(taken(&together), [call("large", 11)]);
+        assert_eq!(taken(&together), [call("tiny", 1)]);
     }
 }
