@@ -258,11 +258,11 @@ impl Dispatcher {
                 Some(found) = looks.next(), if !batches.is_empty() && beside.len() < BATCHES_UNDER_WAY => {
                     match found {
                         Err(error) => sent.push(Err(error)),
+                        Ok(_) if self.health.permit(self.clock.now()) != Permit::Everything => {}
                         Ok(due) => {
-                            let answers = self.health.permit(self.clock.now()) == Permit::Everything;
                             for due in due.into_iter().flatten() {
                                 let goes_already = begun.iter().any(|one| self.are_one(one, &due));
-                                if answers && beside.len() < BATCHES_UNDER_WAY && !goes_already {
+                                if beside.len() < BATCHES_UNDER_WAY && !goes_already {
                                     begun.push(due.clone());
                                     beside.push(self.send_batch(due, BATCH));
                                 }

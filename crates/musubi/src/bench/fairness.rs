@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 Under test: the information-management server with its database, as in `musubi bench distribute`, with two companies. The figure is the
 time from the start of the small company's distribution to its last receipt's record while the large one's is under way, the middle one
-of up to twenty-one.
+of up to twenty-one. Between two of them pass 0 to 99 ms, so that they start at any moment of what the other has under way.
 
 The limit: the same while nothing else is sent, the middle one of twenty-one. The command fails above twice that.")]
 pub(super) struct Args {

@@ -1,7 +1,8 @@
 //! Calls that wait for their turn and are then carried out at once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::HashMap,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Together<T, R> {
 #[derive(Debug)]
 struct Waiting<T, R> {
     work: T,
+    size: usize,
+    account: OfficialAccountId,
     since: Instant,
     /// Told what became of it; who hears no more does their own alone.
     tell: oneshot::Sender<R>,
@@ -45,10 +48,10 @@ impl<T, R> Together<T, R> {
         Self { turns: Semaphore::new(turns), at_once, patience: PATIENCE, waiting: Mutex::default() }
     }
 
-    /// Leaves work to whoever has the next turn.
-    pub(crate) fn add(&self, work: T) -> oneshot::Receiver<R> {
+    /// Leaves work of this size and account to whoever has the next turn.
+    pub(crate) fn add(&self, work: T, (size, account): (usize, &OfficialAccountId)) -> oneshot::Receiver<R> {
         let (tell, told) = oneshot::channel();
-        self.waiting().push(Waiting { work, since: Instant::now(), tell });
+        self.waiting().push(Waiting { work, size, account: account.clone(), since: Instant::now(), tell });
         told
     }
 
@@ -65,33 +68,21 @@ impl<T, R> Together<T, R> {
         Next::Done(told.await.ok())
     }
 
-    /// Takes as much as one turn does: of whoever waits for long, and then of the accounts with least, in the order in which it came.
-    /// `of`: how much it is, and of which account.
-    pub(crate) fn take(
-        &self,
-        of: impl Fn(&T) -> (usize, Option<&OfficialAccountId>),
-    ) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+    /// Takes as much as one turn does: of whoever waits for long, and then of the accounts with least; what an account has in the order
+    /// in which it came.
+    pub(crate) fn take(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.waiting();
-        let mut sums: BTreeMap<_, usize> = BTreeMap::new();
-        for (size, account) in waiting.iter().map(|it| of(&it.work)) {
-            *sums.entry(account).or_default() += size;
+        let mut of_account: HashMap<OfficialAccountId, usize> = HashMap::new();
+        for it in waiting.iter() {
+            *of_account.entry(it.account.clone()).or_default() += it.size;
         }
-        let of_whom = |it: &Waiting<T, R>| match it.since.elapsed() < self.patience {
-            true => sums[&of(&it.work).1],
-            false => 0,
-        };
-        let mut order: Vec<_> = waiting.iter().enumerate().map(|(index, it)| (of_whom(it), index)).collect();
-        order.sort_unstable();
-        let (mut turn, mut sum) = (BTreeSet::new(), 0);
-        for (_, index) in order {
-            if sum < self.at_once {
-                sum += of(&waiting[index].work).0;
-                turn.insert(index);
-            }
-        }
-        let mut indices = 0..waiting.len();
-        let taken = waiting.extract_if(.., |_| indices.next().is_some_and(|index| turn.contains(&index)));
-        taken.map(|it| (it.work, it.tell)).unzip()
+        waiting.sort_by_cached_key(|it| match it.since.elapsed() < self.patience {
+            true => (of_account[&it.account], it.since),
+            false => (0, it.since),
+        });
+        let sums = waiting.iter().scan(0, |sum, it| Some(mem::replace(sum, *sum + it.size)));
+        let turn = sums.take_while(|before| *before < self.at_once).count();
+        waiting.drain(..turn).map(|it| (it.work, it.tell)).unzip()
     }
 
     /// How many wait.
@@ -119,20 +110,24 @@ mod tests {
 
     use super::*;
 
+    fn account(id: &str) -> OfficialAccountId {
+        id.parse().unwrap()
+    }
+
     /// Takes a turn and everything that waits.
     async fn turn<'a>(
         together: &'a Together<u8, u8>,
         told: &mut oneshot::Receiver<u8>,
     ) -> (SemaphorePermit<'a>, Vec<u8>, Vec<oneshot::Sender<u8>>) {
         let Next::Turn(turn) = together.next(told).await else { panic!("it is done") };
-        let (work, tell) = together.take(|_| (1, None));
+        let (work, tell) = together.take();
         (turn, work, tell)
     }
 
     #[tokio::test]
     async fn whoever_has_a_turn_does_what_others_wait_for_and_tells_each_theirs() {
         let together = Together::new(1, 10);
-        let mut told = [1, 2, 3].map(|work| together.add(work));
+        let mut told = [1, 2, 3].map(|work| together.add(work, (1, &account("bank"))));
         let (turn, work, tell) = turn(&together, &mut told[1]).await;
         assert_eq!(work, [1, 2, 3]);
         for (tell, work) in tell.into_iter().zip(work) {
@@ -147,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_has_a_turn_for_what_another_does_and_each_goes_alone_where_that_fails() {
         let together = Together::new(2, 10);
-        let mut told = [1, 2].map(|work| together.add(work));
+        let mut told = [1, 2].map(|work| together.add(work, (1, &account("bank"))));
         let (_turn, _work, tell) = turn(&together, &mut told[0]).await;
         {
             let mut next = pin!(together.next(&mut told[1]));
@@ -161,25 +156,25 @@ mod tests {
     #[tokio::test]
     async fn a_turn_takes_no_more_than_it_may_and_what_came_with_the_last() {
         let together = Together::<u8, u8>::new(1, 10);
-        let _told = [1, 2, 3].map(|work| together.add(work));
-        assert_eq!(together.take(|_| (9, None)).0, [1, 2]);
-        assert_eq!(together.take(|_| (10, None)).0, [3]);
+        let _told =
+            [(1, 9), (2, 9), (3, 10)].map(|(work, size)| together.add(work, (size, &account("bank"))));
+        assert_eq!(together.take().0, [1, 2]);
+        assert_eq!(together.take().0, [3]);
         assert_eq!(together.len(), 0);
     }
 
     #[test]
     fn whose_account_has_least_goes_first_until_others_wait_for_long() {
-        type Calls = Together<(OfficialAccountId, usize), u8>;
+        type Calls = Together<(&'static str, usize), u8>;
         let mut together = Calls { patience: Duration::MAX, ..Together::new(1, 10) };
-        let call = |account: &str, size| (account.parse().unwrap(), size);
-        let taken = |together: &Calls| together.take(|(account, size)| (*size, Some(account))).0;
+        let add = |together: &Calls, (id, size)| together.add((id, size), (size, &account(id)));
         let _told = [("large", 10), ("large", 11), ("small", 10), ("small", 5), ("tiny", 1)]
-            .map(|(account, size)| together.add(call(account, size)));
-        assert_eq!(taken(&together), [call("small", 10), call("tiny", 1)]);
-        assert_eq!(taken(&together), [call("large", 10), call("small", 5)]);
+            .map(|call| add(&together, call));
+        assert_eq!(together.take().0, [("tiny", 1), ("small", 10)]);
+        assert_eq!(together.take().0, [("small", 5), ("large", 10)]);
         together.patience = Duration::ZERO;
-        let _told = together.add(call("tiny", 1));
-        assert_eq!(taken(&together), [call("large", 11)]);
-        assert_eq!(taken(&together), [call("tiny", 1)]);
+        let _told = add(&together, ("tiny", 1));
+        assert_eq!(together.take().0, [("large", 11)]);
+        assert_eq!(together.take().0, [("tiny", 1)]);
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::DeliveryState,
-    id::{CarrierId, MessageId},
+    id::{CarrierId, MessageId, OfficialAccountId},
 };
 use sqlx::postgres::PgRow;
 
@@ -187,10 +187,8 @@ impl DeliveryStore for PostgresInformation {
     }
 
     async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
-        if results.is_empty() {
-            return Ok(Vec::new());
-        }
-        if let Some(known) = self.record_with_others(results, now).await? {
+        let Some(first) = results.first() else { return Ok(Vec::new()) };
+        if let Some(known) = self.record_with_others(results, &first.key.account, now).await? {
             return Ok(known);
         }
         again!(async {
@@ -259,18 +257,17 @@ impl PostgresInformation {
     async fn record_with_others(
         &self,
         results: &[AttemptResult],
+        account: &OfficialAccountId,
         now: Timestamp,
     ) -> Result<Option<Vec<bool>>, StoreError> {
-        let mut known = self.recording.add((results.to_vec(), now));
+        let mut known = self.recording.add((results.to_vec(), now), (results.len(), account));
         loop {
             let _turn = match self.recording.next(&mut known).await {
                 Next::Done(known) => return Ok(known),
                 Next::Turn(turn) => turn,
             };
             let tx = self.database.write(RECORDING).await?;
-            let (all, tell) = self
-                .recording
-                .take(|(results, _)| (results.len(), results.first().map(|it| &it.key.account)));
+            let (all, tell) = self.recording.take();
             let Some(now) = all.iter().map(|(_, now)| *now).max() else { continue };
             let (counts, results): (Vec<_>, Vec<_>) =
                 all.into_iter().map(|(results, _)| (results.len(), results)).unzip();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
     delivery::{DeliveryState, Signal, advance},
-    id::{CarrierId, MessageId},
+    id::{CarrierId, MessageId, OfficialAccountId},
 };
 use sqlx::{Sqlite, Transaction};
 
@@ -170,11 +170,9 @@ impl DeliveryStore for SqliteInformation {
 
     async fn record(&self, results: &[AttemptResult], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         let failed = StoreError::during(RECORDING);
-        if results.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(first) = results.first() else { return Ok(Vec::new()) };
         if let Some(signals) = Signals::of(results, now)
-            && self.store_with_others(signals).await?
+            && self.store_with_others(signals, &first.key.account).await?
         {
             return Ok(vec![true; results.len()]);
         }
@@ -239,17 +237,20 @@ pub(super) struct Signals {
 impl SqliteInformation {
     /// Stores signals with all others that wait by then. Gives whether they are stored: not, where one of them all is about a delivery
     /// that doesn't exist.
-    async fn store_with_others(&self, signals: Signals) -> Result<bool, StoreError> {
-        let mut stored = self.waiting.add(signals);
+    async fn store_with_others(
+        &self,
+        signals: Signals,
+        account: &OfficialAccountId,
+    ) -> Result<bool, StoreError> {
+        let size = signals.told.len();
+        let mut stored = self.waiting.add(signals, (size, account));
         loop {
             let _turn = match self.waiting.next(&mut stored).await {
                 Next::Done(done) => return Ok(done.is_some()),
                 Next::Turn(turn) => turn,
             };
             let mut tx = self.database.write(RECORDING).await?;
-            let (signals, tell) = self
-                .waiting
-                .take(|Signals { told, .. }| (told.len(), told.first().map(|(_, key, _)| &key.account)));
+            let (signals, tell) = self.waiting.take();
             let begun = changes(&mut tx, RECORDING).await?;
             if !Signals::store(signals, &mut tx).await? {
                 continue;
