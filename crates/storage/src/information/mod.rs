@@ -26,6 +26,7 @@ pub(crate) mod tally;
 pub(crate) mod template;
 pub(crate) mod together;
 pub mod trial;
+pub(crate) mod turns;
 
 use musubi_domain::id::{FollowerId, OfficialAccountId};
 

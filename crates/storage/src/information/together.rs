@@ -1,26 +1,25 @@
 //! Calls that wait for their turn and are then carried out at once.
 
 use std::{
-    collections::HashMap,
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use musubi_domain::id::OfficialAccountId;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-/// How long a call lets others go first who have less.
-const PATIENCE: Duration = Duration::from_millis(100);
+use super::turns::{Turn, Turns};
+
+/// With less than this a turn takes the next account's calls along, which would cost more as a turn of their own.
+const LITTLE: usize = 500;
 
 /// Work of callers who wait. Whoever has a turn does that of others with their own: a transaction less for each, and a row that
-/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone. Surprising: the accounts with least
-/// go first, so that who sends a thousand doesn't wait for whoever sends a million.
+/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone. Surprising: a turn is an account's, the
+/// one's that had none for longest, whoever of those who wait has it, so that who sends a thousand doesn't wait for all of a million.
 #[derive(Debug)]
 pub(crate) struct Together<T, R> {
-    turns: Semaphore,
-    at_once: usize,
-    patience: Duration,
+    turns: Arc<Turns>,
+    most: usize,
     waiting: Mutex<Vec<Waiting<T, R>>>,
 }
 
@@ -29,38 +28,37 @@ struct Waiting<T, R> {
     work: T,
     size: usize,
     account: OfficialAccountId,
-    since: Instant,
     /// Told what became of it; who hears no more does their own alone.
     tell: oneshot::Sender<R>,
 }
 
 /// What comes first for one who waits.
-pub(crate) enum Next<'a, R> {
+pub(crate) enum Next<R> {
     /// Another has done it; none: they could not, and it is to be done alone.
     Done(Option<R>),
     /// A turn, until this is dropped.
-    Turn(SemaphorePermit<'a>),
+    Turn(Turn),
 }
 
 impl<T, R> Together<T, R> {
-    /// With so many turns beside one another, each of which takes on so much, and then the rest of what came with the last of it.
-    pub(crate) fn new(turns: usize, at_once: usize) -> Self {
-        Self { turns: Semaphore::new(turns), at_once, patience: PATIENCE, waiting: Mutex::default() }
+    /// With these turns, each of which takes on so much of one account, and then the rest of what came with the last of it.
+    pub(crate) fn new(turns: Arc<Turns>, most: usize) -> Self {
+        Self { turns, most, waiting: Mutex::default() }
     }
 
     /// Leaves work of this size and account to whoever has the next turn.
     pub(crate) fn add(&self, work: T, (size, account): (usize, &OfficialAccountId)) -> oneshot::Receiver<R> {
         let (tell, told) = oneshot::channel();
-        self.waiting().push(Waiting { work, size, account: account.clone(), since: Instant::now(), tell });
+        self.waiting().push(Waiting { work, size, account: account.clone(), tell });
         told
     }
 
     /// Waits until work that was added is done, or for a turn.
-    pub(crate) async fn next(&self, told: &mut oneshot::Receiver<R>) -> Next<'_, R> {
+    pub(crate) async fn next(&self, told: &mut oneshot::Receiver<R>, account: &OfficialAccountId) -> Next<R> {
         tokio::select! {
             biased;
             done = &mut *told => return Next::Done(done.ok()),
-            turn = self.turns.acquire() => if let Ok(turn) = turn && self.len() > 0 {
+            turn = self.turns.come(account) => if self.len() > 0 {
                 return Next::Turn(turn);
             },
         }
@@ -68,21 +66,23 @@ impl<T, R> Together<T, R> {
         Next::Done(told.await.ok())
     }
 
-    /// Takes as much as one turn does: of whoever waits for long, and then of the accounts with least; what an account has in the order
-    /// in which it came.
-    pub(crate) fn take(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+    /// Takes as much as one turn does: of the account that had none for longest in the order in which it came, and of the next ones
+    /// while that is little.
+    pub(crate) fn take(&self, turn: &Turn) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.waiting();
-        let mut of_account: HashMap<OfficialAccountId, usize> = HashMap::new();
-        for it in waiting.iter() {
-            *of_account.entry(it.account.clone()).or_default() += it.size;
+        waiting.sort_by_cached_key(|it| (self.turns.last(&it.account), it.account.clone()));
+        let (mut taken, mut size) = (0, 0);
+        for its in waiting.chunk_by(|one, next| one.account == next.account) {
+            if size >= LITTLE.min(self.most) {
+                break;
+            }
+            turn.is_of(&its[0].account);
+            let before = its.iter().scan(0, |sum, it| Some(mem::replace(sum, *sum + it.size)));
+            let many = before.take_while(|before| *before < self.most).count();
+            size += its[..many].iter().map(|it| it.size).sum::<usize>();
+            taken += many;
         }
-        waiting.sort_by_cached_key(|it| match it.since.elapsed() < self.patience {
-            true => (of_account[&it.account], it.since),
-            false => (0, it.since),
-        });
-        let sums = waiting.iter().scan(0, |sum, it| Some(mem::replace(sum, *sum + it.size)));
-        let turn = sums.take_while(|before| *before < self.at_once).count();
-        waiting.drain(..turn).map(|it| (it.work, it.tell)).unzip()
+        waiting.drain(..taken).map(|it| (it.work, it.tell)).unzip()
     }
 
     /// How many wait.
@@ -94,11 +94,10 @@ impl<T, R> Together<T, R> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every turn that is free, until this is dropped.
+    /// Every turn that is free, until they are dropped.
     #[cfg(test)]
-    pub(crate) fn every_turn(&self) -> SemaphorePermit<'_> {
-        let free = u32::try_from(self.turns.available_permits()).unwrap();
-        self.turns.try_acquire_many(free).unwrap()
+    pub(crate) fn every_turn(&self) -> Vec<Turn> {
+        self.turns.every_one()
     }
 }
 
@@ -115,18 +114,18 @@ mod tests {
     }
 
     /// Takes a turn and everything that waits.
-    async fn turn<'a>(
-        together: &'a Together<u8, u8>,
+    async fn turn(
+        together: &Together<u8, u8>,
         told: &mut oneshot::Receiver<u8>,
-    ) -> (SemaphorePermit<'a>, Vec<u8>, Vec<oneshot::Sender<u8>>) {
-        let Next::Turn(turn) = together.next(told).await else { panic!("it is done") };
-        let (work, tell) = together.take();
+    ) -> (Turn, Vec<u8>, Vec<oneshot::Sender<u8>>) {
+        let Next::Turn(turn) = together.next(told, &account("bank")).await else { panic!("it is done") };
+        let (work, tell) = together.take(&turn);
         (turn, work, tell)
     }
 
     #[tokio::test]
     async fn whoever_has_a_turn_does_what_others_wait_for_and_tells_each_theirs() {
-        let together = Together::new(1, 10);
+        let together = Together::new(Turns::new(1), 10);
         let mut told = [1, 2, 3].map(|work| together.add(work, (1, &account("bank"))));
         let (turn, work, tell) = turn(&together, &mut told[1]).await;
         assert_eq!(work, [1, 2, 3]);
@@ -135,46 +134,57 @@ mod tests {
         }
         drop(turn);
         for (told, done) in told.iter_mut().zip([10, 20, 30]) {
-            assert!(matches!(together.next(told).await, Next::Done(Some(it)) if it == done));
+            let next = together.next(told, &account("bank")).await;
+            assert!(matches!(next, Next::Done(Some(it)) if it == done));
         }
     }
 
     #[tokio::test]
     async fn nobody_has_a_turn_for_what_another_does_and_each_goes_alone_where_that_fails() {
-        let together = Together::new(2, 10);
-        let mut told = [1, 2].map(|work| together.add(work, (1, &account("bank"))));
+        let together = Together::new(Turns::new(2), 10);
+        let bank = account("bank");
+        let mut told = [1, 2].map(|work| together.add(work, (1, &bank)));
         let (_turn, _work, tell) = turn(&together, &mut told[0]).await;
         {
-            let mut next = pin!(together.next(&mut told[1]));
+            let mut next = pin!(together.next(&mut told[1], &bank));
             assert!(poll!(&mut next).is_pending());
             drop(tell);
             assert!(matches!(next.await, Next::Done(None)));
         }
-        assert!(matches!(together.next(&mut told[0]).await, Next::Done(None)));
+        assert!(matches!(together.next(&mut told[0], &bank).await, Next::Done(None)));
     }
 
+    /// Accounts with what each call has, in the order of coming; and what each turn takes when it is taken with so much at most.
     #[tokio::test]
-    async fn a_turn_takes_no_more_than_it_may_and_what_came_with_the_last() {
-        let together = Together::<u8, u8>::new(1, 10);
-        let _told =
-            [(1, 9), (2, 9), (3, 10)].map(|(work, size)| together.add(work, (size, &account("bank"))));
-        assert_eq!(together.take().0, [1, 2]);
-        assert_eq!(together.take().0, [3]);
-        assert_eq!(together.len(), 0);
-    }
-
-    #[test]
-    fn whose_account_has_least_goes_first_until_others_wait_for_long() {
-        type Calls = Together<(&'static str, usize), u8>;
-        let mut together = Calls { patience: Duration::MAX, ..Together::new(1, 10) };
-        let add = |together: &Calls, (id, size)| together.add((id, size), (size, &account(id)));
-        let _told = [("large", 10), ("large", 11), ("small", 10), ("small", 5), ("tiny", 1)]
-            .map(|call| add(&together, call));
-        assert_eq!(together.take().0, [("tiny", 1), ("small", 10)]);
-        assert_eq!(together.take().0, [("small", 5), ("large", 10)]);
-        together.patience = Duration::ZERO;
-        let _told = add(&together, ("tiny", 1));
-        assert_eq!(together.take().0, [("large", 11)]);
-        assert_eq!(together.take().0, [("tiny", 1)]);
+    async fn a_turn_takes_what_the_account_has_that_had_none_for_longest_and_little_of_others() {
+        type Calls = [(&'static str, usize)];
+        let table: [(&Calls, usize, &[&Calls]); 4] = [
+            // No more than it may, and what came with the last.
+            (&[("a", 9), ("a", 9), ("a", 10)], 10, &[&[("a", 9), ("a", 9)], &[("a", 10)]]),
+            // By turns, whoever has more.
+            (
+                &[("a", 600), ("a", 601), ("a", 602), ("b", 800), ("b", 801)],
+                1_000,
+                &[&[("a", 600), ("a", 601)], &[("b", 800), ("b", 801)], &[("a", 602)]],
+            ),
+            // With little another's goes along, and no third one's once it is much.
+            (
+                &[("c", 600), ("a", 1), ("b", 600), ("a", 2)],
+                1_000,
+                &[&[("a", 1), ("a", 2), ("b", 600)], &[("c", 600)]],
+            ),
+            // Much is no more than a turn may take.
+            (&[("b", 10), ("a", 10)], 10, &[&[("a", 10)], &[("b", 10)]]),
+        ];
+        for (calls, most, turns) in table {
+            let together = Together::<_, ()>::new(Turns::new(1), most);
+            let _told: Vec<_> =
+                calls.iter().map(|call| together.add(*call, (call.1, &account(call.0)))).collect();
+            for taken in turns {
+                let turn = together.turns.come(&account("a")).await;
+                assert_eq!(together.take(&turn).0, *taken);
+            }
+            assert_eq!(together.len(), 0);
+        }
     }
 }

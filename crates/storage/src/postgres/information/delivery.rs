@@ -262,12 +262,12 @@ impl PostgresInformation {
     ) -> Result<Option<Vec<bool>>, StoreError> {
         let mut known = self.recording.add((results.to_vec(), now), (results.len(), account));
         loop {
-            let _turn = match self.recording.next(&mut known).await {
+            let turn = match self.recording.next(&mut known, account).await {
                 Next::Done(known) => return Ok(known),
                 Next::Turn(turn) => turn,
             };
             let tx = self.database.write(RECORDING).await?;
-            let (all, tell) = self.recording.take();
+            let (all, tell) = self.recording.take(&turn);
             let Some(now) = all.iter().map(|(_, now)| *now).max() else { continue };
             let (counts, results): (Vec<_>, Vec<_>) =
                 all.into_iter().map(|(results, _)| (results.len(), results)).unzip();

@@ -35,14 +35,14 @@ use async_trait::async_trait;
 use super::{Database, Migrations, PostgresOptions};
 use crate::{
     Opened, StoreError,
-    information::together::Together,
+    information::{together::Together, turns::Turns},
     migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
 /// How many transactions record what became of attempts beside one another.
 const RECORDINGS: usize = 4;
-/// How many results each of them takes on.
+/// How many results of one account each of them takes on.
 const RESULTS_AT_ONCE: usize = 4_000;
 
 /// The information-management server's store in one PostgreSQL database.
@@ -70,7 +70,8 @@ impl PostgresInformation {
                 return Err(error);
             }
         };
-        Ok(Self { database, vault, recording: Arc::new(Together::new(RECORDINGS, RESULTS_AT_ONCE)) })
+        let recording = Arc::new(Together::new(Turns::new(RECORDINGS), RESULTS_AT_ONCE));
+        Ok(Self { database, vault, recording })
     }
 }
 

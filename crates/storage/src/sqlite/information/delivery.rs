@@ -160,6 +160,8 @@ impl DeliveryStore for SqliteInformation {
             Source::Dialogues(account) => account,
             Source::Distribution(id) => return self.claim_of_distribution(claim, *id).await,
         };
+        let turn = self.turns.come(account).await;
+        turn.is_of(account);
         let (mut tx, mut tally) = (self.database.write(TRANSACTION).await?, Tally::default());
         let from = (&[][..], account.as_str());
         let claimed = start(&mut tx, TRANSACTION, (claim, &self.vault.keys()), from, &mut tally).await?;
@@ -245,12 +247,12 @@ impl SqliteInformation {
         let size = signals.told.len();
         let mut stored = self.waiting.add(signals, (size, account));
         loop {
-            let _turn = match self.waiting.next(&mut stored).await {
+            let turn = match self.waiting.next(&mut stored, account).await {
                 Next::Done(done) => return Ok(done.is_some()),
                 Next::Turn(turn) => turn,
             };
             let mut tx = self.database.write(RECORDING).await?;
-            let (signals, tell) = self.waiting.take();
+            let (signals, tell) = self.waiting.take(&turn);
             let begun = changes(&mut tx, RECORDING).await?;
             if !Signals::store(signals, &mut tx).await? {
                 continue;

@@ -29,13 +29,13 @@ use std::{path::Path, sync::Arc};
 use super::Database;
 use crate::{
     Opened, StoreError,
-    information::together::Together,
+    information::{together::Together, turns::Turns},
     migrations,
     vault::{Relation, Sealing, Vault, VaultOptions},
 };
 
-/// How many signals the connection that writes stores in one turn: everybody else waits for it meanwhile.
-const SIGNALS_AT_ONCE: usize = 500;
+/// How many signals of one account the connection that writes stores in one turn: everybody else waits for it meanwhile.
+const SIGNALS_AT_ONCE: usize = 2_000;
 
 /// The information-management server's store in one SQLite file.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct SqliteInformation {
     database: Database,
     vault: Arc<Vault>,
     walks: Arc<walk::Walks>,
+    /// For the connection that writes, of claims and signals.
+    turns: Arc<Turns>,
     waiting: Arc<Together<delivery::Signals, ()>>,
 }
 
@@ -60,12 +62,9 @@ impl SqliteInformation {
                 return Err(error);
             }
         };
-        Ok(Self {
-            database,
-            vault,
-            walks: Arc::default(),
-            waiting: Arc::new(Together::new(1, SIGNALS_AT_ONCE)),
-        })
+        let turns = Turns::new(1);
+        let waiting = Arc::new(Together::new(Arc::clone(&turns), SIGNALS_AT_ONCE));
+        Ok(Self { database, vault, walks: Arc::default(), turns, waiting })
     }
 }
 

@@ -182,13 +182,21 @@ impl SqliteInformation {
     ) -> Result<Claimed, StoreError> {
         let failed = StoreError::during(TRANSACTION);
         let (keys, seen) = (self.vault.keys(), self.walks.look());
-        let (mut ready, mut turn) = (None, None);
-        if seen.rests
-            && let Some((page, it)) = self.read_ahead(claim, id).await?
-        {
-            ready = Some((page.began, Walked::of((claim, &keys), id, page)?));
-            turn = Some(it.come().await);
-        }
+        let (ready, stored, account) = match self.read_ahead(claim, id, seen).await? {
+            Some((page, it)) => {
+                let (began, account) = (page.began, page.account.clone());
+                let walked = Walked::of((claim, &keys), id, page)?;
+                (Some((began, walked)), Some(it.come().await), account)
+            }
+            None => {
+                let may_run = sqlx::query(MAY_RUN).bind(&id.as_bytes()[..]).bind(micros(claim.now));
+                let running = may_run.fetch_optional(self.database.read()).await.map_err(&failed)?;
+                let Some(running) = running else { return Ok(Claimed::default()) };
+                (None, None, running.text(0)?.parse()?)
+            }
+        };
+        let turn = self.turns.come(&account).await;
+        turn.is_of(&account);
         let mut tx = self.database.write(TRANSACTION).await?;
         let begun = changes(&mut tx, TRANSACTION).await?;
         let others = (self.database.writers(), begun - self.walks.ours.load(Ordering::Relaxed));
@@ -218,7 +226,7 @@ impl SqliteInformation {
         tally::store(&tally, &mut tx, TRANSACTION).await?;
         self.walks.count(&mut tx, TRANSACTION, begun).await?;
         tx.commit().await.map_err(&failed)?;
-        drop(turn);
+        drop((stored, turn));
         match after {
             None => self.walks.forget(id),
             Some(after) if !was_ready => self.walks.came(id, after),
@@ -227,12 +235,16 @@ impl SqliteInformation {
         Ok(claimed)
     }
 
-    /// Reads the next followers before anything is locked, and gives the turn in which they are to be stored.
+    /// Reads the next followers before anything is locked, unless others change something, and gives when they are to be stored.
     async fn read_ahead(
         &self,
         claim: &Claim,
         id: DistributionId,
+        seen: Look,
     ) -> Result<Option<(Page, Turn)>, StoreError> {
+        if !seen.rests {
+            return Ok(None);
+        }
         let ahead = self.walks.ahead(id);
         let mut ahead = ahead.lock().await;
         let after = match ahead.next {
