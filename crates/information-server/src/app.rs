@@ -294,7 +294,7 @@ impl App {
         for CarrierConfig { id: carrier, messages_per_second, .. } in &config.carrier {
             let Some(gateway) = gateways.get(carrier) else { continue };
             shutdown.spawn("lists", Arc::clone(&lists).run(carrier.clone(), shutdown.clone()));
-            let dispatcher = Dispatcher {
+            let dispatcher = Arc::new(Dispatcher {
                 gateway: Arc::clone(gateway),
                 store: Arc::clone(&store),
                 directory: Arc::clone(&directory),
@@ -313,7 +313,7 @@ impl App {
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),
                 lease: signed(config.leases.delivery),
-            };
+            });
             shutdown.spawn("dispatch", dispatcher.run(shutdown.clone()));
         }
         for Matchers { company, matcher, undecided } in self.matchers {

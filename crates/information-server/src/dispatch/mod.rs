@@ -34,6 +34,7 @@ use musubi_storage::{
     },
 };
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, Span, error, info_span, warn};
 
 pub use self::{allowance::Allowance, health::Health, taken::Taken, turns::Turns};
@@ -117,7 +118,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Never; what fails is tried again.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), StoreError> {
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), StoreError> {
         let token = shutdown.token();
         let mut due = self.signals.deliveries.listen();
         let mut looks = 0_u32;
@@ -152,7 +153,7 @@ impl Dispatcher {
 
     /// One round: a batch of each account's dialogues, then some of running distributions, and one of each who comes meanwhile.
     /// Companies are served in turn. Gives how long to wait for the next round.
-    pub(crate) async fn send_due(&self, round: usize) -> Result<Duration, Error> {
+    pub(crate) async fn send_due(self: &Arc<Self>, round: usize) -> Result<Duration, Error> {
         let now = self.clock.now();
         let permit = self.health.permit(now);
         if let Permit::Nothing(wait) = permit {
@@ -166,7 +167,12 @@ impl Dispatcher {
         Ok(if revoked { Duration::ZERO } else { wait })
     }
 
-    async fn send_in_turn(&self, permit: Permit, round: usize, now: Timestamp) -> Result<Duration, Error> {
+    async fn send_in_turn(
+        self: &Arc<Self>,
+        permit: Permit,
+        round: usize,
+        now: Timestamp,
+    ) -> Result<Duration, Error> {
         let mut come = self.signals.deliveries.listen();
         let [dialogues, distributions] = self.due(round, now).await?;
         if permit == Permit::Probe {
@@ -222,9 +228,9 @@ impl Dispatcher {
     }
 
     /// Sends at most so many of each source, some at once.
-    async fn send_batches(&self, sources: Vec<DueSource>, most: u32) -> Result<Sent, Error> {
+    async fn send_batches(self: &Arc<Self>, sources: Vec<DueSource>, most: u32) -> Result<Sent, Error> {
         let sent: Vec<_> = stream::iter(sources)
-            .map(|due| self.send_batch(due, most))
+            .map(|due| self.begin_batch(due, most))
             .buffer_unordered(BATCHES_UNDER_WAY)
             .collect()
             .await;
@@ -234,14 +240,14 @@ impl Dispatcher {
     /// Sends a batch of each of these at once, and meanwhile one of each who comes and has none in this round: they wait for nobody
     /// else's to end. Not while the carrier is being probed.
     async fn send_round(
-        &self,
+        self: &Arc<Self>,
         sources: Vec<DueSource>,
         round: usize,
         come: &mut Listener,
     ) -> Result<Sent, Error> {
         let mut begun = sources.clone();
         let mut batches: FuturesUnordered<_> =
-            sources.into_iter().map(|due| self.send_batch(due, BATCH)).collect();
+            sources.into_iter().map(|due| self.begin_batch(due, BATCH)).collect();
         let mut beside = FuturesUnordered::new();
         let looks = stream::unfold((come, Instant::now()), async |(come, from)| {
             sleep_until(from).await;
@@ -264,7 +270,7 @@ impl Dispatcher {
                                 let goes_already = begun.iter().any(|one| self.are_one(one, &due));
                                 if beside.len() < BATCHES_UNDER_WAY && !goes_already {
                                     begun.push(due.clone());
-                                    beside.push(self.send_batch(due, BATCH));
+                                    beside.push(self.begin_batch(due, BATCH));
                                 }
                             }
                         }
@@ -285,6 +291,18 @@ impl Dispatcher {
             (Source::Dialogues(_), Source::Distribution(_))
             | (Source::Distribution(_), Source::Dialogues(_)) => false,
         }
+    }
+
+    /// Begins to send a batch, as a task of its own: while one is decided about or made ready, others go on.
+    fn begin_batch(
+        self: &Arc<Self>,
+        due: DueSource,
+        most: u32,
+    ) -> impl Future<Output = Result<Sent, Error>> + use<> {
+        let dispatcher = Arc::clone(self);
+        let batch = async move { dispatcher.send_batch(due, most).await }.in_current_span();
+        let batch = AbortOnDropHandle::new(tokio::spawn(batch));
+        async { batch.await.map_err(|_ended| Error::new(ErrorKind::Internal, "a batch failed", ""))? }
     }
 
     async fn send_batch(&self, due: DueSource, most: u32) -> Result<Sent, Error> {

@@ -26,7 +26,7 @@ use crate::tests::{Carrier, World, follower, minute, signals, start};
 struct Stage {
     world: World,
     carrier: Arc<Carrier>,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
     rounds: AtomicU32,
 }
 
@@ -43,7 +43,7 @@ impl Stage {
         let now: Now = Arc::new(move || clock.now());
         let tokens = TokenKey::new(&[1; 32]).unwrap();
         let verifiers = Verifiers::over("https://{method}.kumo.musubi.test/verify", &tokens);
-        let dispatcher = Dispatcher {
+        let dispatcher = Arc::new(Dispatcher {
             gateway: Arc::clone(&carrier) as _,
             store: world.store(),
             directory: Arc::clone(&world.directory),
@@ -62,7 +62,7 @@ impl Stage {
             verifiers: Arc::new(HashMap::from([(carrier.id.clone(), verifiers)])),
             renderer: Arc::new(Renderer::new(world.store())),
             lease: SignedDuration::from_mins(1),
-        };
+        });
         for account in ["bank", "power"] {
             world.follow(account, &[None; 40]).await;
         }

@@ -74,7 +74,7 @@ struct Play {
     network: Arc<Network>,
     events: Events,
     numbers: Numbers,
-    dispatchers: Vec<Dispatcher>,
+    dispatchers: Vec<Arc<Dispatcher>>,
     expander: Expander,
     keyring: FollowerKeyring,
     lives: Vec<Life>,
@@ -118,7 +118,7 @@ impl Play {
         let dispatcher = |name: &str| {
             let clock = world.clock();
             let now: Now = Arc::new(move || clock.now());
-            Dispatcher {
+            Arc::new(Dispatcher {
                 gateway: Arc::new(network.carrier(name)),
                 store: world.store(),
                 directory: Arc::clone(&world.directory),
@@ -137,7 +137,7 @@ impl Play {
                 verifiers: Arc::clone(&verifiers),
                 renderer: Arc::clone(&renderer),
                 lease: SignedDuration::from_mins(1),
-            }
+            })
         };
         let dispatchers = CARRIERS.map(dispatcher).into();
         let expander = Expander::new(world.store(), world.clock(), signals());

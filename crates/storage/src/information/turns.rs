@@ -62,6 +62,12 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     /// Every turn that is free.
     #[cfg(test)]
     pub(crate) fn every_one(self: &Arc<Self>) -> Vec<Turn> {
@@ -112,8 +118,8 @@ mod tests {
     /// Turns that come one behind the other to accounts that all wait from the beginning, each taken for the account that waits.
     async fn order(beside: usize, had: &[&str], wait: &[&str]) -> Vec<String> {
         let turns = Turns::new(beside);
-        for account in had.iter().map(|id| self::account(id)) {
-            turns.come(&account).await.is_of(&account);
+        for it in had.iter().map(|id| account(id)) {
+            turns.come(&it).await.is_of(&it);
         }
         let held = turns.every_one();
         let mut waiting: Vec<_> = wait

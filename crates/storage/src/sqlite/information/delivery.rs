@@ -360,7 +360,9 @@ pub(super) async fn start(
 
 #[cfg(test)]
 mod tests {
-    use musubi_domain::delivery::DeliveryState as D;
+    use std::sync::{Arc, Mutex};
+
+    use musubi_domain::{delivery::DeliveryState as D, distribution::Command};
 
     use super::*;
     use crate::{
@@ -411,6 +413,47 @@ mod tests {
         assert_eq!(states(&store, &started).await, [D::Delivered; 5]);
         // Five deliveries, and the counts of the states before and after.
         assert_eq!(store.walks.ours() - before, 5 + 2);
+    }
+
+    #[tokio::test]
+    async fn claims_and_signals_have_the_writer_by_turns_of_their_accounts() {
+        let (store, _folder) = open().await;
+        facts::follow(&store, "power", 1..9).await;
+        facts::deliver(&store, &[facts::request(&facts::key("power", 8), 0)]).await;
+        let id = facts::draft(&store, "power", 1, &[], 0).await;
+        facts::command(&store, "power", id, Command::Start).await;
+        // The bank has had a turn since.
+        let started = facts::started(&store).await;
+        let (held, order) = (store.turns.every_one(), Arc::new(Mutex::new(Vec::new())));
+        let of_power = |source| Some(facts::claim(source, 0));
+        let mut calls = Vec::new();
+        for (name, claim) in [
+            ("bank's signals", None),
+            ("power's walk", of_power(Source::Distribution(id))),
+            ("power's dialogues", of_power(facts::dialogues("power"))),
+        ] {
+            let (store, order, came) = (store.clone(), Arc::clone(&order), calls.len());
+            let (turns, told) = (Arc::clone(&store.turns), facts::told(&started, Signal::Accepted));
+            calls.push(tokio::spawn(async move {
+                let count = match claim {
+                    None => store.record(&told, facts::at(2)).await.unwrap().len(),
+                    Some(claim) => store.claim(&claim).await.unwrap().attempts.len(),
+                };
+                order.lock().unwrap().push((name, count));
+            }));
+            while turns.waiting() == came {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(held);
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert_eq!(
+            *order.lock().unwrap(),
+            [("power's walk", 8), ("bank's signals", 5), ("power's dialogues", 1)]
+        );
+        facts::balanced(&store).await;
     }
 
     #[tokio::test]
