@@ -14,8 +14,8 @@ use super::turns::{Turn, Turns};
 const LITTLE: usize = 500;
 
 /// Work of callers who wait. Whoever has a turn does that of others with their own: a transaction less for each, and a row that
-/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone. Surprising: a turn is an account's, the
-/// one's that had none for longest, whoever of those who wait has it, so that who sends a thousand doesn't wait for all of a million.
+/// several change moves once. Nobody waits for company: who comes when a turn is free goes alone. Surprising: whoever of those who wait
+/// has a turn does first what waits for the account that had none for longest, so that a thousand don't wait for all of a million.
 #[derive(Debug)]
 pub(crate) struct Together<T, R> {
     turns: Arc<Turns>,

@@ -34,7 +34,7 @@ impl Turns {
         Arc::new(Self(Mutex::new(State { free: beside, waiting, last, turns: 0 })))
     }
 
-    /// Waits for a turn. Whose it is in the end the turn is told: [`Turn::is_of`].
+    /// Waits for a turn in the account's name. Whose it is in the end it is to be told ([`Turn::is_of`]).
     pub(crate) async fn come(self: &Arc<Self>, account: &OfficialAccountId) -> Turn {
         loop {
             let come = {
@@ -53,7 +53,7 @@ impl Turns {
         }
     }
 
-    /// When the account had its last turn; the least had none for longest.
+    /// When the account had its last turn: the smaller, the longer ago.
     pub(crate) fn last(&self, account: &OfficialAccountId) -> Option<u64> {
         self.state().last.get(account).copied()
     }
@@ -77,7 +77,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// It is this account's, which is the last to have one now.
+    /// It is this account's, or this one's as well, which goes behind all others now.
     pub(crate) fn is_of(&self, account: &OfficialAccountId) {
         let mut state = self.0.state();
         state.turns += 1;

@@ -183,10 +183,10 @@ impl SqliteInformation {
         let failed = StoreError::during(TRANSACTION);
         let (keys, seen) = (self.vault.keys(), self.walks.look());
         let (ready, stored, account) = match self.read_ahead(claim, id, seen).await? {
-            Some((page, it)) => {
+            Some((page, place)) => {
                 let (began, account) = (page.began, page.account.clone());
                 let walked = Walked::of((claim, &keys), id, page)?;
-                (Some((began, walked)), Some(it.come().await), account)
+                (Some((began, walked)), Some(place.come().await), account)
             }
             None => {
                 let may_run = sqlx::query(MAY_RUN).bind(&id.as_bytes()[..]).bind(micros(claim.now));
@@ -235,13 +235,13 @@ impl SqliteInformation {
         Ok(claimed)
     }
 
-    /// Reads the next followers before anything is locked, unless others change something, and gives when they are to be stored.
+    /// Reads the next followers before anything is locked, unless others change something, and gives their place.
     async fn read_ahead(
         &self,
         claim: &Claim,
         id: DistributionId,
         seen: Look,
-    ) -> Result<Option<(Page, Turn)>, StoreError> {
+    ) -> Result<Option<(Page, Place)>, StoreError> {
         if !seen.rests {
             return Ok(None);
         }
@@ -266,18 +266,18 @@ impl SqliteInformation {
         let (end, stored) = oneshot::channel();
         let before = ahead.stored.replace(stored);
         ahead.next = if page.done { NextPage::Nowhere } else { NextPage::Behind(page.after) };
-        Ok(Some((page, Turn { before, end })))
+        Ok(Some((page, Place { before, end })))
     }
 }
 
-/// When a page that was read may be stored: behind the one before it.
-struct Turn {
+/// The place of a page that was read: it may be stored behind the one before it.
+struct Place {
     before: Option<oneshot::Receiver<()>>,
     end: oneshot::Sender<()>,
 }
 
-impl Turn {
-    /// Waits for it. Ends when what it gives is dropped.
+impl Place {
+    /// Waits until the page before is stored. Whoever has the next place waits until what this gives is dropped.
     async fn come(self) -> oneshot::Sender<()> {
         if let Some(before) = self.before {
             // Nothing is ever sent.
