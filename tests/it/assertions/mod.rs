@@ -125,6 +125,9 @@ impl Phones {
     }
 }
 
+/// How many actions go in one call at most.
+const AT_ONCE: usize = 1_000;
+
 /// Phones of a fleet do something, at once.
 async fn submit(
     client: &mut HandsetServiceClient<PeerChannel>,
@@ -136,12 +139,15 @@ async fn submit(
         official_account: person.account.to_owned(),
         what: Some(what),
     };
-    let request = SubmitActionsRequest {
-        batch_id: Uuid::from_bytes(entropy::bytes()).to_string(),
-        fleet: fleet.to_owned(),
-        actions: deeds.into_iter().map(action).collect(),
-    };
-    client.submit_actions(request).await.unwrap();
+    let actions: Vec<_> = deeds.into_iter().map(action).collect();
+    for actions in actions.chunks(AT_ONCE) {
+        let request = SubmitActionsRequest {
+            batch_id: Uuid::from_bytes(entropy::bytes()).to_string(),
+            fleet: fleet.to_owned(),
+            actions: actions.to_vec(),
+        };
+        client.submit_actions(request).await.unwrap();
+    }
 }
 
 fn tap(message_id: String, Suggestion { postback, text, .. }: Suggestion) -> What {

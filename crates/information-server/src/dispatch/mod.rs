@@ -28,6 +28,7 @@ use musubi_runtime::{
 };
 use musubi_storage::{
     StoreError,
+    ephemeral::Grant,
     information::{
         InformationStore,
         delivery::{Attempt, AttemptOutcome, AttemptResult, Claim, DueSource, Source},
@@ -230,7 +231,7 @@ impl Dispatcher {
     /// Sends at most so many of each source, some at once.
     async fn send_batches(self: &Arc<Self>, sources: Vec<DueSource>, most: u32) -> Result<Sent, Error> {
         let sent: Vec<_> = stream::iter(sources)
-            .map(|due| self.begin_batch(due, most))
+            .map(|due| self.send_batch(due, most))
             .buffer_unordered(BATCHES_UNDER_WAY)
             .collect()
             .await;
@@ -247,7 +248,7 @@ impl Dispatcher {
     ) -> Result<Sent, Error> {
         let mut begun = sources.clone();
         let mut batches: FuturesUnordered<_> =
-            sources.into_iter().map(|due| self.begin_batch(due, BATCH)).collect();
+            sources.into_iter().map(|due| self.send_batch(due, BATCH)).collect();
         let mut beside = FuturesUnordered::new();
         let looks = stream::unfold((come, Instant::now()), async |(come, from)| {
             sleep_until(from).await;
@@ -270,7 +271,7 @@ impl Dispatcher {
                                 let goes_already = begun.iter().any(|one| self.are_one(one, &due));
                                 if beside.len() < BATCHES_UNDER_WAY && !goes_already {
                                     begun.push(due.clone());
-                                    beside.push(self.begin_batch(due, BATCH));
+                                    beside.push(self.send_batch(due, BATCH));
                                 }
                             }
                         }
@@ -293,19 +294,9 @@ impl Dispatcher {
         }
     }
 
-    /// Begins to send a batch, as a task of its own: while one is decided about or made ready, others go on.
-    fn begin_batch(
-        self: &Arc<Self>,
-        due: DueSource,
-        most: u32,
-    ) -> impl Future<Output = Result<Sent, Error>> + use<> {
-        let dispatcher = Arc::clone(self);
-        let batch = async move { dispatcher.send_batch(due, most).await }.in_current_span();
-        let batch = AbortOnDropHandle::new(tokio::spawn(batch));
-        async { batch.await.map_err(|_ended| Error::new(ErrorKind::Internal, "a batch failed", ""))? }
-    }
-
-    async fn send_batch(&self, due: DueSource, most: u32) -> Result<Sent, Error> {
+    /// Sends a batch as far as the limits let it, which are asked in the order of the turns; the rest is a task of its own: while one is
+    /// decided about or made ready, others go on.
+    async fn send_batch(self: &Arc<Self>, due: DueSource, most: u32) -> Result<Sent, Error> {
         if let Permit::Nothing(wait) = self.health.permit(self.clock.now()) {
             return Ok(Sent { claimed: 0, wait: wait.unsigned_abs() });
         }
@@ -317,6 +308,14 @@ impl Dispatcher {
         if grant.allowed == 0 {
             return Ok(Sent { claimed: 0, wait: grant.wait.max(LIMITED_LOOK_EVERY) });
         }
+        let dispatcher = Arc::clone(self);
+        let batch = async move { dispatcher.send_granted(due, wanted, grant).await }.in_current_span();
+        let batch = AbortOnDropHandle::new(tokio::spawn(batch));
+        batch.await.map_err(|_ended| Error::new(ErrorKind::Internal, "a batch failed", ""))?
+    }
+
+    /// Claims and sends as much of what is wanted as is granted.
+    async fn send_granted(&self, due: DueSource, wanted: u32, grant: Grant) -> Result<Sent, Error> {
         let now = self.clock.now();
         let claim = Claim {
             carrier: self.gateway.carrier().clone(),
