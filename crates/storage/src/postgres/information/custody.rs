@@ -76,23 +76,23 @@ pub(super) const ANY_TO_PURGE: &str = "
 
 pub(super) const DESTROY: &str = "
     DELETE FROM entrusted_customer AS e USING
-        (SELECT d.company, d.copy, d.account_key, d.customer_id FROM custody AS c
-         CROSS JOIN LATERAL (SELECT * FROM entrusted_customer AS d
+        (SELECT d.company, d.copy, d.account_key, d.customer_id, d.place FROM custody AS c
+         CROSS JOIN LATERAL (SELECT d.*, d.ctid AS place FROM entrusted_customer AS d
              WHERE d.company = c.company AND d.copy = c.copy LIMIT $2 FOR UPDATE SKIP LOCKED) AS d
          WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce($1, c.company)
          LIMIT $2) AS gone
     WHERE e.company = gone.company AND e.copy = gone.copy AND e.account_key = gone.account_key
-        AND e.customer_id = gone.customer_id";
+        AND e.customer_id = gone.customer_id AND e.ctid = gone.place";
 
 pub(super) const DESTROY_BLIND: &str = "
     DELETE FROM blind_customer AS b USING
-        (SELECT d.company, d.copy, d.account, d.customer_id FROM custody AS c
-         CROSS JOIN LATERAL (SELECT * FROM blind_customer AS d
+        (SELECT d.company, d.copy, d.account, d.customer_id, d.place FROM custody AS c
+         CROSS JOIN LATERAL (SELECT d.*, d.ctid AS place FROM blind_customer AS d
              WHERE d.company = c.company AND d.copy = c.copy LIMIT $2 FOR UPDATE SKIP LOCKED) AS d
          WHERE c.state = 2 AND c.purge_time IS NULL AND c.company = coalesce($1, c.company)
          LIMIT $2) AS gone
     WHERE b.company = gone.company AND b.copy = gone.copy AND b.account = gone.account
-        AND b.customer_id = gone.customer_id";
+        AND b.customer_id = gone.customer_id AND b.ctid = gone.place";
 
 const PURGED: &str = "
     UPDATE custody AS c SET state = 3, purge_time = $1

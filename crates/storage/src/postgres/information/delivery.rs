@@ -116,10 +116,11 @@ pub(super) const RECORD: &str = "
 
 pub(super) const EXPIRE_UNCONFIRMED: &str = "
     WITH late AS MATERIALIZED (
-        SELECT d.official_account, d.follower, d.message_id FROM delivery AS d
+        SELECT d.official_account, d.follower, d.message_id, d.ctid AS place FROM delivery AS d
         WHERE d.state = 2 AND d.expire_time < $1 ORDER BY d.expire_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE delivery AS m SET state = 6, change_time = $3 FROM late
     WHERE m.official_account = late.official_account AND m.follower = late.follower AND m.message_id = late.message_id
+        AND m.ctid = late.place
     RETURNING m.official_account, m.carrier, m.distribution, m.purpose";
 
 const RECORDING: &str = "record_attempts";

@@ -181,11 +181,12 @@ const KEEP_TEXTS: &str = "
     SELECT k.account, k.digest, k.text, $4 FROM unnest($1::text[], $2::bytea[], $3::text[]) AS k (account, digest, text)
     ON CONFLICT DO NOTHING";
 
-const FORGET_GUESSES: &str = "
+pub(super) const FORGET_GUESSES: &str = "
     WITH old AS MATERIALIZED (
-        SELECT o.company, o.axis, o.subject FROM guess AS o
+        SELECT o.company, o.axis, o.subject, o.ctid AS place FROM guess AS o
         WHERE o.window_end < $1 ORDER BY o.window_end LIMIT $2 FOR UPDATE SKIP LOCKED)
-    DELETE FROM guess AS g USING old WHERE g.company = old.company AND g.axis = old.axis AND g.subject = old.subject";
+    DELETE FROM guess AS g USING old
+    WHERE g.company = old.company AND g.axis = old.axis AND g.subject = old.subject AND g.ctid = old.place";
 
 bulk_rows! {
     /// Whose guesses go.

@@ -19,12 +19,12 @@ use crate::{
 // Whoever changes the tie meanwhile makes it due as it was; then it is asked about once more.
 pub(super) const CLAIM: &str = "
     WITH due AS MATERIALIZED (
-        SELECT d.official_account, d.follower FROM customer_information AS d
+        SELECT d.official_account, d.follower, d.ctid AS place FROM customer_information AS d
         WHERE d.ask_time <= $1 ORDER BY d.ask_time LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE customer_information AS t SET ask_time = CASE WHEN t.expire_time <= $1 THEN NULL ELSE $2::bigint END
     FROM due CROSS JOIN LATERAL (SELECT * FROM follower AS f
         WHERE f.official_account = due.official_account AND f.follower = due.follower OFFSET 0) AS f
-    WHERE t.official_account = due.official_account AND t.follower = due.follower
+    WHERE t.official_account = due.official_account AND t.follower = due.follower AND t.ctid = due.place
     RETURNING t.official_account, t.follower, f.phone_number, f.carrier, t.tie_id, t.proved_time, t.silent_time, t.ask_time,
         t.doubt";
 

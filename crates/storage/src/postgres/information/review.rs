@@ -42,10 +42,13 @@ macro_rules! reviews {
 pub(super) const GET: &str = reviews!(
     ", f.phone_number, other.follower, other.phone_number, f.former_customer
     FROM review AS r
-    JOIN follower AS f ON f.official_account = r.official_account AND f.follower = r.follower
-    LEFT JOIN tied_customer AS t
-        ON t.official_account = r.official_account AND t.customer_id = r.proposed_customer AND t.follower <> f.follower
-    LEFT JOIN follower AS other ON other.official_account = t.official_account AND other.follower = t.follower
+    CROSS JOIN LATERAL (SELECT * FROM follower AS f
+        WHERE f.official_account = r.official_account AND f.follower = r.follower OFFSET 0) AS f
+    LEFT JOIN LATERAL (SELECT * FROM tied_customer AS t
+        WHERE t.official_account = r.official_account AND t.customer_id = r.proposed_customer AND t.follower <> r.follower
+        OFFSET 0) AS t ON true
+    LEFT JOIN LATERAL (SELECT * FROM follower AS other
+        WHERE other.official_account = t.official_account AND other.follower = t.follower OFFSET 0) AS other ON true
     WHERE r.company = $1 AND r.review_id = $2"
 );
 

@@ -9,10 +9,10 @@ use musubi_domain::{
     id::{DistributionId, MessageId},
     silence::Doubt,
 };
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{PostgresInformation, expansion};
+use super::{PostgresInformation, custody, delivery, erasure, expansion, flow, holder, review};
 use crate::{
     conformance::{information as facts, vault::vault},
     information::{
@@ -132,6 +132,26 @@ pub(super) async fn open() -> (PostgresInformation, Fresh) {
 }
 
 facts::information_store_suite!(open());
+
+/// What is looked for all the time is mostly planned while there is nothing, and may not be planned again for a long time.
+#[tokio::test]
+async fn who_looks_for_work_goes_by_keys_though_a_vacuum_found_no_row_before() {
+    let (options, _fresh) = testing::alone("information", PostgresInformation::MIGRATIONS).await;
+    PgConnection::connect(&options.url).await.unwrap().execute("VACUUM").await.unwrap();
+    let store = PostgresInformation::open(&options, vault("")).await.unwrap();
+    for (by, statement) in [
+        ("dialogue_0_due_time_idx", flow::DUE),
+        ("Tid Scan on inquiry_0", flow::CLAIM_INQUIRIES),
+        ("Tid Scan on customer_information_0", holder::CLAIM),
+        ("Tid Scan on delivery_0", delivery::EXPIRE_UNCONFIRMED),
+        ("Tid Scan on guess", erasure::FORGET_GUESSES),
+        ("Tid Scan on entrusted_customer", custody::DESTROY),
+        ("Tid Scan on blind_customer", custody::DESTROY_BLIND),
+        ("tied_customer_0_pkey", review::GET),
+    ] {
+        testing::goes_by(store.database.read(), by, statement).await;
+    }
+}
 
 /// Nobody waits for whoever is being changed just now, and nobody forgets them.
 #[tokio::test]
