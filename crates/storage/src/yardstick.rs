@@ -47,6 +47,13 @@ pub trait Yardstick: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn written(&self) -> Result<Written, StoreError>;
 
+    /// Has done now what the database would do by itself within minutes because of rows that were loaded, and would do beside what is
+    /// measured next: PostgreSQL vacuums and analyses its tables, SQLite does nothing of the kind.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn settle(&self) -> Result<(), StoreError>;
+
     /// How long it takes to insert so many messages and then to change the state of each, in a table of its own with nothing but
     /// a key, a recipient, a state and a time; a thousand in a transaction, each as durable as a node's. That is the least that any
     /// sender does who forgets nothing.

@@ -215,7 +215,14 @@ pub(super) async fn seed(
         .await?;
     store.close().await;
     stage.end("");
-    Ok(begun.elapsed())
+    let took = begun.elapsed();
+    let stage = screen.begin("tables settled", 1);
+    let yardstick = place.yardstick().await?;
+    yardstick.settle().await?;
+    yardstick.close().await;
+    stage.at(1, "");
+    stage.end("");
+    Ok(took)
 }
 
 async fn seed_batch(

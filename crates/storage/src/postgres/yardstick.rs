@@ -162,6 +162,11 @@ impl Yardstick for PostgresYardstick {
         Ok(Written { rows: rows.cast_unsigned(), log_bytes: Some(log.cast_unsigned()) })
     }
 
+    async fn settle(&self) -> Result<(), StoreError> {
+        let done = self.pool.execute("VACUUM (ANALYZE)").await;
+        done.map(drop).map_err(StoreError::during("yardstick_settle"))
+    }
+
     async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
         self.send(messages).await.map_err(StoreError::during("yardstick_send"))
     }
@@ -240,6 +245,12 @@ mod tests {
         store.close().await;
         let filled = PostgresYardstick::open(&filled.url).await.unwrap();
         assert!(filled.written().await.unwrap().log_bytes.unwrap() > 10_000);
+        filled.settle().await.unwrap();
+        let counted: f32 = sqlx::query_scalar("SELECT sum(reltuples) FROM pg_class WHERE relname ~ '^follower_\\d$'")
+            .fetch_one(&filled.pool)
+            .await
+            .unwrap();
+        assert_eq!(counted, 100.0);
         what_was_dumped_is_loaded(&filled, &PostgresYardstick::open(&empty.url).await.unwrap()).await;
     }
 }

@@ -180,6 +180,10 @@ impl Yardstick for SqliteYardstick {
         Ok(Written { rows, log_bytes: None })
     }
 
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
         self.send(messages).await.map_err(StoreError::during("yardstick_send"))
     }
