@@ -12,6 +12,16 @@ use crate::StoreError;
 /// Rows of one transaction of a plain sender: as many as a node's batch has.
 pub(crate) const MESSAGES: u64 = 1_000;
 
+/// Keys of rows of which many are there before go through this many places as if there were no order in them: times an odd factor, of
+/// which no two numbers below it give the same.
+pub(crate) const PLACES: u64 = 1 << 47;
+const FACTOR: u64 = 1_103_515_245;
+
+/// By what a message's number is multiplied to give its key: its own number, where nothing is there before.
+pub(crate) const fn factor(beside: u64) -> u64 {
+    if beside == 0 { 1 } else { FACTOR }
+}
+
 /// What was written to a database since it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -56,11 +66,11 @@ pub trait Yardstick: Send + Sync {
 
     /// How long it takes to insert so many messages and then to change the state of each, in a table of its own with nothing but
     /// a key, a recipient, a state and a time; a thousand in a transaction, each as durable as a node's. That is the least that any
-    /// sender does who forgets nothing.
+    /// sender does who forgets nothing. With rows `beside`, so many are there before, and keys have no order; that is how people come.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError>;
+    async fn send_plainly(&self, messages: u64, beside: u64) -> Result<Duration, StoreError>;
 
     /// How long each of so many transactions takes that inserts one row into that table, one after the other, as durable as a node's.
     /// Whoever is told of one thing when it is kept waits for as long.
@@ -88,7 +98,15 @@ pub trait Yardstick: Send + Sync {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn keys_without_order_are_no_messages_twice() {
+        let keys: HashSet<u64> = (0..100_000).map(|it| it * factor(1) % PLACES).collect();
+        assert_eq!(keys.len(), 100_000);
+    }
 
     /// `filled` has rows; `empty` has the same tables and none.
     pub(crate) async fn what_was_dumped_is_loaded(filled: &dyn Yardstick, empty: &dyn Yardstick) {
@@ -99,8 +117,9 @@ pub(crate) mod tests {
         assert!(took > Duration::ZERO);
         let again = empty.dump(folder.path().join("again")).await.unwrap();
         assert_eq!(again.tables, dump.tables);
-        let plain = empty.send_plainly(2_500).await.unwrap();
-        assert!(plain > Duration::ZERO);
+        for beside in [0, 5_000] {
+            assert!(empty.send_plainly(2_500, beside).await.unwrap() > Duration::ZERO);
+        }
         let alone = filled.commit_one_by_one(20).await.unwrap();
         assert!(alone.len() == 20 && alone.iter().all(|took| *took > Duration::ZERO), "{alone:?}");
         filled.close().await;

@@ -88,7 +88,7 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     let world = World::new(site.folder())?;
     let place = site.information_database("information").await?;
     let seeding = seed(&world, &place, 0..args.size, screen).await?;
-    let limit = plain_limit(site, args.size).await?;
+    let limit = plain_limit(site, args.size, 0, screen).await?;
 
     let (carrier, messages) = Carrier::start(&world, false, |routes| routes).await?;
     let configuration = world.information(&place, carrier.endpoint(), "24h")?;
@@ -163,13 +163,21 @@ pub(super) async fn measure(args: &SiteArgs, site: &mut Site, screen: &Screen) -
     ]))
 }
 
-/// Messages a second of a plain sender, in a database of its own.
-pub(super) async fn plain_limit(site: &mut Site, size: u64) -> Result<f64, Error> {
+/// Messages a second of a plain sender, in a database of its own, in whose table so many rows are there before.
+pub(super) async fn plain_limit(
+    site: &mut Site,
+    size: u64,
+    beside: u64,
+    screen: &Screen,
+) -> Result<f64, Error> {
+    let stage = screen.begin("limit", 1);
     let place = site.information_database("plain").await?;
     let yardstick = place.yardstick().await?;
     let messages = size.min(PLAIN);
-    let took = yardstick.send_plainly(messages).await?;
+    let took = yardstick.send_plainly(messages, beside).await?;
     yardstick.close().await;
+    stage.at(1, "");
+    stage.end("");
     Ok(rate(usize::try_from(messages).unwrap_or(usize::MAX), took))
 }
 

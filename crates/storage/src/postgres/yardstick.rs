@@ -13,6 +13,7 @@ use futures::{TryStreamExt as _, future::try_join_all};
 use sqlx::{
     AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
     postgres::{PgPoolCopyExt as _, PgPoolOptions},
+    query::Query,
 };
 use tokio::{
     fs::File,
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    yardstick::{Dump, MESSAGES, Written, Yardstick},
+    yardstick::{Dump, MESSAGES, PLACES, Written, Yardstick, factor},
 };
 
 /// Sessions that send plainly at the same time.
@@ -73,17 +74,31 @@ impl PostgresYardstick {
         self.pool.execute(TABLE).await.map(drop)
     }
 
+    /// Has so many messages there, from the first on, as a database that has had them for long.
+    async fn fill_plain(&self, first: u64, beside: u64) -> Result<(), sqlx::Error> {
+        const FILL: &str = "
+            INSERT INTO plain_message SELECT m * $3 % $4, gen_random_uuid(), 3, m
+            FROM generate_series($1::bigint, $2::bigint) AS m ORDER BY 1";
+        let numbers = [first, first + beside - 1, factor(beside), PLACES].map(u64::cast_signed);
+        let fill = numbers.into_iter().fold(sqlx::query(FILL), Query::bind);
+        fill.execute(&self.pool).await?;
+        self.pool.execute("VACUUM (ANALYZE) plain_message").await.map(drop)
+    }
+
     async fn without_plain(&self) -> Result<(), sqlx::Error> {
         self.pool.execute("DROP TABLE plain_message").await.map(drop)
     }
 
-    async fn send(&self, messages: u64) -> Result<Duration, sqlx::Error> {
+    async fn send(&self, messages: u64, beside: u64) -> Result<Duration, sqlx::Error> {
         self.plain().await?;
+        if beside > 0 {
+            self.fill_plain(messages, beside).await?;
+        }
         let share = messages.div_ceil(SESSIONS);
         let begun = Instant::now();
         let shares = (0..SESSIONS).map(|it| {
             let first = (it * share).min(messages);
-            self.send_share(first..(first + share).min(messages))
+            self.send_share(first..(first + share).min(messages), factor(beside))
         });
         try_join_all(shares).await?;
         let took = begun.elapsed();
@@ -92,7 +107,7 @@ impl PostgresYardstick {
     }
 
     /// One session's share.
-    async fn send_share(&self, messages: Range<u64>) -> Result<(), sqlx::Error> {
+    async fn send_share(&self, messages: Range<u64>, factor: u64) -> Result<(), sqlx::Error> {
         const MOVE: &str = "
             UPDATE plain_message SET state = 3, change_time = new.m
             FROM unnest($1::bigint[]) AS new (m) WHERE plain_message.message = new.m";
@@ -102,10 +117,10 @@ impl PostgresYardstick {
             messages.clone().step_by(step).map(|first| first..(first + MESSAGES).min(messages.end))
         };
         for batch in batches() {
-            insert(&mut session, batch).await?;
+            insert(&mut session, batch, factor).await?;
         }
         for batch in batches() {
-            let keys: Vec<i64> = batch.map(u64::cast_signed).collect();
+            let keys = keys(batch, factor);
             sqlx::query(MOVE).bind(&keys).execute(&mut *session).await?;
         }
         Ok(())
@@ -117,7 +132,7 @@ impl PostgresYardstick {
         let mut times = Vec::new();
         for message in 0..messages {
             let begun = Instant::now();
-            insert(&mut session, message..message + 1).await?;
+            insert(&mut session, message..message + 1, factor(0)).await?;
             times.push(begun.elapsed());
         }
         drop(session);
@@ -127,13 +142,17 @@ impl PostgresYardstick {
 }
 
 /// Messages into the plain table, in one transaction.
-async fn insert(session: &mut PgConnection, messages: Range<u64>) -> Result<(), sqlx::Error> {
+async fn insert(session: &mut PgConnection, messages: Range<u64>, factor: u64) -> Result<(), sqlx::Error> {
     const INSERT: &str = "
         INSERT INTO plain_message SELECT m, r, 0, m FROM unnest($1::bigint[], $2::uuid[]) AS new (m, r)";
     let recipients: Vec<Uuid> =
         messages.clone().map(|it| Uuid::from_u64_pair(it.wrapping_mul(0x9E37_79B9_7F4A_7C15), it)).collect();
-    let keys: Vec<i64> = messages.map(u64::cast_signed).collect();
+    let keys = keys(messages, factor);
     sqlx::query(INSERT).bind(&keys).bind(&recipients).execute(session).await.map(drop)
+}
+
+fn keys(messages: Range<u64>, factor: u64) -> Vec<i64> {
+    messages.map(|message| (message * factor % PLACES).cast_signed()).collect()
 }
 
 fn file(place: &Path, table: &str) -> PathBuf {
@@ -167,8 +186,8 @@ impl Yardstick for PostgresYardstick {
         done.map(drop).map_err(StoreError::during("yardstick_settle"))
     }
 
-    async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
-        self.send(messages).await.map_err(StoreError::during("yardstick_send"))
+    async fn send_plainly(&self, messages: u64, beside: u64) -> Result<Duration, StoreError> {
+        self.send(messages, beside).await.map_err(StoreError::during("yardstick_send"))
     }
 
     async fn commit_one_by_one(&self, messages: u64) -> Result<Vec<Duration>, StoreError> {
@@ -246,10 +265,11 @@ mod tests {
         let filled = PostgresYardstick::open(&filled.url).await.unwrap();
         assert!(filled.written().await.unwrap().log_bytes.unwrap() > 10_000);
         filled.settle().await.unwrap();
-        let counted: f32 = sqlx::query_scalar("SELECT sum(reltuples) FROM pg_class WHERE relname ~ '^follower_\\d$'")
-            .fetch_one(&filled.pool)
-            .await
-            .unwrap();
+        let counted: f32 =
+            sqlx::query_scalar("SELECT sum(reltuples) FROM pg_class WHERE relname ~ '^follower_\\d$'")
+                .fetch_one(&filled.pool)
+                .await
+                .unwrap();
         assert_eq!(counted, 100.0);
         what_was_dumped_is_loaded(&filled, &PostgresYardstick::open(&empty.url).await.unwrap()).await;
     }

@@ -3,6 +3,7 @@
 //! Surprising: no row passes through this program, because a limit must not hold what a driver costs.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use sqlx::{
 use super::{CHECKPOINT, PAGE, WRITER_CACHE};
 use crate::{
     StoreError,
-    yardstick::{Dump, MESSAGES, Written, Yardstick},
+    yardstick::{Dump, MESSAGES, PLACES, Written, Yardstick, factor},
 };
 
 /// Rows of one transaction that loads.
@@ -25,7 +26,17 @@ const ROWS: u64 = 10_000;
 /// Messages from one to before another into the plain table.
 const INSERT: &str = "
     WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
-    INSERT INTO plain_message SELECT m, randomblob(16), 0, m FROM new";
+    INSERT INTO plain_message SELECT m * ?3 % ?4, randomblob(16), 0, m FROM new";
+/// Many, in the order of their keys, which have none.
+const FILL: &str = "
+    WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
+    INSERT INTO plain_message SELECT m * ?3 % ?4, randomblob(16), 3, m FROM new ORDER BY 1";
+const MOVE: &str = "
+    UPDATE plain_message SET state = 3, change_time = ?1 WHERE message >= ?1 AND message < ?2";
+/// The same where keys have no order.
+const MOVE_EACH: &str = "
+    WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
+    UPDATE plain_message SET state = 3, change_time = ?1 WHERE message IN (SELECT m * ?3 % ?4 FROM new)";
 
 /// A database in a file that no node has open.
 pub struct SqliteYardstick {
@@ -98,16 +109,16 @@ impl SqliteYardstick {
         connection.close().await
     }
 
-    async fn send(&self, messages: u64) -> Result<Duration, sqlx::Error> {
-        const MOVE: &str = "
-            UPDATE plain_message SET state = 3, change_time = ?1 WHERE message >= ?1 AND message < ?2";
+    async fn send(&self, messages: u64, beside: u64) -> Result<Duration, sqlx::Error> {
         let mut connection = self.plain().await?;
+        if beside > 0 {
+            run(&mut connection, FILL, messages..messages + beside, beside).await?;
+        }
         let begun = Instant::now();
-        for statement in [INSERT, MOVE] {
+        for statement in [INSERT, if beside == 0 { MOVE } else { MOVE_EACH }] {
             for first in (0..messages).step_by(usize::try_from(MESSAGES).unwrap_or(usize::MAX)) {
-                let end = (first + MESSAGES).min(messages);
-                let batch = sqlx::query(statement).bind(first.cast_signed()).bind(end.cast_signed());
-                batch.execute(&mut connection).await?;
+                let batch = first..(first + MESSAGES).min(messages);
+                run(&mut connection, statement, batch, beside).await?;
             }
         }
         let took = begun.elapsed();
@@ -118,9 +129,9 @@ impl SqliteYardstick {
     async fn commit(&self, messages: u64) -> Result<Vec<Duration>, sqlx::Error> {
         let mut connection = self.plain().await?;
         let mut times = Vec::new();
-        for message in 0..messages.cast_signed() {
+        for message in 0..messages {
             let begun = Instant::now();
-            sqlx::query(INSERT).bind(message).bind(message + 1).execute(&mut connection).await?;
+            run(&mut connection, INSERT, message..message + 1, 0).await?;
             times.push(begun.elapsed());
         }
         Self::without_plain(connection).await?;
@@ -173,6 +184,18 @@ impl SqliteYardstick {
     }
 }
 
+/// Runs a statement on these messages.
+async fn run(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    messages: Range<u64>,
+    beside: u64,
+) -> Result<(), sqlx::Error> {
+    let ends = sqlx::query(statement).bind(messages.start.cast_signed()).bind(messages.end.cast_signed());
+    let batch = ends.bind(factor(beside).cast_signed()).bind(PLACES.cast_signed());
+    batch.execute(connection).await.map(drop)
+}
+
 #[async_trait]
 impl Yardstick for SqliteYardstick {
     async fn written(&self) -> Result<Written, StoreError> {
@@ -184,8 +207,8 @@ impl Yardstick for SqliteYardstick {
         Ok(())
     }
 
-    async fn send_plainly(&self, messages: u64) -> Result<Duration, StoreError> {
-        self.send(messages).await.map_err(StoreError::during("yardstick_send"))
+    async fn send_plainly(&self, messages: u64, beside: u64) -> Result<Duration, StoreError> {
+        self.send(messages, beside).await.map_err(StoreError::during("yardstick_send"))
     }
 
     async fn commit_one_by_one(&self, messages: u64) -> Result<Vec<Duration>, StoreError> {

@@ -32,7 +32,7 @@ use super::{
 use crate::demo::screen::Screen;
 
 /// Messages of a dialogue: question, account, identity, result.
-const MESSAGES: f64 = 4.0;
+const MESSAGES: u64 = 4;
 /// How long the second pace is kept at most, in seconds.
 const MEASURED_SECONDS: f64 = 30.0;
 /// How long a question may take.
@@ -57,7 +57,7 @@ the clock, and p50, p99 and p99.9 are the times of a reply: from a person's act,
 there. The time from the assertion to the result is told apart. To compare programs that are not equally fast, give both one --pace.
 
 The limit: a fourth of the messages that the least durable sender writes a second (see `musubi bench distribute --help`), because a
-dialogue has four messages.")]
+dialogue has four messages. With --beside, its table has as many rows before, and its keys come in no order, as people do.")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) site: SiteArgs,
@@ -81,7 +81,7 @@ pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Re
     if *others > 0 {
         seed(&world, &place, wanted..wanted + others, screen).await?;
     }
-    let limit = plain_limit(site, args.size).await? / MESSAGES;
+    let limit = plain_limit(site, args.size * MESSAGES, *others, screen).await? / MESSAGES as f64;
     let authorities = Authorities::generate(&world.carrier);
     let authorities = authorities.map_err(|error| broken("the authorities", error))?;
     let keys = VerificationServiceServer::new(Keys(authorities.public_keys()));
@@ -116,7 +116,11 @@ pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Re
     let beside = Beside::new(
         pace,
         "dialogues/s",
-        "four messages for each, one insert and one change of state for each message, 1,000 in a transaction",
+        if *others == 0 {
+            "four messages for each, one insert and one change of state for each message, 1,000 in a transaction"
+        } else {
+            "the same beside as many rows, keys in no order: four messages for each, one insert and one change of state for each"
+        },
         limit,
     );
     let report = Report::new(("link", "dialogue"), args, site, memories, beside, (replies, cost));
