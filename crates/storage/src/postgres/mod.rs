@@ -357,8 +357,8 @@ fn parse(options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let parsed: PgConnectOptions = options.url.parse().map_err(StoreError::unreached)?;
     Ok(parsed
         .application_name("musubi")
-        // One plan for each statement: every one of ours goes by keys, whatever the values, and however little there was when it
-        // was made.
+        // One plan for each statement: every one of ours goes by keys, whatever the values; and whoever looks for work also if there
+        // was none when it was made.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off"), ("random_page_cost", "1.1")])
         .options(WHOLE_TABLES.map(|setting| (setting, "off")))
         .options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "20s")]))

@@ -27,13 +27,13 @@ const ROWS: u64 = 10_000;
 const INSERT: &str = "
     WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
     INSERT INTO plain_message SELECT m * ?3 % ?4, randomblob(16), 0, m FROM new";
-/// Many, in the order of their keys, which have none.
+/// The same of those that are there before, in the order of their keys.
 const FILL: &str = "
     WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
     INSERT INTO plain_message SELECT m * ?3 % ?4, randomblob(16), 3, m FROM new ORDER BY 1";
 const MOVE: &str = "
     UPDATE plain_message SET state = 3, change_time = ?1 WHERE message >= ?1 AND message < ?2";
-/// The same where keys have no order.
+/// The same where the keys of a batch are no range.
 const MOVE_EACH: &str = "
     WITH RECURSIVE new (m) AS (SELECT ?1 UNION ALL SELECT m + 1 FROM new WHERE m + 1 < ?2)
     UPDATE plain_message SET state = 3, change_time = ?1 WHERE message IN (SELECT m * ?3 % ?4 FROM new)";
