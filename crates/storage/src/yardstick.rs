@@ -12,8 +12,7 @@ use crate::StoreError;
 /// Rows of one transaction of a plain sender: as many as a node's batch has.
 pub(crate) const MESSAGES: u64 = 1_000;
 
-/// Keys of rows of which many are there before go through this many places as if there were no order in them: times an odd factor, of
-/// which no two numbers below it give the same.
+/// How many keys there are. Times an odd factor, modulo this, no two messages have the same key, and their keys come in no order.
 pub(crate) const PLACES: u64 = 1 << 47;
 const FACTOR: u64 = 1_103_515_245;
 

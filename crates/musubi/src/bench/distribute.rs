@@ -196,7 +196,8 @@ fn values(place: u64) -> CustomerValues {
     }
 }
 
-/// Puts the followers of these places into the store, in the order of their keys, as a first list does; gives how long it took.
+/// Puts the followers of these places into the store, in the order of their keys, as a first list does, and gives how long that took.
+/// The database then settles what it has of it, or would do so beside the measurement.
 pub(super) async fn seed(
     world: &World,
     place: &Place,

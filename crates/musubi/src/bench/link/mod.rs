@@ -119,7 +119,7 @@ pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Re
         if *others == 0 {
             "four messages for each, one insert and one change of state for each message, 1,000 in a transaction"
         } else {
-            "the same beside as many rows, keys in no order: four messages for each, one insert and one change of state for each"
+            "beside as many rows, keys in no order: four messages for each, one insert and one change of state for each message"
         },
         limit,
     );
