@@ -17,7 +17,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use super::{
     Database,
     audit::{self, audit_store},
-    micros, overwriting, rows,
+    micros, rows,
 };
 use crate::{
     MakeKeys, Opened, StoreError,
@@ -363,7 +363,6 @@ impl CompanyStore for SqliteCompanyStore {
         const TRANSACTION: &str = "erase_customer";
         let failed = StoreError::during(TRANSACTION);
         let mut tx = self.database.write(TRANSACTION).await?;
-        overwriting(&mut tx, TRANSACTION, true).await?;
         let erased = sqlx::query("DELETE FROM customers WHERE customer_id = ?1").bind(customer_id.as_str());
         let erased = erased.execute(&mut *tx).await.map_err(&failed)?.rows_affected() > 0;
         for statement in BESIDES {
@@ -377,7 +376,6 @@ impl CompanyStore for SqliteCompanyStore {
         }
         let note = Note::of_erasure(customer_id, erased, by);
         self.tell(&mut tx, TRANSACTION, &[note], now).await?;
-        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         if erased {
             self.database.cut_log(TRANSACTION).await?;

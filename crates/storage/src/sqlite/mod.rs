@@ -183,8 +183,8 @@ async fn connect(
         // Nobody else ends a connection to a file, so it needn't be asked whether it is still there: all who write wait for each question.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(is_at_rest(connection)))))
-        // What is deleted or moved is overwritten in the pages that are written anyway.
-        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "FAST"))
+        // What is deleted is overwritten, also in pages that are given up with it.
+        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON"))
         .await?;
     migrations.migrator().run(&writer).await?;
     let reader = SqlitePoolOptions::new()
@@ -200,16 +200,6 @@ async fn connect(
 /// for was done before the connection came back to the pool.
 fn is_at_rest(connection: &SqliteConnection) -> bool {
     !connection.is_in_transaction()
-}
-
-/// Whether what is deleted is also overwritten in pages that are given up with it.
-pub(crate) async fn overwriting(
-    tx: &mut Transaction<'_, Sqlite>,
-    transaction: &'static str,
-    on: bool,
-) -> Result<(), StoreError> {
-    let pragma = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = FAST" };
-    sqlx::query(pragma).execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
 /// Rows as the one JSON parameter that `jsonb_each` takes apart: an array of arrays, one for each row. `json_each`

@@ -208,18 +208,10 @@ impl Backend for Database {
     }
 
     async fn destroy_key(&self, key: &KeyRow) -> Result<(), StoreError> {
-        let failed = StoreError::during("destroy_key");
-        let mut tx = self.write("destroy_key").await?;
-        for (sql, binds) in [
-            ("PRAGMA secure_delete = ON", false),
-            ("DELETE FROM company_key WHERE company = ?1 AND epoch = ?2", true),
-            ("PRAGMA secure_delete = OFF", false),
-        ] {
-            let query = sqlx::query(sql);
-            let query = if binds { query.bind(&key.company).bind(key.epoch) } else { query };
-            query.execute(&mut *tx).await.map_err(&failed)?;
-        }
-        tx.commit().await.map_err(&failed)
+        const TRANSACTION: &str = "destroy_key";
+        let destroy = sqlx::query("DELETE FROM company_key WHERE company = ?1 AND epoch = ?2");
+        self.once(TRANSACTION, destroy.bind(&key.company).bind(key.epoch)).await?;
+        self.cut_log(TRANSACTION).await
     }
 
     async fn unsealed(&self) -> Result<Vec<String>, StoreError> {

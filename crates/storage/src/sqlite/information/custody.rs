@@ -1,9 +1,5 @@
 //! Custody on SQLite.
 //!
-//! Surprising: whatever writes rows of customers, or ends a copy, overwrites what it deletes in the file (`secure_delete`), because a deleted row
-//! otherwise stays readable in it until the page is used again. That still may be true of what SQLite copied when it split a page
-//! on which rows of other copies lie.
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
@@ -25,7 +21,7 @@ use crate::{
         record::{custody_of, entrusted_of, purged_line},
     },
     row::{Columns as _, micros},
-    sqlite::{Packed, overwriting, rows},
+    sqlite::{Packed, rows},
     vault::customer::{account_key, seal_entrusted},
 };
 
@@ -182,7 +178,6 @@ impl CustodyStore for SqliteInformation {
         let values = rows(&values)?;
         let mut tx = self.database.write(TRANSACTION).await?;
         touch(&mut tx, TRANSACTION, company, copy, now).await?;
-        overwriting(&mut tx, TRANSACTION, true).await?;
         sqlx::query(ADD)
             .bind(company.as_str())
             .bind(copy.0)
@@ -191,7 +186,6 @@ impl CustodyStore for SqliteInformation {
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
-        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)
     }
 
@@ -207,10 +201,8 @@ impl CustodyStore for SqliteInformation {
         let values = rows(&blind_rows(customers))?;
         let mut tx = self.database.write(TRANSACTION).await?;
         touch(&mut tx, TRANSACTION, company, copy, now).await?;
-        overwriting(&mut tx, TRANSACTION, true).await?;
         let add = sqlx::query(ADD_BLIND).bind(company.as_str()).bind(copy.0).bind(values);
         add.execute(&mut *tx).await.map_err(&failed)?;
-        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)
     }
 
@@ -275,7 +267,6 @@ impl CustodyStore for SqliteInformation {
             return Ok(0);
         }
         let mut tx = self.database.write(TRANSACTION).await?;
-        overwriting(&mut tx, TRANSACTION, true).await?;
         sqlx::query(END_LEASES)
             .bind(micros(now))
             .bind(PurgeReason::LeaseEnded.as_str())
@@ -283,7 +274,6 @@ impl CustodyStore for SqliteInformation {
             .await
             .map_err(&failed)?;
         sqlx::query(GIVE_UP).bind(micros(idle)).execute(&mut *tx).await.map_err(&failed)?;
-        overwriting(&mut tx, TRANSACTION, false).await?;
         let destroyed = destroy(&mut tx, TRANSACTION, None, limit, now).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(destroyed)
@@ -363,7 +353,6 @@ impl CustodyStore for SqliteInformation {
             let (start, length) = packed.put(&sealed.record);
             fresh.push((row.int(6)?, start, length));
         }
-        overwriting(&mut tx, TRANSACTION, true).await?;
         let rekeyed = sqlx::query(REKEY)
             .bind(rules_version)
             .bind(rows(&fresh)?)
@@ -372,7 +361,6 @@ impl CustodyStore for SqliteInformation {
             .await
             .map_err(&failed)?
             .rows_affected();
-        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         Ok(u32::try_from(rekeyed).unwrap_or(u32::MAX))
     }
@@ -403,10 +391,8 @@ async fn end(
     company: &CompanyId,
     reason: PurgeReason,
 ) -> Result<(), StoreError> {
-    overwriting(tx, transaction, true).await?;
     let end = sqlx::query(END).bind(company.as_str()).bind(reason.as_str());
-    end.execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
-    overwriting(tx, transaction, false).await
+    end.execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
 }
 
 /// Destroys rows of ended copies, of one company or of all, and writes down which copies are gone with that.
@@ -418,7 +404,6 @@ async fn destroy(
     now: Timestamp,
 ) -> Result<u32, StoreError> {
     let failed = StoreError::during(transaction);
-    overwriting(tx, transaction, true).await?;
     let mut destroyed = 0_u32;
     for statement in [DESTROY, DESTROY_BLIND] {
         let destroy =
@@ -426,7 +411,6 @@ async fn destroy(
         let gone = destroy.execute(&mut **tx).await.map_err(&failed)?.rows_affected();
         destroyed = destroyed.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
     }
-    overwriting(tx, transaction, false).await?;
     let purged = sqlx::query(PURGED).bind(micros(now)).fetch_all(&mut **tx).await.map_err(&failed)?;
     let lines = purged.iter().map(purged_line).collect::<Result<Vec<_>, _>>()?;
     audit(tx, transaction, &lines, now).await?;

@@ -35,7 +35,7 @@ use crate::{
         tally::FollowerTally,
     },
     row::{Columns as _, micros, place},
-    sqlite::{overwriting, rows},
+    sqlite::rows,
 };
 
 pub(super) const CLAIM: &str = "
@@ -228,7 +228,6 @@ impl ErasureStore for SqliteInformation {
         sqlx::query(GIVEN_UP).bind(stay).execute(&mut *tx).await.map_err(&failed)?;
         let keys = rows(&key_rows(&keys_of_erasures(&erasures)))?;
         let requests = rows(&erasure_rows(erasures.iter().map(|erasure| (erasure, now))))?;
-        overwriting(&mut tx, TRANSACTION, true).await?;
         let standing = fetch(&mut tx, TRANSACTION, STANDING, &keys).await?;
         let mut followers = FollowerTally::default();
         standing.iter().try_for_each(|row| followers.remove(row))?;
@@ -250,7 +249,6 @@ impl ErasureStore for SqliteInformation {
         }
         sqlx::query(DONE).bind(&keys).bind(micros(now)).execute(&mut *tx).await.map_err(&failed)?;
         audit(&mut tx, TRANSACTION, &erasure_lines(&erasures, "erased"), now).await?;
-        overwriting(&mut tx, TRANSACTION, false).await?;
         tx.commit().await.map_err(&failed)?;
         if !standing.is_empty() {
             self.database.cut_log(TRANSACTION).await?;
