@@ -66,6 +66,12 @@ fn has_latency(report: &Value) {
     assert!(0.0 < p50 && p50 <= p99 && p99 <= p999, "{report}");
 }
 
+fn has_commits(report: &Value) {
+    let [p50, p99] = ["commit_of_one_row_p50_ms", "commit_of_one_row_p99_ms"]
+        .map(|part| report["more"][part].as_f64().unwrap());
+    assert!(0.0 < p50 && p50 <= p99, "{report}");
+}
+
 #[test]
 fn distribution_is_measured_on_both_databases() {
     on_both("distribute", 1_000, |report| {
@@ -95,6 +101,7 @@ fn list_is_measured_on_both_databases() {
 fn dialogues_are_measured_on_both_databases() {
     on_both("link", 200, |report| {
         has_latency(report);
+        has_commits(report);
         assert_eq!(report["more"]["not_confirmed"], 0.0, "{report}");
     });
 }
@@ -115,9 +122,7 @@ fn decisions_are_measured_on_both_databases() {
         let [confirmed, review, rejected] =
             ["confirmed", "for_review", "rejected"].map(|outcome| report["more"][outcome].as_f64().unwrap());
         assert!(confirmed > 100.0 && review > 0.0 && rejected > 0.0, "{report}");
-        let [p50, p99] = ["commit_of_one_row_p50_ms", "commit_of_one_row_p99_ms"]
-            .map(|part| report["more"][part].as_f64().unwrap());
-        assert!(0.0 < p50 && p50 <= p99, "{report}");
+        has_commits(report);
     });
 }
 

@@ -49,7 +49,7 @@ use crate::{
     Config,
     accounts::Accounts,
     acquisition::{
-        events::Events,
+        events::{Events, Waiting},
         lists::{AT_ONCE, Lists},
     },
     approvals::{ApprovalsService, Sweeper},
@@ -76,6 +76,7 @@ use crate::{
     reviews::Reviews,
     signal::Signals,
     telling,
+    together::Together,
 };
 
 /// How long anything waits for what replicas share.
@@ -370,6 +371,7 @@ impl App {
             signals: signals.clone(),
             keyring: keyring.clone(),
             tokens,
+            waiting: Waiting::default(),
         });
         if let Some(bound) = self.webhooks {
             let mut served = Vec::new();
@@ -395,6 +397,7 @@ impl App {
                 verifiers,
                 gateways,
                 keys: KeyCache::default(),
+                waiting: Together::new(store.units_at_once()),
             }),
         };
         macro_rules! limited {

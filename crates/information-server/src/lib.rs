@@ -32,6 +32,7 @@ pub mod signal;
 mod telling;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 
 pub use app::{App, BuildError, MIGRATIONS};
 pub use config::Config;

@@ -1,10 +1,13 @@
 //! What carriers report, taken in batches: who follows, who left, who answered, what became of messages.
 //!
-//! The receipts of a batch are one transaction and its other events another: each event with all its effects, or none of it. What is
-//! refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving a delivery forward twice
+//! The receipts of a batch are one transaction and its other events another, with those of other batches that wait: each event with all its
+//! effects, or none of it. What is refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving a delivery forward twice
 //! is moving it once. They come last, because people wait for an answer to the others.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use musubi_domain::{
@@ -40,6 +43,7 @@ use crate::{
     scene::Scene,
     signal::Signals,
     telling::{self, Said},
+    together::Together,
 };
 
 /// How far ahead a carrier's clock may be. The latest word on a subscription stands, so that nothing could end a follow of years
@@ -60,7 +64,18 @@ pub struct Events {
     pub keyring: FollowerKeyring,
     /// Opens postbacks.
     pub tokens: TokenKey,
+    /// Calls of each carrier that wait.
+    pub waiting: Waiting,
 }
+
+/// Calls of each carrier that wait to be taken together.
+#[derive(Default)]
+pub struct Waiting(Mutex<HashMap<CarrierId, Arc<Calls>>>);
+
+type Calls = Together<Arc<Batch>, Vec<Taken>>;
+
+/// The events of a call, as far as they could be read.
+type Batch = Vec<Result<Inbound, Error>>;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,39 +111,23 @@ impl Events {
     ///
     /// # Errors
     /// `Unavailable`: repeat all of them; those that are no receipts may have been taken.
-    pub async fn take(&self, carrier: &CarrierId, events: Vec<CarrierEvent>) -> Result<Vec<Taken>, Error> {
+    pub async fn take(
+        self: &Arc<Self>,
+        carrier: &CarrierId,
+        events: Vec<CarrierEvent>,
+    ) -> Result<Vec<Taken>, Error> {
         let (now, began) = (self.clock.now(), begin());
-        let read: Vec<Result<Inbound, Error>> =
-            events.into_iter().map(|event| self.read(carrier, event, now)).collect();
-        let mut scope = Scope::default();
-        let (mut to_remember, mut receipts) = (Vec::new(), Vec::new());
-        for inbound in read.iter().flatten() {
-            match inbound.what {
-                Reported::Receipt(message_id, signal) => receipts.push(AttemptResult {
-                    key: inbound.key.clone(),
-                    message_id,
-                    attempt: 0,
-                    outcome: AttemptOutcome::Known(signal),
-                }),
-                Reported::Followed | Reported::Unfollowed | Reported::Reassigned => {
-                    scope.erased.push(inbound.key.clone());
-                    scope.followers.push(inbound.key.clone());
-                    to_remember.push(inbound.event_id.clone());
-                }
-                Reported::Tapped(_) | Reported::Typed(_) => {
-                    scope.followers.push(inbound.key.clone());
-                    to_remember.push(inbound.event_id.clone());
-                }
-            }
-        }
-        scope.followers.sort();
-        scope.followers.dedup();
-        let only_receipts = to_remember.is_empty();
-        scope.events = Some((carrier.clone(), to_remember));
+        let read: Arc<Batch> =
+            Arc::new(events.into_iter().map(|event| self.read(carrier, event, now)).collect());
+        let receipts = read.iter().flatten().filter_map(Inbound::receipt).collect::<Vec<_>>();
         // People wait for what they said, and nobody for a receipt.
-        let others = match only_receipts {
-            true => Vec::new(),
-            false => self.take_others(carrier, &scope, &read, now).await?,
+        let others = match others(&read).count() {
+            0 => Vec::new(),
+            count => {
+                let (this, from) = (Arc::clone(self), carrier.clone());
+                let unit = move |calls| Arc::clone(&this).take_others(from.clone(), calls);
+                self.calls(carrier).carry_out(Arc::clone(&read), count, unit).await?
+            }
         };
         let known = STORE.time(["record receipts"], self.store.record(&receipts, now)).await?;
         telling::outcomes(carrier, &receipts);
@@ -146,25 +145,43 @@ impl Events {
         Ok(taken)
     }
 
-    /// Takes what is no receipt; what became of each, in order.
+    /// The carrier's calls that wait.
+    fn calls(&self, carrier: &CarrierId) -> Arc<Calls> {
+        let mut carriers = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Together::new(self.store.units_at_once()));
+        Arc::clone(carriers.entry(carrier.clone()).or_insert_with(new))
+    }
+
+    /// Takes what is no receipt of these calls; what became of each event, in order.
     async fn take_others(
-        &self,
-        carrier: &CarrierId,
-        scope: &Scope,
-        read: &[Result<Inbound, Error>],
-        now: Timestamp,
-    ) -> Result<Vec<Taken>, Error> {
+        self: Arc<Self>,
+        carrier: CarrierId,
+        calls: Vec<Arc<Batch>>,
+    ) -> Result<Vec<Vec<Taken>>, Error> {
+        let now = self.clock.now();
+        let mut scope = Scope::default();
+        let mut to_remember = Vec::new();
+        for inbound in calls.iter().flat_map(|call| others(call)) {
+            if matches!(inbound.what, Reported::Followed | Reported::Unfollowed | Reported::Reassigned) {
+                scope.erased.push(inbound.key.clone());
+            }
+            scope.followers.push(inbound.key.clone());
+            to_remember.push(inbound.event_id.clone());
+        }
+        scope.followers.sort();
+        scope.followers.dedup();
+        scope.events = Some((carrier.clone(), to_remember));
         let (mut taken, mut said) = (Vec::new(), Said::default());
         let (mut dialogues, mut deliveries) = (false, false);
         let mut edit = |work: &mut Work| {
             let mut seen_here = HashSet::new();
-            let others = read.iter().flatten().filter(|it| !matches!(it.what, Reported::Receipt(..)));
-            taken = others.map(|it| self.apply(work, &mut seen_here, carrier, it, now)).collect();
+            let mut apply = |it| self.apply(work, &mut seen_here, &carrier, it, now);
+            taken = calls.iter().map(|call| others(call).map(&mut apply).collect()).collect();
             dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
             deliveries = !work.deliveries.is_empty();
             said.note(work);
         };
-        STORE.time(["take events"], self.store.work("take_events", scope, now, &mut edit)).await?;
+        STORE.time(["take events"], self.store.work("take_events", &scope, now, &mut edit)).await?;
         said.count();
         if dialogues {
             self.signals.dialogues.raise();
@@ -290,6 +307,19 @@ impl Events {
             Err(error) => Taken::Refused(error),
         }
     }
+}
+
+impl Inbound {
+    fn receipt(&self) -> Option<AttemptResult> {
+        let Reported::Receipt(message_id, signal) = self.what else { return None };
+        let outcome = AttemptOutcome::Known(signal);
+        Some(AttemptResult { key: self.key.clone(), message_id, attempt: 0, outcome })
+    }
+}
+
+/// Those that are no receipts.
+fn others(batch: &Batch) -> impl Iterator<Item = &Inbound> {
+    batch.iter().flatten().filter(|it| !matches!(it.what, Reported::Receipt(..)))
 }
 
 /// What became of events, once it is stored.

@@ -29,6 +29,7 @@ use crate::{
     scene::{COMPANY_LIMIT, Scene},
     signal::Signals,
     telling::{self, Said},
+    together::Together,
 };
 
 /// How often a carrier may be asked for its keys because of a key that isn't known.
@@ -52,7 +53,12 @@ pub struct Assertions {
     pub gateways: Arc<HashMap<CarrierId, Arc<dyn CarrierGateway>>>,
     /// The keys known so far.
     pub keys: KeyCache,
+    /// Calls that wait.
+    pub(crate) waiting: Waiting,
 }
+
+/// Calls that wait to be taken together.
+pub(crate) type Waiting = Together<Arc<Vec<(FollowerKey, Assertion)>>, Vec<Result<(), Error>>>;
 
 /// Keys by id, and when each carrier was last asked.
 #[derive(Clone, Default)]
@@ -77,9 +83,16 @@ impl Assertions {
         .await
         .map_err(|_| Error::new(ErrorKind::Internal, "checking assertions failed", ""))?;
 
-        let good: Vec<(FollowerKey, Assertion)> =
-            checked.iter().filter_map(|checked| checked.as_ref().ok()).cloned().collect();
-        let verdicts = if good.is_empty() { Vec::new() } else { self.apply(&good, now).await? };
+        let good: Arc<Vec<(FollowerKey, Assertion)>> =
+            Arc::new(checked.iter().filter_map(|checked| checked.as_ref().ok()).cloned().collect());
+        let verdicts = match good.len() {
+            0 => Vec::new(),
+            count => {
+                let this = Arc::clone(self);
+                let unit = move |calls| Arc::clone(&this).apply(calls);
+                self.waiting.carry_out(Arc::clone(&good), count, unit).await?
+            }
+        };
         for ((_, assertion), _) in good.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok()) {
             let Assertion { account, number, sent_nonce, .. } = assertion;
             telling::took_proof(account, number, sent_nonce.as_bytes(), began);
@@ -121,12 +134,13 @@ impl Assertions {
         Ok((FollowerKey { account: account.id.clone(), follower }, checked))
     }
 
-    /// Applies checked assertions in one transaction; one verdict for each, in order.
+    /// Applies checked assertions of several calls in one transaction; one verdict for each, in order.
     async fn apply(
-        &self,
-        good: &[(FollowerKey, Assertion)],
-        now: Timestamp,
-    ) -> Result<Vec<Result<(), Error>>, Error> {
+        self: Arc<Self>,
+        calls: Vec<Arc<Vec<(FollowerKey, Assertion)>>>,
+    ) -> Result<Vec<Vec<Result<(), Error>>>, Error> {
+        let now = self.clock.now();
+        let good: Vec<_> = calls.iter().flat_map(|call| call.iter()).collect();
         let followers: Vec<_> = good.iter().map(|(key, _)| key.clone()).collect();
         let scope = Scope { followers, ..Scope::default() };
         let (mut verdicts, mut said, mut alarms) = (Vec::new(), Said::default(), Vec::new());
@@ -135,7 +149,7 @@ impl Assertions {
                 ["take assertions"],
                 self.store.work("take_assertions", &scope, now, &mut |work| {
                     verdicts.clear();
-                    for (key, assertion) in good {
+                    for (key, assertion) in &good {
                         let Some((account, company)) = self.directory.account_and_company(&key.account)
                         else {
                             verdicts.push(Err(refusal("aud", "there is no such official account")));
@@ -179,7 +193,8 @@ impl Assertions {
         }
         self.signals.inquiries.raise();
         self.signals.deliveries.raise();
-        Ok(verdicts)
+        let mut verdicts = verdicts.into_iter();
+        Ok(calls.iter().map(|call| verdicts.by_ref().take(call.len()).collect()).collect())
     }
 
     /// Asks the carrier for its keys when an assertion names one that isn't known.

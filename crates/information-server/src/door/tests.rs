@@ -44,11 +44,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    acquisition::events::Waiting,
     confirmation::{assertions::KeyCache, verifier::Verifiers},
     directory::{Account, Company, Directory, Matching, Texts},
     gateway::{CarrierGateway, VerificationKey},
     scene::Scene,
     tests::{Carrier, signals, vault},
+    together::Together,
 };
 
 const NUMBER: &str = "+818012345678";
@@ -154,6 +156,7 @@ impl Fixture {
             signals,
             keyring: keyring_,
             tokens: tokens.clone(),
+            waiting: Waiting::default(),
         });
         let (store_, directory_, clock_, signals, keyring_) = parts();
         let assertions = Arc::new(Assertions {
@@ -165,6 +168,7 @@ impl Fixture {
             verifiers,
             gateways: Arc::new(gateways),
             keys: KeyCache::default(),
+            waiting: Together::new(store.units_at_once()),
         });
         Self {
             folder,

@@ -43,7 +43,7 @@ use self::{
 };
 use super::*;
 use crate::{
-    acquisition::events::Events,
+    acquisition::events::{Events, Waiting},
     confirmation::verifier::Verifiers,
     dispatch::{Allowance, Dispatcher, Taken, Turns},
     distributions::{Expander, Renderer},
@@ -72,7 +72,7 @@ struct Outcome {
 struct Play {
     world: World,
     network: Arc<Network>,
-    events: Events,
+    events: Arc<Events>,
     numbers: Numbers,
     dispatchers: Vec<Arc<Dispatcher>>,
     expander: Expander,
@@ -95,14 +95,15 @@ impl Play {
         let holders = lives.iter().map(|life| (life.number, life.customers[0].clone())).collect();
         let network = Arc::new(Network::open(&account(), holders, world.clock(), asks).await);
         let (tokens, keyring) = (TokenKey::new(&[1; 32]).unwrap(), FollowerKeyring::new(&[2; 32]).unwrap());
-        let events = Events {
+        let events = Arc::new(Events {
             store: world.store(),
             directory: Arc::clone(&world.directory),
             clock: world.clock(),
             signals: signals(),
             keyring: keyring.clone(),
             tokens: tokens.clone(),
-        };
+            waiting: Waiting::default(),
+        });
         let ports = CARRIERS.map(|name| {
             let port: Arc<dyn NumberStatus> = Arc::new(network.carrier(name));
             (name.parse().unwrap(), port)

@@ -159,8 +159,8 @@ async fn read(store: &dyn CompanyStore, answers: &[Answer], screen: &Screen) -> 
     Ok(rate(answers.len(), took))
 }
 
-/// What the same database takes to commit one row, as often as was asked for one decision.
-async fn commits(place: &Place, times: u64, screen: &Screen) -> Result<Latency, Error> {
+/// What the same database takes to commit one row, so many times.
+pub(super) async fn commits(place: &Place, times: u64, screen: &Screen) -> Result<Latency, Error> {
     let stage = screen.begin("commits", times);
     let yardstick = place.yardstick().await?;
     let times = yardstick.commit_one_by_one(times).await?;

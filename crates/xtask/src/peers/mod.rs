@@ -31,7 +31,7 @@ const BY_SVIX: f64 = 30.0;
 /// What svix-server is known to have done in a second; no registry of packages has it.
 const SVIX: f64 = 640.0;
 /// Kannel, being slower, is given a part of the messages.
-const KANNELS_PART: u64 = 10;
+const KANNELS_PART: u64 = 4;
 
 /// What the command line says.
 #[derive(clap::Args)]

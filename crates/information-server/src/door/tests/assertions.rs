@@ -21,6 +21,32 @@ async fn a_good_assertion_is_taken_once() {
 }
 
 #[tokio::test]
+async fn calls_that_are_taken_together_are_each_told_of_their_own_assertions() {
+    let it = Fixture::new().await;
+    it.waiting_for_identity().await;
+    let carrier = id("kumo");
+    let good = sign(&it.jpki, &it.claims(json!({})).await);
+    let late = sign(&it.jpki, &it.claims(json!({"phone_number": "+818099999999"})).await);
+    let (first, second, third) = tokio::join!(
+        it.assertions.take(&carrier, vec![late.clone()]),
+        it.assertions.take(&carrier, vec!["a.b.c".to_owned(), good.clone()]),
+        it.assertions.take(&carrier, vec![good, late]),
+    );
+    let fields = |verdicts: Result<Vec<Result<(), Error>>, Error>| {
+        let fields = verdicts.unwrap().into_iter().map(|verdict| verdict.err().map(|error| error.field));
+        fields.collect::<Vec<_>>()
+    };
+    let refused = |field: &str| Some(field.to_owned());
+    let (second, third) = (fields(second), fields(third));
+    assert_eq!(fields(first), [refused("phone_number")]);
+    assert_eq!((&second[0], &third[1]), (&refused("assertion"), &refused("phone_number")));
+    // Signatures are checked beside one another, so either may have come first.
+    let mut good = [second[1].clone(), third[0].clone()];
+    good.sort();
+    assert_eq!(good, [None, refused("nonce")]);
+}
+
+#[tokio::test]
 async fn assertions_that_are_not_right_are_refused_by_field_and_change_nothing() {
     let it = Fixture::new().await;
     it.waiting_for_identity().await;

@@ -67,6 +67,25 @@ async fn bad_events_do_not_hold_up_their_neighbours() {
 }
 
 #[tokio::test]
+async fn calls_that_are_taken_together_are_each_told_of_their_own_events() {
+    let it = Fixture::new().await;
+    let (follow, carrier) = (it.event(What::Followed(Followed {})), id("kumo"));
+    let bad = CarrierEvent { msisdn: "110".to_owned(), ..follow.clone() };
+    let receipt = Receipt { message_id: "msg_1".to_owned(), kind: ReceiptKind::Delivered.into() };
+    let receipt = it.event(What::Receipt(receipt));
+    let other = CarrierEvent { msisdn: "+818099999999".to_owned(), ..it.event(What::Followed(Followed {})) };
+    // The first is under way while the others come.
+    let (first, second, third) = tokio::join!(
+        it.events.take(&carrier, vec![follow.clone()]),
+        it.events.take(&carrier, vec![bad, follow.clone(), receipt, other.clone()]),
+        it.events.take(&carrier, vec![other, follow]),
+    );
+    assert_eq!(first.unwrap(), [Taken::Now]);
+    assert!(matches!(second.unwrap()[..], [Taken::Refused(_), Taken::Before, Taken::Refused(_), Taken::Now]));
+    assert_eq!(third.unwrap(), [Taken::Before, Taken::Before]);
+}
+
+#[tokio::test]
 async fn late_repeated_and_foreign_taps_change_nothing() {
     let it = Fixture::new().await;
     it.asked().await;

@@ -25,6 +25,7 @@ use self::people::{Pace, People, Played};
 use super::{
     carrier::{Carrier, Reports},
     distribute::{plain_limit, seed},
+    online_match::commits,
     report::{Beside, Latency, Report, Spent, disk_bytes},
     site::{Node, ProcessMemory, Site, SiteArgs, broken, stop_all},
     world::World,
@@ -35,6 +36,8 @@ use crate::demo::screen::Screen;
 const MESSAGES: u64 = 4;
 /// How long the second pace is kept at most, in seconds.
 const MEASURED_SECONDS: f64 = 30.0;
+/// How many commits of one row are timed.
+const COMMITS: u64 = 2_000;
 /// How long a question may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -54,7 +57,8 @@ invented as the demo's; the followers are customers who can be confirmed, howeve
 
 The figure is confirmed dialogues a second with --in-flight of them under way at any time. Then new ones begin at half of that pace, by
 the clock, and p50, p99 and p99.9 are the times of a reply: from a person's act, a follow, a tap or a text, until the next message is
-there. The time from the assertion to the result is told apart. To compare programs that are not equally fast, give both one --pace.
+there. The time from the assertion to the result is told apart. Replies wait for commits, their own and others';
+commit_of_one_row tells how long the same database takes for the least of them. To compare programs that are not equally fast, give both one --pace.
 
 The limit: a fourth of the messages that the least durable sender writes a second (see `musubi bench distribute --help`), because a
 dialogue has four messages. With --beside, its table has as many rows before, and its keys come in no order, as people do.")]
@@ -123,6 +127,7 @@ pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Re
         },
         limit,
     );
+    let commits = commits(&place, COMMITS, screen).await?;
     let report = Report::new(("link", "dialogue"), args, site, memories, beside, (replies, cost));
     Ok(report.with([
         ("followers_beside", *others as f64),
@@ -133,6 +138,8 @@ pub(super) async fn measure(args: &Args, site: &mut Site, screen: &Screen) -> Re
         ("timed_dialogues_per_second", timed_pace),
         ("result_p50_ms", results.p50_ms.unwrap_or_default()),
         ("result_p99_ms", results.p99_ms.unwrap_or_default()),
+        ("commit_of_one_row_p50_ms", commits.p50_ms.unwrap_or_default()),
+        ("commit_of_one_row_p99_ms", commits.p99_ms.unwrap_or_default()),
     ]))
 }
 

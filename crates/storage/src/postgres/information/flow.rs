@@ -72,6 +72,11 @@ pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < $1";
 
 #[async_trait]
 impl FlowStore for PostgresInformation {
+    /// While one waits for a row that another transaction holds, the next goes on; with more, each has less in it.
+    fn units_at_once(&self) -> usize {
+        2
+    }
+
     async fn work(
         &self,
         transaction: &'static str,

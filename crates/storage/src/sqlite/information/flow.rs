@@ -59,6 +59,11 @@ pub(super) const FORGET: &str = "DELETE FROM inbox WHERE take_time < ?1";
 
 #[async_trait]
 impl FlowStore for SqliteInformation {
+    /// As many as there are connections that write.
+    fn units_at_once(&self) -> usize {
+        1
+    }
+
     async fn work(
         &self,
         transaction: &'static str,
