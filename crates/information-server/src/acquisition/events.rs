@@ -1,8 +1,8 @@
 //! What carriers report, taken in batches: who follows, who left, who answered, what became of messages.
 //!
 //! The receipts of a batch are one transaction and its other events another, with those of other batches that wait: each event with all its
-//! effects, or none of it. What is refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving a delivery forward twice
-//! is moving it once. They come last, because people wait for an answer to the others.
+//! effects, or none of it. What is refused had no effect and is named. Surprising: receipts aren't remembered like other events; moving
+//! a delivery forward twice is moving it once. They come last, because people wait for an answer to the others.
 
 use std::{
     collections::{HashMap, HashSet},

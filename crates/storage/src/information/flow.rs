@@ -250,7 +250,7 @@ pub type Edit<'a> = &'a mut (dyn FnMut(&mut Work) + Send);
 /// Followers, their dialogues and ties.
 #[async_trait]
 pub trait FlowStore: Send + Sync {
-    /// How many units of work are carried out beside one another; more wait for one another.
+    /// How many units of work that take the same kind of calls are worth being carried out beside one another.
     fn units_at_once(&self) -> usize;
 
     /// One unit of work, one transaction.

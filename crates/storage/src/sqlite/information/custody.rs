@@ -1,5 +1,5 @@
 //! Custody on SQLite.
-//!
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use musubi_domain::{
