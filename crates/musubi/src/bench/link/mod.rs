@@ -58,7 +58,8 @@ invented as the demo's; the followers are customers who can be confirmed, howeve
 The figure is confirmed dialogues a second with --in-flight of them under way at any time. Then new ones begin at half of that pace, by
 the clock, and p50, p99 and p99.9 are the times of a reply: from a person's act, a follow, a tap or a text, until the next message is
 there. The time from the assertion to the result is told apart. Replies wait for commits, their own and others';
-commit_of_one_row tells how long the same database takes for the least of them. To compare programs that are not equally fast, give both one --pace.
+commit_of_one_row tells how long the same database takes for the least of them. To compare programs that are not equally
+fast, give both one --pace.
 
 The limit: a fourth of the messages that the least durable sender writes a second (see `musubi bench distribute --help`), because a
 dialogue has four messages. With --beside, its table has as many rows before, and its keys come in no order, as people do.")]
