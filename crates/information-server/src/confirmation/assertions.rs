@@ -58,7 +58,10 @@ pub struct Assertions {
 }
 
 /// Calls that wait to be taken together.
-pub(crate) type Waiting = Together<Arc<Vec<(FollowerKey, Assertion)>>, Vec<Result<(), Error>>>;
+pub(crate) type Waiting = Together<Arc<Checked>, Vec<Result<(), Error>>>;
+
+/// The assertions of a call that are good by themselves.
+type Checked = Vec<(FollowerKey, Assertion)>;
 
 /// Keys by id, and when each carrier was last asked.
 #[derive(Clone, Default)]
@@ -83,7 +86,7 @@ impl Assertions {
         .await
         .map_err(|_| Error::new(ErrorKind::Internal, "checking assertions failed", ""))?;
 
-        let good: Arc<Vec<(FollowerKey, Assertion)>> =
+        let good: Arc<Checked> =
             Arc::new(checked.iter().filter_map(|checked| checked.as_ref().ok()).cloned().collect());
         let verdicts = match good.len() {
             0 => Vec::new(),
@@ -135,10 +138,7 @@ impl Assertions {
     }
 
     /// Applies checked assertions of several calls in one transaction; one verdict for each, in order.
-    async fn apply(
-        self: Arc<Self>,
-        calls: Vec<Arc<Vec<(FollowerKey, Assertion)>>>,
-    ) -> Result<Vec<Vec<Result<(), Error>>>, Error> {
+    async fn apply(self: Arc<Self>, calls: Vec<Arc<Checked>>) -> Result<Vec<Vec<Result<(), Error>>>, Error> {
         let now = self.clock.now();
         let good: Vec<_> = calls.iter().flat_map(|call| call.iter()).collect();
         let followers: Vec<_> = good.iter().map(|(key, _)| key.clone()).collect();
