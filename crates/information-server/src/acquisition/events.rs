@@ -172,24 +172,31 @@ impl Events {
         scope.followers.dedup();
         scope.events = Some((carrier.clone(), to_remember));
         let (mut taken, mut said) = (Vec::new(), Said::default());
-        let (mut dialogues, mut deliveries) = (false, false);
+        let mut deliveries = false;
         let mut edit = |work: &mut Work| {
             let mut seen_here = HashSet::new();
             let mut apply = |it| self.apply(work, &mut seen_here, &carrier, it, now);
             taken = calls.iter().map(|call| others(call).map(&mut apply).collect()).collect();
-            dialogues = !work.added.is_empty() || !work.withdrawn.is_empty();
+            self.ask(work, now);
             deliveries = !work.deliveries.is_empty();
             said.note(work);
         };
         STORE.time(["take events"], self.store.work("take_events", &scope, now, &mut edit)).await?;
         said.count();
-        if dialogues {
-            self.signals.dialogues.raise();
-        }
         if deliveries {
             self.signals.deliveries.raise();
         }
         Ok(taken)
+    }
+
+    /// Asks those of them who are to be asked now, so that it takes no transaction of its own.
+    fn ask(&self, work: &mut Work, now: Timestamp) {
+        let keys: Vec<FollowerKey> = work.followers.keys().cloned().collect();
+        for key in keys {
+            if let Some((account, company)) = self.directory.account_and_company(&key.account) {
+                Scene { account, company, now }.ask(work, &key);
+            }
+        }
     }
 
     fn read(&self, carrier: &CarrierId, event: CarrierEvent, now: Timestamp) -> Result<Inbound, Error> {

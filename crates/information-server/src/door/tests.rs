@@ -22,6 +22,7 @@ use musubi_domain::{
     identity::IdentityMethod,
     phone_number::PhoneNumber,
     postback::{Button, Nonce, Postback, TokenKey},
+    quiet_hours::QuietHours,
     silence::Silence,
 };
 use musubi_matching::{AccountFormat, Policy};
@@ -95,6 +96,10 @@ fn id<T: std::str::FromStr<Err = Error>>(text: &str) -> T {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with(Rules::default()).await
+    }
+
+    async fn with(rules: Rules) -> Self {
         let [jpki, document, foreign] = [
             pair(IdentityMethod::Jpki, "kumo"),
             pair(IdentityMethod::Document, "kumo"),
@@ -119,7 +124,7 @@ impl Fixture {
             company: id(name),
             display_name: name.to_owned(),
             carriers: carriers.iter().map(|carrier| id(carrier)).collect(),
-            rules: Rules::default(),
+            rules: rules.clone(),
             texts: Texts::default(),
             tie_days: 180,
             silence: Silence::of_days(30),
@@ -249,7 +254,7 @@ impl Fixture {
     /// A follower who was asked.
     async fn asked(&self) {
         assert_eq!(self.take("kumo", self.event(What::Followed(Followed {}))).await, Taken::Now);
-        self.tell(&musubi_domain::dialogue::Event::Due).await;
+        assert_eq!(self.state().await, State::Asked);
     }
 
     /// A follower who gave an account number.

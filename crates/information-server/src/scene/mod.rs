@@ -94,6 +94,15 @@ impl Scene<'_> {
         work.added.push((key.clone(), carrier.clone(), origin));
     }
 
+    /// Asks a follower who waits for the first question, if it is due.
+    pub fn ask(&self, work: &mut Work, key: &FollowerKey) {
+        let record = work.followers.get(key);
+        let waiting = record.and_then(|it| it.dialogue.as_ref()).filter(|it| it.state == State::Waiting);
+        if waiting.and_then(|it| it.due_time).is_some_and(|due| due <= self.now) {
+            self.tell(work, key, &Event::Due);
+        }
+    }
+
     /// A list has the number no more. Leaving the last list ends dialogue and tie and withdraws what waits.
     pub fn leave(
         &self,

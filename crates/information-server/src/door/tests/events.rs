@@ -22,6 +22,44 @@ async fn an_event_has_its_effect_once() {
     assert_eq!(it.state().await, State::Ended);
 }
 
+/// Messages that wait to be sent, of one number at one account.
+async fn queued(it: &Fixture) -> u64 {
+    let overview = it.store.overview(&id("bank"), &[id("bank")]).await.unwrap();
+    overview.messages.iter().filter(|it| it.state == DeliveryState::Queued).map(|it| it.count).sum()
+}
+
+#[tokio::test]
+async fn who_follows_is_asked_with_it_unless_they_have_left_again() {
+    let it = Fixture::new().await;
+    let mut at = it.clock.now();
+    let mut event = |what| {
+        at += SignedDuration::from_secs(1);
+        CarrierEvent { event_time: Some(timestamp(at)), ..it.event(what) }
+    };
+    let (follow, leave) = (|| What::Followed(Followed {}), || What::Unfollowed(Unfollowed {}));
+    let mut calls =
+        [vec![follow()], vec![leave()], vec![follow(), leave()], vec![leave(), follow()]].into_iter();
+    for (state, waiting) in [(State::Asked, 1), (State::Ended, 0), (State::Ended, 0), (State::Asked, 1)] {
+        let events = calls.next().unwrap().into_iter().map(&mut event).collect();
+        assert!(it.events.take(&id("kumo"), events).await.unwrap().iter().all(|taken| *taken == Taken::Now));
+        assert_eq!((it.state().await, queued(&it).await), (state, waiting));
+    }
+}
+
+#[tokio::test]
+async fn who_follows_in_quiet_hours_is_asked_by_nobody_before_they_end() {
+    let quiet = QuietHours::parse("11:00-13:00", "Asia/Tokyo").unwrap();
+    let it = Fixture::with(Rules { quiet_hours: quiet, ..Rules::default() }).await;
+    for event in
+        [What::Followed(Followed {}), What::Responded(Responded { how: Some(How::Text("?".to_owned())) })]
+    {
+        it.take("kumo", it.event(event)).await;
+        let dialogue = it.record().await.unwrap().dialogue.unwrap();
+        let end = "2026-11-23T04:00:00Z".parse().unwrap();
+        assert_eq!((dialogue.state, dialogue.due_time, queued(&it).await), (State::Waiting, Some(end), 0));
+    }
+}
+
 #[tokio::test]
 async fn malformed_events_are_refused_by_field_and_change_nothing() {
     let it = Fixture::new().await;
@@ -165,7 +203,7 @@ async fn who_is_not_the_customer_says_so_with_one_tap_of_the_live_tie() {
     assert_eq!(after.former_customer, Some(id("C1")));
     assert_eq!(
         after.dialogue.as_ref().map(|it| (it.state, it.turn)),
-        Some((State::Waiting, 1)),
+        Some((State::Asked, 1)),
         "asked afresh"
     );
     assert_eq!(it.say(How::Postback(not_me)).await, Taken::Now, "once more is taken");

@@ -211,7 +211,6 @@ async fn the_word_and_the_event_of_one_leaving_are_one_leaving_and_coming_back_i
 async fn what_a_person_types_moves_the_dialogue() {
     let stage = Stage::new().await;
     stage.report(OWN[0], &stage.event("SUBSCRIBE", "s")).await;
-    stage.fixture.tell(&musubi_domain::dialogue::Event::Due).await;
     assert_eq!(stage.fixture.state().await, State::Asked);
     let postback = stage.fixture.postback(Choice::Confirm).await;
     let tapped = json!({ "messageId": "m", "suggestionResponse": { "postbackData": postback, "text": "x", "type": "REPLY" } });
