@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::identity::IdentityMethod;
 
 /// What tries are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Axis {
     /// The follower who tries.
     Follower,

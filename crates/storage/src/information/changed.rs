@@ -210,7 +210,9 @@ impl<'a> Changed<'a> {
         for (key, record) in followers {
             changed.compare(key, before.follower(key), record, keys)?;
         }
-        for (key, count) in &work.guesses {
+        let mut guesses: Vec<_> = work.guesses.iter().collect();
+        guesses.sort_unstable_by_key(|(key, _)| *key);
+        for (key, count) in guesses {
             // Nearly every try is given back: rows of nothing would be as many as people, at random places. A company's one stays,
             // because all that try at once would have to make it anew.
             let is_kept = *count != Count::default();

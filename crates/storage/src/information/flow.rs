@@ -126,7 +126,7 @@ pub struct OldestDue {
 }
 
 /// What tries at account numbers are counted by. The subject is a keyed hash or an id, never a number in the clear.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuessKey {
     /// In which company.
     pub company: CompanyId,

@@ -145,14 +145,13 @@ pub(super) async fn load(
 
 /// Loads counts of guesses, those that exist, and holds them; those of whole companies it only reads.
 pub(super) async fn counts(tx: &mut Tx, keys: &[GuessKey]) -> Result<Vec<(GuessKey, Count)>, StoreError> {
-    let (shared, own): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_shared(key));
+    let mut keys: Vec<&GuessKey> = keys.iter().collect();
+    keys.sort_unstable();
+    keys.dedup();
     let mut found = Vec::with_capacity(keys.len());
+    let (shared, own): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_shared(key));
     for (sql, keys) in [(GUESSES, own), (SHARED_GUESSES, shared)] {
-        let mut keys: Vec<_> = keys.into_iter().map(guess_key_row).collect();
-        keys.sort_unstable_by(|one, other| {
-            (one.company, one.axis, &one.subject).cmp(&(other.company, other.axis, &other.subject))
-        });
-        keys.dedup();
+        let keys: Vec<_> = keys.into_iter().map(guess_key_row).collect();
         if !keys.is_empty() {
             found.extend(tx.fetch(GuessKeyRow::bind(sqlx::query(sql), &keys)).await?);
         }

@@ -9,7 +9,7 @@ use crate::{
         changed::{guess_key_row, key_rows},
         erasure::erasure_of,
         flow::{GuessKey, Scope, Work, accounts_of_many},
-        record::{Interned, count_of, key_of, record_of},
+        record::{Interned, key_of, record_of},
     },
     row::Columns as _,
     sqlite::{Many, rows},
@@ -50,7 +50,7 @@ pub(super) const EVENTS: &str = "
     SELECT i.event_id FROM jsonb_each(?2) AS k CROSS JOIN inbox AS i ON i.carrier = ?1 AND i.event_id = k.value";
 
 pub(super) const GUESSES: &str = "
-    SELECT g.company, g.axis, g.subject, g.charged, g.window_end FROM jsonb_each(?1) AS k
+    SELECT k.key, g.charged, g.window_end FROM jsonb_each(?1) AS k
     CROSS JOIN guess AS g ON g.company = k.value ->> 0 AND g.axis = k.value ->> 1 AND g.subject = unhex(k.value ->> 2)";
 
 /// Whether anybody of these accounts was ever erased.
@@ -124,7 +124,18 @@ pub(super) async fn counts(
     transaction: &'static str,
     keys: &[GuessKey],
 ) -> Result<Vec<(GuessKey, Count)>, StoreError> {
-    let keys: Vec<_> = keys.iter().map(guess_key_row).collect();
-    let loaded = sqlx::query(GUESSES).bind(rows(&keys)?).fetch_all(&mut **tx).await;
-    loaded.map_err(StoreError::during(transaction))?.iter().map(count_of).collect()
+    let mut keys: Vec<&GuessKey> = keys.iter().collect();
+    keys.sort_unstable();
+    // All who try at one company share a count.
+    keys.dedup();
+    let rows: Vec<_> = keys.iter().map(|key| guess_key_row(key)).collect();
+    let many = Many::of(GUESSES, &rows)?.query();
+    let loaded = many.fetch_all(&mut **tx).await.map_err(StoreError::during(transaction))?;
+    let mut counts = Vec::with_capacity(loaded.len());
+    for row in &loaded {
+        let asked = keys.get(row.small::<usize>(0)?);
+        let asked = asked.ok_or_else(|| StoreError::Corrupt("a count that nobody asked for".to_owned()))?;
+        counts.push(((*asked).clone(), Count { charged: row.small(1)?, window_end: row.maybe_instant(2)? }));
+    }
+    Ok(counts)
 }
