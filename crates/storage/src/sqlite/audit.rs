@@ -28,8 +28,7 @@ pub(crate) async fn write(
     lines: &[AuditRow<'_>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(lines) = ready(lines, now)? else { return Ok(()) };
-    lines.query().execute(&mut **tx).await.map(drop).map_err(StoreError::during(transaction))
+    Many::carry_out(ready(lines, now)?, tx, transaction).await
 }
 
 pub(crate) const LINES: &str = "

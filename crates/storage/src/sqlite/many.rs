@@ -1,12 +1,13 @@
-//! Statements about many rows: each column crosses as one value.
+//! Statements about many rows: each column crosses as one value. And statements that nobody wants an answer of: they cross together.
 //!
 //! Taking a column out of a row in JSON costs several times what storing it does. Surprising: the statement that runs is rewritten. Where a column
 //! is alike in all rows, `k.value ->> 3` becomes a parameter; any other is a piece of one long parameter, found by the row's place. What stays
-//! JSON is an array of as many zeros. Few rows stay as they are, because each rewritten statement is one more to prepare.
+//! JSON is an array of as many zeros. Few rows stay as they are, because each rewritten statement is one more to prepare; their statements
+//! are one text, because each crossing to the driver's thread and back puts two threads to sleep.
 
-use std::io::Write as _;
+use std::{borrow::Cow, io::Write as _};
 
-use sqlx::{AssertSqlSafe, Encode, Sqlite, Type, query::Query, sqlite::SqliteArguments};
+use sqlx::{AssertSqlSafe, Sqlite, Transaction, query::Query, sqlite::SqliteArguments};
 
 use super::rows;
 use crate::{
@@ -27,7 +28,8 @@ const NUMBER: usize = 20;
 
 /// A statement about many rows, bound as far as it is known.
 pub(crate) struct Many {
-    query: Query<'static, Sqlite, SqliteArguments>,
+    sql: Cow<'static, str>,
+    bound: Vec<Parameter>,
     columns: Vec<Parameter>,
 }
 
@@ -45,13 +47,13 @@ impl Many {
             false => T::fields().into_iter().enumerate().map(column).collect(),
         };
         let Some(columns) = columns else {
-            return Ok(Self { query: sqlx::query(sql).bind(rows(many)?), columns: Vec::new() });
+            let bound = vec![Parameter::Text(rows(many)?)];
+            return Ok(Self { sql: sql.into(), bound, columns: Vec::new() });
         };
         let forms: Vec<Form> = columns.iter().map(|column| column.form).collect();
-        // Made of a constant and of numbers.
-        let query = sqlx::query(AssertSqlSafe(rewritten(sql, &forms)));
         Ok(Self {
-            query: query.bind(format!("[{}]", vec!["0"; many.len()].join(","))),
+            sql: rewritten(sql, &forms).into(),
+            bound: vec![Parameter::Text(format!("[{}]", vec!["0"; many.len()].join(",")))],
             columns: columns.into_iter().flat_map(|column| column.parameters).collect(),
         })
     }
@@ -65,27 +67,91 @@ impl Many {
     }
 
     /// The same with the statement's next parameter bound; the rows are the first.
-    pub(crate) fn with<T: Encode<'static, Sqlite> + Type<Sqlite> + 'static>(self, value: T) -> Self {
-        Self { query: self.query.bind(value), ..self }
+    pub(crate) fn with(mut self, value: impl Into<Parameter>) -> Self {
+        self.bound.push(value.into());
+        self
     }
 
     /// The statement, once each of its parameters is bound.
     pub(crate) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
-        self.columns.into_iter().fold(self.query, |query, parameter| match parameter {
+        let query = match self.sql {
+            Cow::Borrowed(sql) => sqlx::query(sql),
+            // Made of constants and of numbers.
+            Cow::Owned(sql) => sqlx::query(AssertSqlSafe(sql)),
+        };
+        self.bound.into_iter().chain(self.columns).fold(query, |query, parameter| match parameter {
             Parameter::Null => query.bind(None::<i64>),
             Parameter::Number(number) => query.bind(number),
             Parameter::Text(text) => query.bind(text),
             Parameter::Bytes(bytes) => query.bind(bytes),
         })
     }
+
+    /// Carries out one behind the other, those of few rows in one crossing.
+    pub(crate) async fn carry_out(
+        all: impl IntoIterator<Item = Self>,
+        tx: &mut Transaction<'_, Sqlite>,
+        transaction: &'static str,
+    ) -> Result<(), StoreError> {
+        for many in together(all) {
+            many.query().execute(&mut **tx).await.map_err(StoreError::during(transaction))?;
+        }
+        Ok(())
+    }
 }
 
-/// What is bound for a column.
-enum Parameter {
+/// The same statements, neighbours of few rows as one text. Those of many rows would make ever new texts.
+fn together(all: impl IntoIterator<Item = Many>) -> Vec<Many> {
+    let mut joined: Vec<Many> = Vec::new();
+    for next in all {
+        match joined.last_mut() {
+            Some(last) if last.columns.is_empty() && next.columns.is_empty() => {
+                // The driver gives each statement of a text all parameters of the text, and one of this name that of this number.
+                let behind = renumbered(&next.sql, last.bound.len());
+                last.sql = format!("{};{behind}", last.sql).into();
+                last.bound.extend(next.bound);
+            }
+            Some(_) | None => joined.push(next),
+        }
+    }
+    joined
+}
+
+/// The statement with parameters of numbers behind so many others.
+fn renumbered(sql: &str, behind: usize) -> String {
+    let mut pieces = sql.split('?');
+    let mut renumbered = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let Some((number, rest)) = leading_number(piece) else { continue };
+        renumbered.push_str(&format!("${}{rest}", behind + number));
+    }
+    renumbered
+}
+
+/// What is bound.
+pub(crate) enum Parameter {
     Null,
     Number(i64),
     Text(String),
     Bytes(Vec<u8>),
+}
+
+impl From<i64> for Parameter {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<String> for Parameter {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Parameter {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
 }
 
 /// How a column is read.
@@ -339,6 +405,36 @@ mod tests {
         assert!(!is_json(Many::of(BYTES, &bytes())));
         assert!(is_json(Many::of(BYTES, &bytes()[1..])) && is_json(Many::of(BYTES, &texts())));
         assert!(is_json(Many::of(MIXED, &bytes())) && is_json(Many::of(MIXED, &texts())));
+    }
+
+    #[tokio::test]
+    async fn statements_of_few_rows_cross_together_each_with_its_own_parameters() {
+        const PUT: &str = "INSERT INTO t SELECT value ->> 0, (value ->> 1) + ?2, ?3 FROM jsonb_each(?1)";
+        const ADD: &str =
+            "UPDATE t SET number = number + ?2 FROM jsonb_each(?1) AS k WHERE text = k.value ->> 0";
+        let rows = |text, count: usize| vec![TextRow { text, number: 1 }; count];
+        let put = |text, count, add: i64, at: &str| {
+            Many::of(PUT, &rows(text, count)).unwrap().with(add).with(at.to_owned())
+        };
+        let add = |text, number: i64| Many::of(ADD, &rows(text, 1)).unwrap().with(number);
+        let all =
+            || [put("a", 2, 10, "x"), add("a", 100), put("b", MANY, 20, "y"), add("b", 200), add("a", 300)];
+        assert_eq!(together(all()).len(), 3, "many rows go by themselves");
+
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::query("CREATE TABLE t (text, number, at)").execute(&mut connection).await.unwrap();
+        let mut tx = connection.begin().await.unwrap();
+        Many::carry_out(all(), &mut tx, "fact").await.unwrap();
+        let read = "SELECT text, number, at, count(*) FROM t GROUP BY 1, 2, 3 ORDER BY 1";
+        let read = sqlx::query(read).fetch_all(&mut *tx).await.unwrap();
+        let row = |row: &sqlx::sqlite::SqliteRow| {
+            let text = |column| row.text(column).unwrap().to_owned();
+            (text(0), row.int(1).unwrap(), text(2), row.small::<usize>(3).unwrap())
+        };
+        let expected = [("a", 411, "x", 2), ("b", 221, "y", MANY)];
+        let expected =
+            expected.map(|(text, number, at, count)| (text.to_owned(), number, at.to_owned(), count));
+        assert_eq!(read.iter().map(row).collect::<Vec<_>>(), expected);
     }
 
     type Sample = (String, Option<i64>, i64, Vec<u8>, bool, Option<String>);

@@ -194,9 +194,9 @@ impl DeliveryStore for SqliteInformation {
                 due_time: it.due_time,
                 throttled: it.throttled,
             };
-            let many = Many::of(RECORD, &moves.iter().map(row).collect::<Vec<_>>())?;
-            many.with(micros(now)).query().execute(&mut *tx).await.map_err(&failed)?;
-            tally::store(&tally, &mut tx, RECORDING).await?;
+            let many = Many::of(RECORD, &moves.iter().map(row).collect::<Vec<_>>())?.with(micros(now));
+            Many::carry_out([Some(many), tally::ready(&tally)?].into_iter().flatten(), &mut tx, RECORDING)
+                .await?;
         }
         holder::refuse(&mut tx, RECORDING, (&unreached(results), &self.vault.keys()), now).await?;
         tx.commit().await.map_err(&failed)?;
@@ -308,8 +308,8 @@ impl Signals {
         if found < rows.len() {
             return Ok(false);
         }
-        Many::of(SIGNAL, &rows)?.with(micros(now)).query().execute(&mut **tx).await.map_err(&failed)?;
-        tally::store(&tally, tx, RECORDING).await?;
+        let many = Many::of(SIGNAL, &rows)?.with(micros(now));
+        Many::carry_out([Some(many), tally::ready(&tally)?].into_iter().flatten(), tx, RECORDING).await?;
         Ok(true)
     }
 }

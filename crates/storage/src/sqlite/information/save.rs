@@ -230,9 +230,6 @@ impl Ready {
         let first = [
             Many::of_any(follow, &changed.new_followers)?,
             Many::of_any(FOLLOWERS, &changed.followers)?,
-            Many::of_any(MOVE_FOLLOWERS, &changed.tally.rows())?,
-            Many::of_any(MOVE_DAYS, &changed.days.rows(now))?,
-            Many::of_any(TAP, &tap_rows(&work.taps))?,
             counted(Many::of_any(subscribe, &changed.new_subscriptions)?),
             Many::of_any(SUBSCRIPTIONS, &changed.subscriptions)?,
             counted(Many::of_any(ask, &changed.new_dialogues)?),
@@ -253,15 +250,19 @@ impl Ready {
         ];
         let moved = changed.moves.lines(keys)?;
         let lines: Vec<_> = audit_rows(&work.audits).into_iter().chain(moved.rows()).collect();
+        let last = [
+            Many::of_any(MOVE_FOLLOWERS, &changed.tally.rows())?,
+            Many::of_any(MOVE_DAYS, &changed.days.rows(now))?,
+            Many::of_any(TAP, &tap_rows(&work.taps))?,
+            Many::of_any(ADDED, &added_rows(&work.added))?,
+            audit::ready(&lines, now)?,
+        ];
         let at = |many: Many| many.with(micros(now));
         Ok(Self {
             first: first.into_iter().flatten().collect(),
             withdrawn: Many::of_any(WITHDRAWN, &key_rows(&work.withdrawn))?.map(at),
             deliveries: Many::of_any(DELIVERIES, &delivery_rows(&work.deliveries))?.map(at),
-            last: [Many::of_any(ADDED, &added_rows(&work.added))?, audit::ready(&lines, now)?]
-                .into_iter()
-                .flatten()
-                .collect(),
+            last: last.into_iter().flatten().collect(),
         })
     }
 
@@ -272,9 +273,7 @@ impl Ready {
         transaction: &'static str,
     ) -> Result<(), StoreError> {
         let failed = StoreError::during(transaction);
-        for many in self.first {
-            many.query().execute(&mut **tx).await.map_err(&failed)?;
-        }
+        Many::carry_out(self.first, tx, transaction).await?;
         let mut tally = Tally::default();
         // What is made now outlives a withdrawal in the same unit: who leaves and comes back in one batch is asked again.
         if let Some(withdrawn) = self.withdrawn {
@@ -287,10 +286,6 @@ impl Ready {
                 tally.add(TallyKey::new(row.text(0)?, row.text(1)?, &[], row.int(2)?, 0), 1);
             }
         }
-        tally::store(&tally, tx, transaction).await?;
-        for many in self.last {
-            many.query().execute(&mut **tx).await.map_err(&failed)?;
-        }
-        Ok(())
+        Many::carry_out(tally::ready(&tally)?.into_iter().chain(self.last), tx, transaction).await
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use crate::{StoreError, information::tally::Tally, sqlite::rows};
+use crate::{StoreError, information::tally::Tally, sqlite::Many};
 
 pub(super) const MOVE: &str = "
     INSERT INTO delivery_tally (official_account, carrier, distribution, purpose, state, count)
@@ -30,20 +30,16 @@ pub(super) const TAP: &str = "
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (distribution, individual, place) DO UPDATE SET count = count + excluded.count";
 
+/// What moves the counts, if any moved.
+pub(super) fn ready(tally: &Tally) -> Result<Option<Many>, StoreError> {
+    Many::of_any(MOVE, &tally.rows())
+}
+
 /// Moves the counts.
 pub(super) async fn store(
     tally: &Tally,
     tx: &mut Transaction<'_, Sqlite>,
     transaction: &'static str,
 ) -> Result<(), StoreError> {
-    let moved = tally.rows();
-    if moved.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(MOVE)
-        .bind(rows(&moved)?)
-        .execute(&mut **tx)
-        .await
-        .map(drop)
-        .map_err(StoreError::during(transaction))
+    Many::carry_out(ready(tally)?, tx, transaction).await
 }
